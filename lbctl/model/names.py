@@ -1,0 +1,26 @@
+"""Identities. A name is what people type; it is checked where it enters (config, control socket) and trusted inside."""
+
+from enum import StrEnum
+from typing import NewType
+
+ServiceName = NewType("ServiceName", str)
+ServerName = NewType("ServerName", str)
+InstanceName = NewType("InstanceName", str)
+"""`PLANE/INSTANCE`, as in `edge/lb1`: one running load balancer of a data plane."""
+PlaneName = NewType("PlaneName", str)
+ReleaseId = NewType("ReleaseId", str)
+"""Decimal text: `42`. Service names are never all digits, so a command may take either."""
+Generation = NewType("Generation", str)
+"""One life of a data-plane process: `PID@START`."""
+
+
+class Colour(StrEnum):
+    """A pool's name. It says nothing about which pool is old: colours swap their states at every release."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> "Colour":
+        """The other pool."""
+        return Colour.GREEN if self is Colour.BLUE else Colour.BLUE

@@ -1,0 +1,66 @@
+"""What a driver can be told to do, and how it answers. Absolute, idempotent, fenced."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lbctl.model.names import Generation, ServiceName
+from lbctl.model.route import Route
+
+
+class Place(StrEnum):
+    """Where a route is written: what routes now, or what would after a reload or restart without lbctl."""
+
+    RUNTIME = "runtime"
+    BOOT = "boot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRoute:
+    """Bring one service on one instance to `route`: every worker generation (runtime), or the boot file (boot).
+
+    `fence` is the record's `rev`; a driver refuses one lower than it has seen for this instance. With
+    `expect_generation`, the operation is refused when another process answers; with `expect`, when the current
+    runtime route of the newest generation is not that one. Both are set for every raise.
+    """
+
+    service: ServiceName
+    place: Place
+    route: Route
+    fence: int
+    expect_generation: Generation | None = None
+    expect: Route | None = None
+
+
+class Status(StrEnum):
+    """`done`: applied and read back. `refused`: not applied, will not be by itself. `stale`: not applied because the
+    fence, the generation or the expected route did not fit: read anew. `unknown`: it may still be applied."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A driver's answer to one operation; `detail` is a sentence for people, empty when done."""
+
+    status: Status
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a driver can do with its load balancer as configured. What it cannot do, `plan` refuses beforehand.
+
+    `boot_is_runtime`: one file is both, so there is one write. `cannot` holds `CODE: text` for people.
+    """
+
+    version: str
+    share_grain_bp: int = 1
+    keep_grain_bp: int = 1
+    fenced: bool = True
+    durable: bool = True
+    boot_is_runtime: bool = False
+    sees_old_generations: bool = True
+    cannot: tuple[str, ...] = ()

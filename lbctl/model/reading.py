@@ -1,0 +1,102 @@
+"""What was seen: one reading of one load balancer instance, health, tokens. Facts in, with the time they were taken."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
+from lbctl.model.route import Route
+from lbctl.model.units import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReading:
+    """One server as the load balancer sees it. `usable` = it would be given a new request now (up and weight > 0).
+
+    `requests`, `errors` and `retries` are monotonic within a generation: the count of all attempts, of answers that
+    were 5xx or never came, and of attempts repeated by the load balancer. Gauges are sums over all generations.
+    """
+
+    up: bool
+    usable: bool
+    weight: int
+    requests: int
+    errors: int
+    retries: int
+    in_flight: int
+    queued: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReading:
+    """One pool on one instance. `requests` and `errors` are what its callers got, including answers the load balancer
+    gave itself for this pool (503 without a usable server, 502); monotonic within a generation."""
+
+    servers: Mapping[ServerName, ServerReading]
+    requests: int
+    errors: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReading:
+    """One service on one instance. `runtime` has one route per worker generation that still routes, `boot` is what
+    the load balancer would do after a reload or restart without lbctl (None: it could not be read)."""
+
+    runtime: Mapping[Generation, Route]
+    boot: Route | None
+    pools: Mapping[Colour, PoolReading]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceReading:
+    """One reading of one instance. `taken_at` is the instant *before* the first question was sent.
+
+    `generation` is the newest life of the process: the one that a new connection reaches. Counters belong to it;
+    `draining_generations` are older ones that still hold work and still route.
+    """
+
+    taken_at: Instant
+    generation: Generation
+    services: Mapping[ServiceName, ServiceReading]
+    draining_generations: tuple[Generation, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Codes with text of what this reading cannot tell, as `NO_MASTER_SOCKET: …`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The last attempt to read an instance failed, and since when every attempt has."""
+
+    since: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A server by the prober. `up` None = unknown (not asked yet, or the checker itself was late)."""
+
+    up: bool | None
+    since: Instant
+    detail: str = ""
+
+
+class Token(StrEnum):
+    """The go-token of a release in the runtime directory. `none`: no file (a reboot emptied the directory)."""
+
+    GO = "go"
+    HOLD = "hold"
+    BACK = "back"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that is known at one tick. An instance that was never read is in neither mapping's good part."""
+
+    instances: Mapping[InstanceName, InstanceReading | Unreadable]
+    health: Mapping[tuple[ServiceName, ServerName], Health] = field(default_factory=dict)
+    tokens: Mapping[ReleaseId, Token] = field(default_factory=dict)
+    checker_suspect: Mapping[ServiceName, str] = field(default_factory=dict)
+    """Services for which the prober itself is the suspect (panic rule), and why."""

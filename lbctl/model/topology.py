@@ -1,0 +1,194 @@
+"""What the config says exists: data planes with their instances, services with their two pools and their policies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.units import BP_FULL, HOUR, MINUTE, SECOND, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where something listens: an IPv4 or IPv6 address in text without brackets, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One application server. `name` is the load balancer's own name for it; `cookie` its session cookie value."""
+
+    name: ServerName
+    address: Address
+    cookie: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The servers of one colour, in config order. Never empty."""
+
+    colour: Colour
+    servers: tuple[Server, ...]
+
+
+class Probe(StrEnum):
+    """How a server is asked whether it is well."""
+
+    HTTP = "http"
+    HTTPS = "https"
+    TCP = "tcp"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """`port` None: the server's own. `status` is inclusive. `command` gets LBCTL_SERVER, LBCTL_HOST, LBCTL_PORT."""
+
+    kind: Probe
+    path: str = "/"
+    port: int | None = None
+    host: str | None = None
+    status: tuple[int, int] = (200, 399)
+    command: tuple[str, ...] = ()
+    interval: Span = SECOND
+    timeout: Span = Span(500)
+    rise: int = 2
+    fall: int = 3
+    keep_alive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """How health checks verify a TLS server: CA file, and the name the certificate must carry."""
+
+    ca: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HaproxyBinding:
+    """Which HAProxy backends are this service's pools. `cookie` is the server cookie, `bucket_cookie` lbctl's own."""
+
+    backends: Mapping[Colour, str]
+    cookie: str
+    bucket_cookie: str
+
+
+class HoldLimit(StrEnum):
+    """What happens when a step was held up to its maximum: page once and wait, or go back."""
+
+    ASK = "ask"
+    ROLLBACK = "rollback"
+
+
+class SessionsBack(StrEnum):
+    """What a rollback does with sessions that are already on the candidate."""
+
+    AUTO = "auto"
+    KEEP = "keep"
+    MOVE = "move"
+
+
+class DriftPolicy(StrEnum):
+    """What to do when a person lowered the share by hand in mid-release."""
+
+    RESPECT = "respect"
+    REASSERT = "reassert"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a release goes: fixed when it is cut. `steps_bp` rise strictly and end at 10000."""
+
+    steps_bp: tuple[int, ...] = (100, 500, 2_500, 5_000, BP_FULL)
+    hold_min: Span = Span(2 * MINUTE)
+    hold_max: Span = Span(30 * MINUTE)
+    hold_then: HoldLimit = HoldLimit.ASK
+    bake: Span = Span(10 * MINUTE)
+    retain: Span = HOUR
+    preflight: Span = Span(15 * MINUTE)
+    sessions_back: SessionsBack = SessionsBack.AUTO
+    drift: DriftPolicy = DriftPolicy.RESPECT
+    min_healthy_bp: int = 5_000
+    capacity: int | None = None
+    """How many healthy candidate servers suffice; None = as many as active has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings:
+    """The judge's knobs as configured; see docs/explanation/judge.md. `blind_limit` None = never."""
+
+    slo_ratio: float = 0.999
+    false_rollback: float = 0.001
+    margin_rel: float = 1.25
+    active_limit: float = 0.01
+    dispersion: float = 2.0
+    blind_limit: Span | None = Span(10 * MINUTE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service: two pools behind one data plane, how it is watched, released and judged."""
+
+    name: ServiceName
+    plane: PlaneName
+    blue: Pool
+    green: Pool
+    listen: Address | None = None
+    listen_tls: bool = False
+    """The client side is TLS (ended by the load balancer): cookies are then `Secure`."""
+    health: HealthCheck | None = None
+    tls: ServerTls | None = None
+    haproxy: HaproxyBinding | None = None
+    cookie: str = "SRV"
+    """The cookie that names the server of a sticky session."""
+    plan: Plan = field(default_factory=Plan)
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+
+    def pool(self, colour: Colour) -> Pool:
+        """The pool of that colour."""
+        return self.green if colour is Colour.GREEN else self.blue
+
+
+class Driver(StrEnum):
+    """Which adapter speaks to the data plane."""
+
+    HAPROXY = "haproxy"
+    ENVOY = "envoy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One running load balancer. `directory` is where its map or xDS files live; sockets are absolute paths."""
+
+    name: InstanceName
+    directory: str
+    socket: str | None = None
+    master_socket: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """The load balancing of some services: one driver, one or several instances."""
+
+    name: PlaneName
+    driver: Driver
+    instances: tuple[Instance, ...]
+    envoy_binary: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything the daemon drives."""
+
+    planes: Mapping[PlaneName, Plane]
+    services: Mapping[ServiceName, Service]
+
+    def instances_of(self, service: ServiceName) -> tuple[InstanceName, ...]:
+        """The instances that route `service`."""
+        return tuple(instance.name for instance in self.planes[self.services[service].plane].instances)
