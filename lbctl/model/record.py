@@ -1,0 +1,137 @@
+"""The record: the one small durable value that recovery needs. Decisions and their limits, never effects or timers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
+from lbctl.model.topology import Plan
+from lbctl.model.units import BP_FULL, Instant
+
+SCHEMA = 1
+"""Version of the record's form. A journal with a newer one is opened for reading only."""
+
+
+class Phase(StrEnum):
+    """Where a release is in its life. The edges are in `core.transitions`."""
+
+    PREFLIGHT = "preflight"
+    SHIFTING = "shifting"
+    BAKING = "baking"
+    DRAINING = "draining"
+    FINISHED = "finished"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more traffic decision can follow."""
+        return self in {Phase.FINISHED, Phase.ROLLED_BACK, Phase.CANCELLED}
+
+
+class PoolState(StrEnum):
+    """What a pool is to its service. Swapped at every release; never derived from its colour."""
+
+    ACTIVE = "active"
+    CANDIDATE = "candidate"
+    DRAINING = "draining"
+    IDLE = "idle"
+
+
+class By(StrEnum):
+    """Who wanted the way back."""
+
+    ITSELF = "itself"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A pool as recorded. `keep_bp` is the part of its own sessions that is honoured; `version` is what people said."""
+
+    state: PoolState
+    version: str = "unknown"
+    keep_bp: int = BP_FULL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """A service that lbctl drives. Services without a record are in observe mode: read, judged, never written."""
+
+    active: Colour
+    blue: Pool
+    green: Pool
+    maintenance: bool = False
+
+    def pool(self, colour: Colour) -> Pool:
+        """The recorded pool of that colour."""
+        return self.green if colour is Colour.GREEN else self.blue
+
+    def with_pool(self, colour: Colour, pool: Pool) -> "Adopted":
+        """The same service with that pool replaced."""
+        return replace(self, green=pool) if colour is Colour.GREEN else replace(self, blue=pool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One release of one service. `origin` and `to` are fixed: within it active = origin, candidate = to.
+
+    `share_bp` is the candidate's target share, `reached_bp` the last one read back everywhere. `epoch` numbers the
+    targets. `latched` are holds only `resume` clears. `nonce` binds the go-token. Timers of a step are not stored.
+    """
+
+    id: ReleaseId
+    service: ServiceName
+    origin: Colour
+    to: Colour
+    version: str
+    plan: Plan
+    nonce: str
+    reason: str
+    initiator: str
+    started_at: Instant
+    started_wall: str
+    phase: Phase = Phase.PREFLIGHT
+    phase_since: Instant
+    share_bp: int = 0
+    reached_bp: int = 0
+    peak_bp: int = 0
+    """The highest share the candidate was ever meant to have."""
+    epoch: int = 1
+    paused_by: str | None = None
+    latched: Mapping[str, str] = field(default_factory=dict)
+    moves_sessions: bool = False
+    """A rollback that takes the candidate's sessions back at once (its keep is 0)."""
+    back_by: By | None = None
+    """Who started the way back; None while there is none, and for a cancellation before first traffic."""
+    outcome: str = ""
+    """Why it ended as it did, or why it goes back; for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All that must survive. `rev` rises with every change, also over failed writes; it is the fence."""
+
+    schema: int = SCHEMA
+    rev: int = 0
+    clock: Instant = Instant(0)
+    generations: Mapping[InstanceName, Generation] = field(default_factory=dict)
+    services: Mapping[ServiceName, Adopted] = field(default_factory=dict)
+    releases: Mapping[ServiceName, Release] = field(default_factory=dict)
+    """The running release of each service, or the last one that ended."""
+    next_release: int = 1
+    maintenance: bool = False
+
+    def running(self, service: ServiceName) -> Release | None:
+        """The release of `service` that has not ended."""
+        release = self.releases.get(service)
+        return None if release is None or release.phase.ended else release
+
+    def with_service(self, name: ServiceName, adopted: Adopted) -> "Record":
+        """The same record with that service replaced."""
+        return replace(self, services={**self.services, name: adopted})
+
+    def with_release(self, release: Release) -> "Record":
+        """The same record with that release replaced."""
+        return replace(self, releases={**self.releases, release.service: release})

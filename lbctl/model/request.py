@@ -1,0 +1,98 @@
+"""What a person or CI asks for. Built and authorised by the control socket, decided by the core."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lbctl.model.names import Colour, ReleaseId, ServiceName
+from lbctl.model.topology import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Common to all requests: who asks (`uid 1000 pid 4711`), why, and the number its answer goes to.
+
+    `nonce` is fresh randomness for a token and `wall` the wall time for people; the core has neither.
+    """
+
+    id: int
+    actor: str
+    reason: str = ""
+    nonce: str = ""
+    wall: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt(Asked):
+    """Start driving a service whose traffic is on `active`. `settle`: bring all new traffic there first."""
+
+    service: ServiceName
+    active: Colour
+    version: str = "unknown"
+    settle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance(Asked):
+    """Stop (or resume) all writes, of one service or of all (None)."""
+
+    service: ServiceName | None
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch(Asked):
+    """Release `service` to the other pool by `plan`. `to` None: the pool that is not active."""
+
+    service: ServiceName
+    to: Colour | None
+    version: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnRelease(Asked):
+    """Common to requests on a running release."""
+
+    release: ReleaseId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause(OnRelease):
+    """Hold the release where it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(OnRelease):
+    """End a pause, clear latched holds, and give a release without go-token a new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote(OnRelease):
+    """Go to the next step now (`full`: to 100 %), over time, missing evidence and shared or active-only holds."""
+
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback(OnRelease):
+    """Go back now, in any phase before the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(OnRelease):
+    """End the release: before first traffic at once, afterwards as a person's rollback."""
+
+
+Request = Adopt | Maintenance | Switch | Pause | Resume | Promote | Rollback | Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the core says to a request. Accepted ones are told when their record is durable."""
+
+    request_id: int
+    accepted: bool
+    body: dict[str, Any]
+    """Accepted: facts for the caller (`release`, `phase`). Refused: `code`, `what`, `why`, `then`, `exit_code`."""
+    after_rev: int = 0
+    """Not to be told before this revision is durable."""
