@@ -90,6 +90,8 @@ class Release:
     nonce: str
     reason: str
     initiator: str
+    candidate_was: PoolState = PoolState.DRAINING
+    """What the candidate's pool was before; a cancellation before first traffic gives that back."""
     started_at: Instant
     started_wall: str
     phase: Phase = Phase.PREFLIGHT

@@ -1,0 +1,146 @@
+"""Changes of the record that several rules make: each returns the new record and what to tell. Pure."""
+
+from dataclasses import dataclass, replace
+
+from lbctl.core.state import Mark
+from lbctl.core.transitions import may_go
+from lbctl.model.entry import Entry, Kind, Scalar, Severity
+from lbctl.model.reading import Token
+from lbctl.model.record import By, Phase, PoolState, Record, Release
+from lbctl.model.topology import SessionsBack
+from lbctl.model.units import BP_FULL, Instant, percent
+
+FAULTS_THAT_MOVE = frozenset({"errors", "candidate_dead", "blind", "token"})
+"""Reasons of a rollback by itself that say the candidate cannot serve: its sessions go back at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A decision: the next record (its `rev` is set when it is taken) and what is told about it.
+
+    `lowering`: takes effect before it is durable and is never taken back when its write fails. All other changes are
+    undone if they cannot be recorded. `marks` are carried out before anything else.
+    """
+
+    record: Record
+    entries: tuple[Entry, ...] = ()
+    lowering: bool = False
+    marks: tuple[Mark, ...] = ()
+
+
+def entry(kind: Kind, release: Release, at: Instant, text: str, **more: object) -> Entry:
+    """Return an entry about a release, with the numbers every reader wants."""
+    severity = more.pop("severity", Severity.INFO)
+    actor = more.pop("actor", "")
+    assert isinstance(severity, Severity)
+    data: dict[str, Scalar] = {
+        "from": release.origin.value,
+        "to": release.to.value,
+        "version": release.version,
+        "phase": release.phase.value,
+        "share_bp": release.share_bp,
+        **{key: value for key, value in more.items() if isinstance(value, str | int | float | bool)},
+    }
+    return Entry(
+        kind=kind,
+        at=at,
+        text=text,
+        severity=severity,
+        service=release.service,
+        release=release.id,
+        actor=str(actor),
+        data=data,
+    )
+
+
+def to_phase(release: Release, phase: Phase, at: Instant) -> Release:
+    """Return the release in another phase. Every change of phase goes through here and so through the table."""
+    assert may_go(release.phase, phase), f"no edge from {release.phase} to {phase}"
+    return replace(release, phase=phase, phase_since=at)
+
+
+def with_share(record: Record, release: Release, share_bp: int, at: Instant) -> Record:
+    """Return the record with a new target share, a new epoch, and the candidate's sessions honoured again."""
+    adopted = record.services[release.service]
+    if share_bp > 0:
+        adopted = adopted.with_pool(release.to, replace(adopted.pool(release.to), keep_bp=BP_FULL))
+    moved = replace(
+        to_phase(release, Phase.SHIFTING, at),
+        share_bp=share_bp,
+        epoch=release.epoch + 1,
+        peak_bp=max(release.peak_bp, share_bp),
+    )
+    return record.with_service(release.service, adopted).with_release(moved)
+
+
+def go_back(record: Record, release: Release, at: Instant, code: str, reason: str, by: By, actor: str = "") -> Change:
+    """Return the way back: latched, the share 0, and the candidate's sessions as the policy says.
+
+    `back` is marked first: a rename needs no space, and from then on nothing raises, whatever happens to the journal.
+    A release that never had traffic is cancelled instead.
+    """
+    mark = Mark(release.id, release.nonce, Token.BACK)
+    if release.phase is Phase.PREFLIGHT:
+        return cancel(record, release, at, reason, by, actor, marks=(mark,))
+    moves = _moves(release.plan.sessions_back, code)
+    back = replace(
+        to_phase(release, Phase.ROLLING_BACK, at),
+        share_bp=0,
+        epoch=release.epoch + 1,
+        moves_sessions=moves,
+        back_by=by,
+        outcome=reason,
+    )
+    adopted = record.services[release.service]
+    origin = replace(adopted.pool(release.origin), state=PoolState.ACTIVE, keep_bp=BP_FULL)
+    candidate = adopted.pool(release.to)
+    candidate = replace(candidate, state=PoolState.CANDIDATE, keep_bp=0 if moves else candidate.keep_bp)
+    adopted = adopted.with_pool(release.origin, origin).with_pool(release.to, candidate)
+    text = f"going back to {release.origin} from {percent(release.share_bp)} on {release.to}: {reason}"
+    told = entry(
+        Kind.ROLLBACK_STARTED,
+        back,
+        at,
+        text,
+        severity=Severity.WARNING,
+        actor=actor,
+        by=by.value,
+        code=code,
+        from_share_bp=release.share_bp,
+        moves_sessions=moves,
+        stop=f"lbctl release show {release.id}",
+    )
+    changed = record.with_service(release.service, adopted).with_release(back)
+    return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))
+
+
+def cancel(
+    record: Record, release: Release, at: Instant, reason: str, by: By, actor: str = "", marks: tuple[Mark, ...] = ()
+) -> Change:
+    """Return the end of a release before its first traffic: the candidate is again what it was."""
+    ended = replace(to_phase(release, Phase.CANCELLED, at), outcome=reason, back_by=by)
+    adopted = record.services[release.service]
+    candidate = replace(adopted.pool(release.to), state=release.candidate_was)
+    changed = record.with_service(release.service, adopted.with_pool(release.to, candidate)).with_release(ended)
+    told = entry(Kind.RELEASE_CANCELLED, ended, at, f"cancelled before first traffic: {reason}", actor=actor)
+    return Change(record=changed, entries=(told,), marks=marks)
+
+
+def _moves(policy: SessionsBack, code: str) -> bool:
+    match policy:
+        case SessionsBack.MOVE:
+            return True
+        case SessionsBack.KEEP:
+            return False
+        case SessionsBack.AUTO:
+            return code in FAULTS_THAT_MOVE
+
+
+def next_step(release: Release) -> int:
+    """Return the next larger step of the plan (0 counts as a step; at the top there is only 100 %)."""
+    return next((step for step in release.plan.steps_bp if step > release.share_bp), BP_FULL)
+
+
+def step_at_or_below(release: Release, share_bp: int) -> int:
+    """Return the largest step that is not above `share_bp`; 0 counts as a step."""
+    return max((step for step in (0, *release.plan.steps_bp) if step <= share_bp), default=0)

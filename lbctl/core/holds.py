@@ -1,0 +1,229 @@
+"""Why a release does not go forward now. Computed at every tick, never stored. Pure.
+
+One table of questions; each answers with a sentence or nothing. Holds stop only the advance: never the way back, and
+never the completion of a raise that is already recorded (that asks `may_raise`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lbctl.core import judge
+from lbctl.model.reading import InstanceReading, Token, Unreadable
+from lbctl.model.record import Phase
+from lbctl.model.units import Span, seconds, since
+
+if TYPE_CHECKING:
+    from lbctl.core.situation import Situation
+
+STALE = Span(3_000)
+"""A reading older than this is no ground to go forward on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One reason to wait. `overridable`: a person's `promote` may go over it. `pages`: a person is needed at once."""
+
+    code: str
+    reason: str
+    needs: str
+    overridable: bool = False
+    pages: bool = False
+
+
+def holds(now: "Situation") -> tuple[Hold, ...]:
+    """Return every reason to wait, the most important first."""
+    return tuple(hold for question in QUESTIONS.get(now.release.phase, ()) if (hold := question(now)) is not None)
+
+
+def may_raise(now: "Situation") -> bool:
+    """Whether a raise that is recorded may be carried out: forward needs everything."""
+    return not any(question(now) for question in RAISE_NEEDS)
+
+
+def _maintenance(now: "Situation") -> Hold | None:
+    if not (now.adopted.maintenance or now.record.maintenance):
+        return None
+    scope = f" {now.service.name}" if now.adopted.maintenance else ""
+    return Hold("maintenance", "maintenance is on: nothing is written", f"lbctl maintenance off{scope}")
+
+
+def _paused(now: "Situation") -> Hold | None:
+    if now.release.paused_by is None:
+        return None
+    return Hold("paused", f"paused by {now.release.paused_by}", f"lbctl resume {now.release.id}")
+
+
+def _latched(now: "Situation") -> Hold | None:
+    if not now.release.latched:
+        return None
+    return Hold("latched", "; ".join(now.release.latched.values()), f"lbctl resume {now.release.id}", pages=True)
+
+
+def _token(now: "Situation") -> Hold | None:
+    match now.token:
+        case Token.GO:
+            return None
+        case Token.HOLD:
+            why = "a lowering is not yet safe in the journal"
+            return Hold("token", why, f"the journal; else lbctl resume {now.release.id}")
+        case Token.BACK:
+            return Hold("token", "the way back was taken", "nothing: it goes back")
+        case _:
+            why = "no go-token (the runtime directory was emptied, as by a reboot): a rollback may be forgotten"
+            return Hold("token", why, f"lbctl rollback {now.release.id} or lbctl resume {now.release.id}", pages=True)
+
+
+def _journal(now: "Situation") -> Hold | None:
+    if not now.journal_error:
+        return None
+    return Hold(
+        "journal", f"the journal cannot be written: {now.journal_error}", "free space, then it goes on by itself"
+    )
+
+
+def _durable(now: "Situation") -> Hold | None:
+    return None if now.durable else Hold("recording", "the decision is being written", "the journal")
+
+
+def _instances(now: "Situation") -> Hold | None:
+    for name, reading in now.readings.items():
+        if reading is None:
+            return Hold("instance", f"{name} was not read yet", "an answer of the load balancer")
+        if isinstance(reading, Unreadable):
+            return Hold("instance", f"{name} cannot be read: {reading.reason}", "an answer of the load balancer")
+        age = since(reading.taken_at, now.at)
+        if age > STALE:
+            return Hold(
+                "instance", f"the last answer of {name} is {seconds(age)} old", "an answer of the load balancer"
+            )
+    return None
+
+
+def _unresolved(now: "Situation") -> Hold | None:
+    for name, why in now.unresolved.items():
+        return Hold("unresolved", f"{name}: {why}", "an operation that is answered")
+    return None
+
+
+def _fresh(now: "Situation") -> Hold | None:
+    for name, reading in now.readings.items():
+        if isinstance(reading, InstanceReading) and reading.taken_at < now.durable_at:
+            return Hold("reading", f"{name} was not read since the decision", "the next reading")
+    return None
+
+
+def _old_workers(now: "Situation") -> Hold | None:
+    for name, reading in now.readings.items():
+        if isinstance(reading, InstanceReading):
+            for warning in reading.warnings:
+                if warning.startswith("OLD_WORKERS_UNSEEN"):
+                    return Hold("old_workers", f"{name}: {warning}", "the old workers' end, or a master socket")
+    return None
+
+
+def _checker(now: "Situation") -> Hold | None:
+    why = now.checker_suspect
+    return (
+        None if not why else Hold("checker", f"the health checker is suspect: {why}", "believable checks", pages=True)
+    )
+
+
+def _candidate(now: "Situation") -> Hold | None:
+    if now.candidate.well:
+        return None
+    return Hold("candidate", f"candidate not healthy: {now.candidate.trouble()}", "every candidate server healthy")
+
+
+def _candidate_usable(now: "Situation") -> Hold | None:
+    if not now.candidate.down:
+        return None
+    return Hold("candidate", f"candidate not healthy: {now.candidate.trouble()}", "every candidate server healthy")
+
+
+def _capacity(now: "Situation") -> Hold | None:
+    wanted = now.release.plan.capacity
+    have = now.candidate.up_count
+    needed = now.active.up_count if wanted is None else wanted
+    if have >= needed:
+        return None
+    return Hold(
+        "capacity", f"candidate has {have} healthy servers, {needed} are needed", "more servers, or `capacity:`"
+    )
+
+
+def _way_home(now: "Situation") -> Hold | None:
+    if now.way_open:
+        return None
+    return Hold(
+        "way_home", f"active is not fit to take traffic: {now.active.trouble()}", "a healthy active pool", pages=True
+    )
+
+
+def _verdict(now: "Situation") -> Hold | None:
+    verdict = now.verdict
+    if verdict is None or verdict.word is judge.Word.ADVANCE or verdict.code == "not_enough_evidence":
+        return None
+    return Hold(
+        verdict.code,
+        verdict.reason,
+        "calm counters" if not verdict.overridable_by_promote else f"time, or lbctl promote {now.release.id}",
+        overridable=verdict.overridable_by_promote,
+        pages=verdict.alert,
+    )
+
+
+def waits(now: "Situation") -> tuple[Hold, ...]:
+    """Return what an advance still lacks that is no trouble: time at this step, requests judged."""
+    lacking: list[Hold] = []
+    reached = now.reached_since
+    hold_min = now.release.plan.bake if now.release.phase is Phase.BAKING else now.release.plan.hold_min
+    if reached is None:
+        lacking.append(Hold("reaching", "the share is not read back everywhere yet", "the load balancers"))
+    elif since(reached, now.at) < hold_min:
+        left = seconds(hold_min - since(reached, now.at))
+        lacking.append(Hold("time", f"held for another {left}", "time", overridable=True))
+    if now.verdict is None or now.verdict.code == "not_enough_evidence":
+        why = now.verdict.reason if now.verdict is not None else "no request was judged yet"
+        lacking.append(Hold("traffic", why, f"traffic, or lbctl promote {now.release.id}", overridable=True))
+    return tuple(lacking)
+
+
+Question = Callable[["Situation"], Hold | None]
+
+FORWARD: tuple[Question, ...] = (
+    _maintenance,
+    _paused,
+    _latched,
+    _token,
+    _journal,
+    _instances,
+    _unresolved,
+    _old_workers,
+    _checker,
+    _candidate,
+    _verdict,
+)
+"""What stops an advance, in the order in which people should hear it."""
+
+QUESTIONS: dict[Phase, tuple[Question, ...]] = {
+    Phase.PREFLIGHT: (*FORWARD[:-1], _capacity),
+    Phase.SHIFTING: FORWARD,
+    Phase.BAKING: FORWARD,
+    Phase.DRAINING: (_maintenance, _journal, _instances),
+    Phase.ROLLING_BACK: (_maintenance, _way_home, _instances, _unresolved, _journal),
+}
+"""What a release may wait for, by phase. Before first traffic there is no verdict, but the candidate must be able to
+carry the load; on the way back nothing is asked that would delay it, this only says what is still missing."""
+
+RAISE_NEEDS: tuple[Question, ...] = (
+    _maintenance,
+    _token,
+    _journal,
+    _durable,
+    _instances,
+    _unresolved,
+    _fresh,
+    _candidate_usable,
+)
+"""What the completion of a recorded raise needs. Pause and other holds do not stop it."""

@@ -1,0 +1,54 @@
+"""What must always hold between two records. Asserted in production, in the simulator and in the property tests alike.
+
+A broken invariant is a bug in lbctl, not an operating condition: the daemon ends, systemd starts it again from the last
+record, and traffic stays where it is.
+"""
+
+from lbctl.core.targets import target
+from lbctl.core.transitions import may_go
+from lbctl.model.names import ServiceName
+from lbctl.model.record import Phase, PoolState, Record, Release
+from lbctl.model.units import BP_FULL
+
+
+class InvariantViolatedError(AssertionError):
+    """The core decided something that its own rules forbid."""
+
+
+def check(before: Record, after: Record) -> None:
+    """Raise if the step from one record to the next breaks a rule."""
+    _claim(after.rev > before.rev, "the revision rises")
+    _claim(after.next_release >= before.next_release, "release numbers are never reused")
+    for name, adopted in after.services.items():
+        states = {adopted.blue.state, adopted.green.state}
+        _claim(adopted.pool(adopted.active).state is not PoolState.IDLE, f"{name}: the active pool is never idle")
+        _claim(states != {PoolState.ACTIVE}, f"{name}: one pool is active, not two")
+    for name, release in after.releases.items():
+        _release(before, after, name, release)
+
+
+def _release(before: Record, after: Record, name: ServiceName, release: Release) -> None:
+    old = before.releases.get(name)
+    _claim(release.origin is not release.to, f"{release.id}: a release goes to the other pool")
+    if old is None or old.id != release.id:
+        _claim(old is None or old.phase.ended, f"{release.id}: one release at a time")
+        _claim(release.phase is Phase.PREFLIGHT and release.share_bp == 0, f"{release.id}: it starts without traffic")
+        return
+    _claim((old.origin, old.to) == (release.origin, release.to), f"{release.id}: from and to are fixed")
+    _claim(may_go(old.phase, release.phase), f"{release.id}: no edge {old.phase} → {release.phase}")
+    _claim(release.epoch >= old.epoch, f"{release.id}: the epoch never falls")
+    _claim(release.share_bp == old.share_bp or release.epoch > old.epoch, f"{release.id}: a new target is a new epoch")
+    if old.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}:
+        _claim(release.share_bp == 0, f"{release.id}: rolling back is latched")
+    if release.phase in {Phase.BAKING, Phase.DRAINING}:
+        _claim(release.share_bp == BP_FULL, f"{release.id}: baked and drained only at 100 %")
+    if release.phase is Phase.DRAINING:
+        _claim(after.services[name].active is release.to, f"{release.id}: the candidate is active while the old drains")
+    route = target(after, name)
+    assert route is not None
+    _claim(route.share_bp(release.to) == 0 or route.keep_bp(release.to) == BP_FULL, f"{release.id}: new traffic, kept")
+
+
+def _claim(holds: bool, rule: str) -> None:
+    if not holds:
+        raise InvariantViolatedError(rule)

@@ -1,0 +1,93 @@
+"""One lane per instance: what is sent to it, what came back, what is still unresolved. Pure.
+
+A lane carries one batch at a time. After an unknown outcome the instance gets no raise, is sent its target even if it
+reads back right, and proves nothing, until an operation sent later is done: operations stay in order on their way.
+"""
+
+from dataclasses import replace
+
+from lbctl.core.holds import may_raise
+from lbctl.core.reconcile import Leave, lowering, reconcile
+from lbctl.core.situation import Situation, home_open, situation
+from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, Note, State
+from lbctl.core.targets import exposed, target
+from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.names import InstanceName, ServiceName
+from lbctl.model.operation import SetRoute, Status
+from lbctl.model.reading import InstanceReading
+from lbctl.model.record import By, Phase
+from lbctl.model.units import Instant, after
+
+
+def apply_all(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+    """Send every idle lane what its services need."""
+    effects: list[Effect] = []
+    lanes = dict(state.lanes)
+    for name, lane in state.lanes.items():
+        if lane.busy:
+            continue
+        operations = tuple(op for service in _services_on(state, name) for op in _operations(state, service, name, now))
+        if operations:
+            lanes[name] = replace(lane, busy=True, sent_at=now)
+            effects.append(Apply(name, operations))
+    return replace(state, lanes=lanes), tuple(effects)
+
+
+def applied(state: State, event: Applied) -> tuple[State, tuple[Effect, ...]]:
+    """Fold in the results of a batch."""
+    lane = state.lanes.get(event.instance, Lane())
+    lane = replace(lane, busy=False, ended_at=event.now)
+    worst = {result.status for result in event.results}
+    if Status.UNKNOWN in worst:
+        why = next(result.detail for result in event.results if result.status is Status.UNKNOWN)
+        lane = replace(lane, unresolved=why or "no answer", resolvable_at=after(event.now, OPERATION_TIMEOUT))
+    elif worst == {Status.DONE} and event.sent_at >= lane.resolvable_at:
+        lane = replace(lane, unresolved="", failures="")
+    refusals = [result.detail for result in event.results if result.status is Status.REFUSED]
+    notes: tuple[Effect, ...] = ()
+    if refusals and refusals[0] != lane.failures:
+        lane = replace(lane, failures=refusals[0])
+        text = f"{event.instance} refused a change: {refusals[0]}"
+        told = Entry(
+            kind=Kind.OPERATION_FAILED,
+            at=event.now,
+            text=text,
+            severity=Severity.PAGE,
+            service=event.operations[0].service,
+        )
+        notes = (Note((told,)),)
+    return replace(state, lanes={**state.lanes, event.instance: lane}), notes
+
+
+def _services_on(state: State, instance: InstanceName) -> list[ServiceName]:
+    return [name for name in state.topology.services if instance in state.topology.instances_of(name)]
+
+
+def _operations(state: State, name: ServiceName, instance: InstanceName, now: Instant) -> tuple[SetRoute, ...]:
+    want = target(state.record, name)
+    here = situation(state, name, now)
+    if want is None or _untouchable(state, name, here):
+        return ()
+    reading = state.observed.instances.get(instance)
+    going_back = here is not None and here.release.phase is Phase.ROLLING_BACK
+    open_home = home_open(state, name)
+    if not isinstance(reading, InstanceReading):
+        return lowering(name, want, state.record.rev) if going_back and open_home else ()
+    lane = state.lanes[instance]
+    outdated = reading.taken_at < lane.ended_at
+    if outdated and not going_back:
+        return ()
+    resolvable = bool(lane.unresolved) and now >= lane.resolvable_at
+    leave = Leave(
+        raises=not outdated and (state.settled if here is None else may_raise(here)),
+        lowers=open_home,
+        resend=resolvable or outdated,
+    )
+    return reconcile(name, want, reading, exposed(state.record, name), state.record.rev, leave)
+
+
+def _untouchable(state: State, name: ServiceName, here: Situation | None) -> bool:
+    """In maintenance only a person's rollback still writes."""
+    if not (state.record.maintenance or state.record.services[name].maintenance):
+        return False
+    return not (here is not None and here.release.phase is Phase.ROLLING_BACK and here.release.back_by is By.PERSON)

@@ -1,0 +1,160 @@
+"""The only door of the core: an event goes in, the next state and the effects come out. Pure.
+
+One loop, in the shell's hands: observe → fold → decide → record → plan → apply → read back → tell. At most one change
+of the record per step. Start-up is not special: the last record and what the load balancers say are all it needs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from lbctl.core import judge
+from lbctl.core.change import Change
+from lbctl.core.commit import recorded, retried, take
+from lbctl.core.evidence import begin, follow, replace_in
+from lbctl.core.lanes import applied, apply_all
+from lbctl.core.notes import noted
+from lbctl.core.requests import admit
+from lbctl.core.rest import at_rest
+from lbctl.core.rules import decide
+from lbctl.core.situation import situation
+from lbctl.core.state import (
+    OPERATION_TIMEOUT,
+    Applied,
+    Configured,
+    Effect,
+    Lane,
+    Mark,
+    Progress,
+    Recorded,
+    Reply,
+    State,
+    Tick,
+)
+from lbctl.model.errors import Refused
+from lbctl.model.names import InstanceName, ReleaseId, ServiceName
+from lbctl.model.reading import Token
+from lbctl.model.record import Record
+from lbctl.model.request import Answer, Asked, Request
+from lbctl.model.topology import Topology
+from lbctl.model.units import Instant, after
+
+Event = Tick | Recorded | Applied | Configured
+
+
+def start(
+    record: Record, topology: Topology, now: Instant, accounts: dict[ReleaseId, judge.Account] | None = None
+) -> State:
+    """Return the state of a daemon that just read `record`. Every instance counts as unresolved for one time-out:
+    a stalled load balancer may still carry out what an earlier process sent."""
+    lane = Lane(
+        unresolved="lbctl was started: an earlier operation may still land", resolvable_at=after(now, OPERATION_TIMEOUT)
+    )
+    instances = [instance.name for plane in topology.planes.values() for instance in plane.instances]
+    return State(
+        topology=topology,
+        record=record,
+        durable=record,
+        durable_at=now,
+        changed_at=now,
+        last_rev=record.rev,
+        accounts=accounts or {},
+        lanes=dict.fromkeys(instances, lane),
+    )
+
+
+def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
+    """Return what follows from one event."""
+    match event:
+        case Tick():
+            return _tick(state, event)
+        case Recorded():
+            return recorded(state, event)
+        case Applied():
+            return applied(state, event)
+        case Configured():
+            return _configured(state, event.topology), ()
+
+
+def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+    """Return what follows from a person's or CI's request: a change and later its answer, or a refusal now."""
+    try:
+        change, facts = admit(state, request, now)
+    except Refused as refused:
+        return state, (Reply(_refusal(request, refused)),)
+    accepted = Answer(request.id, accepted=True, body=dict(facts), after_rev=state.record.rev)
+    if change is None:
+        return state, (Reply(accepted),)
+    state, effects = take(state, change, now)
+    answer = replace(accepted, after_rev=state.record.rev)
+    if change.lowering and state.journal_error:
+        return state, (*effects, Reply(answer))
+    return replace(state, answers=(*state.answers, answer)), effects
+
+
+def _refusal(request: Asked, refused: Refused) -> Answer:
+    body = {
+        "code": refused.code,
+        "what": refused.what,
+        "why": refused.why,
+        "then": refused.then,
+        "exit_code": refused.exit_code,
+    }
+    return Answer(request.id, accepted=False, body=body)
+
+
+def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
+    state = _folded(replace(state, observed=tick.observed), tick.now)
+    effects: list[Effect] = []
+    change = _chosen(state, tick.now)
+    if change is not None:
+        state, taken = take(state, change, tick.now)
+        effects += taken
+    state, again = retried(state, tick.now)
+    effects += again
+    state, operations = apply_all(state, tick.now)
+    effects += operations
+    state, notes = noted(state, tick.now)
+    return state, (*effects, *_tokens(state), *notes)
+
+
+def _folded(state: State, now: Instant) -> State:
+    """Take the observation in: evidence and holds of every running release."""
+    progress: dict[ReleaseId, Progress] = {}
+    for name in state.topology.services:
+        here = situation(state, name, now)
+        if here is None:
+            continue
+        release = here.release
+        known = here.progress
+        if known is None or known.epoch != release.epoch:
+            account = known.account if known is not None else state.accounts.get(release.id)
+            fresh = begin(release, here.service.judge, account, now)
+            known = fresh if known is None else replace(fresh, baselines=known.baselines, paged=frozenset())
+        progress[release.id] = follow(replace_in(here, known), known)
+    return replace(state, progress=progress)
+
+
+def _chosen(state: State, now: Instant) -> Change | None:
+    """Return the one change of this tick: a lowering of any service before a step forward of another."""
+    changes = [change for name in state.topology.services if (change := _change_of(state, name, now)) is not None]
+    forward = changes if state.settled and state.writing_rev is None else []
+    return next((change for change in changes if change.lowering), None) or next(iter(forward), None)
+
+
+def _change_of(state: State, name: ServiceName, now: Instant) -> Change | None:
+    here = situation(state, name, now)
+    return at_rest(state, name, now) if here is None else decide(here)
+
+
+def _tokens(state: State) -> Iterable[Mark]:
+    """Turn a held token back once its lowering is durable, and remove what belongs to no running release."""
+    for release in state.record.releases.values():
+        token = state.observed.tokens.get(release.id, Token.NONE)
+        if release.phase.ended and token is not Token.NONE and state.durable.releases.get(release.service) == release:
+            yield Mark(release.id, release.nonce, Token.NONE)
+
+
+def _configured(state: State, topology: Topology) -> State:
+    names = [instance.name for plane in topology.planes.values() for instance in plane.instances]
+    lanes: dict[InstanceName, Lane] = {name: state.lanes.get(name, Lane()) for name in names}
+    return replace(state, topology=topology, lanes=lanes)

@@ -1,0 +1,93 @@
+"""What people are told that changes no record: holds that begin, page and end, instances lost and found. Pure.
+
+Each standing fact is told once when it begins and once when it ends. A hold is told after it stood for a second, so
+that the ordinary pauses of a release (a write under way, the next reading) make no noise.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lbctl.core.change import entry
+from lbctl.core.holds import Hold
+from lbctl.core.situation import Situation, home_open, situation
+from lbctl.core.state import Effect, Note, Progress, State
+from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.names import ServiceName
+from lbctl.model.reading import Unreadable
+from lbctl.model.record import Phase
+from lbctl.model.units import MINUTE, SECOND, Instant, Span, seconds, since
+
+PAGE_AFTER = Span(15 * MINUTE)
+"""A hold with traffic on the candidate that stands this long needs a person."""
+
+
+def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+    """Return the state that remembers what was told, and the notes to write."""
+    entries: list[Entry] = []
+    progress = dict(state.progress)
+    for name in state.topology.services:
+        here = situation(state, name, now)
+        if here is not None and here.progress is not None:
+            progress[here.release.id], told = _holds(here, here.progress)
+            entries += told
+    standing = dict(_standing(state))
+    for key in sorted(standing.keys() - state.told):
+        kind, text, service = standing[key]
+        severity = Severity.PAGE if kind is Kind.ROLLBACK_BLOCKED else Severity.WARNING
+        entries.append(Entry(kind=kind, at=now, text=text, severity=severity, service=service))
+    for key in sorted(state.told - standing.keys()):
+        if key.startswith("lost "):
+            entries.append(Entry(kind=Kind.INSTANCE_FOUND, at=now, text=f"{key.removeprefix('lost ')} answers again"))
+    state = replace(state, progress=progress, told=frozenset(standing))
+    return state, (Note(tuple(entries)),) if entries else ()
+
+
+def _standing(state: State) -> Iterator[tuple[str, tuple[Kind, str, ServiceName | None]]]:
+    for instance, reading in state.observed.instances.items():
+        if isinstance(reading, Unreadable):
+            yield f"lost {instance}", (Kind.INSTANCE_LOST, f"{instance} cannot be read: {reading.reason}", None)
+    for name, why in state.observed.checker_suspect.items():
+        yield f"checker {name}", (Kind.CHECKER_SUSPECTED, f"the health checker of {name} is suspect: {why}", name)
+    for name in state.topology.services:
+        release = state.record.running(name)
+        if release is not None and release.phase is Phase.ROLLING_BACK and not home_open(state, name):
+            text = f"release {release.id} cannot go back: {release.origin} is not fit to take traffic; repair it"
+            yield f"blocked {name}", (Kind.ROLLBACK_BLOCKED, text, name)
+
+
+def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:
+    stood = {hold.code: hold for hold in progress.holds if since(progress.held_since[hold.code], now.at) >= SECOND}
+    entries = [_started(now, stood[code]) for code in stood if code not in progress.told]
+    if progress.told and not progress.holds:
+        entries.append(entry(Kind.HOLD_ENDED, now.release, now.at, "nothing holds the release any more"))
+    paging = {code: why for code, hold in stood.items() if (why := _pages(now, progress, hold))}
+    for code, why in paging.items():
+        if code not in progress.paged:
+            entries.append(_paged(now, stood[code], why))
+    told = frozenset(stood) if progress.holds else frozenset()
+    paged = (progress.paged | paging.keys()) if progress.holds else frozenset()
+    return replace(progress, told=told, paged=paged), entries
+
+
+def _pages(now: Situation, progress: Progress, hold: Hold) -> str:
+    """Return why a person must come for this hold; empty if none is needed yet."""
+    if hold.pages:
+        return "it needs a person"
+    if not now.moving or not progress.account.step.candidate.total:
+        return ""
+    if since(progress.held_since[hold.code], now.at) >= PAGE_AFTER:
+        return f"held with traffic for {seconds(PAGE_AFTER)}"
+    if now.release.phase is Phase.SHIFTING and since(progress.target_since, now.at) >= now.release.plan.hold_max:
+        return f"this step takes longer than {seconds(now.release.plan.hold_max)}"
+    return ""
+
+
+def _started(now: Situation, hold: Hold) -> Entry:
+    text = f"held: {hold.reason}; needs {hold.needs}"
+    return entry(Kind.HOLD_STARTED, now.release, now.at, text, severity=Severity.WARNING, code=hold.code)
+
+
+def _paged(now: Situation, hold: Hold, why: str) -> Entry:
+    text = f"{why}: {hold.reason}; needs {hold.needs}"
+    stop = f"lbctl rollback {now.release.id}"
+    return entry(Kind.HOLD_PAGED, now.release, now.at, text, severity=Severity.PAGE, code=hold.code, stop=stop)

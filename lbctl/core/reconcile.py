@@ -1,0 +1,108 @@
+"""The operations that bring one instance from what it reads back to what the record wants. Pure.
+
+Operations are absolute and safe to repeat; equal inputs give equal plans. A lowering writes runtime and boot value at
+once, neither waits for the other. A raise writes the runtime, is read back, and only then writes the boot value: a
+crash plus a reload by hand can then only lower the share. What may not be raised now is left where it is.
+"""
+
+from dataclasses import dataclass
+
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.operation import Place, SetRoute
+from lbctl.model.reading import InstanceReading
+from lbctl.model.route import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """What may be done to this instance now. `resend`: an earlier operation is unresolved, so its target is sent even
+    if it reads back right (that carries the fence)."""
+
+    raises: bool
+    lowers: bool
+    resend: bool = False
+
+
+def reconcile(
+    service: ServiceName, want: Route, reading: InstanceReading, exposed: Colour, fence: int, leave: Leave
+) -> tuple[SetRoute, ...]:
+    """Return the operations for one service on one instance, at most one for each place."""
+    seen = reading.services.get(service)
+    if seen is None:
+        return ()
+    runtime = _runtime(service, want, reading, exposed, fence, leave)
+    settled = bool(seen.runtime) and all(route == want for route in seen.runtime.values())
+    boot = _boot(service, want, seen.boot, exposed, fence, leave, settled=settled)
+    return tuple(operation for operation in (runtime, boot) if operation is not None)
+
+
+def lowering(service: ServiceName, want: Route, fence: int) -> tuple[SetRoute, ...]:
+    """Return the operations of a rollback for an instance that cannot be read: sent as soon as it can be reached."""
+    return tuple(SetRoute(service=service, place=place, route=want, fence=fence) for place in Place)
+
+
+def _runtime(
+    service: ServiceName, want: Route, reading: InstanceReading, exposed: Colour, fence: int, leave: Leave
+) -> SetRoute | None:
+    routes = tuple(reading.services[service].runtime.values())
+    if routes and not leave.resend and all(route == want for route in routes):
+        return None
+    goal = _permitted(want, routes, exposed, leave)
+    if goal is None or (not leave.resend and routes and all(route == goal for route in routes)):
+        return None
+    raises = not routes or any(_raised(route, goal, exposed) for route in routes)
+    newest = reading.services[service].runtime.get(reading.generation)
+    return SetRoute(
+        service=service,
+        place=Place.RUNTIME,
+        route=goal,
+        fence=fence,
+        expect_generation=reading.generation if raises else None,
+        expect=newest if raises else None,
+    )
+
+
+def _boot(
+    service: ServiceName, want: Route, boot: Route | None, exposed: Colour, fence: int, leave: Leave, *, settled: bool
+) -> SetRoute | None:
+    if boot == want:
+        return None
+    goal = want if settled else _permitted(want, () if boot is None else (boot,), exposed, leave)
+    if goal is None or goal == boot or (not settled and (boot is None or _raised(boot, goal, exposed))):
+        return None
+    return SetRoute(service=service, place=Place.BOOT, route=goal, fence=fence)
+
+
+def _permitted(want: Route, routes: tuple[Route, ...], exposed: Colour, leave: Leave) -> Route | None:
+    """Return as much of `want` as may be written now: the share stays between the allowed bounds, keeps are corrected.
+
+    A candidate's keep is not corrected before the write that first raises its share: honouring sessions that a
+    rollback moved away would be a raise of its own.
+    """
+    if not routes:
+        return want if leave.raises else None
+    shares = [route.share_bp(exposed) for route in routes]
+    share_bp = want.share_bp(exposed)
+    if not leave.raises:
+        share_bp = min(share_bp, *shares)
+    if not leave.lowers:
+        share_bp = max(share_bp, *shares)
+    goal = want.with_share(exposed, share_bp)
+    if share_bp == 0 and want.share_bp(exposed) > 0:
+        goal = goal.with_keep(exposed, min(route.keep_bp(exposed) for route in routes))
+    return goal
+
+
+def _raised(before: Route, goal: Route, exposed: Colour) -> bool:
+    return goal.share_bp(exposed) > before.share_bp(exposed)
+
+
+def routed(reading: InstanceReading, service: ServiceName, want: Route) -> bool:
+    """Whether this reading proves `want`: every generation that still routes, and the boot value."""
+    seen = reading.services.get(service)
+    return (
+        seen is not None
+        and bool(seen.runtime)
+        and all(route == want for route in seen.runtime.values())
+        and seen.boot == want
+    )

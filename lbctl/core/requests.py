@@ -1,0 +1,330 @@
+"""What people and CI ask for: admitted or refused in words, with the way out. Pure.
+
+Each request becomes at most one change of the record. A refusal names the reason and the next command.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from lbctl.core.change import Change, cancel, entry, go_back, next_step
+from lbctl.core.evidence import proved
+from lbctl.core.rules import climb, drain
+from lbctl.core.situation import Situation, situation
+from lbctl.core.state import Mark, State
+from lbctl.model.entry import Entry, Kind
+from lbctl.model.errors import Refused
+from lbctl.model.names import Colour, ReleaseId, ServiceName
+from lbctl.model.reading import InstanceReading, Token, Unreadable
+from lbctl.model.record import Adopted, By, Phase, Pool, PoolState, Record, Release
+from lbctl.model.request import (
+    Adopt,
+    Asked,
+    Cancel,
+    Maintenance,
+    OnRelease,
+    Pause,
+    Promote,
+    Request,
+    Resume,
+    Rollback,
+    Switch,
+)
+from lbctl.model.topology import Service
+from lbctl.model.units import BP_FULL, Instant, percent
+
+Facts = dict[str, str | int | bool | list[int] | None]
+
+
+def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, Facts]:
+    """Return the change a request makes (None: it is so already) and the facts for the caller.
+
+    Raises:
+        Refused: it may not be done now; nothing was changed.
+    """
+    match request:
+        case Adopt():
+            return _adopt(state, request, now)
+        case Maintenance():
+            return _maintenance(state, request, now)
+        case Switch():
+            return _switch(state, request, now)
+        case Pause() | Resume() | Promote() | Rollback() | Cancel():
+            return _on_release(state, request, now)
+
+
+def _service(state: State, name: ServiceName) -> Service:
+    service = state.topology.services.get(name)
+    if service is None:
+        known = ", ".join(sorted(state.topology.services))
+        raise Refused("no_such_service", f"there is no service {name}", why=f"known are: {known}", exit_code=7)
+    return service
+
+
+def _journal_works(state: State) -> None:
+    if state.journal_error:
+        raise Refused(
+            "journal",
+            "nothing new can be started: the journal cannot be written",
+            why=state.journal_error,
+            then="free space or repair the state directory; a rollback works without it",
+        )
+
+
+# ---- services
+
+
+def _adopt(state: State, request: Adopt, now: Instant) -> tuple[Change | None, Facts]:
+    service = _service(state, request.service)
+    _journal_works(state)
+    facts: Facts = {"service": request.service, "active": request.active.value, "version": request.version}
+    known = state.record.services.get(request.service)
+    running = state.record.running(request.service)
+    if running is not None:
+        raise Refused(
+            "in_release", f"{service.name} is in release {running.id}", then=f"lbctl release show {running.id}"
+        )
+    if known is not None and known.active is request.active and known.pool(known.active).version == request.version:
+        return None, facts
+    _adoptable(state, service, request)
+    pools = {
+        request.active: Pool(state=PoolState.ACTIVE, version=request.version),
+        request.active.other: known.pool(request.active.other) if known else Pool(state=PoolState.DRAINING),
+    }
+    if known is not None:
+        pools[request.active.other] = replace(pools[request.active.other], state=PoolState.DRAINING)
+    adopted = Adopted(active=request.active, blue=pools[Colour.BLUE], green=pools[Colour.GREEN])
+    record = state.record.with_service(service.name, adopted)
+    text = f"{service.name} is adopted: {request.active} is active with version {request.version}"
+    return Change(record=record, entries=(_about(request, Kind.SERVICE_ADOPTED, now, text, service.name),)), facts
+
+
+def _adoptable(state: State, service: Service, request: Adopt) -> None:
+    """Every instance must be readable, and new traffic must be where the person says it is (or `--settle`)."""
+    for name in state.topology.instances_of(service.name):
+        reading = state.observed.instances.get(name)
+        if not isinstance(reading, InstanceReading):
+            why = reading.reason if isinstance(reading, Unreadable) else "it was not read yet"
+            raise Refused("unreachable", f"{name} cannot be read", why=why, then="lbctl status")
+        seen = reading.services.get(service.name)
+        if seen is None:
+            raise Refused("not_routed", f"{name} does not route {service.name}", then="lbctl config render haproxy")
+        shares = {route.share_bp(request.active) for route in seen.runtime.values()}
+        if shares - {BP_FULL} and not request.settle:
+            got = ", ".join(percent(share) for share in sorted(shares))
+            raise Refused(
+                "split",
+                f"{request.active} does not take all new traffic of {service.name}",
+                why=f"on {name} it takes {got}",
+                then=f"lbctl adopt {service.name} --active {request.active} --settle",
+            )
+
+
+def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Change | None, Facts]:
+    _journal_works(state)
+    facts: Facts = {"maintenance": request.on, "service": request.service}
+    word = "on" if request.on else "off"
+    if request.service is None:
+        if state.record.maintenance == request.on:
+            return None, facts
+        record = replace(state.record, maintenance=request.on)
+    else:
+        adopted = state.record.services.get(_service(state, request.service).name)
+        if adopted is None:
+            then = f"lbctl adopt {request.service} --active blue --version V"
+            raise Refused("not_adopted", f"{request.service} is only observed: nothing is written anyway", then=then)
+        if adopted.maintenance == request.on:
+            return None, facts
+        record = state.record.with_service(request.service, replace(adopted, maintenance=request.on))
+    text = f"maintenance {word} for {request.service or 'every service'}"
+    return Change(
+        record=record, entries=(_about(request, Kind.MAINTENANCE_CHANGED, now, text, request.service),)
+    ), facts
+
+
+# ---- releases
+
+
+def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None, Facts]:
+    service = _service(state, request.service)
+    adopted = switchable(state, service, request.to)
+    _journal_works(state)
+    to = adopted.active.other
+    release_id = ReleaseId(str(state.record.next_release))
+    release = Release(
+        id=release_id,
+        service=service.name,
+        origin=adopted.active,
+        to=to,
+        version=request.version,
+        plan=request.plan,
+        nonce=request.nonce,
+        reason=request.reason,
+        initiator=request.actor,
+        candidate_was=adopted.pool(to).state,
+        started_at=now,
+        started_wall=request.wall,
+        phase_since=now,
+    )
+    candidate = replace(adopted.pool(to), state=PoolState.CANDIDATE, version=request.version)
+    record = state.record.with_service(service.name, adopted.with_pool(to, candidate)).with_release(release)
+    record = replace(record, next_release=state.record.next_release + 1)
+    steps = ", ".join(percent(step) for step in request.plan.steps_bp)
+    text = f"release {release_id}: {service.name} {adopted.active} → {to} ({request.version}) by {steps}"
+    told = entry(Kind.RELEASE_STARTED, release, now, text, actor=request.actor, reason=request.reason)
+    facts: Facts = {
+        "release": release_id,
+        "service": service.name,
+        "from": adopted.active.value,
+        "to": to.value,
+        "phase": release.phase.value,
+        "steps_bp": list(request.plan.steps_bp),
+    }
+    return Change(record=record, entries=(told,), marks=(Mark(release_id, request.nonce, Token.GO),)), facts
+
+
+def switchable(state: State, service: Service, to: Colour | None) -> Adopted:
+    """Return the service as recorded if a release of it may start now.
+
+    Raises:
+        Refused: it is only observed, one is running, maintenance is on, or the pool is active already.
+    """
+    adopted = state.record.services.get(service.name)
+    if adopted is None:
+        then = f"lbctl adopt {service.name} --active blue|green --version V"
+        raise Refused(
+            "not_adopted", f"{service.name} is only observed", why="nobody said which pool is active", then=then
+        )
+    running = state.record.running(service.name)
+    if running is not None:
+        raise Refused(
+            "in_release",
+            f"{service.name} is in release {running.id} ({running.phase.value})",
+            why="while a release is unfinished the way back is a rollback",
+            then=f"lbctl rollback {running.id}   |  lbctl release wait {running.id} --for finished",
+        )
+    if adopted.maintenance or state.record.maintenance:
+        raise Refused(
+            "maintenance", "maintenance is on: nothing is written", then=f"lbctl maintenance off {service.name}"
+        )
+    if to is adopted.active:
+        raise Refused("already_active", f"{to} is active already", then=f"lbctl switch {service.name} --to {to.other}")
+    return adopted
+
+
+def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change | None, Facts]:
+    release = next((r for r in state.record.releases.values() if r.id == request.release), None)
+    if release is None:
+        raise Refused(
+            "no_such_release", f"there is no running release {request.release}", then="lbctl release list", exit_code=7
+        )
+    if release.phase.ended:
+        raise Refused("ended", f"release {release.id} has ended: {release.phase.value}", why=release.outcome)
+    here = situation(state, release.service, now)
+    if here is None:
+        raise Refused(
+            "not_configured", f"{release.service} is not in the config any more", then="restore it, then reload"
+        )
+    change = ON_RELEASE[type(request)](state, here, request)
+    after = release if change is None else change.record.releases[release.service]
+    return change, {"release": release.id, "service": release.service, "phase": after.phase.value}
+
+
+def _pause(state: State, now: Situation, request: Asked) -> Change | None:
+    _not_going_back(now.release)
+    if now.release.paused_by is not None:
+        return None
+    _journal_works(state)
+    paused = replace(now.release, paused_by=_who(request))
+    return _told(now.record, paused, Kind.RELEASE_PAUSED, now.at, f"paused by {_who(request)}", request)
+
+
+def _resume(state: State, now: Situation, request: Asked) -> Change | None:
+    _not_going_back(now.release)
+    _journal_works(state)
+    needs_token = now.token in {Token.NONE, Token.HOLD} and now.release.id not in state.held_tokens
+    if now.release.paused_by is None and not now.release.latched and not needs_token:
+        return None
+    resumed = replace(now.release, paused_by=None, latched={})
+    if not needs_token:
+        return _told(now.record, resumed, Kind.RELEASE_RESUMED, now.at, "resumed", request)
+    resumed = replace(resumed, nonce=request.nonce)
+    change = _told(now.record, resumed, Kind.RELEASE_RESUMED, now.at, "resumed with a new go-token", request)
+    return replace(change, marks=(Mark(resumed.id, request.nonce, Token.GO),))
+
+
+def _promote(state: State, now: Situation, request: Asked) -> Change | None:
+    assert isinstance(request, Promote)
+    _not_going_back(now.release)
+    _journal_works(state)
+    if now.release.phase in {Phase.PREFLIGHT, Phase.DRAINING}:
+        raise Refused(
+            "nothing_to_promote",
+            f"release {now.release.id} is in {now.release.phase.value}",
+            why="promote goes to the next step; before first traffic everything must be proved, afterwards nothing is left",
+            then=f"lbctl why {now.release.id}",
+        )
+    holding = [hold for hold in (now.progress.holds if now.progress else ()) if not hold.overridable]
+    if holding:
+        raise Refused(
+            "held", f"release {now.release.id} is held", why=holding[0].reason, then=f"needs: {holding[0].needs}"
+        )
+    if not proved(now) or not now.durable:
+        raise Refused(
+            "not_reached", "the last step is not read back everywhere yet", then=f"lbctl why {now.release.id}"
+        )
+    if now.release.phase is Phase.BAKING:
+        return drain(now, actor=request.actor)
+    share_bp = BP_FULL if request.full else next_step(now.release)
+    if share_bp == now.release.share_bp:
+        return None
+    return climb(now, share_bp, actor=request.actor)
+
+
+def _rollback(state: State, now: Situation, request: Asked) -> Change | None:
+    del state
+    if now.release.phase is Phase.ROLLING_BACK:
+        return None
+    return go_back(now.record, now.release, now.at, "person", _why(request, "rollback"), By.PERSON, request.actor)
+
+
+def _cancel(state: State, now: Situation, request: Asked) -> Change | None:
+    if now.release.phase is not Phase.PREFLIGHT:
+        return _rollback(state, now, request)
+    mark = Mark(now.release.id, now.release.nonce, Token.BACK)
+    return cancel(now.record, now.release, now.at, _why(request, "cancel"), By.PERSON, request.actor, (mark,))
+
+
+ON_RELEASE: dict[type, Callable[[State, Situation, Asked], Change | None]] = {
+    Pause: _pause,
+    Resume: _resume,
+    Promote: _promote,
+    Rollback: _rollback,
+    Cancel: _cancel,
+}
+
+
+def _not_going_back(release: Release) -> None:
+    if release.phase is Phase.ROLLING_BACK:
+        raise Refused(
+            "going_back",
+            f"release {release.id} is going back",
+            why="a rollback is latched: nothing leads to more traffic on the candidate",
+            then=f"lbctl why {release.id}",
+        )
+
+
+def _who(request: Asked) -> str:
+    return f"{request.actor}: {request.reason}" if request.reason else request.actor
+
+
+def _why(request: Asked, word: str) -> str:
+    return f"{word} by {_who(request)}"
+
+
+def _told(record: Record, release: Release, kind: Kind, at: Instant, text: str, request: Asked) -> Change:
+    told = entry(kind, release, at, text, actor=request.actor, reason=request.reason)
+    return Change(record=record.with_release(release), entries=(told,))
+
+
+def _about(request: Asked, kind: Kind, at: Instant, text: str, service: ServiceName | None) -> Entry:
+    return Entry(kind=kind, at=at, text=text, service=service, actor=request.actor, data={"reason": request.reason})

@@ -1,0 +1,29 @@
+"""Services without a running release: what is noted about them. Their traffic is corrected by `lanes`. Pure."""
+
+from dataclasses import replace
+
+from lbctl.core.change import Change
+from lbctl.core.drift import noted_generations
+from lbctl.core.state import State
+from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.names import Generation, InstanceName, ServiceName
+from lbctl.model.reading import InstanceReading
+from lbctl.model.units import Instant
+
+
+def at_rest(state: State, name: ServiceName, now: Instant) -> Change | None:
+    """Note a reload or restart of a load balancer under an adopted service at rest."""
+    if name not in state.record.services or state.record.running(name) is not None:
+        return None
+    seen: dict[InstanceName, Generation] = {}
+    for instance in state.topology.instances_of(name):
+        reading = state.observed.instances.get(instance)
+        if isinstance(reading, InstanceReading):
+            seen[instance] = reading.generation
+    record = noted_generations(state.record, seen)
+    if record is None:
+        return None
+    changed = [i for i, g in seen.items() if i in state.record.generations and state.record.generations[i] != g]
+    text = f"{', '.join(changed)} was reloaded or restarted"
+    told = Entry(kind=Kind.INSTANCE_RELOADED, at=now, text=text, severity=Severity.WARNING, service=name)
+    return Change(record=replace(record), entries=(told,) if changed else ())

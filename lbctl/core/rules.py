@@ -1,0 +1,218 @@
+"""What is decided at a tick about a running release: one table, the first rule that speaks wins (design: priority).
+
+Each rule is a pure function of the situation and says what changes, or nothing. Requests of people are in `requests`;
+they come between ticks and obey the same order, because a latched way back answers before anything else here.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from lbctl.core import judge
+from lbctl.core.change import Change, entry, go_back, next_step, to_phase, with_share
+from lbctl.core.drift import handmade, moved_generations, rebased
+from lbctl.core.evidence import proved
+from lbctl.core.holds import waits
+from lbctl.core.situation import Situation
+from lbctl.model.entry import Kind, Severity
+from lbctl.model.reading import Token
+from lbctl.model.record import By, Phase, PoolState
+from lbctl.model.topology import HoldLimit
+from lbctl.model.units import BP_FULL, percent, seconds, since
+
+Rule = Callable[[Situation], Change | None]
+
+
+def decide(now: Situation) -> Change | None:
+    """Return the change this tick makes to the release, at most one."""
+    for rule in MAINTENANCE_RULES if _in_maintenance(now) else RULES:
+        change = rule(now)
+        if change is not None:
+            return change
+    return None
+
+
+def _in_maintenance(now: Situation) -> bool:
+    return now.adopted.maintenance or now.record.maintenance
+
+
+def _back_token(now: Situation) -> Change | None:
+    if now.token is not Token.BACK or now.release.phase is Phase.ROLLING_BACK:
+        return None
+    reason = "the way back was taken before lbctl was stopped (back token)"
+    return go_back(now.record, now.release, now.at, "token", reason, By.ITSELF)
+
+
+def _rolled_back(now: Situation) -> Change | None:
+    """The end of the way back: read back everywhere, runtime and boot, with the decision safe in the journal."""
+    if now.release.phase is not Phase.ROLLING_BACK or not now.durable or now.journal_error or not proved(now):
+        return None
+    if any(getattr(reading, "taken_at", now.at) < now.release.phase_since for reading in now.readings.values()):
+        return None
+    ended = to_phase(now.release, Phase.ROLLED_BACK, now.at)
+    candidate = replace(now.adopted.pool(ended.to), state=PoolState.DRAINING)
+    adopted = replace(now.adopted.with_pool(ended.to, candidate), active=ended.origin)
+    record = now.record.with_service(ended.service, adopted).with_release(ended)
+    took = seconds(since(now.release.phase_since, now.at))
+    text = f"all new traffic is on {ended.origin} again, read back everywhere after {took}: {ended.outcome}"
+    told = entry(Kind.ROLLBACK_FINISHED, ended, now.at, text, severity=Severity.WARNING, by=str(ended.back_by))
+    return Change(record=record, entries=(told,))
+
+
+def _judged_bad(now: Situation) -> Change | None:
+    verdict = now.verdict
+    if not now.moving or verdict is None or verdict.word is not judge.Word.ROLLBACK:
+        return None
+    return go_back(now.record, now.release, now.at, verdict.code, verdict.reason, By.ITSELF)
+
+
+def _candidate_dead(now: Situation) -> Change | None:
+    """Also while the old pool drains: the candidate is then active, but the way back is still there."""
+    if now.release.phase is not Phase.DRAINING or not now.candidate.dead or now.active.dead or now.checker_suspect:
+        return None
+    reason = f"every server of {now.release.to} is down while {now.release.origin} lives: {now.candidate.trouble()}"
+    return go_back(now.record, now.release, now.at, "candidate_dead", reason, By.ITSELF)
+
+
+def _preflight_deadline(now: Situation) -> Change | None:
+    plan = now.release.plan
+    if now.release.phase is not Phase.PREFLIGHT or since(now.release.phase_since, now.at) < plan.preflight:
+        return None
+    why = now.progress.holds[0].reason if now.progress and now.progress.holds else "the split is not read back"
+    reason = f"preflight took longer than {seconds(plan.preflight)}: {why}"
+    return go_back(now.record, now.release, now.at, "deadline", reason, By.ITSELF)
+
+
+def _hold_deadline(now: Situation) -> Change | None:
+    """A step that was held up to its maximum, if the plan says to go back then. Only steps with traffic count."""
+    plan, progress = now.release.plan, now.progress
+    if now.release.phase is not Phase.SHIFTING or plan.hold_then is not HoldLimit.ROLLBACK or progress is None:
+        return None
+    if since(progress.target_since, now.at) < plan.hold_max or not _has_traffic(now):
+        return None
+    why = progress.holds[0].reason if progress.holds else "the step was not done"
+    reason = f"held at {percent(now.release.share_bp)} for {seconds(plan.hold_max)}: {why}"
+    return go_back(now.record, now.release, now.at, "deadline", reason, By.ITSELF)
+
+
+def _has_traffic(now: Situation) -> bool:
+    return now.progress is not None and now.progress.account.step.candidate.total > 0
+
+
+def _reached(now: Situation) -> Change | None:
+    if now.release.phase is not Phase.SHIFTING or now.reached_since is None:
+        return None
+    if now.release.reached_bp == now.release.share_bp:
+        return None
+    reached = replace(now.release, reached_bp=now.release.share_bp)
+    text = f"{percent(reached.share_bp)} on {reached.to} is read back everywhere"
+    told = entry(Kind.STEP_REACHED, reached, now.at, text)
+    return Change(record=now.record.with_release(reached), entries=(told,))
+
+
+def _advance(now: Situation) -> Change | None:
+    """Go forward: needs every proof. What each phase goes to is the table below."""
+    if not now.durable or now.progress is None or now.progress.epoch != now.release.epoch:
+        return None
+    forward = FORWARD.get(now.release.phase)
+    return None if forward is None else forward(now)
+
+
+def _from_preflight(now: Situation) -> Change | None:
+    if now.progress is None or now.progress.holds or now.reached_since is None:
+        return None
+    return first_traffic(now)
+
+
+def first_traffic(now: Situation) -> Change:
+    """Return the first step of a release."""
+    return climb(now, now.release.plan.steps_bp[0])
+
+
+def climb(now: Situation, share_bp: int, actor: str = "") -> Change:
+    """Return the step to `share_bp`."""
+    record = with_share(now.record, now.release, share_bp, now.at)
+    release = record.releases[now.release.service]
+    numbers = now.verdict.reason if now.verdict is not None else "preflight passed"
+    text = f"{percent(now.release.share_bp)} → {percent(share_bp)} on {release.to}: {numbers}"
+    told = entry(Kind.STEP_STARTED, release, now.at, text, actor=actor, stop=f"lbctl rollback {release.id}")
+    return Change(record=record, entries=(told,))
+
+
+def _from_shifting(now: Situation) -> Change | None:
+    if now.release.share_bp == BP_FULL and now.release.reached_bp == BP_FULL and now.reached_since is not None:
+        return _bake(now)
+    if _stands(now):
+        return climb(now, next_step(now.release))
+    return None
+
+
+def _stands(now: Situation) -> bool:
+    """Whether nothing holds, and time and evidence of this target are complete."""
+    return now.progress is not None and not now.progress.holds and not waits(now) and _advances(now)
+
+
+def _advances(now: Situation) -> bool:
+    return now.verdict is not None and now.verdict.word is judge.Word.ADVANCE
+
+
+def _bake(now: Situation) -> Change:
+    release = to_phase(now.release, Phase.BAKING, now.at)
+    text = f"all new traffic is on {release.to}; {release.origin} stays full and warm for {seconds(release.plan.bake)}"
+    told = entry(Kind.BAKE_STARTED, release, now.at, text, stop=f"lbctl rollback {release.id}")
+    return Change(record=now.record.with_release(release), entries=(told,))
+
+
+def _from_baking(now: Situation) -> Change | None:
+    """The bake is over: the candidate becomes active with the record that enters draining."""
+    baked = since(now.release.phase_since, now.at) >= now.release.plan.bake
+    if not baked or not _stands(now):
+        return None
+    return drain(now)
+
+
+def drain(now: Situation, actor: str = "") -> Change:
+    """Return the role swap."""
+    release = to_phase(now.release, Phase.DRAINING, now.at)
+    old = replace(now.adopted.pool(release.origin), state=PoolState.DRAINING)
+    new = replace(now.adopted.pool(release.to), state=PoolState.ACTIVE, version=release.version)
+    adopted = replace(now.adopted.with_pool(release.origin, old).with_pool(release.to, new), active=release.to)
+    text = f"{release.to} is active; {release.origin} drains and stays warm for {seconds(release.plan.retain)}"
+    told = entry(Kind.DRAIN_STARTED, release, now.at, text, actor=actor, stop=f"lbctl rollback {release.id}")
+    record = now.record.with_service(release.service, adopted).with_release(release)
+    return Change(record=record, entries=(told,))
+
+
+def _from_draining(now: Situation) -> Change | None:
+    if since(now.release.phase_since, now.at) < now.release.plan.retain:
+        return None
+    outcome = f"unproven: {now.release.origin} is kept as draining; nobody proved that it is unused"
+    release = replace(to_phase(now.release, Phase.FINISHED, now.at), outcome=outcome)
+    text = f"{release.to} serves everything; {outcome}"
+    told = entry(Kind.RELEASE_FINISHED, release, now.at, text, outcome="unproven")
+    return Change(record=now.record.with_release(release), entries=(told,))
+
+
+FORWARD: dict[Phase, Rule] = {
+    Phase.PREFLIGHT: _from_preflight,
+    Phase.SHIFTING: _from_shifting,
+    Phase.BAKING: _from_baking,
+    Phase.DRAINING: _from_draining,
+}
+"""What going forward means in each phase."""
+
+RULES: tuple[Rule, ...] = (
+    _back_token,
+    _rolled_back,
+    _candidate_dead,
+    _judged_bad,
+    _preflight_deadline,
+    _hold_deadline,
+    rebased,
+    handmade,
+    moved_generations,
+    _reached,
+    _advance,
+)
+
+MAINTENANCE_RULES: tuple[Rule, ...] = (_back_token, _rolled_back)
+"""In maintenance nothing is decided but the end of a way back that a person asked for."""

@@ -1,0 +1,99 @@
+"""Everything one decision about one running release looks at, gathered once per tick. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lbctl.core import judge
+from lbctl.core.state import Progress, State
+from lbctl.core.targets import exposed, target
+from lbctl.core.wellness import Wellness, way_open, wellness
+from lbctl.model.names import Colour, InstanceName, ServiceName
+from lbctl.model.reading import InstanceReading, Token, Unreadable
+from lbctl.model.record import Adopted, Phase, Record, Release
+from lbctl.model.route import Route
+from lbctl.model.topology import Service
+from lbctl.model.units import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """One running release at one instant. `candidate` and `active` are by role: colours do not matter here."""
+
+    at: Instant
+    record: Record
+    service: Service
+    adopted: Adopted
+    release: Release
+    want: Route
+    progress: Progress | None
+    readings: Mapping[InstanceName, InstanceReading | Unreadable | None]
+    unresolved: Mapping[InstanceName, str]
+    token: Token
+    candidate: Wellness
+    active: Wellness
+    way_open: bool
+    checker_suspect: str
+    durable: bool
+    durable_at: Instant
+    journal_error: str
+
+    @property
+    def verdict(self) -> judge.Verdict | None:
+        """The judge's last word for this release."""
+        return None if self.progress is None else self.progress.verdict
+
+    @property
+    def reached_since(self) -> Instant | None:
+        """Since when every instance reads back the target."""
+        return None if self.progress is None else self.progress.reached_since
+
+    @property
+    def moving(self) -> bool:
+        """Whether the candidate gets user traffic that the judge watches."""
+        return self.release.phase in {Phase.SHIFTING, Phase.BAKING}
+
+
+def situation(state: State, name: ServiceName, now: Instant) -> Situation | None:
+    """Gather the facts about `name`'s running release; None if it has none or vanished from the config."""
+    release = state.record.running(name)
+    service = state.topology.services.get(name)
+    want = target(state.record, name)
+    if release is None or service is None or want is None:
+        return None
+    instances = state.topology.instances_of(name)
+    home, away = pools(state, service, release.to)
+    return Situation(
+        at=now,
+        record=state.record,
+        service=service,
+        adopted=state.record.services[name],
+        release=release,
+        want=want,
+        progress=state.progress.get(release.id),
+        readings={instance: state.observed.instances.get(instance) for instance in instances},
+        unresolved={i: state.lanes[i].unresolved for i in instances if i in state.lanes and state.lanes[i].unresolved},
+        token=state.observed.tokens.get(release.id, Token.NONE),
+        candidate=away,
+        active=home,
+        way_open=way_open(home, away, release.plan.min_healthy_bp),
+        checker_suspect=state.observed.checker_suspect.get(name, ""),
+        durable=state.durable.rev == state.record.rev,
+        durable_at=state.durable_at,
+        journal_error=state.journal_error,
+    )
+
+
+def pools(state: State, service: Service, away: Colour) -> tuple[Wellness, Wellness]:
+    """Return how well the pool other than `away` is, and how well `away` is."""
+    return (
+        wellness(service, away.other, state.observed, state.topology),
+        wellness(service, away, state.observed, state.topology),
+    )
+
+
+def home_open(state: State, name: ServiceName) -> bool:
+    """Whether traffic of `name` may be moved away from the pool that should not have it."""
+    service = state.topology.services[name]
+    home, away = pools(state, service, exposed(state.record, name))
+    release = state.record.running(name)
+    return way_open(home, away, (release.plan if release else service.plan).min_healthy_bp)

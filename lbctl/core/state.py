@@ -1,0 +1,184 @@
+"""What the core remembers between two steps, and the effects it asks for. Only `record` is durable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lbctl.core import judge
+from lbctl.core.holds import Hold
+from lbctl.model.entry import Entry
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId
+from lbctl.model.operation import Result, SetRoute
+from lbctl.model.reading import Observed, Token
+from lbctl.model.record import Record
+from lbctl.model.request import Answer
+from lbctl.model.topology import Topology
+from lbctl.model.units import Instant, Span
+
+OPERATION_TIMEOUT = Span(1_000)
+"""How long an operation may land late; after a start every instance counts as unresolved for as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The last counters of one pool on one instance, to take deltas from."""
+
+    generation: Generation
+    taken_at: Instant
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What is known of the running target of a release. Restarts with every epoch, but for the judge's account."""
+
+    epoch: int
+    account: judge.Account
+    verdict: judge.Verdict | None = None
+    sampled_at: Instant
+    target_since: Instant
+    reached_since: Instant | None = None
+    baselines: Mapping[tuple[InstanceName, Colour], Baseline] = field(default_factory=dict)
+    holds: tuple[Hold, ...] = ()
+    held_since: Mapping[str, Instant] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
+    paged: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One instance: is a batch under way, and is an earlier operation's outcome still unknown.
+
+    `unresolved` is why; it ends with an operation sent at or after `resolvable_at` whose outcome is `done`.
+    """
+
+    busy: bool = False
+    sent_at: Instant = Instant(0)
+    ended_at: Instant = Instant(0)
+    """When the last batch ended: an older reading says nothing about what it did."""
+    unresolved: str = ""
+    resolvable_at: Instant = Instant(0)
+    failures: str = ""
+    """The last refusal, told once; empty when operations go through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """All the core knows. `record` is the newest decision, `durable` the newest one known to be on disk.
+
+    They differ while a write is under way, or while a lowering is carried on without a working journal.
+    """
+
+    topology: Topology
+    record: Record
+    durable: Record
+    durable_at: Instant
+    changed_at: Instant
+    last_rev: int
+    kept_rev: int = 0
+    """The newest revision that holds a lowering: never taken back when its write fails."""
+    writing_rev: int | None = None
+    retry_at: Instant = Instant(0)
+    journal_error: str = ""
+    untold: tuple[Entry, ...] = ()
+    """Entries of kept revisions whose write failed; offered again with the next one."""
+    answers: tuple[Answer, ...] = ()
+    """Accepted requests that wait for their revision to be durable."""
+    held_tokens: frozenset[ReleaseId] = frozenset()
+    """Tokens this process turned to `hold` and may turn back once the lowering is durable."""
+    progress: Mapping[ReleaseId, Progress] = field(default_factory=dict)
+    accounts: Mapping[ReleaseId, judge.Account] = field(default_factory=dict)
+    """Accounts saved by an earlier process, used when a release's progress starts."""
+    lanes: Mapping[InstanceName, Lane] = field(default_factory=dict)
+    observed: Observed = field(default_factory=lambda: Observed(instances={}))
+    told: frozenset[str] = frozenset()
+    """Standing troubles of instances and ways home that people were told about; each is told once."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the newest decision is on disk and the journal works: the condition of every raise."""
+        return self.durable.rev == self.record.rev and not self.journal_error
+
+
+# ---- effects, in the order in which the shell carries them out
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Set a release's go-token. `none` removes it. A `go` is a new one; `hold` and `back` rename what is there."""
+
+    release: ReleaseId
+    nonce: str
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Write the record and its entries in one transaction, and report `Recorded`. Never waited for."""
+
+    record: Record
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Write entries that belong to no change of the record."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Carry out operations on one instance, all at once, and report `Applied`."""
+
+    instance: InstanceName
+    operations: tuple[SetRoute, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Tell a caller the answer."""
+
+    answer: Answer
+
+
+Effect = Mark | Save | Note | Apply | Reply
+
+
+# ---- events
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed, and this is what is known."""
+
+    now: Instant
+    observed: Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A `Save` ended. `error` empty: durable."""
+
+    now: Instant
+    rev: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """An `Apply` ended; one result for each operation, in order."""
+
+    now: Instant
+    instance: InstanceName
+    operations: tuple[SetRoute, ...]
+    results: tuple[Result, ...]
+    sent_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A new config was accepted."""
+
+    now: Instant
+    topology: Topology

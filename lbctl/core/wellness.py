@@ -1,0 +1,93 @@
+"""Which servers are well now, by prober and load balancer together, and whether the way home is open. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lbctl.model.names import Colour, InstanceName, ServerName
+from lbctl.model.reading import InstanceReading, Observed, Unreadable
+from lbctl.model.topology import Service, Topology
+from lbctl.model.units import BP_FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Wellness:
+    """One pool: how many servers there are, which are surely down and why, which nobody can say anything about."""
+
+    server_count: int
+    down: Mapping[ServerName, str]
+    unknown: Mapping[ServerName, str]
+
+    @property
+    def up_count(self) -> int:
+        """Servers known to be up."""
+        return self.server_count - len(self.down) - len(self.unknown)
+
+    @property
+    def dead(self) -> bool:
+        """Every server is surely down."""
+        return len(self.down) == self.server_count
+
+    @property
+    def well(self) -> bool:
+        """Every server is surely up."""
+        return self.up_count == self.server_count
+
+    @property
+    def alive_bp(self) -> int:
+        """The fraction that is not surely down: what a way home may count on (unknown is not down)."""
+        return (self.server_count - len(self.down)) * BP_FULL // self.server_count
+
+    def trouble(self) -> str:
+        """Return the servers that are not up, each with its reason."""
+        return "; ".join(f"{name}: {why}" for name, why in [*self.down.items(), *self.unknown.items()])
+
+
+def wellness(service: Service, colour: Colour, observed: Observed, topology: Topology) -> Wellness:
+    """Judge every server of a pool. Down: the prober says so, or an instance would give it no request.
+
+    A prober that is itself suspect (panic rule) is not believed: its word counts as unknown.
+    """
+    readings = {name: observed.instances.get(name) for name in topology.instances_of(service.name)}
+    suspect = service.name in observed.checker_suspect
+    down: dict[ServerName, str] = {}
+    unknown: dict[ServerName, str] = {}
+    for server in service.pool(colour).servers:
+        probed = observed.health.get((service.name, server.name)) if service.health is not None else None
+        refusal = _not_usable(service, colour, server.name, readings)
+        if refusal:
+            down[server.name] = refusal
+        elif suspect and service.health is not None:
+            unknown[server.name] = "the health checker itself is suspect"
+        elif service.health is not None and (probed is None or probed.up is None):
+            unknown[server.name] = probed.detail if probed and probed.detail else "not checked yet"
+        elif probed is not None and probed.up is False:
+            down[server.name] = probed.detail or "health check fails"
+    return Wellness(len(service.pool(colour).servers), down, unknown)
+
+
+def _not_usable(
+    service: Service,
+    colour: Colour,
+    server: ServerName,
+    readings: Mapping[InstanceName, InstanceReading | Unreadable | None],
+) -> str:
+    """Return why the load balancer gives this server no request; empty if it does, or if nobody can say."""
+    for name, reading in readings.items():
+        if not isinstance(reading, InstanceReading) or service.name not in reading.services:
+            continue
+        seen = reading.services[service.name].pools[colour].servers.get(server)
+        if seen is None:
+            return f"{name} does not know it"
+        if not seen.usable:
+            return f"{name} says {seen.detail or ('weight 0' if seen.up else 'down')}"
+    return ""
+
+
+def way_open(home: Wellness, exposed: Wellness, min_healthy_bp: int) -> bool:
+    """Whether traffic may move from `exposed` to `home`: never to a pool that is worse off now.
+
+    Closed only if `home` has no server left, or fewer than `min_healthy_bp` and no larger part than `exposed`.
+    """
+    if home.dead:
+        return False
+    return home.alive_bp >= min_healthy_bp or home.alive_bp > exposed.alive_bp
