@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lbctl.core.change import Change
 from lbctl.core.invariants import check
-from lbctl.core.state import Effect, Mark, Note, Recorded, Reply, Save, State
+from lbctl.core.state import Effect, Free, Note, Recorded, Reply, Save, State
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.reading import Token
 from lbctl.model.request import Answer
@@ -47,7 +47,7 @@ def recorded(state: State, event: Recorded) -> tuple[State, tuple[Effect, ...]]:
         return replace(state, writing_rev=None if state.writing_rev == event.rev else state.writing_rev), ()
     told = tuple(Reply(answer) for answer in state.answers if answer.after_rev <= event.rev)
     freed = tuple(
-        Mark(release.id, release.nonce, Token.GO)
+        Free(release.id, release.nonce)
         for release in state.record.releases.values()
         if release.id in state.held_tokens and not release.phase.ended
     )

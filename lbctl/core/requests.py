@@ -260,7 +260,7 @@ def _promote(state: State, now: Situation, request: Asked) -> Change | None:
         raise Refused(
             "nothing_to_promote",
             f"release {now.release.id} is in {now.release.phase.value}",
-            why="promote goes to the next step; before first traffic everything must be proved, afterwards nothing is left",
+            why="promote goes to the next step: before first traffic all must be proved, afterwards none is left",
             then=f"lbctl why {now.release.id}",
         )
     holding = [hold for hold in (now.progress.holds if now.progress else ()) if not hold.overridable]

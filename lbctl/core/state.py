@@ -105,7 +105,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Set a release's go-token. `none` removes it. A `go` is a new one; `hold` and `back` rename what is there."""
+    """Set a release's go-token. `go` makes a new one, `hold` and `back` rename what is there, `none` removes it."""
 
     release: ReleaseId
     nonce: str
@@ -142,7 +142,15 @@ class Reply:
     answer: Answer
 
 
-Effect = Mark | Save | Note | Apply | Reply
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Turn a held token back to `go`: the lowering it was held for is durable. Makes no token where there is none."""
+
+    release: ReleaseId
+    nonce: str
+
+
+Effect = Mark | Free | Save | Note | Apply | Reply
 
 
 # ---- events

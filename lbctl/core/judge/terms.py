@@ -1,0 +1,141 @@
+"""The words of the judge: what it is told, what it is set to, what it says. No arithmetic of evidence here."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+# A person's `promote` overrides time, missing evidence and a fault that is not the candidate's own;
+# never a verdict against the candidate, its health, or missing sight.
+_OVERRIDABLE = frozenset({"ok", "not_enough_evidence", "shared_fault", "active_fault"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the judge promises and tolerates. Ratios are fractions of 1, times are seconds; all validated before."""
+
+    false_rollback: float = 0.001
+    """Highest chance that one release is rolled back though the candidate is within the margin, at any look."""
+    margin_abs: float = 0.001
+    """Tolerated excess of the candidate's bad ratio, absolute: 1 - SLO."""
+    margin_rel: float = 1.25
+    """Tolerated candidate ratio = margin_abs + margin_rel x active's ratio."""
+    active_limit: float = 0.01
+    """Active's own bad ratio above this is a shared or an active-only fault, which never moves traffic."""
+    dispersion: float = 2.0
+    """How much more errors come in bursts than independent ones would (1 = not at all); evidence is divided by it."""
+    horizon_s: float = 1800.0
+    """Planned length of the release; a longer one costs some speed, never the promise."""
+    stale_hold_s: float = 3.0
+    """Hold when counters could not be read for this long."""
+    blind_alert_s: float = 60.0
+    """Page when counters could not be read for this long."""
+    blind_limit_s: float | None = 600.0
+    """Roll back when counters could not be read for this long and active is probed healthy; None: never."""
+    evidence_min: int = 5
+    """Candidate requests that must be judged in a step before it may advance."""
+
+    @property
+    def candidate_limit(self) -> float:
+        """The candidate's own limit: what is tolerated when active is exactly at `active_limit`.
+
+        Above it the candidate is worse than tolerated unless active is over its limit too.
+        """
+        return min(self.margin_abs + self.margin_rel * self.active_limit, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests of one colour in one span of time: all of them, and the bad ones.
+
+    Raises `ValueError` for a negative number: a counter that ran backwards was reset, which the caller must
+    report as "not read" (None in `Sample`). `bad` may exceed `total` in one tick, as load balancers count a
+    request when it comes and its failure when it ends; the judge then takes `bad` as the total.
+    """
+
+    total: int
+    bad: int
+
+    def __post_init__(self) -> None:
+        if self.total < 0 or self.bad < 0:
+            raise ValueError(f"negative count {self.bad}/{self.total}: report a reset counter as not read (None)")
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.total + other.total, self.bad + other.bad)
+
+    @property
+    def ratio(self) -> float:
+        """Bad fraction, 0 when there was no request."""
+        return self.bad / self.total if self.total else 0.0
+
+
+NO_COUNTS = Counts(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What both colours did in the same span of time."""
+
+    candidate: Counts = NO_COUNTS
+    active: Counts = NO_COUNTS
+    span_s: float = 0.0
+
+    def __add__(self, other: "Window") -> "Window":
+        return Window(self.candidate + other.candidate, self.active + other.active, self.span_s + other.span_s)
+
+
+EMPTY = Window()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was seen in one tick of `dt_s` seconds. Counts are differences to the tick before."""
+
+    dt_s: float
+    share_bp: int
+    """The candidate's share in this tick, 0..10000."""
+    candidate: Counts | None
+    """None: the counters could not be read in this tick, or were reset."""
+    active: Counts | None
+    candidate_down: bool = False
+    """Every server of the candidate is down, by the prober or by the load balancer."""
+    active_down: bool = False
+    active_probed_healthy: bool | None = None
+    """What the prober says; None: it does not know."""
+    panic: bool = False
+    """Most of both pools look dead, or many servers flipped at once: suspect the checker, not the servers."""
+
+
+class Word(Enum):
+    """What the judge asks for. `RETREAT` belongs to the account against the learned baseline."""
+
+    ADVANCE = "advance"
+    HOLD = "hold"
+    RETREAT = "retreat"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the judge says about one tick, with its numbers.
+
+    `code` is stable for machines: ok, not_enough_evidence, suspicious, errors, errors_uncompared, shared_fault,
+    active_fault, candidate_dead, both_dead, panic, counters_stale, blind. `reason` is a sentence for people.
+    `candidate`, `active` and `since_s` count from the suspected onset where a fault is named, else from the
+    start of the step. `odds` against the candidate reach `limit` at a rollback.
+    """
+
+    word: Word
+    code: str
+    reason: str
+    odds: float
+    limit: float
+    candidate: Counts
+    active: Counts
+    evidence_count: int
+    since_s: float
+    alert: bool
+    """A person should be paged although nothing moves. A rollback is announced by itself and is False here."""
+
+    @property
+    def overridable_by_promote(self) -> bool:
+        """Whether a person's `promote` may go on in spite of this verdict."""
+        return self.code in _OVERRIDABLE

@@ -1,0 +1,46 @@
+"""How the judge's numbers read in a sentence for an operator."""
+
+from lbctl.core.judge.terms import Counts, Settings, Window
+
+_ODDS_SHOWN_MAX = 1_000_000.0
+
+
+def share_text(share_bp: int) -> str:
+    """Return a share as people write it: `5 %`, `0.25 %`."""
+    return f"{share_bp / 100:g} %"
+
+
+def ratio_text(ratio: float) -> str:
+    """Return a bad ratio as per cent with two places."""
+    return f"{100 * ratio:.2f} %"
+
+
+def counts_text(counts: Counts) -> str:
+    """Return `24/3900 (0.62 %)`, or words when there was no request."""
+    return f"{counts.bad}/{counts.total} ({ratio_text(counts.ratio)})" if counts.total else "no requests"
+
+
+def both_text(window: Window) -> str:
+    """Return both colours' counts, the candidate first."""
+    return f"candidate {counts_text(window.candidate)} against active {counts_text(window.active)}"
+
+
+def tolerated_text(window: Window, settings: Settings) -> str:
+    """Return what the candidate may have at active's ratio in this window."""
+    ratio = settings.margin_abs + settings.margin_rel * window.active.ratio
+    return f"tolerated {ratio_text(min(ratio, 1.0))}"
+
+
+def odds_text(odds: float, limit: float) -> str:
+    """Return the odds against the candidate and where they decide."""
+    shown = f"{odds:.0f}" if odds >= 10 else f"{odds:.1f}"
+    if odds > _ODDS_SHOWN_MAX:
+        shown = f"over {_ODDS_SHOWN_MAX:.0f}"
+    return f"odds {shown}:1 (limit {limit:.0f}:1)"
+
+
+def span_text(span_s: float) -> str:
+    """Return a span of time: `0.8 s`, `45 s`, `12 min`."""
+    if span_s < 10:
+        return f"{span_s:.1f} s"
+    return f"{span_s:.0f} s" if span_s < 120 else f"{span_s / 60:.0f} min"

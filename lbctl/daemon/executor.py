@@ -1,0 +1,162 @@
+"""Carries out the core's effects, in their order. Marks at once; everything that can wait is a task of its own."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import structlog
+
+from lbctl.core.state import Applied, Apply, Effect, Free, Mark, Note, Recorded, Reply, Save
+from lbctl.daemon.ports import Journal, Now, Outbox, Tokens
+from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
+from lbctl.model.entry import Entry
+from lbctl.model.errors import StoreError
+from lbctl.model.names import InstanceName, ReleaseId
+from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.reading import Token
+from lbctl.model.request import Answer
+from lbctl.store.tables import StoredEntry
+
+log = structlog.get_logger("lbctl.executor")
+
+Arrived = Callable[[Recorded | Applied], None]
+
+
+class Executor:
+    """The hands of the loop. Every outcome goes back through `arrived`; nothing here decides."""
+
+    def __init__(
+        self,
+        *,
+        planes: Mapping[InstanceName, DataPlane],
+        journal: Journal,
+        tokens: Tokens,
+        outbox: Outbox,
+        now: Now,
+        wall: Callable[[], str],
+        arrived: Arrived,
+        answered: Callable[[Answer], None],
+        told: Callable[[tuple[StoredEntry, ...]], None],
+    ) -> None:
+        self.planes = planes
+        self._journal = journal
+        self._tokens = tokens
+        self._outbox = outbox
+        self._now = now
+        self._wall = wall
+        self._arrived = arrived
+        self._answered = answered
+        self._told = told
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._offered: set[tuple[str, int, str]] = set()
+        """What the outbox was given although the journal failed: a kept decision is tried again every second."""
+
+    def carry_out(self, effects: tuple[Effect, ...]) -> None:
+        """Start every effect, in order."""
+        for effect in effects:
+            match effect:
+                case Mark():
+                    self._mark(effect)
+                case Free():
+                    self._token(Token.GO, self._tokens.mark_go_again, effect)
+                case Save():
+                    self._start(self._save(effect))
+                case Note():
+                    self._start(self._note(effect.entries))
+                case Apply():
+                    self._start(self._apply(effect))
+                case Reply():
+                    self._answered(effect.answer)
+
+    async def drained(self) -> None:
+        """Wait until everything under way has ended: each task is bounded by its own time-outs."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _mark(self, mark: Mark) -> None:
+        change = {
+            Token.GO: self._tokens.make_go,
+            Token.HOLD: self._tokens.mark_hold,
+            Token.BACK: self._tokens.mark_back,
+            Token.NONE: self._tokens.remove,
+        }[mark.token]
+        self._token(mark.token, change, mark)
+
+    def _token(self, word: Token, change: Callable[[ReleaseId, str], None], mark: Mark | Free) -> None:
+        """A token that cannot be made holds the release; one that cannot be renamed is told, and never waited for."""
+        try:
+            change(mark.release, mark.nonce)
+        except StoreError as error:
+            log.error("token.unwritten", release=mark.release, token=word.value, reason=str(error))
+
+    async def _save(self, save: Save) -> None:
+        for entry in save.entries:
+            _logged(entry)
+        error = ""
+        try:
+            self._told(await self._journal.append(save.record, save.entries, wall=self._wall()))
+            self._offered.clear()
+        except StoreError as failed:
+            error = str(failed) or "unknown reason"
+            self._offer(save.entries)
+        self._arrived(Recorded(self._now(), save.record.rev, error))
+
+    async def _note(self, entries: tuple[Entry, ...]) -> None:
+        for entry in entries:
+            _logged(entry)
+        try:
+            self._told(await self._journal.append(None, entries, wall=self._wall()))
+        except StoreError as failed:
+            log.error("journal.failed", reason=str(failed))
+            self._offer(entries)
+
+    def _offer(self, entries: tuple[Entry, ...]) -> None:
+        fresh = [entry for entry in entries if (entry.kind.value, entry.at, entry.text) not in self._offered]
+        self._offered |= {(entry.kind.value, entry.at, entry.text) for entry in fresh}
+        self._outbox.offer(fresh, wall=self._wall())
+
+    async def _apply(self, apply: Apply) -> None:
+        sent_at = self._now()
+        plane = self.planes.get(apply.instance)
+        if plane is None:
+            gone = tuple(Result(Status.STALE, "this instance is not configured any more") for _ in apply.operations)
+            self._arrived(Applied(self._now(), apply.instance, apply.operations, gone, sent_at))
+            return
+        results = tuple(await asyncio.gather(*(_one(plane, operation) for operation in apply.operations)))
+        for operation, result in zip(apply.operations, results, strict=True):
+            log.info(
+                "operation.applied",
+                instance=apply.instance,
+                service=operation.service,
+                place=operation.place.value,
+                route=str(operation.route),
+                status=result.status.value,
+                detail=result.detail,
+            )
+        self._arrived(Applied(self._now(), apply.instance, apply.operations, results, sent_at))
+
+
+async def _one(plane: DataPlane, operation: SetRoute) -> Result:
+    """A driver bounds its own calls; this is the belt to its braces, with a little more patience."""
+    try:
+        return await asyncio.wait_for(plane.apply(operation), OPERATION_TIMEOUT_S * 2)
+    except TimeoutError:
+        return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
+
+
+def _logged(entry: Entry) -> None:
+    """One line per event, with all its numbers."""
+    level = {"info": log.info, "warning": log.warning, "page": log.error}[entry.severity.value]
+    level(
+        entry.kind.value,
+        service=entry.service,
+        release=entry.release,
+        text=entry.text,
+        actor=entry.actor or None,
+        **{f"n_{key}": value for key, value in entry.data.items()},
+    )

@@ -1,0 +1,68 @@
+"""What `lbctl explain` says: why a release is where it is, and every decision with its numbers. Pure."""
+
+from typing import Any
+
+from lbctl.core.situation import Situation
+from lbctl.model.record import Phase, Release
+from lbctl.model.units import percent
+
+DECISIONS = frozenset(
+    {
+        "release.started",
+        "step.started",
+        "bake.started",
+        "drain.started",
+        "release.finished",
+        "release.cancelled",
+        "rollback.started",
+        "rollback.blocked",
+        "rollback.finished",
+        "release.paused",
+        "release.resumed",
+        "drift.found",
+        "hold.started",
+        "hold.paged",
+    }
+)
+
+
+def explained(release: Release, here: Situation | None, events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the explanation of one release from its record and its journal entries."""
+    decisions = [event for event in events if event["kind"] in DECISIONS]
+    return {
+        "release": release.id,
+        "service": release.service,
+        "summary": _summary(release),
+        "why": [release.outcome] if release.outcome else [event["text"] for event in decisions[-1:]],
+        "not": _not(here),
+        "seen": [event["text"] for event in events if event["severity"] != "info"],
+        "decisions": decisions,
+    }
+
+
+def _summary(release: Release) -> str:
+    way = f"{release.service} {release.origin} → {release.to} ({release.version})"
+    match release.phase:
+        case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
+            by = "by a person" if release.back_by == "person" else "by itself"
+            verb = "rolled back" if release.phase is Phase.ROLLED_BACK else "is going back"
+            return f"{way} {verb} {by}; it had reached {percent(release.peak_bp)}"
+        case Phase.FINISHED:
+            return f"{way} finished"
+        case Phase.CANCELLED:
+            return f"{way} was cancelled before first traffic"
+        case _:
+            return f"{way} is in {release.phase.value} at {percent(release.share_bp)}"
+
+
+def _not(here: Situation | None) -> list[str]:
+    """What does not speak against the candidate now."""
+    if here is None:
+        return []
+    fine = []
+    if here.candidate.well:
+        fine.append(f"health ok: candidate {here.candidate.up_count}/{here.candidate.server_count}")
+    if here.verdict is not None and here.verdict.code == "ok":
+        fine.append(f"errors ok: {here.verdict.reason}")
+    fine.append("latency not judged: this version has no per-request times")
+    return fine

@@ -1,0 +1,147 @@
+"""The loop: observe → fold → decide → record → plan → apply → read back → tell.
+
+One task owns the state. Everything else (readings, results of writes, requests of people, a new config) arrives in the
+inbox, so nothing here is ever locked and nothing that hangs elsewhere delays a decision.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from lbctl.core import machine
+from lbctl.core.state import Applied, Configured, Effect, Recorded, State, Tick
+from lbctl.daemon.executor import Executor
+from lbctl.daemon.ports import Accounts, Eyes, Now
+from lbctl.model.errors import Refused, StoreError
+from lbctl.model.names import InstanceName
+from lbctl.model.record import Phase
+from lbctl.model.request import Answer, Request
+from lbctl.model.topology import Topology
+
+log = structlog.get_logger("lbctl.loop")
+
+TICK_BUSY_S = 0.1
+"""The longest time between two decisions while a release runs; a new reading decides at once."""
+TICK_REST_S = 1.0
+INBOX_MAX = 1_000
+ANSWER_TIMEOUT_S = 5.0
+
+Arrival = Request | Recorded | Applied | Configured
+
+
+class Loop:
+    """Owns the state. `arrive` and `submit` are the only ways in; `state` may be read by anyone on the event loop."""
+
+    def __init__(self, state: State, eyes: Eyes, accounts: Accounts, now: Now) -> None:
+        self.state = state
+        self._eyes = eyes
+        self._accounts = accounts
+        self._now = now
+        self._inbox: asyncio.Queue[Arrival] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._account_trouble = ""
+        self.executor: Executor | None = None
+        self.ticked: Callable[[], None] = lambda: None
+        """Called after every completed tick: the watchdog is fed here and nowhere else."""
+
+    def arrive(self, arrival: Recorded | Applied | Configured) -> None:
+        """Take a fact. Bounded by what the daemon itself has under way."""
+        self._inbox.put_nowait(arrival)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """A new reading is there: decide now."""
+        self._wake.set()
+
+    async def submit(self, request: Request) -> Answer:
+        """Return the answer to a request once it is decided, and durable if it was accepted.
+
+        Raises:
+            Refused: too many requests wait, or the journal did not answer in time (the outcome is then open).
+        """
+        if self._inbox.qsize() >= INBOX_MAX:
+            raise Refused("busy", "too many requests wait", then="try again", exit_code=1)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._answers[request.id] = future
+        self._inbox.put_nowait(request)
+        self._wake.set()
+        try:
+            return await asyncio.wait_for(future, ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            raise Refused(
+                "slow_journal",
+                "the decision is not on disk yet",
+                why=f"the journal did not answer within {ANSWER_TIMEOUT_S:g} s",
+                then="lbctl status tells whether it was taken",
+                exit_code=1,
+            ) from None
+        finally:
+            self._answers.pop(request.id, None)
+
+    def answered(self, answer: Answer) -> None:
+        """Hand an answer to whoever waits for it; nobody may be left."""
+        future = self._answers.get(answer.request_id)
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+    async def run(self) -> None:
+        """Decide until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_BUSY_S if self._busy() else TICK_REST_S)
+            self._wake.clear()
+            self._drain()
+            self._tick()
+            self.ticked()
+
+    def _busy(self) -> bool:
+        return any(not release.phase.ended for release in self.state.record.releases.values())
+
+    def _drain(self) -> None:
+        """Take everything that arrived; each arrival is a step of its own."""
+        for _ in range(self._inbox.qsize()):
+            arrival = self._inbox.get_nowait()
+            if isinstance(arrival, Recorded | Applied | Configured):
+                self.state, effects = machine.step(self.state, arrival)
+            else:
+                self.state, effects = machine.ask(self.state, arrival, self._now())
+            self._carry_out(effects)
+            if isinstance(arrival, Applied):
+                self._eyes.poke(arrival.instance)
+
+    def _tick(self) -> None:
+        observed = self._eyes.observed(self.state.record)
+        self.state, effects = machine.step(self.state, Tick(self._now(), observed))
+        self._carry_out(effects)
+        self._eyes.pace(self._instances_in_release())
+        self._keep_accounts()
+
+    def _carry_out(self, effects: tuple[Effect, ...]) -> None:
+        assert self.executor is not None
+        self.executor.carry_out(effects)
+
+    def _instances_in_release(self) -> frozenset[InstanceName]:
+        topology: Topology = self.state.topology
+        return frozenset(
+            instance
+            for name, release in self.state.record.releases.items()
+            if not release.phase.ended and name in topology.services
+            for instance in topology.instances_of(name)
+        )
+
+    def _keep_accounts(self) -> None:
+        """Save what the judge knows (no fsync), so that restarts do not multiply its budget of false alarms."""
+        for release in self.state.record.releases.values():
+            progress = self.state.progress.get(release.id)
+            if progress is None or release.phase not in {Phase.SHIFTING, Phase.BAKING}:
+                continue
+            try:
+                self._accounts.save(release.id, progress.account.to_json())
+                self._account_trouble = ""
+            except StoreError as error:
+                if str(error) != self._account_trouble:
+                    log.warning("account.unsaved", release=release.id, reason=str(error))
+                self._account_trouble = str(error)

@@ -1,0 +1,102 @@
+"""Reads every instance at its own pace, so that one that hangs delays nobody, and keeps the newest reading of each."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+
+from lbctl.daemon.ports import Checks, Now, Tokens
+from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
+from lbctl.model.errors import DataPlaneError
+from lbctl.model.names import InstanceName, ReleaseId
+from lbctl.model.reading import InstanceReading, Observed, Token, Unreadable
+from lbctl.model.record import Record
+
+log = structlog.get_logger("lbctl.observer")
+
+PACE_BUSY_S = 0.1
+"""10 Hz while a service behind the instance is in release."""
+PACE_REST_S = 1.0
+
+
+class Observer:
+    """One reading task per instance. `seen` is called after every reading, good or bad."""
+
+    def __init__(
+        self,
+        planes: Mapping[InstanceName, DataPlane],
+        checks: Checks,
+        tokens: Tokens,
+        now: Now,
+        seen: Callable[[], None],
+    ) -> None:
+        self._planes = dict(planes)
+        self._checks = checks
+        self._tokens = tokens
+        self._now = now
+        self._seen = seen
+        self._busy: frozenset[InstanceName] = frozenset()
+        self._pokes = {name: asyncio.Event() for name in planes}
+        self._tasks: dict[InstanceName, asyncio.Task[None]] = {}
+        self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
+
+    def start(self) -> None:
+        """Start reading."""
+        for name, plane in self._planes.items():
+            self._tasks[name] = asyncio.create_task(self._watch(name, plane), name=f"observe {name}")
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
+
+    def observed(self, record: Record) -> Observed:
+        """Return all that is known now."""
+        now = self._now()
+        return Observed(
+            instances=dict(self.readings),
+            health=self._checks.health(now),
+            tokens=self._read_tokens(record),
+            checker_suspect=self._checks.suspects(now),
+        )
+
+    def poke(self, instance: InstanceName) -> None:
+        """Read this instance again at once."""
+        if instance in self._pokes:
+            self._pokes[instance].set()
+
+    def pace(self, busy: frozenset[InstanceName]) -> None:
+        """Read these instances ten times a second, the others once."""
+        for name in busy - self._busy:
+            self.poke(name)
+        self._busy = busy
+
+    def _read_tokens(self, record: Record) -> dict[ReleaseId, Token]:
+        return {release.id: self._tokens.read(release.id, release.nonce) for release in record.releases.values()}
+
+    async def _watch(self, name: InstanceName, plane: DataPlane) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            self._pokes[name].clear()
+            self.readings[name] = await self._read(name, plane)
+            self._seen()
+            pace = PACE_BUSY_S if name in self._busy else PACE_REST_S
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._pokes[name].wait(), max(0.01, pace - (loop.time() - began)))
+
+    async def _read(self, name: InstanceName, plane: DataPlane) -> InstanceReading | Unreadable:
+        try:
+            return await asyncio.wait_for(plane.observe(), OPERATION_TIMEOUT_S * 2)
+        except DataPlaneError as error:
+            return self._unreadable(name, str(error))
+        except TimeoutError:
+            return self._unreadable(name, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
+
+    def _unreadable(self, name: InstanceName, reason: str) -> Unreadable:
+        before = self.readings.get(name)
+        since = before.since if isinstance(before, Unreadable) else self._now()
+        return Unreadable(since, reason)

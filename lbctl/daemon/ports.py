@@ -1,0 +1,84 @@
+"""What the daemon's parts need of each other, so that only `wiring` names concrete adapters."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from lbctl.model.entry import Entry
+from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
+from lbctl.model.reading import Health, Observed, Token
+from lbctl.model.record import Record
+from lbctl.model.units import Instant
+from lbctl.store.tables import StoredEntry
+
+Now = Callable[[], Instant]
+
+
+class Journal(Protocol):
+    """The durable store. A failed append raises `StoreError`; nothing of it is then on disk."""
+
+    def append(
+        self, record: Record | None, entries: Sequence[Entry] = (), *, wall: str
+    ) -> Awaitable[tuple[StoredEntry, ...]]:
+        """Write a record (None: only entries) and its entries in one transaction, in the order of the calls."""
+
+
+class Tokens(Protocol):
+    """The go-tokens in the runtime directory. Synchronous: each call is one or two operations on tmpfs."""
+
+    def make_go(self, release: ReleaseId, nonce: str) -> None:
+        """Make a new token."""
+
+    def mark_hold(self, release: ReleaseId, nonce: str) -> None:
+        """Rename `go` to `hold`."""
+
+    def mark_go_again(self, release: ReleaseId, nonce: str) -> None:
+        """Rename `hold` to `go`."""
+
+    def mark_back(self, release: ReleaseId, nonce: str) -> None:
+        """Rename whatever is there to `back`, or make it."""
+
+    def remove(self, release: ReleaseId, nonce: str) -> None:
+        """Remove every token of this release and nonce."""
+
+    def sweep(self, named: Mapping[ReleaseId, str]) -> Sequence[str]:
+        """Remove every token that `named` (release to nonce) does not name."""
+
+    def read(self, release: ReleaseId, nonce: str) -> Token:
+        """Return what is there."""
+
+
+class Outbox(Protocol):
+    """Alerts. Reads the journal by itself; is handed what the journal could not take."""
+
+    def offer(self, entries: Sequence[Entry], *, wall: str) -> None:
+        """Tell these although they could not be stored."""
+
+
+class Accounts(Protocol):
+    """The judge's accounts, kept over restarts of the daemon."""
+
+    def save(self, release: ReleaseId, document: dict[str, object]) -> None:
+        """Replace the account of a release."""
+
+
+class Checks(Protocol):
+    """The prober's view of every server."""
+
+    def health(self, now: Instant) -> Mapping[tuple[ServiceName, ServerName], Health]:
+        """Return what is known of every server."""
+
+    def suspects(self, now: Instant) -> Mapping[ServiceName, str]:
+        """Return the services for which the checker itself is suspect, and why."""
+
+
+class Eyes(Protocol):
+    """The observer, as the loop sees it."""
+
+    def observed(self, record: Record) -> Observed:
+        """Return all that is known now."""
+
+    def poke(self, instance: InstanceName) -> None:
+        """Read this instance again at once."""
+
+    def pace(self, busy: frozenset[InstanceName]) -> None:
+        """Read these instances at the pace of a release, the others at rest."""

@@ -1,0 +1,308 @@
+"""What the control socket shows: plain JSON values from the state. Reads, never changes, never waits."""
+
+from typing import Any
+
+from lbctl.core.change import next_step
+from lbctl.core.holds import Hold, waits
+from lbctl.core.situation import Situation, situation
+from lbctl.core.state import State
+from lbctl.core.targets import exposed
+from lbctl.model.names import Colour, InstanceName, ServiceName
+from lbctl.model.reading import InstanceReading, Unreadable
+from lbctl.model.record import Adopted, Phase, Release
+from lbctl.model.topology import Service
+from lbctl.model.units import BP_FULL, Instant, percent, seconds, since
+
+Json = dict[str, Any]
+
+
+def service_view(state: State, service: Service, now: Instant) -> Json:
+    """Return the status of one service; the keys are part of the API."""
+    name = service.name
+    adopted = state.record.services.get(name)
+    release = state.record.releases.get(name)
+    here = situation(state, name, now)
+    hold = first_hold(here)
+    running = here is not None
+    return {
+        "active": None if adopted is None else adopted.active.value,
+        "candidate": release.to.value if release is not None and running else None,
+        "share_bp": _share(release),
+        "observed_share_bp": _observed_share(state, service, release),
+        "phase": None if release is None else release.phase.value,
+        "held": None if hold is None or here is None else _hold_view(here, hold),
+        "release": None if release is None else release.id,
+        "mode": _mode(state, adopted),
+        "version": None if adopted is None else adopted.pool(adopted.active).version,
+        "servers": _servers(state, service),
+        "pools": {colour.value: _pool(state, service, adopted, colour) for colour in Colour},
+        "instances": {i: _instance(state, name, i) for i in state.topology.instances_of(name)},
+        "step": None if here is None else _step(here),
+        "next": "" if here is None else next_words(here, hold),
+        "verdict": None if here is None else _verdict(here),
+    }
+
+
+def _mode(state: State, adopted: Adopted | None) -> str:
+    if adopted is None:
+        return "observe"
+    return "maintenance" if adopted.maintenance or state.record.maintenance else "adopted"
+
+
+def _share(release: Release | None) -> int:
+    return 0 if release is None else release.share_bp
+
+
+def _observed_share(state: State, service: Service, release: Release | None) -> int | None:
+    """The candidate's share as read back, the highest over all workers and instances; None if nothing was read."""
+    if release is not None:
+        watched = release.to
+    elif service.name in state.record.services:
+        watched = exposed(state.record, service.name)
+    else:
+        watched = Colour.GREEN
+    shares = [
+        route.share_bp(watched)
+        for instance in state.topology.instances_of(service.name)
+        if isinstance(reading := state.observed.instances.get(instance), InstanceReading)
+        and service.name in reading.services
+        for route in reading.services[service.name].runtime.values()
+    ]
+    return max(shares, default=None)
+
+
+def first_hold(here: Situation | None) -> Hold | None:
+    """The first reason to wait that is no mere passing of time."""
+    if here is None or here.progress is None:
+        return None
+    return next((hold for hold in here.progress.holds if hold.code not in {"recording", "reading"}), None)
+
+
+def _hold_view(here: Situation, hold: Hold) -> Json:
+    began = here.progress.held_since.get(hold.code, here.at) if here.progress else here.at
+    return {"reason": hold.reason, "code": hold.code, "needs": hold.needs, "since_ms": since(began, here.at)}
+
+
+def _servers(state: State, service: Service) -> Json:
+    servers: Json = {}
+    for colour in Colour:
+        for server in service.pool(colour).servers:
+            seen = [
+                reading.services[service.name].pools[colour].servers[server.name]
+                for reading in _readings(state, service.name)
+                if server.name in reading.services[service.name].pools[colour].servers
+            ]
+            health = state.observed.health.get((service.name, server.name))
+            probed = health.up if health is not None and service.health is not None else None
+            up = all(one.up for one in seen) if seen else None
+            servers[server.name] = {
+                "up": probed if up is None else (up if probed is None else up and probed),
+                "weight": min(one.weight for one in seen) if seen else None,
+                "in_flight": sum(one.in_flight for one in seen) if seen else None,
+                "pool": colour.value,
+                "detail": (health.detail if health is not None else "")
+                or next((o.detail for o in seen if o.detail), ""),
+                "requests": sum(one.requests for one in seen),
+                "errors": sum(one.errors for one in seen),
+            }
+    return servers
+
+
+def _readings(state: State, name: ServiceName) -> list[InstanceReading]:
+    found = (state.observed.instances.get(instance) for instance in state.topology.instances_of(name))
+    return [reading for reading in found if isinstance(reading, InstanceReading) and name in reading.services]
+
+
+def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colour) -> Json:
+    readings = [reading.services[service.name].pools[colour] for reading in _readings(state, service.name)]
+    recorded = None if adopted is None else adopted.pool(colour)
+    servers = _servers_up(state, service, colour)
+    return {
+        "state": None if recorded is None else recorded.state.value,
+        "version": None if recorded is None else recorded.version,
+        "keep_bp": None if recorded is None else recorded.keep_bp,
+        "requests": sum(pool.requests for pool in readings),
+        "errors": sum(pool.errors for pool in readings),
+        "in_flight": sum(pool.in_flight for pool in readings),
+        "up_count": servers,
+        "server_count": len(service.pool(colour).servers),
+    }
+
+
+def _servers_up(state: State, service: Service, colour: Colour) -> int:
+    return sum(1 for one in _servers(state, service).values() if one["pool"] == colour.value and one["up"])
+
+
+def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
+    reading = state.observed.instances.get(instance)
+    if not isinstance(reading, InstanceReading):
+        reason = reading.reason if isinstance(reading, Unreadable) else "not read yet"
+        return {
+            "reachable": False,
+            "reason": reason,
+            "generation": None,
+            "old_generations": 0,
+            "routes": [],
+            "boot": None,
+        }
+    seen = reading.services.get(name)
+    return {
+        "reachable": True,
+        "reason": "",
+        "generation": reading.generation,
+        "old_generations": len(reading.draining_generations),
+        "routes": [] if seen is None else sorted({str(route) for route in seen.runtime.values()}),
+        "boot": None if seen is None or seen.boot is None else str(seen.boot),
+        "warnings": list(reading.warnings),
+    }
+
+
+def _step(here: Situation) -> Json | None:
+    release = here.release
+    if release.phase not in {Phase.SHIFTING, Phase.BAKING}:
+        return None
+    steps = release.plan.steps_bp
+    began = here.progress.target_since if here.progress is not None else release.phase_since
+    return {
+        "index": sum(1 for step in steps if step <= release.share_bp),
+        "count": len(steps),
+        "share_bp": release.share_bp,
+        "since_ms": since(began, here.at),
+        "hold_min_ms": release.plan.hold_min,
+        "judged": 0 if here.progress is None else here.progress.account.evidence_count,
+    }
+
+
+def _verdict(here: Situation) -> Json | None:
+    verdict = here.verdict
+    if verdict is None:
+        return None
+    return {
+        "word": verdict.word.value,
+        "code": verdict.code,
+        "reason": verdict.reason,
+        "odds": verdict.odds,
+        "limit": verdict.limit,
+        "candidate": [verdict.candidate.total, verdict.candidate.bad],
+        "active": [verdict.active.total, verdict.active.bad],
+    }
+
+
+def next_words(here: Situation, hold: Hold | None) -> str:
+    """Say what happens next, and when."""
+    release = here.release
+    if hold is not None:
+        return f"waits for {hold.needs}"
+    match release.phase:
+        case Phase.PREFLIGHT:
+            return f"{percent(release.plan.steps_bp[0])} as soon as everything is proved"
+        case Phase.SHIFTING if release.share_bp < BP_FULL:
+            return f"{percent(next_step(release))} {_when(here)}"
+        case Phase.SHIFTING | Phase.BAKING:
+            return f"{release.to} becomes active {_when(here)}"
+        case Phase.DRAINING:
+            left = release.plan.retain - since(release.phase_since, here.at)
+            return f"finished in {seconds(max(0, left))}"
+        case Phase.ROLLING_BACK:
+            return f"rolled back when every instance reads back {release.origin}"
+        case _:
+            return ""
+
+
+def _when(here: Situation) -> str:
+    lacking = waits(here)
+    return "now" if not lacking else f"after: {lacking[0].reason}"
+
+
+def release_view(state: State, release: Release, now: Instant) -> Json:
+    """Return one release of the record for lists and `release show`."""
+    here = situation(state, release.service, now)
+    running = here is not None and here.release.id == release.id
+    hold = first_hold(here) if running else None
+    return {
+        "id": release.id,
+        "phase": release.phase.value,
+        "service": release.service,
+        "from": release.origin.value,
+        "to": release.to.value,
+        "version": release.version,
+        "share_bp": release.share_bp,
+        "peak_bp": release.peak_bp,
+        "started_wall": release.started_wall,
+        "outcome": release.outcome,
+        "reason": release.reason,
+        "initiator": release.initiator,
+        "back_by": None if release.back_by is None else release.back_by.value,
+        "baked": release.phase in {Phase.DRAINING, Phase.FINISHED},
+        "plan": plan_view(release),
+        "held": None if hold is None or here is None else _hold_view(here, hold),
+        "holds": [_hold_view(here, one) for one in here.progress.holds] if running and here and here.progress else [],
+        "next": next_words(here, hold) if running and here is not None else "",
+    }
+
+
+def plan_view(release: Release) -> Json:
+    """Return a release's fixed plan."""
+    plan = release.plan
+    return {
+        "steps_bp": list(plan.steps_bp),
+        "hold_min_ms": plan.hold_min,
+        "hold_max_ms": plan.hold_max,
+        "hold_then": plan.hold_then.value,
+        "bake_ms": plan.bake,
+        "retain_ms": plan.retain,
+        "on_rollback_sessions": plan.sessions_back.value,
+        "drift": plan.drift.value,
+    }
+
+
+def why_view(state: State, release: Release, now: Instant) -> Json:
+    """Return why a release waits: what, since when, what it needs, its deadline, and what happens then."""
+    here = situation(state, release.service, now)
+    lines: list[Json] = []
+    if here is not None and here.release.id == release.id:
+        holds = here.progress.holds if here.progress is not None else ()
+        lacking = waits(here) if here.moving else ()
+        for hold in (*holds, *(wait for wait in lacking if wait.code not in {one.code for one in holds})):
+            began = (
+                here.progress.held_since.get(hold.code, release.phase_since) if here.progress else release.phase_since
+            )
+            lines.append({"what": hold.reason, "since_ms": since(began, now), "needs": hold.needs, **_deadline(here)})
+        if not lines:
+            began = release.phase_since
+            lines.append({"what": _doing(here), "since_ms": since(began, now), "needs": "nothing", **_deadline(here)})
+    else:
+        ended = f"ended: {release.phase.value}. {release.outcome}".rstrip()
+        lines.append(
+            {"what": ended, "since_ms": since(release.phase_since, now), "needs": "", "deadline": "", "then": ""}
+        )
+    return {"service": release.service, "release": release.id, "phase": release.phase.value, "lines": lines}
+
+
+def _doing(here: Situation) -> str:
+    words = {
+        Phase.PREFLIGHT: "proving that everything is ready",
+        Phase.SHIFTING: f"moving to {percent(here.release.share_bp)}",
+        Phase.BAKING: "baking at 100 %",
+        Phase.DRAINING: f"{here.release.origin} stays warm",
+        Phase.ROLLING_BACK: "going back",
+    }
+    return words[here.release.phase]
+
+
+def _deadline(here: Situation) -> Json:
+    release, plan = here.release, here.release.plan
+    match release.phase:
+        case Phase.PREFLIGHT:
+            left = max(0, plan.preflight - since(release.phase_since, here.at))
+            return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
+        case Phase.SHIFTING:
+            began = here.progress.target_since if here.progress is not None else release.phase_since
+            left = max(0, plan.hold_max - since(began, here.at))
+            then = "a person is paged, it stays" if plan.hold_then.value == "ask" else "rolled back"
+            return {"deadline": f"in {seconds(left)}", "then": then}
+        case Phase.DRAINING:
+            left = max(0, plan.retain - since(release.phase_since, here.at))
+            return {"deadline": f"in {seconds(left)}", "then": "finished"}
+        case _:
+            return {"deadline": "none", "then": "it stays as it is"}

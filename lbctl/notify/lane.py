@@ -1,0 +1,152 @@
+"""One channel's own line: fetches, sends, tries again, moves its cursor. Lanes share nothing but the journal."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from lbctl.model.errors import StoreError
+from lbctl.model.record import Record
+from lbctl.model.units import Instant
+from lbctl.notify.backlog import Backlog, Lost, Unstored
+from lbctl.notify.message import Composer
+from lbctl.notify.port import Channel, Delivery, Message, Sender, Source, Told
+from lbctl.notify.retry import pause_s
+from lbctl.notify.words import wanted
+
+log = structlog.get_logger()
+
+PAGE_ROWS = 200
+LOOK_EVERY_S = 0.5
+"""How often an idle lane compares the journal's newest id with its own, should nobody wake it."""
+JOURNAL_RETRY_S = 5.0
+JOURNAL_WAIT_S = 1.0
+"""A disk that hangs must not keep us from telling what is in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What every lane may ask: the current record, lbctl time, and randomness from 0 to 1 for the pauses."""
+
+    record: Callable[[], Record | None]
+    now: Callable[[], Instant]
+    jitter: Callable[[], float]
+
+
+class Lane:
+    """Tells one channel everything it asked for, at least once, in order. `run` ends only by cancellation."""
+
+    def __init__(self, channel: Channel, sender: Sender, source: Source, composer: Composer, facts: Facts) -> None:
+        self.channel = channel
+        self.sender = sender
+        self.sent = 0
+        self.failed = 0
+        self._source = source
+        self._composer = composer
+        self._facts = facts
+        self._cursor_name = f"alert/{channel.name}"
+        cursor = source.cursor(self._cursor_name)
+        # A channel that is new tells what happens from now on, not the whole past.
+        self._started = cursor is not None
+        self.backlog = Backlog(source.newest if cursor is None else cursor)
+        self._cursor = self.backlog.fetched
+        self._attempt = 0
+        self._wake = asyncio.Event()
+
+    @property
+    def pending(self) -> int:
+        """How many alerts are known to wait, those of a summary included."""
+        return len(self.backlog) + self.backlog.lost.count
+
+    @property
+    def behind(self) -> bool:
+        """Whether something waits, or the journal holds what was not looked at yet."""
+        return bool(self.pending) or self.backlog.fetched < self._source.newest
+
+    def wake(self) -> None:
+        """There may be something new."""
+        self._wake.set()
+
+    def offer(self, unstored: Unstored) -> None:
+        """Take an entry that the journal could not; bounded, never waits."""
+        if wanted(unstored.entry, self.channel.on):
+            self.backlog.take_unstored(unstored)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        if not self._started:
+            await self._move_cursor(self._cursor)
+        while True:
+            self._wake.clear()
+            readable = await self._fill()
+            self.backlog.collapse(self._facts.now())
+            item = self._next()
+            if item is not None:
+                await self._try(item)
+            else:
+                await self._idle(LOOK_EVERY_S if readable else JOURNAL_RETRY_S)
+
+    async def _fill(self) -> bool:
+        """Read the journal as far as there is room. Returns whether it could be read."""
+        backlog = self.backlog
+        while backlog.room and backlog.fetched < self._source.newest:
+            try:
+                async with asyncio.timeout(JOURNAL_WAIT_S):
+                    page = await self._source.entries(backlog.fetched, min(PAGE_ROWS, backlog.room))
+            except (StoreError, TimeoutError) as error:
+                log.warning("alert.journal_unreadable", alert=self.channel.name, reason=str(error))
+                return False
+            backlog.take_stored([told for told in page if wanted(told.entry, self.channel.on)])
+            # An empty page below the newest id: the rows in between were trimmed or are damaged.
+            backlog.fetched = page[-1].id if page else self._source.newest
+        return True
+
+    def _next(self) -> Lost | Told | None:
+        return self.backlog.lost if self.backlog.lost.count else self.backlog.head()
+
+    def _composed(self, item: Lost | Told) -> Message:
+        if isinstance(item, Lost):
+            return self._composer.summary(item.count, item.since_wall, item.last_id)
+        return self._composer.alert(item, self._facts.record())
+
+    async def _try(self, item: Lost | Told) -> None:
+        message = self._composed(item)
+        delivery = await self.sender.send(message)
+        if delivery.ok:
+            self.sent += 1
+            self._attempt = 0
+            done = self.backlog.told_lost(item) if isinstance(item, Lost) else self.backlog.told(item)
+            await self._move_cursor(done)
+            return
+        self.failed += 1
+        self._attempt += 1
+        name, reason = self.channel.name, delivery.detail
+        log.warning("alert.failed", alert=name, id=message.id, attempt=self._attempt, reason=reason)
+        if delivery.hopeless and item is self.backlog.head():
+            self._attempt = 1
+            self.backlog.give_up()
+        await asyncio.sleep(self._pause_s(delivery))
+
+    def _pause_s(self, delivery: Delivery) -> float:
+        return pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
+
+    async def _move_cursor(self, entry_id: int) -> None:
+        self._cursor = max(self._cursor, entry_id)
+        try:
+            async with asyncio.timeout(JOURNAL_WAIT_S):
+                await self._source.set_cursor(self._cursor_name, self._cursor)
+        except (StoreError, TimeoutError) as error:
+            # It has moved in memory, so nothing repeats while we live; a restart may tell the last alerts again.
+            log.warning("alert.cursor_not_durable", alert=self.channel.name, reason=str(error))
+
+    async def _idle(self, longest_s: float) -> None:
+        if not len(self.backlog) and self.backlog.fetched >= self._cursor + PAGE_ROWS:
+            # Nothing of a long stretch was wanted: remember that, so that a restart does not read it all again.
+            await self._move_cursor(self.backlog.fetched)
+        try:
+            async with asyncio.timeout(longest_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,135 @@
+"""What an alert says: what happened with its numbers, what happens next, and the command that stops it."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from lbctl.model.entry import Kind, Severity
+from lbctl.model.record import Phase, Record, Release
+from lbctl.model.units import percent
+from lbctl.notify.plain import plain
+from lbctl.notify.port import Message, Told
+
+_NEXT = {
+    Phase.PREFLIGHT: "the first step when all checks hold",
+    Phase.SHIFTING: "the next step when its hold is over and nothing speaks against it",
+    Phase.BAKING: "the old pool is let go when the bake is over",
+    Phase.DRAINING: "finished when the old pool has been kept long enough",
+    Phase.ROLLING_BACK: "rolled back when every instance reads back 0 %",
+    Phase.FINISHED: "nothing: it has ended",
+    Phase.ROLLED_BACK: "nothing: it has ended and is not tried again by itself",
+    Phase.CANCELLED: "nothing: it has ended and is not tried again by itself",
+}
+_NEXT_BY_KIND = {
+    Kind.HOLD_STARTED: "it stays at this share until the reason is gone",
+    Kind.HOLD_PAGED: "it stays at this share until a person decides",
+    Kind.RELEASE_PAUSED: "it stays at this share until `lbctl resume`",
+    Kind.ROLLBACK_BLOCKED: "traffic stays until the active pool is well again or a person decides",
+    Kind.JOURNAL_FAILED: "nothing moves forward until the journal can be written; going back still works",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """Makes messages in the name of this host and version of lbctl."""
+
+    host: str
+    version: str
+
+    def alert(self, told: Told, record: Record | None) -> Message:
+        """Return the message for one entry, with what the current record knows about its release."""
+        entry = told.entry
+        release = _release(told, record)
+        about = _about(release, record) if release is not None else {}
+        data: dict[str, Any] = {
+            "severity": entry.severity.value, "service": entry.service, "release": entry.release,
+            "summary": plain(entry.text), "actor": plain(entry.actor), **about,
+            "next": plain(entry.data.get("next") or _next(entry.kind, release)),
+            "command": _command(told, release),
+            "host": self.host, "lbctl": self.version, "numbers": _numbers(entry.data),
+        }  # fmt: skip
+        return Message(_id(told), entry.kind.value, told.wall, _line(data), data)
+
+    def summary(self, count: int, since_wall: str, last_id: int) -> Message:
+        """Return the message that stands for `count` alerts that could not be delivered in time."""
+        what = f"{count} alert{'s' if count > 1 else ''} not delivered since {plain(since_wall) or 'the start'}"
+        data: dict[str, Any] = {
+            "severity": Severity.WARNING.value, "service": None, "release": None, "summary": what, "count": count,
+            "next": "newer alerts follow", "command": "lbctl events", "host": self.host, "lbctl": self.version,
+        }  # fmt: skip
+        return Message(f"summary-{last_id}-{count}", "alert.summary", since_wall, _line(data), data)
+
+    def test(self, name: str, wall: str) -> Message:
+        """Return the message of `lbctl notify test NAME`."""
+        data: dict[str, Any] = {
+            "severity": Severity.INFO.value, "service": None, "release": None, "next": "nothing",
+            "summary": f"test of the alert channel {plain(name)}: it works", "command": "lbctl status",
+            "host": self.host, "lbctl": self.version,
+        }  # fmt: skip
+        return Message(
+            f"test-{hashlib.sha256(wall.encode()).hexdigest()[:16]}", "alert.tested", wall, _line(data), data
+        )
+
+
+def _release(told: Told, record: Record | None) -> Release | None:
+    if record is None or told.entry.service is None:
+        return None
+    release = record.releases.get(told.entry.service)
+    return release if release is not None and release.id == told.entry.release else None
+
+
+def _about(release: Release, record: Record | None) -> dict[str, Any]:
+    adopted = record.services.get(release.service) if record is not None else None
+    return {
+        "from": release.origin.value,
+        "to": release.to.value,
+        "version_from": plain(adopted.pool(release.origin).version, 100) if adopted is not None else "unknown",
+        "version_to": plain(release.version, 100),
+        "phase": release.phase.value,
+        "share_bp": release.share_bp,
+        "reached_bp": release.reached_bp,
+        "reason": plain(release.outcome or release.reason),
+        "initiator": plain(release.initiator),
+    }
+
+
+def _next(kind: Kind, release: Release | None) -> str:
+    if kind in _NEXT_BY_KIND:
+        return _NEXT_BY_KIND[kind]
+    return _NEXT[release.phase] if release is not None else ""
+
+
+def _command(told: Told, release: Release | None) -> str:
+    """The command that stops what goes on; once it goes back or has ended, the one that explains it."""
+    number = told.entry.release
+    if number is None:
+        return "lbctl status"
+    over = release is not None and (release.phase.ended or release.phase is Phase.ROLLING_BACK)
+    ended = told.entry.kind in {Kind.RELEASE_FINISHED, Kind.RELEASE_CANCELLED, Kind.ROLLBACK_FINISHED}
+    back = told.entry.kind is Kind.ROLLBACK_STARTED
+    return f"lbctl explain {plain(number, 20)}" if over or ended or back else f"lbctl rollback {plain(number, 20)}"
+
+
+def _numbers(data: dict[str, Any]) -> dict[str, Any]:
+    return {plain(key, 100): plain(value) if isinstance(value, str) else value for key, value in data.items()}
+
+
+def _line(data: dict[str, Any]) -> str:
+    place = " ".join(part for part in (data["service"], data["release"] and f"release {data['release']}") if part)
+    parts = [f"[{data['severity']}] {place}: {data['summary']}" if place else f"[{data['severity']}] {data['summary']}"]
+    if "version_to" in data:
+        parts.append(f"{data['version_from']} ({data['from']}) -> {data['version_to']} ({data['to']})")
+        parts.append(f"at {percent(data['share_bp'])}")
+    if data["next"]:
+        parts.append(f"next: {data['next']}")
+    parts.append(f"`{data['command']}`")
+    parts.append(f"{data['host']}, lbctl {data['lbctl']}")
+    return plain(" | ".join(parts), 1_500)
+
+
+def _id(told: Told) -> str:
+    if told.id:
+        return f"entry-{told.id}"
+    entry = told.entry
+    content = f"{told.wall}|{entry.at}|{entry.kind}|{entry.text}"
+    return f"memory-{hashlib.sha256(content.encode('utf-8', 'replace')).hexdigest()[:24]}"

@@ -1,0 +1,117 @@
+"""The outbox: every channel's lane, started, woken and stopped together. Nothing in it is awaited by a decision."""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from lbctl.model.entry import Entry
+from lbctl.model.record import Record
+from lbctl.model.units import Instant
+from lbctl.notify.backlog import Unstored
+from lbctl.notify.command import CommandSender
+from lbctl.notify.lane import Facts, Lane
+from lbctl.notify.message import Composer
+from lbctl.notify.port import Channel, ExecChannel, Sender, Source, WebhookChannel
+from lbctl.notify.webhook import WebhookSender
+
+log = structlog.get_logger()
+
+RESTART_S = 5.0
+
+
+class Outbox:
+    """Alerts of all channels, derived from the journal by one cursor per channel: at least once, in order.
+
+    Made and used on the event loop. A bad webhook url raises LbctlError here, before anything runs.
+    """
+
+    def __init__(
+        self,
+        journal: Source,
+        channels: Sequence[Channel],
+        *,
+        record: Callable[[], Record | None],
+        now: Callable[[], Instant],
+        version: str,
+        host: str = "",
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._composer = Composer(host or socket.gethostname(), version)
+        facts = Facts(record, now, jitter)
+        self._lanes = {
+            channel.name: Lane(channel, sender_of(channel), journal, self._composer, facts) for channel in channels
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def pending(self) -> int:
+        """How many alerts wait, over all channels."""
+        return sum(lane.pending for lane in self._lanes.values())
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Per channel: attempts that were `sent` or `failed`, alerts `dropped` and `pending`."""
+        return {
+            name: {"sent": lane.sent, "failed": lane.failed, "dropped": lane.backlog.dropped, "pending": lane.pending}
+            for name, lane in self._lanes.items()
+        }
+
+    def start(self) -> None:
+        """Start the lanes' tasks; they run until `close`."""
+        self._tasks = [
+            asyncio.create_task(_kept_running(lane), name=f"alert {name}") for name, lane in self._lanes.items()
+        ]
+
+    def wake(self) -> None:
+        """Say that the journal has something new; without it an idle lane looks every half second."""
+        for lane in self._lanes.values():
+            lane.wake()
+
+    def offer(self, entries: Sequence[Entry], *, wall: str) -> None:
+        """Hand over entries that the journal could not take; at most 1,000 wait per channel, the oldest give way."""
+        for entry in entries:
+            for lane in self._lanes.values():
+                lane.offer(Unstored(wall, entry))
+
+    async def test(self, name: str, *, wall: str = "") -> tuple[bool, str]:
+        """Send a test message now, once; returns whether it was delivered, and the reason if not.
+
+        Raises:
+            KeyError: there is no channel of that name.
+        """
+        delivery = await self._lanes[name].sender.send(self._composer.test(name, wall or str(time.time_ns())))
+        return delivery.ok, delivery.detail
+
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Stop; what was not told is told after the next start. `drain_s`: let waiting alerts go out that long."""
+        self.wake()
+        until_s = time.monotonic() + drain_s
+        while self._tasks and time.monotonic() < until_s and any(lane.behind for lane in self._lanes.values()):
+            await asyncio.sleep(0.02)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lane in self._lanes.values():
+            await lane.sender.close()
+
+
+def sender_of(channel: Channel) -> Sender:
+    """Return the sender for a channel's settings. Raises LbctlError for a webhook url that may not be used."""
+    match channel:
+        case ExecChannel():
+            return CommandSender(channel)
+        case WebhookChannel():
+            return WebhookSender(channel)
+
+
+async def _kept_running(lane: Lane) -> None:
+    while True:
+        try:
+            await lane.run()
+        except Exception:
+            # A bug in one channel must neither end it silently nor touch another.
+            log.exception("alert.lane_failed", alert=lane.channel.name)
+            await asyncio.sleep(RESTART_S)

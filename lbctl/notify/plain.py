@@ -1,0 +1,22 @@
+"""Texts made harmless: what servers, people and load balancers said must not command a terminal or call a chat room."""
+
+import re
+import unicodedata
+
+_MENTION = re.compile(r"(?<![\w.])@(?=\w)")
+_MARKUP = re.compile(r"<(?=[!@#/a-zA-Z])")
+
+
+def plain(text: object, limit: int = 1_000) -> str:
+    """Return `text` on one line without control, direction or invisible characters, mentions and markup broken, at
+    most `limit` characters."""
+    line = "".join(_visible(character) for character in str(text)[: 4 * limit])
+    line = _MARKUP.sub("\u2039", _MENTION.sub("\uff20", " ".join(line.split())))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _visible(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in {"Cc", "Zl", "Zp"}:
+        return " "
+    return "" if category in {"Cf", "Cs", "Co", "Cn"} else character

@@ -1,0 +1,104 @@
+"""What the outbox needs from others: settings of channels, a journal to read, a sender per channel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lbctl.model.entry import Entry
+from lbctl.notify.words import DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class ExecChannel:
+    """Run `argv` (no shell) for each alert: JSON on stdin, the main facts as LBCTL_* in the environment."""
+
+    name: str
+    argv: tuple[str, ...]
+    on: frozenset[str] = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookChannel:
+    """POST each alert to `url`, signed with `secret`. Both are secrets: neither is ever printed."""
+
+    name: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    on: frozenset[str] = DEFAULT
+
+
+Channel = ExecChannel | WebhookChannel
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How one attempt ended. Not `ok`: `detail` says why, `retry_after_s` what the receiver asked for, and `hopeless`
+    that it refuses this very message, so that trying again is of no use."""
+
+    ok: bool
+    detail: str = ""
+    retry_after_s: float | None = None
+    hopeless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One alert for any receiver. `id` is the same at every attempt; `text` is one line; `data` is JSON."""
+
+    id: str
+    kind: str
+    wall: str
+    text: str
+    data: dict[str, Any]
+
+
+class Sender(Protocol):
+    """Delivers one message. Bounded in time, and answers instead of raising."""
+
+    async def send(self, message: Message) -> Delivery:
+        """Try once."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class Told(Protocol):
+    """An entry as the journal stores it."""
+
+    @property
+    def id(self) -> int:
+        """Rises with every entry."""
+        ...
+
+    @property
+    def wall(self) -> str:
+        """Wall time for people."""
+        ...
+
+    @property
+    def entry(self) -> Entry:
+        """What happened."""
+        ...
+
+
+class Source(Protocol):
+    """The journal as the outbox sees it (lbctl.store.journal.Journal fits)."""
+
+    @property
+    def newest(self) -> int:
+        """The id of the last durable entry."""
+        ...
+
+    async def entries(self, after: int, limit: int) -> Sequence[Told]:
+        """Entries with ids above `after`, rising. Raises StoreError."""
+        ...
+
+    def cursor(self, name: str) -> int | None:
+        """How far the reader `name` has come."""
+        ...
+
+    def set_cursor(self, name: str, entry_id: int) -> Any:
+        """Move it: at once in memory; awaiting the result raises StoreError when it is not durable."""
+        ...

@@ -1,0 +1,37 @@
+"""The words of `on:` in the configuration, and which entries each stands for."""
+
+from collections.abc import Collection
+
+from lbctl.model.entry import Entry, Kind, Severity
+
+PAGE = "page"
+"""Stands for every entry, of any kind, that a person must act on."""
+
+WORDS: dict[str, frozenset[Kind]] = {
+    "started": frozenset({Kind.RELEASE_STARTED}),
+    "step": frozenset({Kind.STEP_STARTED, Kind.STEP_REACHED, Kind.BAKE_STARTED, Kind.DRAIN_STARTED}),
+    "finished": frozenset({Kind.RELEASE_FINISHED}),
+    "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
+    "rollback": frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK_FINISHED}),
+    "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED}),
+    "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED, Kind.RELEASE_PROMOTED}),
+    "drift": frozenset({Kind.DRIFT_FOUND, Kind.DRIFT_CORRECTED}),
+    "instance": frozenset({Kind.INSTANCE_RELOADED, Kind.INSTANCE_LOST, Kind.INSTANCE_FOUND, Kind.OPERATION_FAILED}),
+    "health": frozenset({Kind.SERVER_CHANGED, Kind.CHECKER_SUSPECTED}),
+    "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
+    "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
+    "config": frozenset({Kind.CONFIG_RELOADED, Kind.CONFIG_REFUSED}),
+    "daemon": frozenset({Kind.DAEMON_STARTED}),
+    "refused": frozenset({Kind.REQUEST_REFUSED}),
+    PAGE: frozenset(),
+}
+
+DEFAULT = frozenset(WORDS) - {"step", "refused"}
+"""Everything but the noise: single steps, and requests whose sender was already told."""
+
+
+def wanted(entry: Entry, on: Collection[str]) -> bool:
+    """Return whether a channel with these words is told of `entry`. Unknown words stand for nothing."""
+    if PAGE in on and entry.severity is Severity.PAGE:
+        return True
+    return any(entry.kind in WORDS.get(word, frozenset()) for word in on)

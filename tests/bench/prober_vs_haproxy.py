@@ -1,0 +1,178 @@
+"""CPU of one fresh HTTP check: our prober against HAProxy's own checks, in one run, against the same responder.
+
+Run `python -m tests.bench.prober_vs_haproxy`; it takes less than 90 s, uses loopback only, and prints one table. A third
+HAProxy is the responder. The rounds alternate, so that a noisy neighbour meets both; the median is the result.
+"""
+
+import asyncio
+import json
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from lbctl.model.topology import Probe
+from lbctl.probe.port import ProbeResult
+from lbctl.probe.supervisor import Prober
+from lbctl.probe.target import Target
+
+ROUND_S = 4.0
+SETTLE_S = 1.5
+ROUNDS = 3
+GOALS = {1_000: 1.5, 5_000: 1.75}
+
+RESPONDER = """global
+  nbthread 1
+  maxconn 40000
+defaults
+  mode http
+  timeout client 5s
+frontend up
+  bind 127.0.0.1:{port} backlog 8192
+  http-request return status 200 content-type text/plain string ok
+"""
+CHECKER = """global
+  nbthread 1
+  maxconn 20000
+  spread-checks 0
+defaults
+  mode http
+  timeout connect 500ms
+  timeout check 500ms
+  timeout server 5s
+backend checked
+  option httpchk
+  http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host localhost
+  http-check expect status 200-399
+  default-server check inter 1000 fastinter 1000 downinter 1000
+"""
+
+
+def cpu_s(pid: int) -> float:
+    """CPU of a process so far, in seconds, by the scheduler's nanoseconds."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def pss_kb(pid: int) -> int:
+    """Proportional memory of a process."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Haproxy:
+    """One HAProxy process for as long as the block lasts."""
+
+    def __init__(self, folder: Path, name: str, config: str) -> None:
+        self._file = folder / f"{name}.cfg"
+        self._file.write_text(config)
+
+    def __enter__(self) -> int:
+        self._process = subprocess.Popen(["haproxy", "-db", "-f", str(self._file)], stderr=subprocess.DEVNULL)
+        return self._process.pid
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+
+async def haproxy_round(folder: Path, port: int, rate: int) -> float:
+    """CPU µs per check of HAProxy's own checker, at one check per server and second."""
+    servers = "".join(f"  server s{i} 127.0.0.1:{port}\n" for i in range(rate))
+    with Haproxy(folder, "checker", CHECKER + servers) as pid:
+        await asyncio.sleep(SETTLE_S + rate / 5_000)
+        before, began = cpu_s(pid), time.monotonic()
+        await asyncio.sleep(ROUND_S)
+        return (cpu_s(pid) - before) / (rate * (time.monotonic() - began)) * 1e6
+
+
+class Tally:
+    """What came back."""
+
+    def __init__(self) -> None:
+        self.up = self.down = self.unknown = 0
+        self.details: dict[str, int] = {}
+
+    def take(self, batch: "list[ProbeResult] | tuple[ProbeResult, ...]") -> None:
+        for result in batch:
+            self.up += result.ok is True
+            self.down += result.ok is False
+            self.unknown += result.ok is None
+            if not result.ok:
+                self.details[result.detail] = self.details.get(result.detail, 0) + 1
+
+
+async def prober_round(port: int, rate: int) -> dict[str, float]:
+    """The same of our worker, by the checks that it really finished."""
+    tally = Tally()
+    prober = Prober(tally.take)  # type: ignore[arg-type]
+    await prober.start()
+    while prober.pid is None or not prober.alive:
+        await asyncio.sleep(0.05)
+    bare_kb = pss_kb(prober.pid)
+    prober.set_targets(
+        [Target(key=f"s{i}", kind=Probe.HTTP, ip="127.0.0.1", port=port, path="/healthz") for i in range(rate)]
+    )
+    await asyncio.sleep(SETTLE_S)
+    pid = prober.pid
+    before, began, up = cpu_s(pid), time.monotonic(), tally.up
+    await asyncio.sleep(ROUND_S)
+    used_s, took_s, done = cpu_s(pid) - before, time.monotonic() - began, tally.up - up
+    figures = {
+        "us": used_s / max(1, done) * 1e6,
+        "core": used_s / took_s,
+        "done_share": done / (rate * took_s),
+        "down": tally.down,
+        "unknown": tally.unknown,
+        "pss_mb": pss_kb(pid) / 1024,
+        "kb_per_endpoint": (pss_kb(pid) - bare_kb) / rate,
+        "late_ms": prober.lateness_ms,
+    }
+    await prober.stop()
+    if tally.details:
+        print("   not up:", tally.details)
+    return figures
+
+
+async def main() -> int:
+    """Run all rounds and print them."""
+    if shutil.which("haproxy") is None:
+        print("skipped: there is no haproxy on PATH; apt install haproxy")
+        return 0
+    summary: dict[str, object] = {}
+    is_met = True
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder, port = Path(folder_name), free_port()
+        with Haproxy(folder, "responder", RESPONDER.format(port=port)):
+            await asyncio.sleep(0.5)
+            for rate, goal in GOALS.items():
+                theirs, ours = [], []
+                for _ in range(ROUNDS):
+                    theirs.append(await haproxy_round(folder, port, rate))
+                    ours.append(await prober_round(port, rate))
+                us = statistics.median(figures["us"] for figures in ours)
+                ratio = us / statistics.median(theirs)
+                print(f"{rate}/s: haproxy {[round(x) for x in theirs]} µs, prober {[round(f['us']) for f in ours]} µs,")
+                print(f"   ratio {ratio:.2f} (goal {goal}); {ours[-1]}")
+                summary[f"ratio_{rate}"] = round(ratio, 2)
+                is_met &= ratio <= goal and not any(figures["down"] for figures in ours)
+            double = await prober_round(port, 10_000)
+            print(f"10000/s: {double}")
+            summary["false_failures_at_double"] = double["down"]
+            is_met &= double["down"] == 0 and double["pss_mb"] <= 24 + 10 and double["kb_per_endpoint"] <= 2
+    print(json.dumps(summary))
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
