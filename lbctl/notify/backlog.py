@@ -75,7 +75,7 @@ class Backlog:
         return self._waiting[0] if self._waiting else None
 
     def told(self, head: Told) -> int:
-        """`head` was delivered; returns the id the cursor may move to (0: none). It may have been given up meanwhile."""
+        """`head` was delivered (and may have been given up meanwhile); returns the id the cursor may move to, or 0."""
         if self._waiting and self._waiting[0] is head:
             self._waiting.popleft()
         return head.id

@@ -24,38 +24,74 @@ class CommandSender:
 
     async def send(self, message: Message) -> Delivery:
         """Run it; after the time-out its whole process group is killed."""
+        # A pipe of our own: asyncio's would count the program as running while anything it left behind holds stderr.
+        ours, theirs = os.pipe()
+        words = await _LastWords.of(ours)
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._channel.argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE, start_new_session=True, cwd="/", env=environment(message),
+                stderr=theirs, start_new_session=True, cwd="/", env=environment(message),
             )  # fmt: skip
         except (OSError, ValueError) as error:
+            words.close()
             return Delivery(ok=False, detail=f"{self._channel.argv[0]}: cannot be run: {error}")
-        tail = bytearray()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._talk(process, message, tail)
-        except TimeoutError:
-            return Delivery(ok=False, detail=f"no end within {self._timeout_s:g} s: killed{_said(tail)}")
         finally:
+            os.close(theirs)
+        try:
+            return await self._outcome(process, message, words)
+        finally:
+            words.close()
             await _ended(process)
-        if process.returncode == 0:
-            return Delivery(ok=True)
-        return Delivery(ok=False, detail=f"exit code {process.returncode}{_said(tail)}")
 
     async def close(self) -> None:
         """Nothing is kept between alerts."""
 
-    async def _talk(self, process: asyncio.subprocess.Process, message: Message, tail: bytearray) -> None:
-        listening = asyncio.create_task(_listen(process, tail))
+    async def _outcome(self, process: asyncio.subprocess.Process, message: Message, words: "_LastWords") -> Delivery:
         try:
-            await _write(process, json.dumps(body(message)).encode())
-            await process.wait()
-            # A program it left behind may keep the pipe open; its own last words are there already.
-            await asyncio.wait([listening], timeout=0.2)
-        finally:
-            listening.cancel()
-            await asyncio.wait([listening])
+            async with asyncio.timeout(self._timeout_s):
+                await _write(process, json.dumps(body(message)).encode())
+                await process.wait()
+        except TimeoutError:
+            return Delivery(ok=False, detail=f"no end within {self._timeout_s:g} s: killed{words.said()}")
+        if process.returncode == 0:
+            return Delivery(ok=True)
+        # What it wrote before it ended is in the pipe; a turn or two of the loop brings it here.
+        await asyncio.wait([words.over], timeout=0.2)
+        return Delivery(ok=False, detail=f"exit code {process.returncode}{words.said()}")
+
+
+class _LastWords(asyncio.Protocol):
+    """The end of what a program wrote to stderr, however much that was."""
+
+    def __init__(self) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tail = bytearray()
+        self._transport: asyncio.BaseTransport | None = None
+
+    @classmethod
+    async def of(cls, fd: int) -> "_LastWords":
+        """Listen to the pipe `fd`, which is ours from now on."""
+        _, words = await asyncio.get_running_loop().connect_read_pipe(cls, os.fdopen(fd, "rb", 0))
+        return words
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._tail += data
+        del self._tail[:-TAIL_BYTES]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def said(self) -> str:
+        text = plain(self._tail.decode("utf-8", "replace"), 500)
+        return f"; it said: {text}" if text else ""
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
 
 def body(message: Message) -> dict[str, object]:
@@ -79,24 +115,14 @@ async def _write(process: asyncio.subprocess.Process, content: bytes) -> None:
     process.stdin.close()
 
 
-async def _listen(process: asyncio.subprocess.Process, tail: bytearray) -> None:
-    assert process.stderr is not None
-    while piece := await process.stderr.read(4_096):
-        tail += piece
-        del tail[:-TAIL_BYTES]
-
-
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    # asyncio closes its end of the pipes only when the other end is closed, which a program left behind never does.
-    transport = getattr(process, "_transport", None)
-    if transport is not None:
-        transport.close()
-
-
-def _said(tail: bytearray) -> str:
-    text = plain(bytes(tail).decode("utf-8", "replace"), 500)
-    return f"; it said: {text}" if text else ""
+    if process.returncode is not None:
+        return
+    assert process.stdin is not None
+    # What it never read must not be waited for, nor a child that left its group and still holds the pipe.
+    if not process.stdin.is_closing():
+        process.stdin.transport.abort()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 1.0)

@@ -21,6 +21,7 @@ from lbctl.notify.webhook import WebhookSender
 log = structlog.get_logger()
 
 RESTART_S = 5.0
+CLOSE_S = 1.5
 
 
 class Outbox:
@@ -89,13 +90,19 @@ class Outbox:
         """Stop; what was not told is told after the next start. `drain_s`: let waiting alerts go out that long."""
         self.wake()
         until_s = time.monotonic() + drain_s
-        while self._tasks and time.monotonic() < until_s and any(lane.behind for lane in self._lanes.values()):
+        while self._tasks and time.monotonic() < until_s and self._behind():  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.02)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(2):
+            # Twice: a fault while a lane is being cancelled makes it start anew instead of ending.
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=CLOSE_S)
         for lane in self._lanes.values():
             await lane.sender.close()
+
+    def _behind(self) -> bool:
+        return any(lane.behind for lane in self._lanes.values())
 
 
 def sender_of(channel: Channel) -> Sender:

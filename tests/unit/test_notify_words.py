@@ -28,7 +28,7 @@ def test_steps_are_noise_unless_asked_for_or_a_page() -> None:
 
 def test_texts_cannot_command_a_terminal_or_call_a_room() -> None:
     assert plain("a\x1b]0;title\x07b\u202ec\r\nd") == "a ]0;title bc d"
-    assert plain("<!channel> @here <@U1> me@example.org") == "\u2039!channel> \uff20here \u2039@U1> me@example.org"
+    assert plain("<!channel> @here <@U1> me@example.org") == "\u2039!channel> \uff20here \u2039\uff20U1> me@example.org"
     assert len(plain("x" * 10**6, 50)) == 50
 
 
@@ -75,7 +75,15 @@ def test_an_alert_without_a_record_still_names_the_command() -> None:
 
 
 def test_metadata_neighbours_and_this_host_are_out_of_reach_for_names() -> None:
-    for address in ("169.254.169.254", "fe80::1%eth0", "::ffff:127.0.0.1", "127.0.0.1", "::", "224.0.0.1", "fd00:ec2::254"):
+    for address in (
+        "169.254.169.254",
+        "fe80::1%eth0",
+        "::ffff:127.0.0.1",
+        "127.0.0.1",
+        "::",
+        "224.0.0.1",
+        "fd00:ec2::254",
+    ):
         assert fault(address, loopback_ok=False)
     assert fault("127.0.0.1", loopback_ok=True) is None
     assert fault("10.0.0.5", loopback_ok=False) is None

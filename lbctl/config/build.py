@@ -1,0 +1,145 @@
+"""From checked values to the model. Nothing can be wrong any more here."""
+
+from typing import Any
+
+from lbctl.config.composite import Values
+from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, WebhookAlert
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.topology import (
+    Driver,
+    DriftPolicy,
+    HaproxyBinding,
+    HealthCheck,
+    HoldLimit,
+    Instance,
+    JudgeSettings,
+    Plan,
+    Plane,
+    Pool,
+    Probe,
+    Server,
+    ServerTls,
+    Service,
+    SessionsBack,
+    Topology,
+)
+
+
+def topology(root: Values) -> Topology:
+    """Return planes and services."""
+    planes = {PlaneName(name): _plane(PlaneName(name), values) for name, values in root["data_planes"].items()}
+    services = {ServiceName(name): _service(ServiceName(name), values) for name, values in root["services"].items()}
+    return Topology(planes, services)
+
+
+def daemon(root: Values) -> DaemonSettings:
+    """Return where lbctl's own files are."""
+    values = root["daemon"]
+    return DaemonSettings(**{key: values[key] for key in ("state_dir", "runtime_dir", "control_socket")})
+
+
+def alerts(root: Values) -> tuple[Alert, ...]:
+    """Return who is told."""
+    return tuple(_alert(values) for values in root["alerts"])
+
+
+def access(root: Values) -> Access:
+    """Return who may do what."""
+    values = root["access"]
+    gate = {ServiceName(name): people for name, people in (values["gate"] or {}).items()}
+    return Access(observe=values["observe"], operate=values["operate"], admin=values["admin"], gate=gate)
+
+
+def _alert(values: Values) -> Alert:
+    name, on = values["name"], frozenset(values["on"])
+    hook = values["webhook"]
+    if hook is None:
+        return ExecAlert(name=name, argv=values["exec"], on=on)
+    return WebhookAlert(name=name, url=hook["url"], secret=hook["secret"], on=on)
+
+
+def _plane(name: PlaneName, values: Values) -> Plane:
+    driver = Driver(values["driver"])
+    directory = "map_dir" if driver is Driver.HAPROXY else "directory"
+    instances = tuple(
+        Instance(
+            name=InstanceName(f"{name}/{short}"),
+            directory=one[directory],
+            socket=one["socket"],
+            master_socket=one["master_socket"],
+        )
+        for short, one in values["instances"].items()
+    )
+    binary = values["envoy"]["binary"] if values["envoy"] is not None else None
+    return Plane(name=name, driver=driver, instances=instances, envoy_binary=binary)
+
+
+def _service(name: ServiceName, values: Values) -> Service:
+    tls = values["tls"]
+    return Service(
+        name=name,
+        plane=PlaneName(values["data_plane"]),
+        blue=_pool(Colour.BLUE, values),
+        green=_pool(Colour.GREEN, values),
+        listen=values["listen"],
+        listen_tls=values["listen_tls"],
+        health=_health(values["health"]),
+        tls=None if tls is None else ServerTls(tls["ca"], tls["name"]),
+        haproxy=_haproxy(values["haproxy"]),
+        cookie=values["sessions"]["cookie"],
+        plan=_plan(values),
+        judge=_judge(values["judge"]),
+    )
+
+
+def _pool(colour: Colour, values: Values) -> Pool:
+    named = values["pools"][colour.value].items()
+    return Pool(colour, tuple(Server(ServerName(name), one.address, one.cookie) for name, one in named))
+
+
+def _haproxy(values: Values | None) -> HaproxyBinding | None:
+    if values is None:
+        return None
+    backends = {colour: values["backends"][colour.value] for colour in Colour}
+    return HaproxyBinding(backends, values["cookie"], values["bucket_cookie"])
+
+
+def _health(values: Values | None) -> HealthCheck | None:
+    if values is None:
+        return None
+    kind = next(probe for probe in Probe if values.given(probe.value))
+    asked: Any = values[kind.value]
+    shared = ("port", "host", "status", "interval", "timeout", "rise", "fall", "keep_alive")
+    return HealthCheck(
+        kind=kind,
+        path=asked if kind in {Probe.HTTP, Probe.HTTPS} else "/",
+        command=asked if kind is Probe.COMMAND else (),
+        **{key: values[key] for key in shared},
+    )
+
+
+def _plan(values: Values) -> Plan:
+    hold = values["hold"]
+    return Plan(
+        steps_bp=tuple(values["steps"]),
+        hold_min=hold["min"],
+        hold_max=hold["max"],
+        hold_then=HoldLimit(hold["then"]),
+        bake=values["bake"],
+        retain=values["retain"],
+        preflight=values["deadlines"]["preflight"],
+        sessions_back=SessionsBack(values["on_rollback"]["sessions"]),
+        drift=DriftPolicy(values["drift"]),
+        min_healthy_bp=values["min_healthy"],
+        capacity=values["capacity"],
+    )
+
+
+def _judge(values: Values) -> JudgeSettings:
+    return JudgeSettings(
+        slo_ratio=values["slo"],
+        false_rollback=values["false_rollback"],
+        active_limit=values["active_limit"],
+        dispersion=values["dispersion"],
+        blind_limit=values["blind_limit"],
+    )

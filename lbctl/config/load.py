@@ -1,0 +1,142 @@
+"""Read a config file: every fault at once, or a config that is whole."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from lbctl.config import build
+from lbctl.config.accounts import Accounts
+from lbctl.config.checks import settled
+from lbctl.config.composite import Values
+from lbctl.config.fault import ConfigError, Fault, Mark
+from lbctl.config.hosts import Names, Resolve, system_resolve
+from lbctl.config.place import Place, Scope
+from lbctl.config.schema import ROOT
+from lbctl.config.settings import Config
+from lbctl.config.settle import settle
+from lbctl.config.yaml import SIZE_MAX, Malformed, read
+from lbctl.model.names import ServiceName
+
+__all__ = ["Config", "ConfigError", "check_reload", "load", "load_text"]
+
+
+def load(
+    path: str | Path,
+    *,
+    uid: int,
+    environ: Mapping[str, str],
+    resolve: Resolve = system_resolve,
+    accounts: Accounts | None = None,
+    read_secrets: bool = True,
+) -> Config:
+    """Read the config at `path` as it is for a daemon of user `uid`.
+
+    Blocks: it reads files and may wait a few seconds for a name server, so an event loop calls it in a thread.
+    `read_secrets` False leaves secrets empty, for a check where they are not at hand. Nothing is created.
+
+    Raises:
+        ConfigError: it cannot be used; `render()` gives every fault with its place and the next step.
+    """
+    file = os.fspath(path)
+    try:
+        raw = _bytes(file)
+    except OSError as error:
+        raise ConfigError(file, [_unreadable(error)]) from None
+    return load_text(file, raw, uid=uid, environ=environ, resolve=resolve, accounts=accounts, read_secrets=read_secrets)
+
+
+def load_text(
+    file: str,
+    raw: bytes,
+    *,
+    uid: int,
+    environ: Mapping[str, str],
+    resolve: Resolve = system_resolve,
+    accounts: Accounts | None = None,
+    read_secrets: bool = True,
+) -> Config:
+    """As `load`, for text that is already read; `file` is its name in messages, and relative paths start beside it."""
+    scope = Scope(
+        base=os.path.dirname(os.path.abspath(file)),
+        environ=environ,
+        names=Names(resolve),
+        accounts=accounts or Accounts(),
+        read_secrets=read_secrets,
+    )
+    root = _values(file, raw, scope, uid)
+    return Config(
+        path=os.path.abspath(file),
+        topology=build.topology(root),
+        daemon=build.daemon(root),
+        alerts=build.alerts(root),
+        access=build.access(root),
+        warnings=tuple(fault.render(file) for fault in sorted(set(scope.warnings))),
+        digest=hashlib.sha256(raw).hexdigest(),
+        places=scope.places,
+        effective=ROOT.show(root),
+    )
+
+
+def _values(file: str, raw: bytes, scope: Scope, uid: int) -> Values:
+    try:
+        node, faults = read(raw)
+    except Malformed as error:
+        raise ConfigError(file, [error.fault]) from None
+    scope.faults.extend(faults)
+    root = ROOT.read(node, Place("", node.mark, scope))
+    if isinstance(root, Values):
+        settle(root, uid)
+        settled(root)
+    if scope.faults or not isinstance(root, Values):
+        raise ConfigError(file, scope.faults)
+    return root
+
+
+def _bytes(file: str) -> bytes:
+    """Read a regular file, one byte more than allowed at most; a pipe or device in its place cannot stop us."""
+    handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(0, "not a regular file")
+        return stream.read(SIZE_MAX + 1)
+
+
+def _unreadable(error: OSError) -> Fault:
+    then = "check the path" if isinstance(error, FileNotFoundError) else "let lbctl's user read it"
+    return Fault(Mark(), "", f"cannot be read: {error.strerror}", then)
+
+
+def check_reload(old: Config, new: Config, in_release: Collection[ServiceName]) -> list[Fault]:
+    """Return why `new` cannot replace `old` while running: empty if it can. Places are those of `new`."""
+    faults = [
+        new.fault(f"daemon.{key}", f"{key} cannot change while lbctl runs", "restart lbctld, or put it back")
+        for key in ("state_dir", "runtime_dir", "control_socket")
+        if getattr(old.daemon, key) != getattr(new.daemon, key)
+    ]
+    for name in sorted(in_release):
+        faults.extend(_released(old, new, name))
+    return faults
+
+
+def _released(old: Config, new: Config, name: ServiceName) -> list[Fault]:
+    before, now = old.topology.services.get(name), new.topology.services.get(name)
+    then = f"wait for its release, or end it with `lbctl rollback {name}`"
+    if before is None:
+        return []
+    if now is None:
+        return [new.fault(f"services.{name}", f"{name} is in release and cannot vanish", then)]
+    kept = {
+        "pools.blue": (before.blue, now.blue),
+        "pools.green": (before.green, now.green),
+        "data_plane": (old.topology.planes[before.plane], new.topology.planes[now.plane]),
+        "haproxy": (before.haproxy, now.haproxy),
+        "listen": ((before.listen, before.listen_tls), (now.listen, now.listen_tls)),
+        "sessions": (before.cookie, now.cookie),
+    }
+    return [
+        new.fault(f"services.{name}.{key}", f"cannot change while {name} is in release", then)
+        for key, (was, is_now) in kept.items()
+        if was != is_now
+    ]

@@ -1,0 +1,147 @@
+"""A small HTTP/1.1 client for Envoy's admin socket: bounded in time and size, and it knows who answers."""
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from lbctl.dataplane.envoy.wire import get
+from lbctl.model.errors import Garbled, Unreachable
+from lbctl.model.names import Generation
+
+_PEER = struct.Struct("3i")
+_START_FIELD = 19
+"""The 22nd field of /proc/PID/stat, counted from behind the command's name."""
+_UPTIME_SLACK_S = 2
+"""Envoy tells its age in whole seconds: the same process may seem this much older or younger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The process that listens on the admin socket: its pid, and when it started (a pid alone may be used again)."""
+
+    pid: int
+    started: str
+
+    @property
+    def generation(self) -> Generation:
+        """`PID@START`."""
+        return Generation(f"{self.pid}@{self.started}")
+
+
+class ServerInfo(msgspec.Struct):
+    """What `/server_info` says of itself."""
+
+    class Options(msgspec.Struct):
+        """How it was started."""
+
+        config_path: str = ""
+
+    version: str = ""
+    state: str = ""
+    uptime_current_epoch: str = "0s"
+    command_line_options: Options = msgspec.field(default_factory=Options)
+
+
+class AdminClient:
+    """One keep-alive connection to one admin socket. Calls queue up behind each other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._peer: Peer | None = None
+
+    async def ask(self, targets: Sequence[str], timeout_s: float) -> tuple[Peer, list[bytes]]:
+        """GET every target over one connection, so that all answers come from the one process that is returned.
+
+        Raises:
+            Unreachable: no answer in `timeout_s`, or nobody listens; the text says what to check.
+            Garbled: the answer is no HTTP or too large.
+        """
+        try:
+            async with asyncio.timeout(timeout_s), self._lock:
+                return await self._ask_again_if_stale(targets)
+        except TimeoutError as error:
+            raise Unreachable(f"envoy at {self._path} did not answer within {timeout_s:g} s: is it stopped?") from error
+        except FileNotFoundError as error:
+            raise Unreachable(f"there is no admin socket {self._path}: `lbctl envoy start`") from error
+        except PermissionError as error:
+            raise Unreachable(f"no right to open {self._path}: only Envoy's own user may (run lbctld as it)") from error
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise Unreachable(f"nobody answers on {self._path} ({error}): `lbctl envoy start`") from error
+
+    async def server_info(self, timeout_s: float) -> tuple[Peer, ServerInfo]:
+        """Ask who is there. Raises as `ask`."""
+        peer, (body,) = await self.ask(["/server_info"], timeout_s)
+        return peer, _server_info(body)
+
+    async def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
+
+    async def _ask_again_if_stale(self, targets: Sequence[str]) -> tuple[Peer, list[bytes]]:
+        if self._streams is not None:
+            try:
+                return await self._ask(targets)
+            except (OSError, asyncio.IncompleteReadError):
+                await self.close()  # the process on the other end is gone; a new one may be there
+        return await self._ask(targets)
+
+    async def _ask(self, targets: Sequence[str]) -> tuple[Peer, list[bytes]]:
+        finished = False
+        try:
+            peer = self._peer if self._streams and self._peer else await self._connect()
+            bodies = [await self._get(target) for target in targets]
+            finished = True
+            return peer, bodies
+        finally:
+            if not finished:
+                await self.close()  # half an answer may still be on its way
+
+    async def _connect(self) -> Peer:
+        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        self._streams = reader, writer
+        transport_socket: socket.socket = writer.get_extra_info("socket")
+        raw = transport_socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        pid: int = _PEER.unpack(raw)[0]
+        self._peer = Peer(pid, started_at(pid) or await self._started_by_uptime(pid))
+        return self._peer
+
+    async def _started_by_uptime(self, pid: int) -> str:
+        """For a hidden /proc: seconds since boot at which it started, the same again for the same life."""
+        age_s = int(_server_info(await self._get("/server_info")).uptime_current_epoch.removesuffix("s"))
+        start_s = int(time.clock_gettime(time.CLOCK_BOOTTIME)) - age_s
+        known = self._peer
+        if known and known.pid == pid and abs(int(known.started.removeprefix("up")) - start_s) <= _UPTIME_SLACK_S:
+            return known.started
+        return f"up{start_s}"
+
+    async def _get(self, target: str) -> bytes:
+        if self._streams is None:
+            raise ConnectionResetError("the connection was closed")
+        return await get(*self._streams, target)
+
+
+def started_at(pid: int) -> str | None:
+    """Return the start time of a process in clock ticks since boot, None where it is gone or /proc is hidden."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return fields[_START_FIELD] if len(fields) > _START_FIELD else None
+
+
+def _server_info(body: bytes) -> ServerInfo:
+    try:
+        return msgspec.json.decode(body, type=ServerInfo)
+    except msgspec.DecodeError as error:
+        raise Garbled(f"envoy's /server_info cannot be understood: {error}") from error

@@ -1,0 +1,123 @@
+"""CDS and EDS: the pools. Envoy checks health itself, so that a dead lbctl leaves no dead server in use."""
+
+from typing import Any
+
+from lbctl.dataplane.envoy.layout import Layout, check_names, cluster_name
+from lbctl.model.errors import Garbled
+from lbctl.model.names import Colour
+from lbctl.model.topology import HealthCheck, Probe, Server, Service
+from lbctl.model.units import Span
+
+Json = dict[str, Any]
+_API = "type.googleapis.com/envoy"
+_CONNECT_ONLY = HealthCheck(kind=Probe.TCP)
+_MANY = 65_536
+"""Envoy's own circuit breakers of 1,024 would refuse users; what bounds a pool is the pool."""
+
+
+def cluster(service: Service, colour: Colour, layout: Layout | None) -> Json:
+    """Return the cluster of one pool; with `layout` its servers come from an EDS file, else they are part of it.
+
+    Raises:
+        Garbled: health over TLS without `tls:`; the text names the service.
+    """
+    check_names(service)
+    name = cluster_name(service.name, colour)
+    head: Json = {"@type": f"{_API}.config.cluster.v3.Cluster", "name": name, "connect_timeout": "1s"}
+    return head | _members(service, colour, layout) | _conduct(service)
+
+
+def assignment(service: Service, colour: Colour) -> Json:
+    """Return the servers of one pool."""
+    endpoints = [_endpoint(service, server) for server in service.pool(colour).servers]
+    return {
+        "@type": f"{_API}.config.endpoint.v3.ClusterLoadAssignment",
+        "cluster_name": cluster_name(service.name, colour),
+        "endpoints": [{"lb_endpoints": endpoints}],
+    }
+
+
+def _members(service: Service, colour: Colour, layout: Layout | None) -> Json:
+    if layout is None:
+        inline = {key: value for key, value in assignment(service, colour).items() if key != "@type"}
+        return {"type": "STATIC", "load_assignment": inline}
+    path = str(layout.endpoints(cluster_name(service.name, colour)))
+    source = {"resource_api_version": "V3", "path_config_source": {"path": path}}
+    return {"type": "EDS", "eds_cluster_config": {"eds_config": source}}
+
+
+def _conduct(service: Service) -> Json:
+    """How Envoy treats the servers; a panic threshold of 0 because a dead pool must say 503, not use dead servers."""
+    limits = {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY, "max_retries": 1_024}
+    conduct: Json = {
+        "lb_policy": "LEAST_REQUEST",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "circuit_breakers": {"thresholds": [{"priority": "DEFAULT", **limits}]},
+        "health_checks": [_health_check(service)],
+        # A server taken out of the config is left at once, not only when it fails its checks.
+        "ignore_health_on_host_removal": True,
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _PROTOCOL},
+    }
+    if _over_tls(service):
+        conduct["transport_socket"] = _tls(service)
+    return conduct
+
+
+# Idle connections are left before common servers (5 s and more) close them under the next request.
+_PROTOCOL: Json = {
+    "@type": f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "common_http_protocol_options": {"idle_timeout": "4s"},
+    "explicit_http_config": {"http_protocol_options": {}},
+}
+
+
+def _endpoint(service: Service, server: Server) -> Json:
+    health = service.health
+    check: Json = {"hostname": (health and health.host) or str(server.address)}
+    if health is not None and health.port is not None:
+        check["port_value"] = health.port
+    address = {"address": server.address.host, "port_value": server.address.port}
+    return {"endpoint": {"address": {"socket_address": address}, "hostname": server.name, "health_check_config": check}}
+
+
+def _health_check(service: Service) -> Json:
+    """The service's own check; a command cannot run inside Envoy, so there only the connection is checked."""
+    health = service.health or _CONNECT_ONLY
+    interval = _duration(health.interval)
+    check: Json = {
+        "timeout": _duration(health.timeout),
+        "interval": interval,
+        "no_traffic_interval": interval,
+        "interval_jitter_percent": 10,
+        "unhealthy_threshold": health.fall,
+        "healthy_threshold": health.rise,
+        "reuse_connection": health.keep_alive,
+    }
+    if health.kind in {Probe.HTTP, Probe.HTTPS}:
+        low, high = health.status
+        expected = [{"start": str(low), "end": str(high + 1)}]
+        return check | {"http_health_check": {"path": health.path, "expected_statuses": expected}}
+    return check | {"tcp_health_check": {}}
+
+
+def _over_tls(service: Service) -> bool:
+    """Whether the servers speak TLS: when their check does, or when `tls:` is given and the check is not plain HTTP."""
+    kind = service.health.kind if service.health else None
+    return kind is Probe.HTTPS or (service.tls is not None and kind is not Probe.HTTP)
+
+
+def _tls(service: Service) -> Json:
+    if service.tls is None:
+        raise Garbled(f"envoy: {service.name}: servers over TLS need `tls: {{ca: FILE, name: HOST}}` to be verified")
+    names = [{"san_type": kind, "matcher": {"exact": service.tls.name}} for kind in ("DNS", "IP_ADDRESS")]
+    trust = {"trusted_ca": {"filename": service.tls.ca}, "match_typed_subject_alt_names": names}
+    context = {
+        "@type": f"{_API}.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "sni": service.tls.name,
+        "common_tls_context": {"validation_context": trust},
+    }
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def _duration(span: Span) -> str:
+    return f"{span / 1000:.3f}s"

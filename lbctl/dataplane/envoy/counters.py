@@ -1,0 +1,165 @@
+"""What Envoy counts, read as pools and servers. What each figure means was checked on the real process."""
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from urllib.parse import quote
+
+import msgspec
+
+from lbctl.dataplane.envoy.layout import cluster_name
+from lbctl.dataplane.envoy.version import Written, parse
+from lbctl.model.errors import Garbled
+from lbctl.model.names import Colour, ServerName
+from lbctl.model.reading import PoolReading, ServerReading
+from lbctl.model.topology import Address, Pool, Service
+
+CLUSTERS = "/clusters?format=json"
+Stats = Mapping[str, str]
+
+
+class _Health(msgspec.Struct):
+    eds_health_status: str = "HEALTHY"
+    failed_active_health_check: bool = False
+    failed_outlier_check: bool = False
+    pending_active_hc: bool = False
+    active_hc_timeout: bool = False
+
+
+class _Stat(msgspec.Struct):
+    name: str = ""
+    value: str | int = 0
+
+
+class _SocketAddress(msgspec.Struct):
+    address: str = ""
+    port_value: int = 0
+
+
+class _Address(msgspec.Struct):
+    socket_address: _SocketAddress = msgspec.field(default_factory=_SocketAddress)
+
+
+class Host(msgspec.Struct):
+    """One server as `/clusters` shows it."""
+
+    address: _Address = msgspec.field(default_factory=_Address)
+    stats: list[_Stat] = msgspec.field(default_factory=list)
+    health_status: _Health = msgspec.field(default_factory=_Health)
+    weight: int = 1
+
+
+class _Cluster(msgspec.Struct):
+    name: str = ""
+    host_statuses: list[Host] = msgspec.field(default_factory=list)
+
+
+class _Clusters(msgspec.Struct):
+    cluster_statuses: list[_Cluster] = msgspec.field(default_factory=list)
+
+
+Hosts = Mapping[str, Mapping[tuple[str, int], Host]]
+_CLUSTERS = msgspec.json.Decoder(_Clusters)
+
+
+def stats_target(services: Sequence[Service]) -> str:
+    """Return the one request that brings every figure needed of `services`, and little else."""
+    names = "|".join(re.escape(service.name) for service in services)
+    pools = rf"cluster\.({names})_(blue|green)\.upstream_rq_(active|pending_active|completed|5xx)"
+    routes = rf"http\.({names})\.rds\.({names})\.(version_text|update_rejected|update_failure)"
+    return f"/stats?filter={quote(f'^({pools}|{routes})$', safe='')}"
+
+
+def read_stats(body: bytes) -> Stats:
+    """Return name → value of a text answer of `/stats`."""
+    lines = (line.partition(": ") for line in body.decode("utf-8", "replace").splitlines())
+    return {name: value.strip('"') for name, _, value in lines}
+
+
+def read_hosts(body: bytes) -> Hosts:
+    """Return cluster → (address, port) → server. Raises Garbled for what is no such answer."""
+    try:
+        clusters = _CLUSTERS.decode(body).cluster_statuses
+    except msgspec.DecodeError as error:
+        raise Garbled(f"envoy's /clusters cannot be understood: {error}") from error
+    return {cluster.name: {_where(host): host for host in cluster.host_statuses} for cluster in clusters}
+
+
+def running_route(service: Service, stats: Stats) -> Written | None:
+    """Return the route configuration that Envoy confirms, None where it has none of lbctl's."""
+    return parse(stats.get(f"{_route_scope(service)}.version_text", ""))
+
+
+def refusals(service: Service, stats: Stats) -> int:
+    """Return how often Envoy refused a route file: wrong in meaning, or no JSON."""
+    return sum(_number(stats, f"{_route_scope(service)}.{name}") for name in ("update_rejected", "update_failure"))
+
+
+def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -> PoolReading:
+    """Return one pool. `completed` and `5xx` hold what Envoy answered itself: no usable server, no connection."""
+    name = cluster_name(service.name, colour)
+    scope = f"cluster.{name}.upstream_rq"
+    return PoolReading(
+        servers=_servers(service.pool(colour), hosts.get(name, {})),
+        requests=_number(stats, f"{scope}_completed"),
+        errors=_number(stats, f"{scope}_5xx"),
+        in_flight=_number(stats, f"{scope}_active") + _number(stats, f"{scope}_pending_active"),
+    )
+
+
+def _servers(pool: Pool, hosts: Mapping[tuple[str, int], Host]) -> dict[ServerName, ServerReading]:
+    return {server.name: _server(hosts.get(_key(server.address))) for server in pool.servers}
+
+
+def _server(host: Host | None) -> ServerReading:
+    """`rq_error` also counts connections that failed, `rq_total` does not: attempts are what ended well or badly."""
+    if host is None:
+        gone = "Envoy does not know this server (yet)"
+        return ServerReading(
+            up=False, usable=False, weight=0, requests=0, errors=0, retries=0, in_flight=0, detail=gone
+        )
+    counted = {stat.name: int(stat.value) for stat in host.stats if str(stat.value).isdigit()}
+    errors = counted.get("rq_error", 0)
+    detail = _why_down(host.health_status)
+    return ServerReading(
+        up=not detail,
+        usable=not detail and host.health_status.eds_health_status in {"HEALTHY", "UNKNOWN"},
+        weight=host.weight,
+        requests=counted.get("rq_success", 0) + errors,
+        errors=errors,
+        retries=0,
+        in_flight=counted.get("rq_active", 0),
+        detail=detail,
+    )
+
+
+def _why_down(health: _Health) -> str:
+    if health.failed_active_health_check:
+        late = health.active_hc_timeout
+        waiting = health.pending_active_hc
+        return "not checked yet" if waiting else "its health check times out" if late else "its health check fails"
+    return "ejected after errors" if health.failed_outlier_check else ""
+
+
+def _where(host: Host) -> tuple[str, int]:
+    return _normal(host.address.socket_address.address), host.address.socket_address.port_value
+
+
+def _key(address: Address) -> tuple[str, int]:
+    return _normal(address.host), address.port
+
+
+def _normal(host: str) -> str:
+    try:
+        return ip_address(host).compressed
+    except ValueError:
+        return host
+
+
+def _route_scope(service: Service) -> str:
+    return f"http.{service.name}.rds.{service.name}"
+
+
+def _number(stats: Stats, name: str) -> int:
+    value = stats.get(name, "0")
+    return int(value) if value.isdigit() else 0

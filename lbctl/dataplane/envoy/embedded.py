@@ -1,0 +1,171 @@
+"""The life of an embedded Envoy: start or adopt it, bring its files up to the config, stop it, say how it is."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lbctl.dataplane.envoy import files, process
+from lbctl.dataplane.envoy.admin import AdminClient
+from lbctl.dataplane.envoy.binary import probe as probe_binary
+from lbctl.dataplane.envoy.counters import read_stats
+from lbctl.dataplane.envoy.layout import Layout, layout_of
+from lbctl.model.errors import Garbled, Unreachable
+from lbctl.model.names import Generation
+from lbctl.model.topology import Instance, Service
+
+START_TIMEOUT_S = 15.0
+_TAKE_TIMEOUT_S = 10.0
+"""A changed cluster is taken when its first health checks are through."""
+_POLL_S = 0.02
+_STATE = "/stats?filter=^(listener_manager%5C.total_listeners_active|http%5C..*%5C.rds%5C..*%5C.version_text)$"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyStatus:
+    """How an embedded Envoy is; `detail` is a sentence for people."""
+
+    running: bool
+    detail: str
+    pid: int | None = None
+    generation: Generation | None = None
+    version: str = ""
+    did: tuple[str, ...] = ()
+    """What start or stop did, as sentences; empty: nothing was to do."""
+
+
+async def start(instance: Instance, services: Sequence[Service], binary: str | None = None) -> EnvoyStatus:
+    """Start the Envoy of this instance if it does not run, and bring its files up to the config if it does.
+
+    Raises:
+        Garbled: no usable binary, a config Envoy refuses, a foreign Envoy on the socket, files that cannot be written.
+        Refused: lbctl runs under systemd, where Envoy must be a unit of its own.
+        Unreachable: it does not come up or does not answer; the text has the last line of its output.
+    """
+    layout = layout_of(instance)
+    did = await ensure_running(layout, services, binary)
+    found = await process.find(layout)
+    if found is None:
+        raise Unreachable(f"envoy {instance.name} ended again: {_last_words(layout)}")
+    return _status(instance, found, did)
+
+
+async def stop(instance: Instance) -> EnvoyStatus:
+    """End the Envoy of this instance, and with it the traffic of its services. Its files stay.
+
+    Raises:
+        Garbled, Unreachable: whoever answers is not this instance's Envoy, or it does not answer; nothing was ended.
+    """
+    layout = layout_of(instance)
+    files.make_directories(layout)
+    async with process.start_lock(layout):
+        peer = await process.end(layout)
+    if peer is None:
+        return EnvoyStatus(running=False, detail=f"envoy {instance.name} was not running")
+    return EnvoyStatus(running=False, detail=f"envoy {instance.name} (pid {peer.pid}) was stopped", did=("stopped",))
+
+
+async def status(instance: Instance) -> EnvoyStatus:
+    """Say whether the Envoy of this instance runs. Raises as `stop`."""
+    found = await process.find(layout_of(instance))
+    if found is None:
+        return EnvoyStatus(running=False, detail=f"envoy {instance.name} is not running: `lbctl envoy start`")
+    return _status(instance, found, ())
+
+
+async def ensure_running(layout: Layout, services: Sequence[Service], binary: str | None) -> tuple[str, ...]:
+    """Do what `start` does, for a daemon that calls it often; return what was done. Raises as `start`."""
+    settled = files.routes_are_whole(services, layout) and not files.changes(services, layout)
+    if settled and await process.find(layout) is not None:
+        return ()
+    try:
+        files.make_directories(layout)
+    except OSError as error:
+        raise Garbled(f"envoy: {layout.directory} cannot be made: {error.strerror}") from error
+    async with process.start_lock(layout):
+        if await process.find(layout) is not None:
+            return await _bring_up_to_config(layout, services)
+        return await _start(layout, services, binary)
+
+
+async def _start(layout: Layout, services: Sequence[Service], binary: str | None) -> tuple[str, ...]:
+    usable = await probe_binary(binary)
+    repaired = files.prepare(services, layout)
+    pid = await process.launch(usable.path, layout)
+    await _until_up(layout, pid, len(services))
+    return (*repaired, f"started envoy {usable.version} (pid {pid})")
+
+
+async def _until_up(layout: Layout, pid: int, listeners: int) -> None:
+    """LIVE is not enough: a port that is taken leaves Envoy LIVE without its listener."""
+    until = time.monotonic() + START_TIMEOUT_S
+    client = AdminClient(layout.admin_socket)
+    seen = "its admin socket does not answer"
+    try:
+        while time.monotonic() < until and not process.gone(pid):
+            try:
+                _, (body,) = await client.ask([_STATE], process.ASK_TIMEOUT_S)
+                stats = read_stats(body)
+                active = int(stats.get("listener_manager.total_listeners_active", "0"))
+                routed = sum(name.endswith(".version_text") and bool(text) for name, text in stats.items())
+                if active == listeners and routed >= listeners:
+                    return
+                seen = f"{active} of {listeners} listeners are active"
+            except Unreachable as error:
+                seen = str(error)
+            await asyncio.sleep(_POLL_S)
+    finally:
+        await client.close()
+    await _give_up(layout, pid, seen)
+
+
+async def _give_up(layout: Layout, pid: int, seen: str) -> None:
+    ended = process.gone(pid)
+    if not ended:
+        await process.end(layout)
+    what = "ended at once" if ended else f"did not come up within {START_TIMEOUT_S:g} s ({seen}) and was stopped"
+    raise Unreachable(f"envoy (pid {pid}) {what}: {_last_words(layout)}")
+
+
+async def _bring_up_to_config(layout: Layout, services: Sequence[Service]) -> tuple[str, ...]:
+    client = AdminClient(layout.admin_socket)
+    try:
+        did = files.make_routes_whole(services, layout)
+        for change in files.changes(services, layout):
+            files.write_file(change.path, change.text)
+            await _until_taken(client, change, layout)
+            did.append(f"wrote {change.path.relative_to(layout.directory)}")
+    except OSError as error:
+        raise Garbled(f"envoy: {error.filename or layout.directory} cannot be written: {error.strerror}") from error
+    finally:
+        await client.close()
+    return tuple(did)
+
+
+async def _until_taken(client: AdminClient, change: files.Change, layout: Layout) -> None:
+    until = time.monotonic() + _TAKE_TIMEOUT_S
+    target = f"/stats?filter=^{change.scope.replace('.', '%5C.')}%5C.version_text$"
+    while time.monotonic() < until:
+        _, (body,) = await client.ask([target], process.ASK_TIMEOUT_S)
+        if change.version in read_stats(body).values() or not body:
+            return
+        await asyncio.sleep(_POLL_S)
+    raise Garbled(f"envoy does not take {change.path} and keeps what it had: {_last_words(layout)}")
+
+
+def _status(instance: Instance, found: process.Running, did: tuple[str, ...]) -> EnvoyStatus:
+    version = next(iter(found.info.version.split("/")[1:2]), found.info.version)
+    age = found.info.uptime_current_epoch
+    detail = f"envoy {instance.name} {version} runs as pid {found.peer.pid} for {age}"
+    return EnvoyStatus(True, detail, found.peer.pid, found.peer.generation, version, did)
+
+
+def _last_words(layout: Layout) -> str:
+    try:
+        with layout.log.open("rb") as log:
+            log.seek(max(0, layout.log.stat().st_size - 4096))
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError as error:
+        return f"its output {layout.log} cannot be read ({error.strerror})"
+    said = next((line for line in reversed(lines) if "[critical]" in line or "[error]" in line), "")
+    return f"{said[:400] or 'it said nothing of it'} (see {layout.log})"

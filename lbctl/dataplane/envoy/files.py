@@ -1,0 +1,117 @@
+"""The files Envoy reads: written in the order it needs, repaired before it starts, never wider open than needed."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lbctl.dataplane.envoy import render
+from lbctl.dataplane.envoy.layout import Layout, cluster_name
+from lbctl.dataplane.envoy.routefile import RouteFile
+from lbctl.dataplane.envoy.version import NOT_ADOPTED, Written
+from lbctl.model.errors import Garbled
+from lbctl.model.names import Colour
+from lbctl.model.topology import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One file that must become `text`, and the counter scope in which Envoy tells that it has taken it."""
+
+    path: Path
+    text: str
+    scope: str
+
+    @property
+    def version(self) -> str:
+        """The version text Envoy shows when it has taken the file."""
+        return str(json.loads(self.text)["version_info"])
+
+
+def changes(services: Sequence[Service], layout: Layout) -> list[Change]:
+    """Return what differs on disk from the config, in the order Envoy needs: EDS before CDS before LDS.
+
+    A listener is only among them when the config's listeners changed, never for servers, shares or sessions.
+
+    Raises:
+        Garbled: the config cannot be rendered; the text names the service.
+    """
+    wanted = [_endpoints(service, colour, layout) for service in services for colour in Colour]
+    wanted.append(Change(layout.clusters, render.clusters_file(services, layout), "cluster_manager.cds"))
+    wanted.append(Change(layout.listeners, render.listeners_file(services, layout), "listener_manager.lds"))
+    return [change for change in wanted if _content(change.path) != change.text]
+
+
+def routes_are_whole(services: Sequence[Service], layout: Layout) -> bool:
+    """Whether every route file is exactly what lbctl would write for the route it holds."""
+    return all(RouteFile(service, layout).is_exact() for service in services)
+
+
+def prepare(services: Sequence[Service], layout: Layout) -> list[str]:
+    """Make every file whole before a start and return what was repaired, as sentences.
+
+    Envoy that starts on a damaged route file answers 404 to everyone; a route that can be read is what it must go on
+    serving, because the one who knows better may be dead.
+
+    Raises:
+        Garbled: the config cannot be rendered, or the directory cannot be written.
+    """
+    try:
+        make_directories(layout)
+        write_file(layout.bootstrap, render.bootstrap(layout))
+        repaired = make_routes_whole(services, layout)
+        for change in changes(services, layout):
+            write_file(change.path, change.text)
+    except OSError as error:
+        raise Garbled(f"envoy: {error.filename or layout.directory} cannot be written: {error.strerror}") from error
+    return repaired
+
+
+def make_routes_whole(services: Sequence[Service], layout: Layout) -> list[str]:
+    """Bring every route file to exactly what lbctl would write for the route it holds; return what was damaged.
+
+    A file that is right already is not touched, so that this may run beside a driver. Raises OSError.
+    """
+    said = []
+    for service in services:
+        file = RouteFile(service, layout)
+        held, spare = file.read(), file.read_copy()
+        if held is None and file.exists():
+            said.append(f"{service.name}: the route file was damaged; {_restored(spare)}")
+        file.write_if_other(held or spare or NOT_ADOPTED)
+    return said
+
+
+def make_directories(layout: Layout) -> None:
+    """Make the directory and those in it, for their owner only."""
+    for inside in ("", "eds", "cds", "rds", "lds", "copy"):
+        (layout.directory / inside).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace a file as a whole: Envoy and a crash see the old or the new one. Raises OSError."""
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def _restored(spare: Written | None) -> str:
+    if spare is None or spare.route is None:
+        return "nothing else is known, so it answers 503 until `lbctl adopt`"
+    return f"restored from its copy: {spare.route}"
+
+
+def _endpoints(service: Service, colour: Colour, layout: Layout) -> Change:
+    name = cluster_name(service.name, colour)
+    return Change(layout.endpoints(name), render.endpoints_file(service, colour), f"cluster.{name}")
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,194 @@
+"""The embedded Envoy's process: started apart from lbctl, found again through its admin socket, ended by its pid."""
+
+import asyncio
+import fcntl
+import os
+import select
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lbctl.dataplane.envoy.admin import AdminClient, Peer, ServerInfo, started_at
+from lbctl.dataplane.envoy.layout import Layout
+from lbctl.model.errors import Garbled, Refused, Unreachable
+
+ASK_TIMEOUT_S = 1.0
+STOP_TIMEOUT_S = 5.0
+"""How long SIGTERM may take before SIGKILL."""
+_LOCK_TIMEOUT_S = 15.0
+_POLL_S = 0.02
+LOG_MAX_BYTES = 8 * 1024 * 1024
+# The shell leaves at once, so that Envoy belongs to nobody who could take it along. The kernel bounds its output
+# file (in blocks of 512 bytes): what would not fit is not written, and no signal comes of it.
+_LAUNCH = """trap '' XFSZ
+ulimit -f "$1"; ulimit -n "$(ulimit -H -n)"; out=$2; shift 2
+"$@" </dev/null >>"$out" 2>&1 & echo $!"""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An Envoy that answers from this directory."""
+
+    peer: Peer
+    info: ServerInfo
+
+
+def refusal_under_systemd(environment: Mapping[str, str], parent: str) -> str | None:
+    """Return why no Envoy is started here, None where it may be.
+
+    `parent` is the name of the process that started lbctl. What a service starts lives in its control group and is
+    killed with it: under systemd Envoy must be a unit of its own, or stopping lbctl would stop the users' traffic.
+    """
+    if "INVOCATION_ID" in environment and parent == "systemd":
+        return "lbctl runs as a systemd service, and an Envoy started by it would be killed with it"
+    return None
+
+
+async def find(layout: Layout) -> Running | None:
+    """Return the Envoy that answers on this directory's admin socket, None where nobody does.
+
+    Raises:
+        Garbled: somebody else answers there; the text says who.
+        Unreachable: it is there but does not answer in time, or must not be asked.
+    """
+    client = AdminClient(layout.admin_socket)
+    try:
+        peer, info = await client.server_info(ASK_TIMEOUT_S)
+    except Unreachable as error:
+        if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+            return None
+        raise
+    finally:
+        await client.close()
+    if info.command_line_options.config_path != str(layout.bootstrap):
+        found = info.command_line_options.config_path
+        raise Garbled(f"the Envoy on {layout.admin_socket} (pid {peer.pid}) runs {found}, not {layout.bootstrap}")
+    return Running(peer, info)
+
+
+async def launch(binary: Path, layout: Layout) -> int:
+    """Start Envoy in a session of its own and return its pid; whether it comes up is for the caller to see.
+
+    Raises:
+        Refused: lbctl runs under systemd.
+        Garbled: the shell could not start it.
+    """
+    why = refusal_under_systemd(os.environ, _name_of(os.getppid()))
+    if why is not None:
+        command = " ".join(arguments(binary, layout))
+        then = f"make Envoy a systemd unit of its own with ExecStart={command}"
+        raise Refused("envoy_needs_own_unit", "Envoy is not started", why=why, then=then)
+    _rotate(layout.log)
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        *("-c", _LAUNCH, "lbctl-envoy", str(LOG_MAX_BYTES // 512), str(layout.log), *arguments(binary, layout)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+    )
+    said, complaint = await process.communicate()
+    if not said.strip().isdigit():
+        raise Garbled(f"envoy: {binary} could not be started: {complaint.decode('utf-8', 'replace').strip()[:200]}")
+    return int(said)
+
+
+def arguments(binary: Path, layout: Layout) -> list[str]:
+    """Return the command line of Envoy, also for a unit of its own."""
+    cores = len(os.sched_getaffinity(0))
+    options = ["--disable-hot-restart", "--concurrency", str(cores), "--log-level", "warning"]
+    return [str(binary), "-c", str(layout.bootstrap), *options]
+
+
+async def end(layout: Layout) -> Peer | None:
+    """End the Envoy of this directory by its pid: SIGTERM, and SIGKILL after 5 s. Returns who it was, or None.
+
+    The pid comes from the kernel's word on who listens on the admin socket, and the process is held by a pidfd
+    before it is asked who it is: no other process can be hit, also when pids are used again.
+
+    Raises:
+        Garbled, Unreachable: as `find`; nothing was ended.
+    """
+    running = await find(layout)
+    if running is None:
+        return None
+    try:
+        held = os.pidfd_open(running.peer.pid)
+    except ProcessLookupError:
+        return running.peer
+    try:
+        if (started_at(running.peer.pid) or running.peer.started) == running.peer.started:
+            await _end_held(held)
+    finally:
+        os.close(held)
+    return running.peer
+
+
+def gone(pid: int) -> bool:
+    """Whether that process has ended (a zombie that nobody collects has)."""
+    try:
+        held = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return _ended(held)
+    finally:
+        os.close(held)
+
+
+@asynccontextmanager
+async def start_lock(layout: Layout) -> AsyncIterator[None]:
+    """Let only one process start or stop this Envoy at a time.
+
+    Raises:
+        Unreachable: another one does not come to an end.
+    """
+    descriptor = os.open(layout.start_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        await _lock(descriptor, layout)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _lock(descriptor: int, layout: Layout) -> None:
+    until = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.monotonic() > until:
+            raise Unreachable(f"another process has been starting or stopping Envoy for long: see {layout.start_lock}")
+        await asyncio.sleep(_POLL_S)
+
+
+async def _end_held(held: int) -> None:
+    for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(held, number)
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until:
+            if _ended(held):
+                return
+            await asyncio.sleep(_POLL_S)
+
+
+def _ended(held: int) -> bool:
+    waiting = select.poll()
+    waiting.register(held, select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+def _rotate(log: Path) -> None:
+    if log.exists() and log.stat().st_size:
+        log.replace(log.with_name(log.name + ".1"))
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,92 @@
+"""Everything Envoy reads, as text: the discovery files, the bootstrap, and one static document for people."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lbctl.dataplane.envoy.clusters import assignment, cluster
+from lbctl.dataplane.envoy.layout import Layout
+from lbctl.dataplane.envoy.listeners import listener
+from lbctl.dataplane.envoy.routes import route_configuration
+from lbctl.dataplane.envoy.version import NOT_ADOPTED, Written
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.route import Route
+from lbctl.model.topology import Service
+
+Json = dict[str, Any]
+
+
+def bootstrap(layout: Layout) -> str:
+    """Return what Envoy is started with: the admin socket for its owner only, and where the rest is found."""
+    return _text(
+        {
+            "node": {"id": "lbctl", "cluster": "lbctl"},
+            "stats_flush_interval": "1s",
+            "admin": _admin(str(layout.admin_socket)),
+            "dynamic_resources": {"cds_config": _file(layout.clusters), "lds_config": _file(layout.listeners)},
+        }
+    )
+
+
+def listeners_file(services: Sequence[Service], layout: Layout) -> str:
+    """Return LDS. The same services give the same bytes, so that it is not written without need."""
+    return _discovery([listener(service, layout) for service in services])
+
+
+def clusters_file(services: Sequence[Service], layout: Layout) -> str:
+    """Return CDS: both pools of every service."""
+    return _discovery([cluster(service, colour, layout) for service in services for colour in Colour])
+
+
+def endpoints_file(service: Service, colour: Colour) -> str:
+    """Return EDS of one pool."""
+    return _discovery([assignment(service, colour)])
+
+
+def routes_file(service: Service, written: Written) -> str:
+    """Return RDS of one service; its version text is `FENCE;GREEN:KEEP_BLUE:KEEP_GREEN`."""
+    return _text({"version_info": str(written), "resources": [route_configuration(service, written)]})
+
+
+def render_static(services: Sequence[Service], routes: Mapping[ServiceName, Route]) -> str:
+    """Return one document that `envoy --mode validate` accepts and that needs no other file.
+
+    A service without a route answers 503 and names `lbctl adopt`. For reading and comparing: lbctl itself drives
+    Envoy through files it can replace one by one.
+
+    Raises:
+        Garbled: a service without `listen`, or with a name that Envoy must not see.
+    """
+    ways = {name: Written(0, route) for name, route in routes.items()}
+    return json.dumps(
+        {
+            "admin": _admin("/run/lbctl/envoy-static.sock"),
+            "static_resources": {
+                "listeners": [_plain(listener(one, ways.get(one.name, NOT_ADOPTED))) for one in services],
+                "clusters": [_plain(cluster(one, colour, None)) for one in services for colour in Colour],
+            },
+        },
+        indent=2,
+    )
+
+
+def _admin(socket: str) -> Json:
+    return {"address": {"pipe": {"path": socket, "mode": 0o600}}}
+
+
+def _file(path: object) -> Json:
+    return {"resource_api_version": "V3", "path_config_source": {"path": str(path)}}
+
+
+def _plain(resource: Json) -> Json:
+    return {key: value for key, value in resource.items() if key != "@type"}
+
+
+def _discovery(resources: list[Json]) -> str:
+    digest = hashlib.sha256(_text({"resources": resources}).encode()).hexdigest()[:16]
+    return _text({"version_info": digest, "resources": resources})
+
+
+def _text(document: Json) -> str:
+    return json.dumps(document, separators=(",", ":"))

@@ -1,0 +1,87 @@
+"""One service's route file and its copy: preallocated, so that a full disk never stops a lowering."""
+
+import json
+from pathlib import Path
+
+from lbctl.dataplane.envoy.layout import Layout
+from lbctl.dataplane.envoy.render import routes_file
+from lbctl.dataplane.envoy.version import Written, parse
+from lbctl.dataplane.slotfile import SlotFile
+from lbctl.model.topology import Service
+
+SLOT_BYTES = 16_384
+"""Three times the largest route configuration."""
+_Stamp = tuple[int, int, int]
+
+
+class RouteFile:
+    """What Envoy reads about one service, and would read after a restart: runtime and boot value in one file."""
+
+    def __init__(self, service: Service, layout: Layout) -> None:
+        self._service = service
+        self._file = SlotFile(layout.routes(service.name), SLOT_BYTES)
+        self._copy = SlotFile(layout.copy(service.name), SLOT_BYTES)
+        self._path, self._copy_path = layout.routes(service.name), layout.copy(service.name)
+        self._seen: tuple[_Stamp, Written | None] | None = None
+
+    def read(self) -> Written | None:
+        """Return what the file says, None where it is missing or damaged. Parsed again only when it changed."""
+        stamp = _stamp(self._path)
+        if stamp is None:
+            return None
+        if self._seen is None or self._seen[0] != stamp:
+            self._seen = stamp, self._parsed(self._path)
+        return self._seen[1]
+
+    def read_copy(self) -> Written | None:
+        """Return what the copy says, None where it is missing or damaged."""
+        return self._parsed(self._copy_path)
+
+    def exists(self) -> bool:
+        """Whether there is a file, whatever is in it."""
+        return self._path.exists()
+
+    def is_exact(self, written: Written | None = None) -> bool:
+        """Whether the file is what `write` would make of `written` (None: of what the file says it is)."""
+        said = written or self.read()
+        if said is None:
+            return False
+        try:
+            return self._path.read_text(encoding="utf-8").rstrip() == routes_file(self._service, said)
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def write_if_other(self, written: Written) -> None:
+        """Write unless the file is so already, byte for byte. Raises OSError."""
+        if not self.is_exact(written) or self.read_copy() != written:
+            self.write(written)
+
+    def write(self, written: Written) -> str:
+        """Replace the file, then its copy, as a whole each; return what went wrong with the copy, "" for nothing.
+
+        Raises OSError: the file itself was not replaced.
+        """
+        text = routes_file(self._service, written).encode()
+        self._file.write(text)
+        try:
+            self._copy.write(text)
+        except OSError as error:
+            return f"the copy {self._copy_path} could not be written: {error.strerror}"
+        return ""
+
+    def _parsed(self, path: Path) -> Written | None:
+        """Whole: JSON with a route configuration and lbctl's version text, from which all of it can be rendered."""
+        try:
+            document = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        text = document.get("version_info") if isinstance(document, dict) else None
+        return parse(text) if isinstance(text, str) and document.get("resources") else None
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size

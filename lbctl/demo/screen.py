@@ -1,0 +1,75 @@
+"""What the demo prints: one line per event, a live line on a terminal, and the table at the end."""
+
+import sys
+import time
+from typing import Any
+
+from lbctl.model.units import percent
+
+QUIET_KINDS = frozenset({"alert.tested", "server.changed"})
+BAR = 30
+
+
+class Screen:
+    """Lines go to stdout, or nowhere when `quiet`. The live line is only drawn on a terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._is_live = not quiet and sys.stdout.isatty()
+        self._began = time.monotonic()
+        self._drawn = False
+
+    def say(self, text: str) -> None:
+        """Print one line with the time since the start."""
+        if self._quiet:
+            return
+        self._wipe()
+        print(f"{time.monotonic() - self._began:6.1f}s  {text}", flush=True)
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Print one event of the daemon."""
+        if event["kind"] not in QUIET_KINDS:
+            self.say(f"{event['kind']:<18} {event['text']}")
+
+    def live(self, status: dict[str, Any]) -> None:
+        """Redraw the live line."""
+        if not self._is_live or status["phase"] is None:
+            return
+        share = status["observed_share_bp"] or 0
+        filled = round(BAR * share / 10_000)
+        bar = "█" * filled + "·" * (BAR - filled)
+        self._wipe()
+        sys.stdout.write(f"        {status['phase']:<12} {bar} {percent(share):>6} on {status['candidate'] or '-'}")
+        sys.stdout.flush()
+        self._drawn = True
+
+    def _wipe(self) -> None:
+        if self._drawn:
+            sys.stdout.write("\r\x1b[2K")
+            self._drawn = False
+
+
+def table(played: dict[str, Any]) -> str:
+    """Return the table of what happened."""
+    rows = [("release", "from → to", "version", "end", "peak", "by")]
+    rows += [
+        (
+            release["id"],
+            f"{release['from']} → {release['to']}",
+            release["version"],
+            release["phase"],
+            percent(release["peak_bp"]),
+            release["back_by"] or "-",
+        )
+        for release in played["releases"]
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["", *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows), ""]
+    lines += [
+        f"requests                     {played['requests']}",
+        f"failed requests              {played['failed_requests']}   (lost, cut, refused or 5xx that no server sent)",
+        f"errors the broken pool sent  {played['injected_errors_seen']}",
+        f"sessions that changed colour in the good release   {played['sessions_that_changed_colour_in_the_release']}",
+        f"first bad answer ordered → share read back at 0    {played['rollback_ms']:.0f} ms",
+    ]
+    return "\n".join(line.rstrip() for line in lines)
