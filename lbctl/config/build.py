@@ -6,8 +6,8 @@ from lbctl.config.composite import Values
 from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, WebhookAlert
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.topology import (
-    Driver,
     DriftPolicy,
+    Driver,
     HaproxyBinding,
     HealthCheck,
     HoldLimit,

@@ -34,7 +34,7 @@ def hold(values: Values) -> None:
 def health(values: Values) -> None:
     """One kind of check, and its answer is due before the next one starts."""
     kinds = [key for key in _PROBES if values.given(key)]
-    if len(kinds) != 1:
+    if len(kinds) > 1 or not (kinds or values.refused):
         what = f"{', '.join(kinds)} at once" if kinds else "no kind of check"
         values.place.fault(what, "give one of http, https, tcp, command, as in {http: /healthz}")
     if values.good("interval", "timeout") and values["timeout"] > values["interval"]:
@@ -151,9 +151,9 @@ def _cookies(values: Values, haproxy: Values) -> None:
     if isinstance(backends, Values) and backends.given("green") and backends["blue"] == backends["green"] is not BAD:
         backends.at("green").fault("blue and green are the same backend", "give each pool a backend of its own")
     sessions = values["sessions"]
-    if isinstance(sessions, Values) and haproxy.given("cookie") and sessions.given("cookie"):
-        if haproxy["cookie"] != sessions["cookie"] and haproxy.good("cookie") and sessions.good("cookie"):
-            haproxy.at("cookie").fault("another cookie than sessions.cookie", "delete one of them")
+    both = isinstance(sessions, Values) and haproxy.given("cookie") and sessions.given("cookie")
+    if both and BAD not in {haproxy["cookie"], sessions["cookie"]} and haproxy["cookie"] != sessions["cookie"]:
+        haproxy.at("cookie").fault("another cookie than sessions.cookie", "delete one of them")
 
 
 def root(values: Values) -> None:
@@ -173,9 +173,8 @@ def root(values: Values) -> None:
 def _service_name(name: str, values: Values) -> None:
     why = "is a colour" if name in COLOURS else "would be a release's number" if name.isdigit() else ""
     if why:
-        scope = values.place.scope
-        path = f"services.{name[:64]}"
-        Place(path, scope.places[path], scope).fault(f"a service cannot be named {name[:64]}: it {why}", "rename it")
+        place = values.place.scope.keys[f"services.{name[:64]}"]
+        place.fault(f"a service cannot be named {name[:64]}: it {why}", "rename it")
 
 
 def _routed(name: str, values: Values, planes: dict[str, Any]) -> None:
@@ -213,7 +212,9 @@ def _listens(services: dict[str, Any]) -> None:
             continue
         for other, there in taken:
             if _meet(listen, there):
-                one.at("listen").fault(f"{listen} meets {there}, the listen address of {other}", "choose another port")
+                one.at("listen").fault(
+                    f"{listen} and {there}, where {other} listens, cannot both be bound", "choose another port"
+                )
         taken.append((name, listen))
 
 
@@ -230,8 +231,8 @@ def _gates(access: Any, services: dict[str, Any]) -> None:
     gates = access["gate"] if isinstance(access, Values) else None
     for name in gates if isinstance(gates, dict) else ():
         if name not in services:
-            scope, path = access.place.scope, access.at("gate").path + f".{name[:64]}"
-            Place(path, scope.places[path], scope).fault(f"no service {name[:64]}", did_you_mean(name, services))
+            place = access.place.scope.keys[f"access.gate.{name[:64]}"]
+            place.fault(f"there is no service {name[:64]}", did_you_mean(name, services))
 
 
 def settled(values: Values) -> None:
@@ -268,7 +269,9 @@ def _backends(services: dict[str, Any]) -> None:
     taken: dict[tuple[str, str], str] = {}
     for name, one in sections(services):
         backends = one["haproxy"]["backends"] if isinstance(one["haproxy"], Values) else None
-        for colour in COLOURS if isinstance(backends, Values) else ():
+        if not isinstance(backends, Values):
+            continue
+        for colour in COLOURS:
             backend = backends[colour]
             owner = taken.setdefault((one["data_plane"], backend), name) if isinstance(backend, str) else name
             if owner != name:

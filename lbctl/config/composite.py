@@ -37,7 +37,7 @@ class Values:
         self.section = section
         self.place = place
         self.refused: set[str] = set()
-        """Keys given here that this version does not have."""
+        """Keys given here that are unknown, or not in this version."""
         self._values: dict[str, Any] = {}
         self._places: dict[str, Place] = {}
 
@@ -93,6 +93,7 @@ class Section(Kind):
     def _take(self, values: Values, name: str, at_key: Place, node: Node) -> None:
         key = self.keys.get(name)
         if key is None:
+            values.refused.add(name)
             at_key.fault("unknown key", did_you_mean(name, self.keys))
         elif not key.built:
             values.refused.add(name)
@@ -105,7 +106,7 @@ class Section(Kind):
     def _complete(self, values: Values, place: Place) -> None:
         for name, key in self.keys.items():
             if key.required and not values.given(name):
-                place.fault(f"the key {name} is missing", f"add `{name}: {key.kind.words}`")
+                place.fault(f"the key {name} is missing", f"add {name}: {key.kind.words.replace('`', '')}")
                 values.put(name, BAD, place)
             elif key.whole and not values.given(name):
                 values.fill(name, key.kind.read(Mapping((), place.mark), place))
@@ -143,7 +144,9 @@ class Named(Kind):
             return place.fault(f"{len(node.entries)} entries", f"at most {self.highest} are supported")
         found: dict[str, Any] = {}
         for entry in node.entries:
-            name = self._name(entry.key, place.key(entry.key[:64], entry.mark))
+            at_key = place.key(entry.key[:64], entry.mark)
+            place.scope.keys[at_key.path] = at_key
+            name = self._name(entry.key, at_key)
             value = self.value.read(entry.value, place.key(entry.key[:64], entry.value.mark))
             found[entry.key] = BAD if name is BAD else value
         return found

@@ -29,7 +29,8 @@ class Fault:
     def render(self, file: str) -> str:
         """Return `FILE:LINE:COLUMN: PATH: WHAT; NEXT STEP` in one line."""
         said = f"{self.what}; {self.then}" if self.then else self.what
-        return f"{file}:{self.mark.line}:{self.mark.column}: {self.path + ': ' if self.path else ''}{said}"
+        text = f"{file}:{self.mark.line}:{self.mark.column}: {self.path + ': ' if self.path else ''}{said}"
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class ConfigError(LbctlError):

@@ -61,11 +61,10 @@ class Names:
             thread.start()
             thread.join(min(LOOKUP_TIMEOUT_S, self._left_s))
             self._left_s -= time.monotonic() - began
-        if not answer:
-            raise ValueError(f"{host} could not be resolved in time")
-        if isinstance(answer[0], OSError):
-            raise ValueError(f"{host} cannot be resolved: {answer[0].strerror or answer[0]}")
-        return answer[0]
+        found = answer[0] if answer else TimeoutError(0, "no answer in time")
+        if isinstance(found, OSError):
+            raise ValueError(f"{host} cannot be resolved: {found.strerror or found}")  # noqa: TRY004
+        return found
 
 
 def _answer(resolve: Resolve, host: str, answer: list[Sequence[str] | OSError]) -> None:

@@ -107,7 +107,7 @@ class Choice(Kind):
         if text in self.later:
             return place.fault(f"{text} is {LATER}", f"write {' or '.join(self.options)}")
         then = did_you_mean(text, self.options) if text else f"write {' or '.join(self.options)}"
-        return expected(node, place, " or ".join(self.options), then)
+        return expected(node, place, " or ".join(self.options) if len(self.options) < 5 else "a known word", then)
 
     def json(self) -> dict[str, Any]:
         return {"enum": list(self.options)}

@@ -1,5 +1,6 @@
 """Read a config file: every fault at once, or a config that is whole."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,6 +19,8 @@ from lbctl.config.settings import Config
 from lbctl.config.settle import settle
 from lbctl.config.yaml import SIZE_MAX, Malformed, read
 from lbctl.model.names import ServiceName
+
+_THEN = {errno.ENOENT: "check the path", errno.EACCES: "let this user read it"}
 
 __all__ = ["Config", "ConfigError", "check_reload", "load", "load_text"]
 
@@ -104,7 +107,7 @@ def _bytes(file: str) -> bytes:
 
 
 def _unreadable(error: OSError) -> Fault:
-    then = "check the path" if isinstance(error, FileNotFoundError) else "let lbctl's user read it"
+    then = _THEN.get(error.errno or 0, "give a regular file")
     return Fault(Mark(), "", f"cannot be read: {error.strerror}", then)
 
 

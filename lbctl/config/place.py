@@ -31,6 +31,9 @@ class Scope:
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
     places: dict[str, Mark] = field(default_factory=dict)
+    """Where the value of each path stands."""
+    keys: "dict[str, Place]" = field(default_factory=dict)
+    """Where each name stands that the config gives to something."""
 
 
 @dataclass(frozen=True, slots=True)

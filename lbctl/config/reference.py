@@ -46,7 +46,8 @@ def _below(path: str, kind: Kind) -> tuple[str, Section | None]:
             return _below(f"{path}[]", item)
         case ServerKind(section=section):
             return path, section
-    return path, None
+        case _:
+            return path, None
 
 
 def _words(kind: Kind) -> str:

@@ -13,11 +13,11 @@ from lbctl.model.topology import DriftPolicy, HoldLimit, JudgeSettings, Plan, Se
 from lbctl.model.units import DAY, HOUR, MINUTE, SECOND
 
 NAME = Text("a name", r"[a-z0-9][a-z0-9._-]{0,62}", "use at most 63 of a-z 0-9 . _ - and begin with a letter or digit")
-TOKEN = Text("cookie name", r"[A-Za-z0-9_-]{1,64}", "use letters, digits, _ and -")
-COOKIE_VALUE = Text("cookie value", r"[A-Za-z0-9._~:/+@-]{1,128}", "use letters, digits and . _ ~ : / + @ -")
-BACKEND = Text("backend name", r"[A-Za-z0-9_.:-]{1,128}", "use the backend's name as HAProxy has it")
-URL_PATH = Text("path", r"/[!-~]{0,2047}", "begin with / and use no blanks, as in /healthz")
-HOST = Text("host name", r"[A-Za-z0-9_.:\[\]-]{1,253}", "write a host name as app.example")
+TOKEN = Text("a cookie name", r"[A-Za-z0-9_.-]{1,80}", "use letters, digits and _ . -")
+COOKIE_VALUE = Text("a cookie value", r"[A-Za-z0-9._~:/+@-]{1,128}", "use letters, digits and . _ ~ : / + @ -")
+BACKEND = Text("a backend name", r"[A-Za-z0-9_.:-]{1,128}", "use the backend's name as HAProxy has it")
+URL_PATH = Text("a path", r"/[!-~]{0,2047}", "begin with / and use no blanks, as in /healthz")
+HOST = Text("a host name", r"[A-Za-z0-9_.:\[\]-]{1,253}", "write a host name as app.example")
 PATH = FilePath()
 SOCKET = FilePath("path of a unix socket", is_socket=True)
 PLAN = Plan()
@@ -277,7 +277,7 @@ SERVICE = Section(
                     "sessions": Key(
                         kind=Choice(tuple(SessionsBack), later=("drain",)),
                         default="auto",
-                        doc="Sessions on the candidate: `move` at once, `keep`, or `auto`: move at errors or bad health.",
+                        doc="Sessions on the candidate: `move` at once, `keep`, or `auto`: move on errors or health.",
                     )
                 }
             ),

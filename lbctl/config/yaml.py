@@ -164,7 +164,7 @@ class _Composer:
         loader = yaml.SafeLoader(self._text)
         try:
             while loader.check_event():
-                yield loader.get_event()
+                yield loader.get_event()  # type: ignore[no-untyped-call]
         except yaml.MarkedYAMLError as error:
             raise self._malformed(error) from None
         except (ValueError, OverflowError, IndexError) as error:
@@ -200,7 +200,7 @@ class _Composer:
             self._fault(mark, f"the tag {event.tag[:60]}", "leave tags out; quote what is text")
         match event:
             case yaml.AliasEvent():
-                self._alias(event.anchor, mark)
+                self._alias(str(event.anchor), mark)
             case yaml.ScalarEvent():
                 self._scalar(event, mark)
             case _:

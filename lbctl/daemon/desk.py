@@ -135,7 +135,13 @@ class Desk:
 
     async def test_alert(self, name: str) -> Json:
         """Send a test through one alert channel."""
-        sent, detail = await self._outbox.test(name)
+        try:
+            sent, detail = await self._outbox.test(name)
+        except KeyError:
+            known = ", ".join(alert.name for alert in self._config().alerts) or "none"
+            raise Refused(
+                "no_such_alert", f"there is no alert {name}", why=f"known are: {known}", exit_code=7
+            ) from None
         return {"alert": name, "result": "sent" if sent else "failed", "detail": detail}
 
     def config_text(self) -> str:
@@ -147,7 +153,7 @@ class Desk:
         return {
             "version": VERSION,
             "pid": os.getpid(),
-            "config": str(self._config().path),
+            "config": self._config().path,
             "uptime_s": (self._now() - self._started) // 1000,
         }
 

@@ -68,6 +68,10 @@ class Executor:
                 case Reply():
                     self._answered(effect.answer)
 
+    def note(self, entries: tuple[Entry, ...]) -> None:
+        """Record facts about the daemon itself."""
+        self._start(self._note(entries))
+
     async def drained(self) -> None:
         """Wait until everything under way has ended: each task is bounded by its own time-outs."""
         while self._tasks:

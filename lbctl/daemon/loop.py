@@ -34,18 +34,24 @@ Arrival = Request | Recorded | Applied | Configured
 class Loop:
     """Owns the state. `arrive` and `submit` are the only ways in; `state` may be read by anyone on the event loop."""
 
-    def __init__(self, state: State, eyes: Eyes, accounts: Accounts, now: Now) -> None:
+    def __init__(self, state: State, accounts: Accounts, now: Now) -> None:
         self.state = state
-        self._eyes = eyes
         self._accounts = accounts
         self._now = now
         self._inbox: asyncio.Queue[Arrival] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._account_trouble = ""
-        self.executor: Executor | None = None
-        self.ticked: Callable[[], None] = lambda: None
-        """Called after every completed tick: the watchdog is fed here and nowhere else."""
+        self._eyes: Eyes
+        self._executor: Executor
+        self._ticked: Callable[[], None]
+
+    def connect(self, eyes: Eyes, executor: Executor, *, ticked: Callable[[], None]) -> None:
+        """Give the loop its eyes and hands, before `run`. `ticked` is called after every completed tick: the watchdog
+        is fed there and nowhere else."""
+        self._eyes = eyes
+        self._executor = executor
+        self._ticked = ticked
 
     def arrive(self, arrival: Recorded | Applied | Configured) -> None:
         """Take a fact. Bounded by what the daemon itself has under way."""
@@ -95,7 +101,7 @@ class Loop:
             self._wake.clear()
             self._drain()
             self._tick()
-            self.ticked()
+            self._ticked()
 
     def _busy(self) -> bool:
         return any(not release.phase.ended for release in self.state.record.releases.values())
@@ -120,8 +126,7 @@ class Loop:
         self._keep_accounts()
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> None:
-        assert self.executor is not None
-        self.executor.carry_out(effects)
+        self._executor.carry_out(effects)
 
     def _instances_in_release(self) -> frozenset[InstanceName]:
         topology: Topology = self.state.topology

@@ -29,13 +29,16 @@ class Observer:
         checks: Checks,
         tokens: Tokens,
         now: Now,
+        *,
         seen: Callable[[], None],
+        repair: Callable[[InstanceName], None],
     ) -> None:
         self._planes = dict(planes)
         self._checks = checks
         self._tokens = tokens
         self._now = now
         self._seen = seen
+        self._repair = repair
         self._busy: frozenset[InstanceName] = frozenset()
         self._pokes = {name: asyncio.Event() for name in planes}
         self._tasks: dict[InstanceName, asyncio.Task[None]] = {}
@@ -52,6 +55,14 @@ class Observer:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
+
+    async def replan(self, planes: Mapping[InstanceName, DataPlane]) -> None:
+        """Read these instances from now on; what is known of the ones that stay is kept until their next reading."""
+        await self.stop()
+        self._planes = dict(planes)
+        self._pokes = {name: asyncio.Event() for name in planes}
+        self.readings = {name: reading for name, reading in self.readings.items() if name in planes}
+        self.start()
 
     def observed(self, record: Record) -> Observed:
         """Return all that is known now."""
@@ -97,6 +108,7 @@ class Observer:
             return self._unreadable(name, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
 
     def _unreadable(self, name: InstanceName, reason: str) -> Unreadable:
+        self._repair(name)
         before = self.readings.get(name)
         since = before.since if isinstance(before, Unreadable) else self._now()
         return Unreadable(since, reason)

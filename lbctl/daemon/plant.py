@@ -1,7 +1,9 @@
-"""The load balancer instances of a config, made once: the one place that knows which driver a data plane has."""
+"""The load balancer instances of a config: the one place that knows which driver a data plane has."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -14,63 +16,124 @@ from lbctl.model.topology import Driver, Instance, Plane, Service, Topology
 
 log = structlog.get_logger("lbctl.plant")
 
+REPAIR_EVERY_S = 1.0
+CLOSE_AFTER_S = 5.0
+"""A driver that a reload replaced is closed when its last operation must have ended."""
+
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """One instance: its driver, and for an embedded one how it is brought up when it is not running."""
+class _Unit:
+    """One instance: what it was made of, its driver, and for an embedded one how it is brought up."""
 
+    made_of: tuple[Instance, Plane, tuple[Service, ...]]
     plane: DataPlane
-    ensure_running: Callable[[], Awaitable[None]] | None = None
+    ensure_running: Callable[[], Awaitable[object]] | None = None
 
 
-def build(topology: Topology, now: Now) -> dict[InstanceName, Unit]:
-    """Return a driver for every instance. Drivers are imported here, so a host without one never loads it."""
-    units: dict[InstanceName, Unit] = {}
-    for plane in topology.planes.values():
-        services = [service for service in topology.services.values() if service.plane == plane.name]
-        for instance in plane.instances:
-            units[instance.name] = _unit(plane, instance, services, now)
-    return units
+class Plant:
+    """All instances. Drivers are imported only where one is configured."""
+
+    def __init__(self, topology: Topology, now: Now) -> None:
+        self._now = now
+        self._units: dict[InstanceName, _Unit] = {}
+        self._repaired_at: dict[InstanceName, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.able: Capable = {}
+        self._build(topology)
+
+    @property
+    def planes(self) -> dict[InstanceName, DataPlane]:
+        """The drivers."""
+        return {name: unit.plane for name, unit in self._units.items()}
+
+    async def bring_up(self) -> None:
+        """Start the embedded instances that are not running.
+
+        Raises:
+            LbctlError: one cannot be started; the text says what to do.
+        """
+        for unit in self._units.values():
+            if unit.ensure_running is not None:
+                await unit.ensure_running()
+
+    async def find_out(self) -> None:
+        """Ask every instance what it can do, for `plan`; what cannot be asked is told, and asked again by `plan`."""
+        for name, unit in list(self._units.items()):
+            try:
+                self.able[name] = await unit.plane.probe()
+            except DataPlaneError as error:
+                self.able[name] = str(error)
+                log.warning("instance.unusable", instance=name, reason=str(error))
+
+    def repair(self, name: InstanceName) -> None:
+        """An instance did not answer: bring an embedded one up again, at most once a second, beside everything else."""
+        unit = self._units.get(name)
+        now = asyncio.get_running_loop().time()
+        if unit is None or unit.ensure_running is None or now - self._repaired_at.get(name, -9e9) < REPAIR_EVERY_S:
+            return
+        self._repaired_at[name] = now
+        self._start(self._bring_up_again(name, unit.ensure_running))
+
+    async def rebuild(self, topology: Topology) -> None:
+        """Take a new config: instances that did not change keep their driver and its connections.
+
+        Raises:
+            LbctlError: an embedded instance refuses its new config.
+        """
+        before = dict(self._units)
+        self._build(topology)
+        await self.bring_up()
+        for name, unit in before.items():
+            if self._units.get(name) is not unit:
+                self._start(_closed_later(unit.plane))
+        self._start(self.find_out())
+
+    async def close(self) -> None:
+        """Let go of every load balancer; none is stopped."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for unit in self._units.values():
+            await unit.plane.close()
+
+    def _build(self, topology: Topology) -> None:
+        units: dict[InstanceName, _Unit] = {}
+        for plane in topology.planes.values():
+            services = tuple(service for service in topology.services.values() if service.plane == plane.name)
+            for instance in plane.instances:
+                old = self._units.get(instance.name)
+                made_of = (instance, plane, services)
+                units[instance.name] = (
+                    old if old and old.made_of == made_of else _made(instance, plane, services, self._now)
+                )
+        self._units = units
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _bring_up_again(self, name: InstanceName, ensure_running: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await ensure_running()
+        except LbctlError as error:
+            log.warning("instance.not_started", instance=name, reason=str(error))
 
 
-def _unit(plane: Plane, instance: Instance, services: Sequence[Service], now: Now) -> Unit:
+async def _closed_later(plane: DataPlane) -> None:
+    await asyncio.sleep(CLOSE_AFTER_S)
+    await plane.close()
+
+
+def _made(instance: Instance, plane: Plane, services: Sequence[Service], now: Now) -> _Unit:
+    made_of = (instance, plane, tuple(services))
     match plane.driver:
         case Driver.HAPROXY:
             from lbctl.dataplane.haproxy.driver import HaproxyInstance  # noqa: PLC0415
 
-            return Unit(HaproxyInstance(instance, services, now))
+            return _Unit(made_of, HaproxyInstance(instance, services, now))
         case Driver.ENVOY:
             from lbctl.dataplane.envoy.driver import EnvoyInstance  # noqa: PLC0415
 
             envoy = EnvoyInstance(instance, services, now, plane.envoy_binary)
-            return Unit(envoy, envoy.ensure_running)
-
-
-async def bring_up(units: dict[InstanceName, Unit]) -> None:
-    """Start the embedded instances that are not running.
-
-    Raises:
-        LbctlError: one cannot be started; the text says what to do.
-    """
-    for unit in units.values():
-        if unit.ensure_running is not None:
-            await unit.ensure_running()
-
-
-async def keep_up(name: InstanceName, unit: Unit) -> None:
-    """Bring an embedded instance up again after it died; a failure is told once and tried again by the caller."""
-    assert unit.ensure_running is not None
-    try:
-        await unit.ensure_running()
-    except LbctlError as error:
-        log.warning("instance.not_started", instance=name, reason=str(error))
-
-
-async def find_out(units: dict[InstanceName, Unit], able: Capable) -> None:
-    """Ask every instance what it can do, for `plan`."""
-    for name, unit in units.items():
-        try:
-            able[name] = await unit.plane.probe()
-        except DataPlaneError as error:
-            able[name] = str(error)
-            log.warning("instance.unusable", instance=name, reason=str(error))
+            return _Unit(made_of, envoy, envoy.ensure_running)

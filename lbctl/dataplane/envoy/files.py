@@ -79,7 +79,7 @@ def make_routes_whole(services: Sequence[Service], layout: Layout) -> list[str]:
         held, spare = file.read(), file.read_copy()
         if held is None and file.exists():
             said.append(f"{service.name}: the route file was damaged; {_restored(spare)}")
-        file.write_if_other(held or spare or NOT_ADOPTED)
+        file.make(held or spare or NOT_ADOPTED)
     return said
 
 

@@ -51,10 +51,13 @@ class RouteFile:
         except (OSError, UnicodeDecodeError):
             return False
 
-    def write_if_other(self, written: Written) -> None:
-        """Write unless the file is so already, byte for byte. Raises OSError."""
+    def make(self, written: Written) -> None:
+        """Write unless the file is so already, and make sure that the next write needs no room. Raises OSError."""
         if not self.is_exact(written) or self.read_copy() != written:
             self.write(written)
+        text = routes_file(self._service, written).encode()
+        self._file.ensure(text)
+        self._copy.ensure(text)
 
     def write(self, written: Written) -> str:
         """Replace the file, then its copy, as a whole each; return what went wrong with the copy, "" for nothing.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lbctl.model.route import Route
 
-_TEXT = re.compile(r"(\d{1,18});(?:-|(\d{1,5}):(\d{1,5}):(\d{1,5}))")
+_TEXT = re.compile(r"([0-9]{1,18});(?:-|([0-9]{1,5}):([0-9]{1,5}):([0-9]{1,5}))")
 
 
 @dataclass(frozen=True, slots=True)

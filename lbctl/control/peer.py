@@ -1,0 +1,44 @@
+"""Who is at the other end of a connection: as the kernel says, never as the peer says."""
+
+import asyncio
+import pwd
+import socket
+import struct
+from dataclasses import dataclass
+
+SO_PEERGROUPS = 59
+"""Not in Python's socket module. The peer's real groups, without a look-up that could block."""
+NAME_TIMEOUT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The process that connected, when it did. `groups` has its primary group too."""
+
+    pid: int
+    uid: int
+    groups: frozenset[int]
+
+
+def read_peer(connection: socket.socket) -> Peer:
+    """Return who connected. Raises OSError if the kernel does not say."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, gid = struct.unpack("3i", found)
+    raw = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * 1_024)
+    return Peer(pid, uid & 0xFFFFFFFF, frozenset({gid & 0xFFFFFFFF, *struct.unpack(f"{len(raw) // 4}I", raw)}))
+
+
+async def actor(peer: Peer) -> str:
+    """Return how the audit names a peer: `uid 1000 (eva) pid 4711`; without the name if it is not found at once."""
+    try:
+        name = await asyncio.wait_for(asyncio.to_thread(_name, peer.uid), NAME_TIMEOUT_S)
+    except TimeoutError:
+        name = ""
+    return f"uid {peer.uid} ({name}) pid {peer.pid}" if name else f"uid {peer.uid} pid {peer.pid}"
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""

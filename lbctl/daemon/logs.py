@@ -1,0 +1,44 @@
+"""How the daemon logs: one line per event on stderr; JSON when a service manager reads it, plain on a terminal."""
+
+import logging
+import sys
+
+import structlog
+
+QUIET = frozenset({"operation.applied"})
+
+
+def configure_logs(*, verbose: bool) -> None:
+    """Set structlog up, and let the libraries' own loggers only speak of what is wrong."""
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(message)s")
+    renderer = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            _leave_out if not verbose else _keep,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _leave_out(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave out what repeats while nothing changes: an operation that went through is seen in the events anyway."""
+    del logger, method
+    if event.get("event") in QUIET and event.get("status") == "done":
+        raise structlog.DropEvent
+    return event
+
+
+def _keep(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    del logger, method
+    return event

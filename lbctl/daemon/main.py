@@ -1,0 +1,94 @@
+"""`lbctld --config FILE`: runs until SIGTERM. Stopping it changes no traffic."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+import structlog
+
+from lbctl.about import VERSION
+from lbctl.config.fault import ConfigError
+from lbctl.config.load import load
+from lbctl.config.settings import Config
+from lbctl.daemon.logs import configure_logs
+from lbctl.daemon.notify_socket import NotifySocket
+from lbctl.daemon.wiring import Running, running
+from lbctl.model.errors import LbctlError
+
+log = structlog.get_logger("lbctl.daemon")
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 4
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the daemon; returns the exit code. A bad config ends it with 4 and every fault on stderr."""
+    arguments = _parser().parse_args(argv)
+    try:
+        config = load(arguments.config, uid=os.getuid(), environ=os.environ)
+    except ConfigError as error:
+        print(error.render(), file=sys.stderr)
+        return EXIT_CONFIG
+    for warning in config.warnings:
+        print(warning, file=sys.stderr)
+    configure_logs(verbose=arguments.verbose)
+    try:
+        return asyncio.run(_serve(config))
+    except LbctlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lbctld", description="Moves live traffic between blue and green pools, and back by itself."
+    )
+    parser.add_argument("--config", metavar="FILE", default="/etc/lbctl/lbctl.yaml", help="default: %(default)s")
+    parser.add_argument("--verbose", action="store_true", help="also log every operation on a load balancer")
+    parser.add_argument("--version", action="version", version=f"lbctld {VERSION}")
+    return parser
+
+
+async def _serve(config: Config) -> int:
+    notify = NotifySocket()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with running(config, notify) as daemon:
+            hang_ups = asyncio.create_task(_reloads(daemon), name="reloads")
+            log.info("daemon.ready", socket=config.daemon.control_socket, config=config.path)
+            stopping = asyncio.create_task(_set(stop), name="stopping")
+            await asyncio.wait({stopping, daemon.failed}, return_when=asyncio.FIRST_COMPLETED)
+            notify.stopping()
+            for task in (hang_ups, stopping):
+                task.cancel()
+            await asyncio.gather(hang_ups, stopping, return_exceptions=True)
+            if daemon.failed.done():
+                log.critical("daemon.broken", reason=repr(daemon.failed.exception()))
+                return EXIT_FAILED
+    finally:
+        notify.close()
+    log.info("daemon.stopped", note="traffic stays as it is")
+    return 0
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _reloads(daemon: Running) -> None:
+    """Reload at SIGHUP, one at a time; several hang-ups while one runs are one more."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    while True:
+        await asked.wait()
+        asked.clear()
+        await daemon.reload()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

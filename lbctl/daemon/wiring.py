@@ -1,0 +1,281 @@
+"""The composition root: the only place that names concrete adapters and puts the daemon together."""
+
+import asyncio
+import datetime as dt
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from lbctl.about import VERSION
+from lbctl.config.fault import ConfigError
+from lbctl.config.load import check_reload, load
+from lbctl.config.settings import Alert, Config, ExecAlert
+from lbctl.config.show import config_text
+from lbctl.control.server import serve
+from lbctl.core import judge, machine
+from lbctl.core.state import Configured, State
+from lbctl.daemon.checks import Checks
+from lbctl.daemon.desk import Desk
+from lbctl.daemon.executor import Executor
+from lbctl.daemon.feed import Feed
+from lbctl.daemon.loop import Loop
+from lbctl.daemon.notify_socket import NotifySocket
+from lbctl.daemon.observer import Observer
+from lbctl.daemon.plant import Plant
+from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.errors import LbctlError
+from lbctl.model.names import ReleaseId
+from lbctl.model.record import Record
+from lbctl.notify.outbox import Outbox
+from lbctl.notify.port import Channel, ExecChannel, WebhookChannel
+from lbctl.probe.port import targets_of
+from lbctl.probe.supervisor import Prober
+from lbctl.store.account import AccountFiles
+from lbctl.store.clock import META_KEY, Clock
+from lbctl.store.journal import Journal
+from lbctl.store.tables import StoredEntry
+from lbctl.store.token import TokenDir
+
+log = structlog.get_logger("lbctl.daemon")
+
+DRAIN_ALERTS_S = 1.0
+
+
+def wall() -> str:
+    """Return wall time for people, as ISO 8601 in UTC. Nothing is ever decided by it."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(slots=True)
+class Running:
+    """A daemon that is up."""
+
+    config: Config
+    loop: Loop
+    plant: Plant
+    checks: Checks
+    prober: Prober
+    executor: Executor
+    observer: Observer
+    journal: Journal
+    feed: Feed
+    clock: Clock
+    notify: NotifySocket
+    outbox: Outbox
+    failed: "asyncio.Future[None]"
+    """Ends with the loop: then a rule of lbctl's own was broken, and the daemon ends with it."""
+
+    async def reload(self) -> None:
+        """Take the config file anew, whole or not at all. A bad one is refused, told, and the old one stays."""
+        self.notify.reloading()
+        try:
+            config = await asyncio.to_thread(load, self.config.path, uid=os.getuid(), environ=os.environ)
+            state = self.loop.state
+            running = {name for name in state.topology.services if state.record.running(name) is not None}
+            faults = check_reload(self.config, config, running)
+            if faults:
+                self._refuse("; ".join(fault.render(config.path) for fault in faults))
+            else:
+                await self._take(config)
+        except LbctlError as error:
+            self._refuse(error.render() if isinstance(error, ConfigError) else str(error))
+        self.notify.ready(self.status_line())
+
+    def _refuse(self, reason: str) -> None:
+        log.error("config.refused", reason=reason)
+        self.tell(Kind.CONFIG_REFUSED, f"the new config is refused, the old one stays: {reason}", Severity.WARNING)
+
+    async def _take(self, config: Config) -> None:
+        await self.plant.rebuild(config.topology)
+        self.executor.planes = self.plant.planes
+        await self.observer.replan(self.plant.planes)
+        self.checks.configure(config.topology)
+        self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
+        self.loop.arrive(Configured(self.clock.now(), config.topology))
+        self.config = config
+        self.tell(Kind.CONFIG_RELOADED, f"the config was reloaded: {len(config.topology.services)} services")
+
+    def tell(self, kind: Kind, text: str, severity: Severity = Severity.INFO) -> None:
+        """Record a fact about the daemon itself."""
+        self.executor.note((Entry(kind=kind, at=self.clock.now(), text=text, severity=severity),))
+
+    def status_line(self) -> str:
+        """One line for `systemctl status`."""
+        running = [release for release in self.loop.state.record.releases.values() if not release.phase.ended]
+        words = ", ".join(f"{one.service} release {one.id} {one.phase.value}" for one in running)
+        return words or f"{len(self.config.topology.services)} services at rest"
+
+
+@asynccontextmanager
+async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running]:
+    """Put the daemon together, run it for as long as the block lasts, and let go of everything. Traffic stays.
+
+    Raises:
+        LbctlError: something that must be there at the start is not; the text says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        state_dir, runtime_dir = Path(config.daemon.state_dir), Path(config.daemon.runtime_dir)
+        journal = Journal.open(state_dir / "journal.db")
+        stack.callback(journal.close)
+        record = journal.latest() or Record()
+        clock = Clock(record.clock, journal.meta(META_KEY))
+        accounts = AccountFiles(state_dir / "accounts")
+        tokens = TokenDir(runtime_dir / "tokens")
+        tokens.sweep({release.id: release.nonce for release in record.releases.values()})
+        plant = Plant(config.topology, clock.now)
+        stack.push_async_callback(plant.close)
+        await plant.bring_up()
+        state = machine.start(record, config.topology, clock.now(), _accounts(record, accounts))
+        daemon = _assemble(config, state, journal, clock, accounts, tokens, plant, notify)
+        await _start(stack, daemon)
+        _greet(daemon)
+        yield daemon
+
+
+def _assemble(
+    config: Config,
+    state: State,
+    journal: Journal,
+    clock: Clock,
+    accounts: AccountFiles,
+    tokens: TokenDir,
+    plant: Plant,
+    notify: NotifySocket,
+) -> Running:
+    checks = Checks(config.topology, clock.now)
+    loop = Loop(state, accounts, clock.now)
+    observer = Observer(plant.planes, checks, tokens, clock.now, seen=loop.wake, repair=plant.repair)
+    feed = Feed()
+    outbox = Outbox(
+        journal,
+        [_channel(alert) for alert in config.alerts],
+        record=lambda: loop.state.record,
+        now=clock.now,
+        version=VERSION,
+    )
+
+    def told(entries: tuple[StoredEntry, ...]) -> None:
+        feed.tell(entries)
+        outbox.wake()
+
+    executor = Executor(
+        planes=plant.planes,
+        journal=journal,
+        tokens=tokens,
+        outbox=outbox,
+        now=clock.now,
+        wall=wall,
+        arrived=loop.arrive,
+        answered=loop.answered,
+        told=told,
+    )
+    loop.connect(observer, executor, ticked=notify.feed)
+    return Running(
+        config=config,
+        loop=loop,
+        plant=plant,
+        checks=checks,
+        prober=Prober(checks.heard),
+        executor=executor,
+        observer=observer,
+        journal=journal,
+        feed=feed,
+        clock=clock,
+        notify=notify,
+        outbox=outbox,
+        failed=asyncio.get_running_loop().create_future(),
+    )
+
+
+async def _start(stack: AsyncExitStack, daemon: Running) -> None:
+    """Start everything, the eyes first, the control socket last: whoever can connect gets true answers."""
+    await daemon.prober.start()
+    stack.push_async_callback(daemon.prober.stop)
+    daemon.prober.set_targets([t for one in daemon.config.topology.services.values() for t in targets_of(one)])
+    daemon.observer.start()
+    stack.push_async_callback(daemon.observer.stop)
+    daemon.outbox.start()
+    stack.push_async_callback(daemon.outbox.close, DRAIN_ALERTS_S)
+    stack.push_async_callback(daemon.executor.drained)
+    await stack.enter_async_context(_deciding(daemon))
+    asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
+    stack.callback(asking.cancel)
+    desk = Desk(
+        loop=daemon.loop,
+        journal=daemon.journal,
+        feed=daemon.feed,
+        outbox=daemon.outbox,
+        config=lambda: daemon.config,
+        config_text=lambda: config_text(daemon.config),
+        able=daemon.plant.able,
+        now=daemon.clock.now,
+    )
+    await stack.enter_async_context(
+        serve(desk, path=Path(daemon.config.daemon.control_socket), access=lambda: daemon.config.access)
+    )
+
+
+@asynccontextmanager
+async def _deciding(daemon: Running) -> AsyncIterator[None]:
+    """Run the loop. If it fails, `failed` carries the reason: the daemon ends, and traffic stays where it is."""
+    task = asyncio.create_task(daemon.loop.run(), name="loop")
+
+    def ended(done: "asyncio.Task[None]") -> None:
+        if not done.cancelled() and not daemon.failed.done():
+            daemon.failed.set_exception(done.exception() or RuntimeError("the loop ended"))
+
+    task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _greet(daemon: Running) -> None:
+    """Say that the daemon is up, and everything a person should know about how it found its files."""
+    names = ", ".join(daemon.config.topology.services)
+    daemon.tell(
+        Kind.DAEMON_STARTED, f"lbctld {VERSION} is up for {names}, from revision {daemon.loop.state.record.rev}"
+    )
+    for trouble in (daemon.journal.damage, daemon.journal.read_only):
+        if trouble:
+            daemon.tell(Kind.JOURNAL_FAILED, f"the journal was found in trouble: {trouble}", Severity.PAGE)
+    if not daemon.journal.read_only:
+        kept = daemon.journal.set_meta(META_KEY, daemon.clock.origin)
+        kept.add_done_callback(_told_if_failed)
+    daemon.notify.ready(daemon.status_line())
+
+
+def _told_if_failed(kept: "asyncio.Future[None]") -> None:
+    if not kept.cancelled() and (error := kept.exception()) is not None:
+        log.warning("clock.unsaved", reason=str(error))
+
+
+def _accounts(record: Record, files: AccountFiles) -> dict[ReleaseId, judge.Account]:
+    """Return the judge's accounts of running releases as an earlier process left them; a lost one is told."""
+    found: dict[ReleaseId, judge.Account] = {}
+    for release in record.releases.values():
+        if release.phase.ended:
+            continue
+        loaded = files.load(release.id)
+        try:
+            if loaded.account is not None:
+                found[release.id] = judge.Account.from_json(loaded.account)
+                continue
+            reason = loaded.reason
+        except ValueError as error:
+            reason = str(error)
+        if release.peak_bp:
+            log.warning("account.lost", release=release.id, reason=reason)
+    return found
+
+
+def _channel(alert: Alert) -> Channel:
+    if isinstance(alert, ExecAlert):
+        return ExecChannel(alert.name, alert.argv, alert.on)
+    return WebhookChannel(alert.name, alert.url.value, alert.secret.value, alert.on)

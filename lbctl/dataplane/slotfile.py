@@ -1,0 +1,130 @@
+"""A small file that can always be replaced by an equally small one, even when the disk is full.
+
+Two files of a fixed size exist beside each other: the current one and a spare. A new content is written into the spare,
+whose blocks are already there, and the two change names. Readers see the old content or the new one, never a mixture;
+a watcher of the directory sees the current name moved to. On file systems that copy on write (btrfs, zfs) a write into
+existing blocks may still need room: keep the directory on ext4, xfs or tmpfs.
+
+    current ──link──▶ keep      the old content gets a second name
+    spare ──rename─▶ current    the new content takes over, in one step
+    keep ──rename──▶ spare      the old content's blocks wait for the next write
+"""
+
+import os
+import stat
+from pathlib import Path
+
+_MODE = 0o640
+
+
+class SlotFile:
+    """The file at `path`, of `size` bytes, filled up with `padding`. One writer at a time."""
+
+    def __init__(self, path: Path, size: int, padding: bytes = b" ") -> None:
+        self.path = Path(path)
+        self._size = size
+        self._padding = padding
+        self._spare = self.path.with_name(f".{self.path.name}.spare")
+        self._keep = self.path.with_name(f".{self.path.name}.keep")
+
+    def read(self) -> bytes | None:
+        """Return the content without padding; None if there is no file. Raises OSError."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read().rstrip(self._padding)
+
+    def write(self, content: bytes) -> None:
+        """Replace the content, durably. After a crash at any point the file has the old content or the new one.
+
+        Raises:
+            OSError: nothing was replaced, and the old content stays. With both files in place a full disk is no reason.
+            ValueError: the content does not fit.
+        """
+        if len(content) > self._size:
+            raise ValueError(f"{self.path}: {len(content)} bytes do not fit into {self._size}")
+        self._repair()
+        self._fill(content.ljust(self._size, self._padding))
+        self._swap()
+
+    def ensure(self, initial: bytes) -> None:
+        """Write `initial` if there is no file yet, and make sure that the next write needs no room. Raises OSError."""
+        if self.read() is None:
+            self.write(initial)
+        self._repair()
+        self._make_spare()
+
+    def _repair(self) -> None:
+        """Tidy up after a crash between two of the renames."""
+        kept = _inode(self._keep)
+        if kept is None:
+            return
+        if kept == _inode(self.path) or _inode(self._spare) is not None:
+            self._keep.unlink()
+        else:
+            self._keep.rename(self._spare)
+
+    def _fill(self, padded: bytes) -> None:
+        if _inode(self._spare) is None or _inode(self._spare) == _inode(self.path):
+            self._make_spare()
+        descriptor = os.open(self._spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _written(descriptor, padded)
+            os.ftruncate(descriptor, self._size)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _swap(self) -> None:
+        had_one = _inode(self.path) is not None
+        if had_one:
+            os.link(self.path, self._keep, follow_symlinks=False)
+        self._spare.rename(self.path)
+        if had_one:
+            self._keep.rename(self._spare)
+        self._sync_directory()
+        try:
+            self._make_spare()
+        except OSError:
+            # The content is in place. Without a spare the next write makes one, or says why it cannot.
+            return
+
+    def _make_spare(self) -> None:
+        """Make the spare, or bring it to its size, with all its blocks."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        if _inode(self._spare) == _inode(self.path) and _inode(self.path) is not None:
+            self._spare.unlink()
+        descriptor = os.open(self._spare, flags, _MODE)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(0, "not a regular file", str(self._spare))
+            if found.st_size != self._size or found.st_blocks * 512 < self._size:
+                os.posix_fallocate(descriptor, 0, self._size)
+                os.ftruncate(descriptor, self._size)
+        finally:
+            os.close(descriptor)
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _written(descriptor: int, content: bytes) -> None:
+    """Write it all: a full disk may take a part without an error, and says so only at the next call."""
+    done = 0
+    while done < len(content):
+        done += os.pwrite(descriptor, content[done:], done)
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,346 @@
+"""Every class of bad input: one fault at its exact place, which names the value and the next step."""
+
+import pytest
+
+from tests.unit.config_texts import VALID, changed, faults
+
+ADDRESS = "write it as 127.0.0.1:8080 or [::1]:8080 or app.example:8080"
+DURATION = "write a number with a unit: ms, s, m, h or d, as in 500ms, 2m or 1h30m"
+
+
+def test_the_valid_config_has_no_fault() -> None:
+    assert faults(VALID) == []
+
+
+BAD = [
+    (
+        "steps: [1%, 25%, 100%]",
+        "stepps: [1%, 25%, 100%]",
+        "26:5: services.web.stepps: unknown key; did you mean steps?",
+    ),
+    (
+        "steps: [1%, 25%, 100%]",
+        "steps: [1%, 500%]",
+        "26:17: services.web.steps[1]: 500 % is above 100 %; write a rising list that ends at 100%",
+    ),
+    (
+        "steps: [1%, 25%, 100%]",
+        "steps: [1%, 25%]",
+        "26:17: services.web.steps[1]: the last step is 25 %; write a rising list that ends at 100%",
+    ),
+    (
+        "steps: [1%, 25%, 100%]",
+        "steps: [25%, 5%, 100%]",
+        "26:18: services.web.steps[1]: 5 % is not above the step before it, 25 %; write a rising list that ends at 100%",
+    ),
+    (
+        "steps: [1%, 25%, 100%]",
+        "steps: [0%, 100%]",
+        "26:13: services.web.steps[0]: 0 % is not a step; write a rising list that ends at 100%",
+    ),
+    ("steps: [1%, 25%, 100%]", "steps: [1, 25%, 100%]", '26:13: services.web.steps[0]: 1 has no unit; write "1%"'),
+    (
+        "steps: [1%, 25%, 100%]",
+        "steps: []",
+        "26:12: services.web.steps: the list is empty; write a rising list that ends at 100%",
+    ),
+    (
+        "steps: [1%, 25%, 100%]",
+        "steps: 5%",
+        "26:12: services.web.steps: expected a list, not '5%'; write a rising list that ends at 100%",
+    ),
+    (
+        "steps: [1%, 25%, 100%]",
+        "steps: [0.001%, 100%]",
+        "26:13: services.web.steps[0]: 0.001 % is finer than 0.01 %; write a rising list that ends at 100%",
+    ),
+    (
+        "steps: [1%, 25%, 100%]",
+        "steps: [-1%, 100%]",
+        "26:13: services.web.steps[0]: -1 % is below 0 %; write a rising list that ends at 100%",
+    ),
+    ("hold: {min: 2m", "hold: {min: 120", f"27:17: services.web.hold.min: 120 has no unit; {DURATION}"),
+    ("hold: {min: 2m", "hold: {min: 2min", f"27:17: services.web.hold.min: '2min' is not a duration; {DURATION}"),
+    (
+        "hold: {min: 2m",
+        "hold: {min: 31m",
+        "27:17: services.web.hold.min: hold.min 31m is longer than hold.max 30m; raise max or lower min",
+    ),
+    (
+        "then: ask",
+        "then: asks",
+        "27:37: services.web.hold.then: expected ask or rollback, not 'asks'; did you mean ask?",
+    ),
+    (
+        "interval: 1s",
+        "interval: 1sec",
+        f"19:40: services.accounts.health.interval: '1sec' is not a duration; {DURATION}",
+    ),
+    (
+        "interval: 1s",
+        "interval: 100ms",
+        "19:56: services.accounts.health.timeout: timeout 500ms is longer than interval 100ms; lower timeout or raise interval",
+    ),
+    ("http: /healthz", "htp: /healthz", "19:14: services.accounts.health.htp: unknown key; did you mean http?"),
+    (
+        "http: /healthz",
+        "http: /healthz, https: /x",
+        "19:13: services.accounts.health: http, https at once; give one of http, https, tcp, command, as in {http: /healthz}",
+    ),
+    (
+        "http: /healthz",
+        "http: healthz",
+        "19:20: services.accounts.health.http: 'healthz' is not a path; begin with / and use no blanks, as in /healthz",
+    ),
+    (
+        "rise: 2",
+        "rise: 0",
+        "19:66: services.accounts.health.rise: 0 is not within 1..100; write a number within 1..100",
+    ),
+    (
+        "rise: 2",
+        "rise: yes",
+        "19:66: services.accounts.health.rise: expected a whole number, not 'yes'; write a number within 1..100",
+    ),
+    (
+        "rise: 2",
+        "rise: 2, status: 600-700",
+        '19:77: services.accounts.health.status: 600-700 is not a range within 100-599; write it as "200-399"',
+    ),
+    (
+        "rise: 2",
+        "rise: 2, keep_alive: yes",
+        "19:81: services.accounts.health.keep_alive: expected true or false, not 'yes'; write true or false",
+    ),
+    (
+        "blue: {blue-1: 127.0.0.1:8081}",
+        "blue: {}",
+        "24:13: services.web.pools.blue: the pool is empty; name at least one server",
+    ),
+    (
+        "blue: {blue-1: 127.0.0.1:8081}",
+        "blue:",
+        "24:12: services.web.pools.blue: expected a mapping, not nothing; name at least one server",
+    ),
+    (
+        "      blue: {blue-1: 127.0.0.1:8081}\n",
+        "",
+        "24:7: services.web.pools: the key blue is missing; add blue: {SERVER: ADDRESS:PORT, …}",
+    ),
+    ("127.0.0.1:8081", "127.0.0.1", f"24:22: services.web.pools.blue.blue-1: '127.0.0.1' has no port; {ADDRESS}"),
+    (
+        "127.0.0.1:8081",
+        "127.0.0.1:80811",
+        f"24:22: services.web.pools.blue.blue-1: '80811' is not a port within 1..65535; {ADDRESS}",
+    ),
+    (
+        "127.0.0.1:8081",
+        "127.0.0.256:8081",
+        f"24:22: services.web.pools.blue.blue-1: '127.0.0.256' is not an IPv4 address; {ADDRESS}",
+    ),
+    (
+        "127.0.0.1:8081",
+        "'::1:8081'",
+        f"24:22: services.web.pools.blue.blue-1: '::1:8081': an IPv6 address needs brackets; {ADDRESS}",
+    ),
+    (
+        "127.0.0.1:8081",
+        "two.example:8081",
+        f"24:22: services.web.pools.blue.blue-1: two.example has 2 addresses (10.9.9.1, 10.9.9.2), not one; {ADDRESS}",
+    ),
+    (
+        "127.0.0.1:8081",
+        "nobody.example:8081",
+        f"24:22: services.web.pools.blue.blue-1: nobody.example cannot be resolved: Name or service not known; {ADDRESS}",
+    ),
+    (
+        "127.0.0.1:8081",
+        "127.0.0.1:8091",
+        "25:24: services.web.pools.green.green-1: 127.0.0.1:8091 is already the address of blue.blue-1; give each server its own address",
+    ),
+    (
+        "127.0.0.1:8081",
+        "127.0.0.1:8080",
+        "24:22: services.web.pools.blue.blue-1: 127.0.0.1:8080 is this service's own listen address; write the server's address",
+    ),
+    (
+        "blue-1: 127",
+        "green-1: 127",
+        "25:24: services.web.pools.green.green-1: green-1 is also a server of pool blue; rename one of them",
+    ),
+    (
+        "blue-1: 127.0.0.1:8081",
+        "blue-1: {addr: '127.0.0.1:8081', cookie: green-1}",
+        "25:24: services.web.pools.green.green-1: the cookie value green-1 already belongs to blue-1; give each server its own value",
+    ),
+    (
+        "blue-1: 127.0.0.1:8081",
+        "Blue_1: 127.0.0.1:8081",
+        "24:14: services.web.pools.blue.Blue_1: 'Blue_1' is not a name; use at most 63 of a-z 0-9 . _ - and begin with a letter or digit",
+    ),
+    (
+        "{a-blue-1: 10.0.1.11:8080, a-blue-2: 10.0.1.12:8080}",
+        "{a-blue-1: 10.0.1.11:8080, a-blue-1: 10.0.1.12:8080}",
+        "16:40: services.accounts.pools.blue: the key 'a-blue-1' twice; it is already in line 16, column 14; keep one of them",
+    ),
+    (
+        "  web:\n    data_plane",
+        "  blue:\n    data_plane",
+        "20:3: services.blue: a service cannot be named blue: it is a colour; rename it",
+    ),
+    (
+        "  web:\n    data_plane",
+        "  '42':\n    data_plane",
+        "20:3: services.42: a service cannot be named 42: it would be a release's number; rename it",
+    ),
+    (
+        "data_plane: demo",
+        "data_plane: dmo",
+        "21:17: services.web.data_plane: no data plane dmo is declared; did you mean demo?",
+    ),
+    (
+        "    haproxy: {form: map, backends: {blue: accounts_blue, green: accounts_green}}\n",
+        "",
+        "13:5: services.accounts: edge is haproxy, and the key haproxy is missing; add `haproxy: {form: map, backends: {blue: accounts_blue, green: accounts_green}}`",
+    ),
+    (
+        "backends: {blue: accounts_blue, green: accounts_green}",
+        "backends: {blue: x, green: x}",
+        "14:53: services.accounts.haproxy.backends.green: blue and green are the same backend; give each pool a backend of its own",
+    ),
+    (
+        "    listen: 127.0.0.1:8080\n",
+        "",
+        "21:5: services.web: demo is envoy, and the key listen is missing; add `listen: 127.0.0.1:8080`",
+    ),
+    (
+        "listen: 127.0.0.1:8080",
+        "listen: 10.0.0.5:9000",
+        "22:13: services.web.listen: 10.0.0.5:9000 and 10.0.0.5:9000, where accounts listens, cannot both be bound; choose another port",
+    ),
+    (
+        "listen: 127.0.0.1:8080",
+        "listen: web.example:80",
+        "22:13: services.web.listen: 'web.example' is a name, and only an address can be listened on; write it as 127.0.0.1:8080 or [::1]:8080",
+    ),
+    (
+        "driver: haproxy",
+        "driver: haproxi",
+        "5:13: data_planes.edge.driver: expected haproxy or envoy, not 'haproxi'; did you mean haproxy?",
+    ),
+    (
+        "driver: haproxy",
+        "driver: nginx",
+        "5:13: data_planes.edge.driver: nginx is not available in this version; write haproxy or envoy",
+    ),
+    (
+        "lb1: {socket: /run/haproxy/admin.sock, ",
+        "lb1: {",
+        "7:12: data_planes.edge.instances.lb1: instance lb1 has no socket; add `socket: /run/haproxy/admin.sock`",
+    ),
+    (
+        "socket: /run/haproxy/admin.sock",
+        "socket: 127.0.0.1:9999",
+        "7:21: data_planes.edge.instances.lb1.socket: '127.0.0.1:9999' is not a path; write the path of a unix socket",
+    ),
+    (
+        "mode: embedded",
+        "mode: attached",
+        "10:11: data_planes.demo.mode: attached is not available in this version; write embedded",
+    ),
+    (
+        "mode: embedded",
+        "mode: embedded\n    instances: {a: {directory: /d}, b: {directory: /d/e}}",
+        "11:52: data_planes.demo.instances.b.directory: /d/e overlaps /d, the directory of demo/a; give each instance a directory of its own in `directory`",
+    ),
+    (
+        "exec: /usr/local/bin/page-ops",
+        "exec: page-ops",
+        "29:23: alerts[0].exec: 'page-ops' is not the path of a program; write the program's path, or a list: [/usr/local/bin/page-ops, --urgent]",
+    ),
+    (
+        "[rollback, held, page]",
+        "[rolback]",
+        "29:53: alerts[0].on[0]: expected a known word, not 'rolback'; did you mean rollback?",
+    ),
+    (
+        "group: lbctl}",
+        "group: lbct1}",
+        "31:20: access.observe.group: this host has no group 'lbct1'; correct the name, or create it with groupadd",
+    ),
+    ("group: lbctl}", "grop: lbctl}", "31:13: access.observe.grop: unknown key; did you mean group?"),
+    ("gate: {web:", "gate: {wep:", "32:10: access.gate.wep: there is no service wep; did you mean web?"),
+    (
+        "apiVersion: lbctl/v1",
+        "apiVersion: lbctl/v2",
+        "1:13: apiVersion: expected lbctl/v1, not 'lbctl/v2'; did you mean lbctl/v1?",
+    ),
+    ("apiVersion: lbctl/v1\n", "", "1:1: the key apiVersion is missing; add apiVersion: lbctl/v1"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), BAD, ids=[new.strip()[:40] or "left out" for _, new, _ in BAD])
+def test_bad_input_is_named_with_its_place_and_the_next_step(old: str, new: str, expected: str) -> None:
+    found = faults(changed((old, new)))
+    assert f"lbctl.yaml:{expected}" in found
+    assert len(found) == (2 if "access.gate.web" in found[-1] else 1)
+
+
+LATER = {
+    "daemon:": "units: {}\ndaemon:",
+    "    mode: embedded": "    mode: embedded\n    request_log: x",
+    "    steps: ": "    version: {http: /version}\n    steps: ",
+    "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    drain: {quiet: 30s}",
+    "hold: {min: 2m, max: 30m, then: ask}": "consumers: {}",
+    "hold: {min: 2m, max: 30m, then: ask}\n": "sessions: {policy: {move: 20/s}}\n",
+    "hold: {min: 2m, max: 30m, then: ask}\na": "sessions: {deadline: 30m}\na",
+    "hold: {min: 2m, max: 30m, then: ask}\nal": "sessions: {at_deadline: keep}\nal",
+    "{form: map": "{form: weights",
+    "exec: /usr/local/bin/page-ops": "slack: {token: xoxb-1}",
+    "exec: /usr/local/bin": "teams: /",
+}
+KEYS_LATER = [
+    "preview: {networks: []}", "eject: false", "approvals: {count: 1}", "hooks: []", "freeze: []", "rest_pin: none",
+    "rendezvous: all", "judge: {plan: warn}", "judge: {target_rate: 2%}", "judge: {retreat_above: 50%}",
+    "judge: {retreat_to: 50%}", "judge: {dispersion: learned}", "on_rollback: {sessions: drain}", "protocol: grpc",
+    "protocol: tcp", "deadlines: {board: 14d}", "deadlines: {approval: 8h}", "deadlines: {claim: 1h}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS_LATER)
+def test_what_is_designed_but_not_built_is_refused_by_name(key: str) -> None:
+    found = faults(changed(("    steps: ", f"    {key}\n    steps: ")))
+    assert len(found) == 1
+    assert "not available in this version; " in found[0]
+    assert found[0].startswith("lbctl.yaml:26:")
+
+
+@pytest.mark.parametrize("old", LATER)
+def test_designed_sections_are_refused_by_name(old: str) -> None:
+    found = faults(changed((old, LATER[old])))
+    assert len(found) == 1
+    assert "not available in this version; " in found[0]
+
+
+def test_all_faults_come_at_once_in_the_order_of_the_text() -> None:
+    found = faults(changed(("driver: haproxy", "driver: haproxi"), ("[1%, 25%, 100%]", "[1%]"), ("rise: 2", "rise: x")))
+    assert [line.split(":")[1] for line in found] == ["5", "19", "26"]
+
+
+def test_an_inline_secret_is_refused_and_never_repeated() -> None:
+    hook = "webhook: {url: https://hooks.example/s3cr3t, secret: s3cr3t}"
+    found = faults(changed(("exec: /usr/local/bin/page-ops", hook)))
+    assert [line.split(": ")[1] for line in found] == ["alerts[0].webhook.url", "alerts[0].webhook.secret"]
+    assert "s3cr3t" not in "".join(found)
+    assert "write {credential: NAME} or {file: PATH}" in found[0]
+
+
+def test_a_hostile_key_cannot_break_a_message_into_lines() -> None:
+    found = faults('"a\\nb\\u202e": 1\n' + VALID)
+    assert len(found) == 1
+    assert found[0].startswith("lbctl.yaml:1:1: a\\nb\\u202e: unknown key")
+
+
+@pytest.mark.parametrize("text", ["hello", "[1]", "3", "~"])
+def test_a_config_that_is_no_mapping_is_refused(text: str) -> None:
+    assert faults(text)[0].startswith("lbctl.yaml:1:1: expected a mapping, not ")

@@ -1,0 +1,192 @@
+"""What a route becomes in Envoy's words, without an Envoy."""
+
+import json
+import random
+import re
+
+import pytest
+
+from lbctl.dataplane.envoy.layout import check_names, layout_of
+from lbctl.dataplane.envoy.render import render_static, routes_file
+from lbctl.dataplane.envoy.routefile import SLOT_BYTES
+from lbctl.dataplane.envoy.routes import LEVELS, buckets_below, kept_level, route_configuration
+from lbctl.dataplane.envoy.version import NOT_ADOPTED, Written, parse
+from lbctl.model.errors import Garbled
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.route import Route
+from lbctl.model.topology import Address, HealthCheck, Instance, Pool, Probe, Server, Service
+
+
+def a_service(name: str = "shop", *, cookie: str = "SRV", listen_tls: bool = False) -> Service:
+    pools = {
+        colour: Pool(colour, (Server(ServerName(f"{colour}-1"), Address("127.0.0.1", 9000 + place)),))
+        for place, colour in enumerate(Colour)
+    }
+    return Service(
+        name=ServiceName(name),
+        plane=PlaneName("edge"),
+        blue=pools[Colour.BLUE],
+        green=pools[Colour.GREEN],
+        listen=Address("127.0.0.1", 8080),
+        listen_tls=listen_tls,
+        cookie=cookie,
+    )
+
+
+def routed(route: Route, service: Service | None = None) -> list[dict[str, object]]:
+    document = route_configuration(service or a_service(), Written(1, route))
+    routes: list[dict[str, object]] = document["virtual_hosts"][0]["routes"]
+    return routes
+
+
+def decided(routes: list[dict[str, object]], cookie: str) -> object:
+    """The cluster part of the first route that Envoy would take for this Cookie header (RE2 and re agree here)."""
+    for route in json.loads(json.dumps(routes)):
+        headers = route["match"].get("headers", [])
+        if all(re.fullmatch(one["string_match"]["safe_regex"]["regex"], cookie) for one in headers):
+            return route["route"].get("cluster") or route["route"]["weighted_clusters"]
+    return None
+
+
+@pytest.mark.parametrize("level", [1, 2, 15, 16, 17, 255, 256, 257, 2730, 4080, 4095, 4096])
+def test_a_keep_limit_keeps_exactly_the_buckets_below_it(level: int) -> None:
+    below = re.compile(buckets_below(level))
+    assert sum(bool(below.fullmatch(f"{bucket:03x}")) for bucket in range(LEVELS)) == level
+    assert below.fullmatch(f"{level - 1:03x}")
+
+
+def test_every_level_has_the_right_edge() -> None:
+    for level in range(1, LEVELS):
+        below = re.compile(buckets_below(level))
+        assert below.fullmatch(f"{level - 1:03x}")
+        assert not below.fullmatch(f"{level:03x}")
+
+
+def test_only_nothing_keeps_no_bucket_and_only_everything_keeps_all() -> None:
+    assert (kept_level(0), kept_level(10_000)) == (0, LEVELS)
+    assert (kept_level(1), kept_level(9_999)) == (1, LEVELS - 1)
+    levels = [kept_level(keep_bp) for keep_bp in range(10_001)]
+    assert levels == sorted(levels)
+
+
+def test_a_full_share_names_one_cluster_so_that_nobody_gets_the_idle_pool() -> None:
+    assert decided(routed(Route(0)), "") == "shop_blue"
+    assert decided(routed(Route(10_000)), "") == "shop_green"
+
+
+def test_a_split_has_both_clusters_and_the_sum_is_ten_thousand() -> None:
+    split = decided(routed(Route(1)), "")
+    assert isinstance(split, dict)
+    assert {part["name"]: part["weight"] for part in split["clusters"]} == {"shop_blue": 9_999, "shop_green": 1}
+
+
+@pytest.mark.parametrize("colour", list(Colour))
+def test_a_session_keeps_its_colour_at_every_share(colour: Colour) -> None:
+    for green_bp in (0, 1, 5_000, 10_000):
+        routes = routed(Route(green_bp))
+        assert decided(routes, f"LBC_shop={colour}.0123abcd") == f"shop_{colour}"
+        assert decided(routes, f"a=b; LBC_shop={colour}.fff3abcd; SRV=x") == f"shop_{colour}"
+
+
+@pytest.mark.parametrize("colour", list(Colour))
+def test_a_session_above_its_keep_limit_goes_to_the_other_colour_never_to_a_draw(colour: Colour) -> None:
+    routes = routed(Route(3_000).with_keep(colour, 5_000))
+    assert decided(routes, f"LBC_shop={colour}.7ff00000") == f"shop_{colour}"
+    assert decided(routes, f"LBC_shop={colour}.80000000") == f"shop_{colour.other}"
+    assert decided(routed(Route(3_000).with_keep(colour, 0)), f"LBC_shop={colour}.00000000") == f"shop_{colour.other}"
+
+
+def test_cookies_of_strangers_are_new_visitors() -> None:
+    routes = routed(Route(0, keep_green_bp=0))
+    bucket = "0123abcd"
+    for cookie in (
+        "LBC_shop=red.0123abcd",
+        "LBC_shop=green.0123abc",
+        "LBC_shop=green.0123ABCD",
+        "LBC_shop=green." + bucket * 4_000,
+        "XLBC_shop=green.0123abcd",
+        "LBC_shop=green.",
+        "LBC_shopx=green.0123abcd",
+        "a=LBC_shop=green.0123abcdx",
+        ";;;;;=",
+    ):
+        assert decided(routes, cookie) == "shop_blue", cookie
+
+
+def test_a_dot_in_a_service_name_is_only_a_dot() -> None:
+    routes = routed(Route(0), a_service("a.b"))
+    assert decided(routes, "LBC_a.b=green.0123abcd") == "a.b_green"
+    assert decided(routes, "LBC_axb=green.0123abcd") == "a.b_blue"
+
+
+def test_cookies_are_secure_where_the_client_side_is_tls_and_only_there() -> None:
+    for listen_tls in (True, False):
+        text = routes_file(a_service(listen_tls=listen_tls), Written(1, Route(5_000, 0, 0)))
+        assert text.count("; Secure") == (4 if listen_tls else 0)
+        assert ('{"name":"Secure"}' in text) is listen_tls
+
+
+def test_nothing_but_connection_failures_is_ever_repeated() -> None:
+    document = route_configuration(a_service(), Written(1, Route(5_000)))
+    assert document["virtual_hosts"][0]["retry_policy"]["retry_on"] == "connect-failure,refused-stream"
+
+
+def test_before_adopt_everyone_gets_503_and_the_way_out() -> None:
+    routes = route_configuration(a_service(), NOT_ADOPTED)["virtual_hosts"][0]["routes"]
+    assert [route["direct_response"]["status"] for route in routes] == [503]
+    assert "lbctl adopt shop --active" in routes[0]["direct_response"]["body"]["inline_string"]
+
+
+def test_the_largest_route_fits_its_slot_three_times() -> None:
+    service = a_service("n" * 63, cookie="c" * 64, listen_tls=True)
+    assert len(routes_file(service, Written(10**17, Route(9_999, 2_345, 6_789)))) * 2 < SLOT_BYTES
+
+
+def test_a_version_text_says_fence_and_route_and_nothing_else_is_believed() -> None:
+    written = Written(17, Route(2_500, 10_000, 0))
+    assert str(written) == "17;2500:10000:0"
+    assert parse(str(written)) == written
+    assert parse(str(NOT_ADOPTED)) == NOT_ADOPTED
+    rng = random.Random(7)
+    for text in ("", "17", "17;2500:10000", "17;10001:0:0", "-1;0:0:0", "17;0:0:0 ", "x" * 99, "٣;0:0:0"):
+        assert parse(text) is None, text
+    for _ in range(200):
+        parse("".join(rng.choices("0123456789;:-", k=rng.randrange(12))))
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "A", "a b", "a\n", 'a"', "a" * 64, "-a"])
+def test_a_name_that_could_mean_something_else_is_refused(name: str) -> None:
+    with pytest.raises(Garbled, match="cannot be a service's name"):
+        check_names(a_service(name))
+
+
+@pytest.mark.parametrize("cookie", ["", "a=b", "a;b", "a b", "LBC_shop", "a\r\nb"])
+def test_a_cookie_name_that_could_mean_something_else_is_refused(cookie: str) -> None:
+    with pytest.raises(Garbled, match="session cookie"):
+        check_names(a_service(cookie=cookie))
+
+
+def test_a_socket_path_that_is_too_long_is_refused_with_its_size() -> None:
+    with pytest.raises(Garbled, match=r"has 12[01] bytes.*at most 107.*shorter directory"):
+        layout_of(Instance(name=InstanceName("edge/lb1"), directory="/" + "d" * 109))
+
+
+def test_a_service_without_listen_cannot_be_rendered_and_is_named() -> None:
+    service = Service(
+        name=ServiceName("shop"), plane=PlaneName("edge"), blue=a_service().blue, green=a_service().green
+    )
+    with pytest.raises(Garbled, match=r"shop has no `listen"):
+        render_static([service], {})
+
+
+def test_checks_over_tls_without_trust_are_refused_by_name() -> None:
+    service = Service(
+        name=ServiceName("shop"),
+        plane=PlaneName("edge"),
+        blue=a_service().blue,
+        green=a_service().green,
+        listen=Address("127.0.0.1", 8080),
+        health=HealthCheck(kind=Probe.HTTPS),
+    )
+    with pytest.raises(Garbled, match=r"shop: servers over TLS need `tls"):
+        render_static([service], {})
