@@ -30,10 +30,13 @@ def system_resolve(host: str) -> Sequence[str]:
 class Names:
     """Resolves each name once. A slow name server costs at most LOOKUPS_TOTAL_S in a whole config."""
 
-    def __init__(self, resolve: Resolve) -> None:
+    def __init__(
+        self, resolve: Resolve, *, lookup_s: float = LOOKUP_TIMEOUT_S, total_s: float = LOOKUPS_TOTAL_S
+    ) -> None:
         self._resolve = resolve
         self._known: dict[str, str] = {}
-        self._left_s = LOOKUPS_TOTAL_S
+        self._lookup_s = lookup_s
+        self._left_s = total_s
 
     def address(self, host: str) -> str:
         """Return the only address of `host`.
@@ -59,7 +62,7 @@ class Names:
         thread = threading.Thread(target=_answer, args=(self._resolve, host, answer), daemon=True)
         if self._left_s > 0:
             thread.start()
-            thread.join(min(LOOKUP_TIMEOUT_S, self._left_s))
+            thread.join(min(self._lookup_s, self._left_s))
             self._left_s -= time.monotonic() - began
         found = answer[0] if answer else TimeoutError(0, "no answer in time")
         if isinstance(found, OSError):

@@ -25,11 +25,12 @@ class Connection(asyncio.Protocol):
     """A wrapper around the HTTP library's protocol, made for each connection.
 
     `finished` must be called when an answer is completely written; only then the next request is handed on, so a
-    peer that sends many at once makes no queue.
+    peer that sends many at once makes no queue. `streaming`: the answer has no end, and ends when the peer goes.
     """
 
     def __init__(self, inner: Callable[[], asyncio.Protocol], door: Door, known: dict[Any, "Connection"]) -> None:
         self.peer = Peer(0, 0xFFFFFFFF, frozenset())
+        self.streaming = False
         self._make_inner = inner
         self._inner: asyncio.Protocol | None = None
         self._door = door
@@ -95,7 +96,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A peer may close its half and still read the answer; a request that is cut off gets nothing."""
         if self._busy:
-            return True
+            self._over = True
+            return not self.streaming
         if self._buffer and not self._over:
             self._refuse(Problem(status=400, code="truncated", what="the request ends too early", exit_code=2))
         return False
@@ -125,8 +127,11 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._busy = False
         self._idle_since_s = self._loop.time()
-        if self._over or self._transport.is_closing():
+        if self._transport.is_closing():
             return
+        if self._over:
+            self._buffer.clear()
+            self._transport.close()
         self._transport.resume_reading()
         if self._buffer:
             self._arm(self._door.limits.request_s, self._late)

@@ -15,7 +15,7 @@ BODY_MAX = 64 * 1_024
 _METHOD_START = re.compile(rb"[A-Z]{1,16}(?: |\Z)")
 _REQUEST_LINE = re.compile(rb"[A-Z]{1,16} (/[\x21-\x7e]*) HTTP/(\d\.\d)")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\x80-\xff\t]*)")
-_BARE_LF = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+_BARE_LF = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _LENGTH = re.compile(rb"[0-9]{1,9}")
 _DROPPED = frozenset({b"expect", b"upgrade"})
 """The body is here already, and nothing is spoken here but HTTP/1.1."""
@@ -39,10 +39,10 @@ class Partial:
 
 def frame(buffer: bytes) -> Framed | Partial | Problem:
     """Return the first request in `buffer`, or what is wrong with it, or that more must come."""
-    if not _METHOD_START.match(buffer[:17]) and not buffer[:16].isalpha():
+    if not _METHOD_START.match(buffer[:17]):
         return _bad("not_http", "this is not an HTTP request")
     end = buffer.find(b"\r\n\r\n", 0, HEAD_MAX + 4)
-    if _BARE_LF.search(buffer[: end if end >= 0 else max(0, min(len(buffer) - 1, HEAD_MAX))]):
+    if _BARE_LF.search(buffer[: end if end >= 0 else HEAD_MAX]):
         return _bad("bad_request", "a line of the header does not end with CR LF")
     if end < 0:
         return _too_long() if len(buffer) > HEAD_MAX else Partial()

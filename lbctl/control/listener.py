@@ -68,7 +68,9 @@ def _directory(directory: str, mode: int) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise CannotListen(f"{directory} is not a directory; remove it, or set daemon.control_socket")
     if found.st_uid not in {0, os.geteuid()}:
-        raise CannotListen(f"{directory} belongs to user {found.st_uid}, who could replace the socket; change the owner")
+        raise CannotListen(
+            f"{directory} belongs to user {found.st_uid}, who could replace the socket; change the owner"
+        )
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
         raise CannotListen(f"{directory} can be written by everybody: chmod o-w {directory}")
 

@@ -54,7 +54,8 @@ def authorise(peer: Peer, access: Access, need: Role, service: str | None, own_u
     who = " or ".join([*allowed, "root", f"uid {own_uid}"] if own_uid else [*allowed, "root"])
     word = need.name.lower()
     return Refusal(
-        what=f"uid {peer.uid} may not do this: it needs the role {word}" + (f" of {service}" if need is Role.GATE else ""),
+        what=f"uid {peer.uid} may not do this: it needs the role {word}"
+        + (f" of {service}" if need is Role.GATE else ""),
         why=f"{word} is for {who}; you have {have.name.lower()}",
         then=_way_out(allowed, word),
     )

@@ -1,6 +1,7 @@
 """Which load balancer the demo plays with: Envoy from the wheel, else an HAProxy on PATH. Both are the real thing."""
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -8,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Protocol
 
-from lbctl.config.load import load_here
+from lbctl.config.load import load
 from lbctl.model.names import Colour, ServiceName
+from lbctl.model.topology import Topology
 
 
 class Proxy(Protocol):
@@ -50,10 +52,11 @@ class EmbeddedEnvoy:
 
     async def end(self, directory: Path) -> None:
         """End it by its pid, found through its admin socket."""
-        from lbctl.dataplane.envoy.process import stop  # noqa: PLC0415
+        from lbctl.dataplane.envoy import embedded  # noqa: PLC0415
 
         if (directory / "envoy").is_dir():
-            await stop(directory / "envoy")
+            plane = next(iter(_topology(directory / "lbctl.yaml").planes.values()))
+            await embedded.stop(plane.instances[0])
 
 
 class OwnHaproxy:
@@ -78,7 +81,7 @@ class OwnHaproxy:
         """Render, check and start."""
         from lbctl.dataplane.haproxy.render import render, write_maps  # noqa: PLC0415
 
-        topology = load_here(config).topology
+        topology = _topology(config)
         plane = next(iter(topology.planes.values()))
         services = list(topology.services.values())
         write_maps(plane.instances[0], services, {ServiceName(service): Colour.BLUE})
@@ -116,6 +119,10 @@ defaults
     timeout server 30s
 
 """
+
+
+def _topology(config: Path) -> Topology:
+    return load(config, uid=os.getuid(), environ=os.environ).topology
 
 
 def choose() -> Proxy | None:

@@ -1,0 +1,278 @@
+"""What the API answers, as forms: for the OpenAPI document and for tests. More keys may come; none will go."""
+
+from typing import Any, Literal
+
+import msgspec
+
+ColourWord = Literal["blue", "green"]
+
+
+class Held(msgspec.Struct):
+    """Why it waits for more than time."""
+
+    reason: str
+    code: str
+    since_ms: int
+    needs: str = ""
+
+
+class ServerView(msgspec.Struct):
+    """One server. None: not known."""
+
+    up: bool | None
+    weight: int | None
+    in_flight: int | None
+    pool: ColourWord
+    detail: str
+    requests: int
+    errors: int
+
+
+class PoolView(msgspec.Struct):
+    """One pool, over all instances."""
+
+    state: str | None
+    version: str | None
+    requests: int
+    errors: int
+    in_flight: int
+    up_count: int
+    server_count: int
+    keep_bp: int | None
+
+
+class InstanceView(msgspec.Struct):
+    """One running load balancer. `routes` and `boot` are GREEN:KEEP_BLUE:KEEP_GREEN in basis points."""
+
+    reachable: bool
+    reason: str
+    generation: str | None
+    old_generations: int
+    routes: list[str]
+    boot: str | None
+    warnings: list[str] = []
+
+
+class Step(msgspec.Struct):
+    """Where in its steps a release is; `since_ms` is the time at this step."""
+
+    index: int
+    count: int
+    share_bp: int
+    since_ms: int
+    hold_min_ms: int
+
+
+class Verdict(msgspec.Struct):
+    """What the judge says: it goes back by itself when `odds` reach `limit`."""
+
+    word: str
+    code: str
+    reason: str
+    odds: float | None
+    limit: float | None
+
+
+class ServiceView(msgspec.Struct):
+    """One service. Shares are the candidate's; after a release those of its `to`."""
+
+    active: ColourWord | None
+    candidate: ColourWord | None
+    share_bp: int
+    observed_share_bp: int | None
+    phase: str | None
+    held: Held | None
+    release: str | None
+    mode: Literal["observe", "adopted", "maintenance"]
+    servers: dict[str, ServerView]
+    pools: dict[str, PoolView]
+    instances: dict[str, InstanceView]
+    step: Step | None
+    next: str
+    verdict: Verdict | None
+
+
+class Status(msgspec.Struct):
+    """`daemon.journal` is `ok` or why it cannot be written."""
+
+    services: dict[str, ServiceView]
+    daemon: dict[str, Any]
+
+
+class Told(msgspec.Struct):
+    """A refusal or warning."""
+
+    code: str
+    text: str
+
+
+class PlanStep(msgspec.Struct):
+    """One step to come."""
+
+    share_bp: int
+    hold_min_ms: int
+    text: str
+
+
+class PlanAnswer(msgspec.Struct):
+    """What a release would do. Any refusal would stop it."""
+
+    service: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    version_from: str
+    version_to: str
+    refusals: list[Told]
+    warnings: list[Told]
+    steps: list[PlanStep]
+    bake_ms: int
+    retain_ms: int
+    total_min_ms: int
+    writes: list[str]
+    back: str
+
+
+class AdoptedAnswer(msgspec.Struct):
+    """The service is driven from now on."""
+
+    service: str
+    active: ColourWord
+    version: str
+
+
+class MaintenanceAnswer(msgspec.Struct):
+    """`service` null: of all."""
+
+    maintenance: bool
+    service: str | None
+
+
+class Started(msgspec.Struct):
+    """A release began."""
+
+    release: str
+    service: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    phase: str
+    steps_bp: list[int]
+
+
+class Changed(msgspec.Struct):
+    """What the request made of the release."""
+
+    release: str
+    phase: str
+
+
+class Event(msgspec.Struct):
+    """One fact of the journal."""
+
+    id: int
+    wall: str
+    kind: str
+    severity: str
+    service: str | None
+    release: str | None
+    text: str
+    actor: str
+    data: dict[str, Any]
+
+
+class ReleaseView(msgspec.Struct):
+    """One release. `back_by`: who wanted the way back, null while there is none."""
+
+    id: str
+    phase: str
+    service: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    version: str
+    share_bp: int
+    started_wall: str
+    outcome: str
+    reason: str
+    initiator: str
+    baked: bool
+    back_by: str | None
+    ended_wall: str | None = None
+    plan: dict[str, Any] = {}
+    held: Held | None = None
+    events: list[Event] = []
+
+
+class Releases(msgspec.Struct):
+    """Newest first."""
+
+    releases: list[ReleaseView]
+
+
+class OneRelease(msgspec.Struct):
+    """One release."""
+
+    release: ReleaseView
+
+
+class WhyLine(msgspec.Struct):
+    """One reason to wait."""
+
+    what: str
+    since_ms: int
+    needs: str
+    deadline: str
+    then: str
+
+
+class WhyAnswer(msgspec.Struct):
+    """Why a release waits."""
+
+    service: str
+    release: str
+    phase: str
+    lines: list[WhyLine]
+
+
+class Explained(msgspec.Struct):
+    """Why a release is where it is; `not` is what does not speak against the candidate."""
+
+    release: str
+    summary: str
+    why: list[str]
+    not_: list[str] = msgspec.field(name="not")
+    seen: list[str]
+    decisions: list[Event]
+
+
+class Events(msgspec.Struct):
+    """Ids rise."""
+
+    events: list[Event]
+
+
+class AlertTested(msgspec.Struct):
+    """`result` is `sent` or `failed`."""
+
+    alert: str
+    result: str
+    detail: str
+
+
+class VersionAnswer(msgspec.Struct):
+    """Who is running."""
+
+    version: str
+    pid: int
+    config: str
+    uptime_s: int
+
+
+class ProblemAnswer(msgspec.Struct):
+    """RFC 9457: `title` is what, `detail` why, `then` the next command, `exit_code` what lbctl exits with."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    then: str
+    exit_code: int

@@ -1,0 +1,93 @@
+"""What a request may carry: the body's forms, and how a body becomes one of them. Unknown keys are refused by name."""
+
+import re
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from lbctl.config.fault import did_you_mean
+from lbctl.model.errors import Refused
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, description="A service.")]
+Text = Annotated[str, msgspec.Meta(max_length=1_000, description="Why, for people; stored and told.")]
+Version = Annotated[str, msgspec.Meta(min_length=1, max_length=200, description="What people call what runs there.")]
+Length = Annotated[str, msgspec.Meta(max_length=32, description="A duration with unit: 500ms, 2m, 1h30m.")]
+Shares = Annotated[
+    list[Annotated[str, msgspec.Meta(max_length=16)]],
+    msgspec.Meta(min_length=1, max_length=50, description="Rising shares that end at 100%."),
+]
+ColourWord = Literal["blue", "green"]
+
+
+class Why(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Only a reason."""
+
+    reason: Text = ""
+
+
+class PromoteBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`full`: to 100 % at once instead of the next step."""
+
+    full: bool = False
+    reason: Text = ""
+
+
+class AdoptBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`settle`: bring all new traffic to `active` first."""
+
+    active: ColourWord
+    version: Version = "unknown"
+    settle: bool = False
+    reason: Text = ""
+
+
+class MaintenanceBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Of one service, or of all."""
+
+    on: bool
+    service: Name | None = None
+    reason: Text = ""
+
+
+class PlanBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A release to come. What is left out comes from the config; `bake` is `hold` where only that is given."""
+
+    service: Name
+    to: ColourWord | None = None
+    version: Version = "unknown"
+    steps: Shares | None = None
+    hold: Length | None = None
+    bake: Length | None = None
+    retain: Length | None = None
+
+
+class SwitchBody(PlanBody, forbid_unknown_fields=True, omit_defaults=True):
+    """A release to start now."""
+
+    reason: Text = ""
+
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+_UNKNOWN = re.compile(r"unknown field `([^`]{0,200})`")
+
+
+def decode(raw: bytes, form: type[Body]) -> Body:
+    """Return the body as `form`; an empty one counts as `{}`.
+
+    Raises:
+        Refused: not JSON, an unknown key, or a value of the wrong type; the text names the key.
+    """
+    try:
+        return msgspec.json.decode(raw or b"{}", type=form)
+    except msgspec.ValidationError as error:
+        found = _UNKNOWN.search(str(error))
+        then = did_you_mean(found[1], form.__struct_fields__) if found else f"keys: {', '.join(form.__struct_fields__)}"
+        raise Refused("bad_body", "the body has a fault", why=str(error), then=then, exit_code=2) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        why = f"it is not JSON: {error}"
+        raise Refused("bad_body", "the body cannot be read", why=why, then="send a JSON object", exit_code=2) from None
+
+
+def folded(text: str) -> str:
+    """Return text on one line without control characters, as it goes into the journal and to people."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

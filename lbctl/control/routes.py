@@ -1,0 +1,143 @@
+"""The route table: everything the control socket knows. The server and the OpenAPI document are made from it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from lbctl.control import answers, bodies, changes, reads
+from lbctl.control.call import Call
+from lbctl.control.rights import Role
+
+Handler = Callable[[Call], Awaitable[dict[str, Any] | web.Response]]
+
+
+class Holder(StrEnum):
+    """Where the service stands that a right is asked for."""
+
+    NONE = "none"
+    PATH = "service"
+    TARGET = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One key of the query; `low`..`high` bound a number, None means text."""
+
+    name: str
+    doc: str
+    low: int | None = None
+    high: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One route. `query` and `body` are all it takes; anything else is refused by name."""
+
+    method: str
+    path: str
+    need: Role
+    handle: Handler
+    answer: type[msgspec.Struct] | None
+    body: type[msgspec.Struct] | None = None
+    query: tuple[Query, ...] = ()
+    holder: Holder = Holder.NONE
+    status: int = 200
+
+    @property
+    def name(self) -> str:
+        """The operation's name in the OpenAPI document."""
+        return self.handle.__name__
+
+
+SERVICE = Query("service", "Only this service.")
+AFTER = Query("after", "Only events with a greater id.", 0, 2**62)
+
+
+def _get(path: str, handle: Handler, answer: type[msgspec.Struct] | None, *query: Query) -> Route:
+    return Route(method="GET", path=path, need=Role.OBSERVE, handle=handle, answer=answer, query=query)
+
+
+def _on_release(word: str, handle: Handler, need: Role, body: type[msgspec.Struct] = bodies.Why) -> Route:
+    path = f"/v1/releases/{{target}}/{word}"
+    return Route(
+        method="POST", path=path, need=need, handle=handle, answer=answers.Changed, body=body, holder=Holder.TARGET
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    _get("/v1/status", reads.status, answers.Status, SERVICE),
+    Route(
+        method="POST",
+        path="/v1/plan",
+        need=Role.OBSERVE,
+        handle=reads.plan,
+        answer=answers.PlanAnswer,
+        body=bodies.PlanBody,
+    ),
+    Route(
+        method="POST",
+        path="/v1/services/{service}/adopt",
+        need=Role.ADMIN,
+        handle=changes.adopt,
+        answer=answers.AdoptedAnswer,
+        body=bodies.AdoptBody,
+        holder=Holder.PATH,
+    ),
+    Route(
+        method="POST",
+        path="/v1/maintenance",
+        need=Role.ADMIN,
+        handle=changes.maintenance,
+        answer=answers.MaintenanceAnswer,
+        body=bodies.MaintenanceBody,
+    ),
+    Route(
+        method="POST",
+        path="/v1/releases",
+        need=Role.OPERATE,
+        handle=changes.switch,
+        answer=answers.Started,
+        body=bodies.SwitchBody,
+        status=201,
+    ),
+    _get("/v1/releases", reads.releases, answers.Releases, SERVICE),
+    _get("/v1/releases/{target}", reads.release, answers.OneRelease),
+    _on_release("pause", changes.pause, Role.GATE),
+    _on_release("resume", changes.resume, Role.OPERATE),
+    _on_release("promote", changes.promote, Role.OPERATE, bodies.PromoteBody),
+    _on_release("rollback", changes.rollback, Role.GATE),
+    _on_release("cancel", changes.cancel, Role.OPERATE),
+    _get("/v1/why/{target}", reads.why, answers.WhyAnswer),
+    _get(
+        "/v1/history",
+        reads.history,
+        answers.Releases,
+        SERVICE,
+        Query("limit", "At most so many releases.", 1, 1_000),
+    ),
+    _get("/v1/explain/{release}", reads.explain, answers.Explained),
+    _get(
+        "/v1/events",
+        reads.events,
+        answers.Events,
+        SERVICE,
+        AFTER,
+        Query("limit", "At most so many events.", 1, 1_000),
+        Query("tail", "Instead of `after`: the newest events, so many.", 1, 1_000),
+        Query("follow", "1: send events as they come, as text/event-stream.", 0, 1),
+    ),
+    Route(
+        method="POST",
+        path="/v1/alerts/{name}/test",
+        need=Role.OPERATE,
+        handle=changes.test_alert,
+        answer=answers.AlertTested,
+        body=bodies.Why,
+    ),
+    _get("/v1/config", reads.config, None),
+    _get("/v1/version", reads.version, answers.VersionAnswer),
+)
