@@ -7,9 +7,9 @@ from typing import Any
 
 from lbctl.config.fault import did_you_mean
 from lbctl.config.kinds import LATER, Kind, Text, expected
+from lbctl.config.nodes import Mapping, Node, Sequence
 from lbctl.config.place import BAD, Bad, Place
 from lbctl.config.quantity import shown
-from lbctl.config.yaml import Mapping, Node, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

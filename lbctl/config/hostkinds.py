@@ -11,9 +11,9 @@ from lbctl.config.composite import Section
 from lbctl.config.fault import did_you_mean
 from lbctl.config.hosts import parse_address
 from lbctl.config.kinds import Kind, expected, seen
+from lbctl.config.nodes import Mapping, Node, Scalar, Sequence
 from lbctl.config.place import BAD, Bad, Place
 from lbctl.config.quantity import shown
-from lbctl.config.yaml import Mapping, Node, Scalar, Sequence
 from lbctl.model.topology import Address
 
 SOCKET_PATH_MAX = 107

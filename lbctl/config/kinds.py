@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbctl.config.fault import did_you_mean
+from lbctl.config.nodes import Mapping, Node, Scalar, Sequence
 from lbctl.config.place import Bad, Place
-from lbctl.config.quantity import parse_percent, parse_share, parse_span, share_text, shown, span_text
-from lbctl.config.yaml import Mapping, Node, Scalar, Sequence
-from lbctl.model.units import BP_FULL, DAY
+from lbctl.config.quantity import STEPS_HINT, parse_percent, parse_share, parse_span, share_text, shown, span_text
+from lbctl.model.units import DAY
 
 LATER = "not available in this version"
 
@@ -234,8 +234,7 @@ class Share(Kind):
         return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%$"}
 
 
-STEP = Share(then="write a rising list that ends at 100%")
-FULL = BP_FULL
+STEP = Share(then=STEPS_HINT)
 
 
 def _special(special: Map[str, Any], value: Any) -> Any:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 from lbctl.config import build
 from lbctl.config.accounts import Accounts
-from lbctl.config.checks import settled
+from lbctl.config.across import settled
 from lbctl.config.composite import Values
 from lbctl.config.fault import ConfigError, Fault, Mark
 from lbctl.config.hosts import Names, Resolve, system_resolve
+from lbctl.config.nodes import Malformed
 from lbctl.config.place import Place, Scope
 from lbctl.config.schema import ROOT
 from lbctl.config.settings import Config
 from lbctl.config.settle import settle
-from lbctl.config.yaml import SIZE_MAX, Malformed, read
+from lbctl.config.source import SIZE_MAX
+from lbctl.config.yaml import read
 from lbctl.model.names import ServiceName
 
 _THEN = {errno.ENOENT: "check the path", errno.EACCES: "let this user read it"}

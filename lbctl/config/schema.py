@@ -3,7 +3,7 @@
 The reference page, the JSON Schema, `config show` and all messages come from here.
 """
 
-from lbctl.config import checks
+from lbctl.config import across, checks
 from lbctl.config.composite import Items, Key, Named, Section
 from lbctl.config.hostkinds import Argv, Endpoint, FilePath, People, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Text, Whole
@@ -382,5 +382,5 @@ ROOT = Section(
         ),
         "units": later("Services released together."),
     },
-    (checks.root,),
+    (across.root,),
 )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbctl.config.kinds import Kind
+from lbctl.config.nodes import Mapping, Node, Scalar
 from lbctl.config.place import BAD, Bad, Place
 from lbctl.config.quantity import shown
-from lbctl.config.yaml import Mapping, Node, Scalar
 
 SECRET_MAX = 16_384
 FIX = "put it into a file of its own and write {credential: NAME} or {file: PATH}"

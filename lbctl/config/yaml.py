@@ -13,68 +13,13 @@ from typing import Any
 import yaml
 
 from lbctl.config.fault import Fault, Mark
+from lbctl.config.nodes import Entry, Malformed, Mapping, Node, Scalar, Sequence, core_scalar
+from lbctl.config.source import decoded
 
-SIZE_MAX = 1_048_576
 DEPTH_MAX = 32
 NODES_MAX = 50_000
 
-_TAB = re.compile(r"^ *\t", re.MULTILINE)
-_ALIEN = re.compile(
-    "\r(?!\n)|[^\t\n\r\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_INT = re.compile(r"-?(0|[1-9][0-9]{0,17})")
-_FLOAT = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?")
-_WORDS: dict[str, bool | None] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One value; `text` is as written, `value` what it means."""
-
-    value: str | int | float | bool | None
-    text: str
-    mark: Mark
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """A list."""
-
-    items: tuple["Node", ...]
-    mark: Mark
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One key of a mapping."""
-
-    key: str
-    mark: Mark
-    value: "Node"
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """Keys in the order of the text; no key twice."""
-
-    entries: tuple[Entry, ...]
-    mark: Mark
-
-
-Node = Scalar | Sequence | Mapping
-
-
-class Malformed(Exception):
-    """Not usable as YAML at all; reading stopped at `fault`."""
-
-    def __init__(self, mark: Mark, what: str, then: str) -> None:
-        super().__init__(what)
-        self.fault = Fault(mark, "", what, then)
 
 
 def read(raw: bytes) -> tuple[Node, list[Fault]]:
@@ -83,42 +28,9 @@ def read(raw: bytes) -> tuple[Node, list[Fault]]:
     Raises:
         Malformed: the text cannot be read to its end.
     """
-    text = _decoded(raw)
+    text = decoded(raw)
     composer = _Composer(text)
     return composer.document(), composer.faults
-
-
-def core_scalar(text: str) -> str | int | float | bool | None:
-    """Return what a plain scalar means in the YAML 1.2 core schema, less its octal, hexadecimal and endless numbers."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if _INT.fullmatch(text):
-        return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
-
-
-def _decoded(raw: bytes) -> str:
-    if len(raw) > SIZE_MAX:
-        raise Malformed(Mark(), f"{len(raw)} bytes are more than a config's 1 MB", "give the file that was meant")
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        before = raw[: error.start].decode()
-        raise Malformed(_mark_at(before, len(before)), "not UTF-8", "save the file as UTF-8") from None
-    for pattern, what, then in (
-        (_ALIEN, "a control or invisible character", "delete it"),
-        (_TAB, "a tab as indentation", "indent with spaces"),
-    ):
-        found = pattern.search(text)
-        if found:
-            raise Malformed(_mark_at(text, found.end() - 1), what, then)
-    return text
-
-
-def _mark_at(text: str, index: int) -> Mark:
-    start = text.rfind("\n", 0, index) + 1
-    return Mark(text.count("\n", 0, index) + 1, index - start + 1)
 
 
 @dataclass(slots=True)

@@ -149,6 +149,8 @@ class Connection(asyncio.Protocol):
             case Partial(waiting=True) if not self._continued:
                 self._continued = True
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            case Partial():
+                return
             case Problem() as problem:
                 self._refuse(problem)
 

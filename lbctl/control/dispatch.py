@@ -17,7 +17,7 @@ from lbctl.control.call import Call
 from lbctl.control.peer import Peer
 from lbctl.control.port import Desk
 from lbctl.control.problem import PROBLEM_JSON, Problem, of_refused
-from lbctl.control.rights import authorise
+from lbctl.control.rights import Role, authorise
 from lbctl.control.routes import Holder, Query, Route
 from lbctl.control.stream import follow
 from lbctl.model.errors import LbctlError, Refused
@@ -43,9 +43,7 @@ def answerer(
     async def answer(request: web.Request) -> web.StreamResponse:
         peer = peer_of(request)
         path = {name: _path_part(value) for name, value in request.match_info.items()}
-        refusal = authorise(peer, access(), route.need, _service(route, path, desk), own_uid)
-        if refusal is not None:
-            raise Refused("not_authorised", refusal.what, why=refusal.why, then=refusal.then, exit_code=6)
+        refuse_unless(route.need, peer, access(), _service(route, path, desk), own_uid)
         query = _query(request.query, route.query)
         body = None if route.body is None else decode(await request.read(), route.body)
         call = Call(desk=desk, peer=peer, path=path, query=query, body=body, request=request)
@@ -55,6 +53,13 @@ def answerer(
         return found if isinstance(found, web.Response) else _json(found, route.status)
 
     return answer
+
+
+def refuse_unless(need: Role, peer: Peer, access: Access, service: str | None, own_uid: int) -> None:
+    """Raise `Refused` unless the peer may."""
+    refusal = authorise(peer, access, need, service, own_uid)
+    if refusal is not None:
+        raise Refused("not_authorised", refusal.what, why=refusal.why, then=refusal.then, exit_code=6)
 
 
 def _json(found: dict[str, Any], status: int) -> web.Response:

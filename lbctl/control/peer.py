@@ -1,6 +1,7 @@
 """Who is at the other end of a connection: as the kernel says, never as the peer says."""
 
 import asyncio
+import errno
 import pwd
 import socket
 import struct
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 SO_PEERGROUPS = 59
 """Not in Python's socket module. The peer's real groups, without a look-up that could block."""
+OPTION_BYTES_MAX = 1_024
 NAME_TIMEOUT_S = 0.2
 
 
@@ -24,8 +26,18 @@ def read_peer(connection: socket.socket) -> Peer:
     """Return who connected. Raises OSError if the kernel does not say."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, gid = struct.unpack("3i", found)
-    raw = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * 1_024)
-    return Peer(pid, uid & 0xFFFFFFFF, frozenset({gid & 0xFFFFFFFF, *struct.unpack(f"{len(raw) // 4}I", raw)}))
+    return Peer(pid, uid & 0xFFFFFFFF, frozenset({gid & 0xFFFFFFFF, *_groups(connection)}))
+
+
+def _groups(connection: socket.socket) -> tuple[int, ...]:
+    """Return the supplementary groups; none for a peer with more than 256, which Python cannot ask for."""
+    try:
+        raw = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, OPTION_BYTES_MAX)
+    except OSError as error:
+        if error.errno == errno.ERANGE:
+            return ()
+        raise
+    return struct.unpack(f"{len(raw) // 4}I", raw)
 
 
 async def actor(peer: Peer) -> str:

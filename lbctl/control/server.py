@@ -12,13 +12,14 @@ from aiohttp import web
 from lbctl.about import VERSION
 from lbctl.config.settings import Access
 from lbctl.control.connection import Connection
-from lbctl.control.dispatch import Answerer, answerer, guarded
+from lbctl.control.dispatch import Answerer, answerer, guarded, refuse_unless
 from lbctl.control.door import Door, Limits
 from lbctl.control.framing import BODY_MAX, HEAD_MAX
 from lbctl.control.listener import Listener
 from lbctl.control.openapi import document
 from lbctl.control.peer import Peer
 from lbctl.control.port import Desk
+from lbctl.control.rights import Role
 from lbctl.control.routes import ROUTES
 
 log = structlog.get_logger("lbctl.control")
@@ -35,8 +36,10 @@ class OneLine(logging.Handler):
 
 
 def _library_log() -> logging.Logger:
-    logger = logging.Logger("lbctl.control.http", level=logging.WARNING)
-    logger.addHandler(OneLine())
+    logger = logging.getLogger("lbctl.control.http")
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    logger.handlers = [OneLine()]
     return logger
 
 
@@ -107,7 +110,7 @@ class ControlServer:
         for route in ROUTES:
             handler = answerer(route, self._desk, self._access, self._own_uid, self._peer)
             app.router.add_route(route.method, route.path, handler)
-        app.router.add_route("GET", "/v1/openapi.json", _openapi)
+        app.router.add_route("GET", "/v1/openapi.json", self._openapi)
         return app
 
     def _middleware(self) -> Any:
@@ -126,6 +129,10 @@ class ControlServer:
 
         return answer_whole
 
+    async def _openapi(self, request: web.Request) -> web.Response:
+        refuse_unless(Role.OBSERVE, self._peer(request), self._access(), None, self._own_uid)
+        return web.json_response(document(VERSION))
+
     def _peer(self, request: web.Request) -> Peer:
         return self._connections[request.protocol].peer
 
@@ -134,8 +141,3 @@ async def _written(request: web.Request, response: web.StreamResponse) -> None:
     """Write the whole answer here, so that the connection knows when the next request may be handed on."""
     await response.prepare(request)
     await response.write_eof()
-
-
-async def _openapi(request: web.Request) -> web.Response:
-    del request
-    return web.json_response(document(VERSION))

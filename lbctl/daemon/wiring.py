@@ -15,7 +15,8 @@ from lbctl.config.fault import ConfigError
 from lbctl.config.load import check_reload, load
 from lbctl.config.settings import Alert, Config, ExecAlert
 from lbctl.config.show import config_text
-from lbctl.control.server import serve
+from lbctl.control.listener import listen
+from lbctl.control.server import ControlServer
 from lbctl.core import judge, machine
 from lbctl.core.state import Configured, State
 from lbctl.daemon.checks import Checks
@@ -214,9 +215,10 @@ async def _start(stack: AsyncExitStack, daemon: Running) -> None:
         able=daemon.plant.able,
         now=daemon.clock.now,
     )
-    await stack.enter_async_context(
-        serve(desk, path=Path(daemon.config.daemon.control_socket), access=lambda: daemon.config.access)
-    )
+    listener = listen(daemon.config.daemon.control_socket)
+    server = ControlServer(desk, listener, access=lambda: daemon.config.access)
+    stack.push_async_callback(server.stop)
+    await server.start()
 
 
 @asynccontextmanager

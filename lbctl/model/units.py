@@ -34,7 +34,7 @@ def percent(share_bp: int) -> str:
 
 def seconds(span: int) -> str:
     """Return a span for people: `850ms`, `2s`, `4m12s`, `1h05m`."""
-    if span < SECOND:
+    if 0 < span < SECOND:
         return f"{span}ms"
     whole = span // SECOND
     if whole < 60:

@@ -231,8 +231,9 @@ class EnvoyWorld:
         self._clients.append(client)
         return client
 
-    def replace_service(self, service: Service) -> None:
+    async def replace_service(self, service: Service) -> None:
         """Go on as an lbctld that was given another config."""
+        await self.driver.close()
         self.service = service
         self.driver = self.another_driver()
 

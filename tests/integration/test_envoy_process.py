@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,11 +56,11 @@ async def test_a_binary_that_is_no_envoy_is_refused_with_what_to_install(tmp_pat
     small = tmp_path / "envoy"
     with pytest.raises(Garbled, match="there is no file"):
         locate(str(small))
-    small.write_text("#!/bin/sh\necho hello\n")
+    small.write_text("#!/bin/sh\necho hello\nexit\n")
     with pytest.raises(Garbled, match="is not executable"):
         locate(str(small))
     small.chmod(0o755)
-    with pytest.raises(Garbled, match=r"only 21 bytes.*pip install 'lbctl\[envoy\]'"):
+    with pytest.raises(Garbled, match=r"only 26 bytes.*pip install 'lbctl\[envoy\]'"):
         locate(str(small))
     with small.open("ab") as file:
         file.truncate(60_000_000)
@@ -76,9 +78,8 @@ async def test_the_static_document_is_what_envoy_itself_accepts(tmp_path: Path) 
         for route in ({}, {SHOP: Route(2_500, 3_333, 6_666)}, {SHOP: Route(10_000, 0, 10_000)}):
             document = tmp_path / "static.json"
             document.write_text(render_static([world.service], route))
-            said = subprocess.run(
-                [locate(), "--mode", "validate", "-c", str(document)], capture_output=True, text=True, timeout=30
-            )
+            command = [locate(), "--mode", "validate", "-c", str(document)]
+            said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
             assert said.returncode == 0, said.stderr
 
 
@@ -111,23 +112,17 @@ async def test_it_outlives_the_process_that_started_it_and_is_found_again() -> N
         await world.route(10_000)
         await embedded.stop(world.instance)
         starter = (
-            "import asyncio, sys, os; from lbctl.dataplane.envoy import embedded;"
-            "from tests.conformance.envoy_harness import *;"
-            "import pickle; instance, service = pickle.loads(bytes.fromhex(sys.argv[1]));"
+            "import asyncio, os, pickle, sys; from lbctl.dataplane.envoy import embedded;"
+            "instance, service = pickle.loads(bytes.fromhex(sys.argv[1]));"
             "print(asyncio.run(embedded.start(instance, [service])).pid, flush=True);"
             "os.kill(os.getpid(), 9)"
         )
-        import pickle
-
-        said = subprocess.run(
-            [sys.executable, "-c", starter, pickle.dumps((world.instance, world.service)).hex()],
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        assert said.returncode == -signal.SIGKILL, said.stderr
+        what = pickle.dumps((world.instance, world.service)).hex()
+        lbctl = await asyncio.create_subprocess_exec(sys.executable, "-c", starter, what, stdout=subprocess.PIPE)
+        said, _ = await asyncio.wait_for(lbctl.communicate(), 30)
+        assert lbctl.returncode == -signal.SIGKILL
         pid = await pid_of(world)
-        assert pid == int(said.stdout)
+        assert pid == int(said)
         assert os.getsid(pid) != os.getsid(0)
         reading = await world.driver.observe()
         assert reading.services[SHOP].runtime == {reading.generation: Route(10_000)}
@@ -151,7 +146,9 @@ async def test_after_kill_nine_it_serves_its_last_route_from_the_files_as_a_new_
         assert after.services[SHOP].pools.keys() == before.services[SHOP].pools.keys()
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"version_info":"9;0:0:0"}', "x" * 16_384, '{"version_info":"9;77777:0:0"}'])
+@pytest.mark.parametrize(
+    "damage", ["", "{", '{"version_info":"9;0:0:0"}', "x" * 16_384, '{"version_info":"9;77777:0:0","resources":[1]}']
+)
 async def test_a_damaged_route_file_is_restored_from_its_copy_before_a_start(damage: str) -> None:
     async with envoy_world() as world:
         await world.route(10_000)
@@ -196,6 +193,26 @@ async def test_a_taken_port_is_told_and_the_half_started_envoy_is_ended() -> Non
         assert not (await embedded.status(world.instance)).running
 
 
+async def test_starting_from_several_sides_at_once_starts_one() -> None:
+    async with envoy_world() as world:
+        await embedded.stop(world.instance)
+        drivers = [world.another_driver() for _ in range(3)]
+        did = await asyncio.gather(*(driver.ensure_running() for driver in drivers))
+        assert sum("started envoy" in " ".join(one) for one in did) == 1
+        assert (await world.client().get()).status == 503
+
+
+async def test_one_whose_admin_socket_was_removed_is_named_and_gets_no_rival() -> None:
+    async with envoy_world() as world:
+        pid = await pid_of(world)
+        admin = layout_of(world.instance).admin_socket
+        aside = admin.rename(admin.with_name("aside"))
+        with pytest.raises(Unreachable, match=f"runs \\(pid {pid}\\), but nobody listens"):
+            await world.another_driver().ensure_running()
+        aside.rename(admin)
+        assert await pid_of(world) == pid
+
+
 async def test_somebody_elses_envoy_on_the_socket_is_neither_used_nor_ended() -> None:
     async with envoy_world() as world:
         pid = await pid_of(world)
@@ -204,7 +221,7 @@ async def test_somebody_elses_envoy_on_the_socket_is_neither_used_nor_ended() ->
             directory=str(world.directory / "other"),
             socket=str(layout_of(world.instance).admin_socket),
         )
-        with pytest.raises(Garbled, match="not .*/other/bootstrap.json"):
+        with pytest.raises(Garbled, match=r"not .*/other/bootstrap.json"):
             await embedded.stop(other)
         assert await pid_of(world) == pid
 
@@ -226,6 +243,14 @@ async def test_a_silent_admin_socket_is_unreachable_within_a_second() -> None:
                 await asyncio.sleep(0.02)
 
 
+async def test_one_that_hangs_is_ended_all_the_same() -> None:
+    async with envoy_world() as world:
+        pid = await pid_of(world)
+        os.kill(pid, signal.SIGSTOP)
+        assert "was stopped" in (await embedded.stop(world.instance)).detail
+        await until_gone(pid)
+
+
 def test_under_systemd_it_is_refused_because_it_would_die_with_lbctl() -> None:
     assert process.refusal_under_systemd({"INVOCATION_ID": "abc"}, "systemd") is not None
     assert process.refusal_under_systemd({"INVOCATION_ID": "abc"}, "bash") is None
@@ -233,15 +258,13 @@ def test_under_systemd_it_is_refused_because_it_would_die_with_lbctl() -> None:
 
 
 async def test_new_servers_are_taken_without_touching_the_listener() -> None:
-    from dataclasses import replace
-
     async with envoy_world() as world:
         await world.route(0)
         listeners = layout_of(world.instance).listeners
         written_at = listeners.stat().st_mtime_ns
         reader, writer = await world.client().upgrade()
         blue = replace(world.service.blue, servers=world.service.green.servers[:1])
-        world.replace_service(replace(world.service, blue=blue))
+        await world.replace_service(replace(world.service, blue=blue))
         assert await world.driver.ensure_running() == ("wrote eds/shop_blue.json",)
         async with asyncio.timeout(5):
             while (await world.client().get()).body != "green-1":
@@ -252,8 +275,6 @@ async def test_new_servers_are_taken_without_touching_the_listener() -> None:
 
 
 async def test_a_service_that_is_added_gets_its_listener_while_the_other_serves_on() -> None:
-    from dataclasses import replace
-
     async with envoy_world() as world:
         await world.route(0)
         port = free_port()

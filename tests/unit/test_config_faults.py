@@ -1,5 +1,7 @@
 """Every class of bad input: one fault at its exact place, which names the value and the next step."""
 
+# ruff: noqa: E501  (a message is tested as it is shown, in one line)
+
 import pytest
 
 from tests.unit.config_texts import VALID, changed, faults
@@ -206,7 +208,7 @@ BAD = [
     (
         "backends: {blue: accounts_blue, green: accounts_green}",
         "backends: {blue: x, green: x}",
-        "14:53: services.accounts.haproxy.backends.green: blue and green are the same backend; give each pool a backend of its own",
+        "14:53: services.accounts.haproxy.backends.green: x is already the backend of accounts's pool blue; give each pool a backend of its own",
     ),
     (
         "    listen: 127.0.0.1:8080\n",

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from lbctl.config.fault import Fault, Mark
-from lbctl.config.yaml import Malformed, Mapping, Node, Scalar, Sequence, core_scalar, read
+from lbctl.config.nodes import Malformed, Mapping, Node, Scalar, Sequence, core_scalar
+from lbctl.config.yaml import read
 
 
 def plain(node: Node) -> object:

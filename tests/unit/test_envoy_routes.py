@@ -172,9 +172,7 @@ def test_a_socket_path_that_is_too_long_is_refused_with_its_size() -> None:
 
 
 def test_a_service_without_listen_cannot_be_rendered_and_is_named() -> None:
-    service = Service(
-        name=ServiceName("shop"), plane=PlaneName("edge"), blue=a_service().blue, green=a_service().green
-    )
+    service = Service(name=ServiceName("shop"), plane=PlaneName("edge"), blue=a_service().blue, green=a_service().green)
     with pytest.raises(Garbled, match=r"shop has no `listen"):
         render_static([service], {})
 

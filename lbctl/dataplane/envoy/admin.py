@@ -47,6 +47,11 @@ class ServerInfo(msgspec.Struct):
     uptime_current_epoch: str = "0s"
     command_line_options: Options = msgspec.field(default_factory=Options)
 
+    @property
+    def number(self) -> str:
+        """The version alone: `1.40.0` of `COMMIT/1.40.0/Clean/RELEASE/BoringSSL`."""
+        return next(iter(self.version.split("/")[1:2]), self.version)
+
 
 class AdminClient:
     """One keep-alive connection to one admin socket. Calls queue up behind each other."""
@@ -110,8 +115,7 @@ class AdminClient:
         reader, writer = await asyncio.open_unix_connection(str(self._path))
         self._streams = reader, writer
         transport_socket: socket.socket = writer.get_extra_info("socket")
-        raw = transport_socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        pid: int = _PEER.unpack(raw)[0]
+        pid = _pid_behind(transport_socket)
         self._peer = Peer(pid, started_at(pid) or await self._started_by_uptime(pid))
         return self._peer
 
@@ -138,6 +142,25 @@ def started_at(pid: int) -> str | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return fields[_START_FIELD] if len(fields) > _START_FIELD else None
+
+
+def listening(path: Path) -> Peer | None:
+    """Return who listens on a unix socket, also when it hangs; None: nobody, or /proc is hidden."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.setblocking(False)
+        try:
+            asking.connect(str(path))
+        except OSError:
+            return None
+        pid = _pid_behind(asking)
+    started = started_at(pid)
+    return Peer(pid, started) if started else None
+
+
+def _pid_behind(connected: socket.socket) -> int:
+    raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    pid: int = _PEER.unpack(raw)[0]
+    return pid
 
 
 def _server_info(body: bytes) -> ServerInfo:

@@ -7,9 +7,9 @@ from itertools import chain, repeat
 
 from lbctl.dataplane.envoy import counters, embedded
 from lbctl.dataplane.envoy.admin import AdminClient, Peer
-from lbctl.dataplane.envoy.binary import probe as probe_binary
 from lbctl.dataplane.envoy.layout import check_names, layout_of
 from lbctl.dataplane.envoy.listeners import listen_of
+from lbctl.dataplane.envoy.rising import Rising
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.version import Written
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
@@ -24,6 +24,7 @@ from lbctl.model.units import Instant
 _ANSWER_S = 0.9 * OPERATION_TIMEOUT_S
 _POLLS_S = (0.001, 0.002, 0.002, 0.003, 0.005)
 """How long to wait between looks at what Envoy runs; the last one for ever."""
+TESTED = (1, 40)
 CANNOT = (
     "KEEP_NEW_SESSIONS_WHILE_SPLIT: with a keep between 0 and 100 % a new session may be moved once, at its second "
     "request",
@@ -52,6 +53,7 @@ class EnvoyInstance:
         self._binary = binary
         self._admin = AdminClient(self._layout.admin_socket)
         self._files = {service.name: RouteFile(service, self._layout) for service in services}
+        self._rising = Rising()
         self._fence = 0
         self._refusals: dict[ServiceName, int] = {}
         self._order = asyncio.Lock()
@@ -68,12 +70,11 @@ class EnvoyInstance:
         return await embedded.ensure_running(self._layout, tuple(self._services.values()), self._binary)
 
     async def probe(self) -> Capabilities:
-        """See `DataPlane.probe`: a usable binary, an Envoy that answers, and a listener per service."""
-        binary = await probe_binary(self._binary)
-        await self._look()
+        """See `DataPlane.probe`: an Envoy that answers, and takes connections for every service."""
+        _, info = await self._admin.server_info(_ANSWER_S)
         for service in self._services.values():
             await _listens(service)
-        return Capabilities(version=f"envoy {binary.version}", boot_is_runtime=True, cannot=CANNOT)
+        return Capabilities(version=f"envoy {info.number}", boot_is_runtime=True, cannot=CANNOT + _too_old(info.number))
 
     async def observe(self) -> InstanceReading:
         """See `DataPlane.observe`: one filtered `/stats` and one `/clusters`, about 1 ms."""
@@ -119,7 +120,12 @@ class EnvoyInstance:
         return ServiceReading(
             runtime={generation: running.route} if running and running.route else {},
             boot=boot.route if boot else None,
-            pools={colour: counters.pool_reading(service, colour, stats, hosts) for colour in Colour},
+            pools={
+                colour: self._rising.of(
+                    generation, service.name, colour, counters.pool_reading(service, colour, stats, hosts)
+                )
+                for colour in Colour
+            },
         )
 
     def _warnings(self, services: Mapping[ServiceName, ServiceReading]) -> tuple[str, ...]:
@@ -214,6 +220,11 @@ def _outcome(service: Service, stats: counters.Stats, wanted: Written, refused_b
     if refused_before is not None and counters.refusals(service, stats) > refused_before:
         return Result(Status.REFUSED, f"Envoy refused the route file of {service.name}: see its output")
     return None
+
+
+def _too_old(version: str) -> tuple[str, ...]:
+    parts = tuple(int(part) for part in version.split(".") if part.isdigit())
+    return () if parts >= TESTED else (f"OLD_ENVOY: {version} is older than what lbctl was tested with",)
 
 
 async def _listens(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The life of an embedded Envoy: start or adopt it, bring its files up to the config, stop it, say how it is."""
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +16,14 @@ from lbctl.model.names import Generation
 from lbctl.model.topology import Instance, Service
 
 START_TIMEOUT_S = 15.0
+_ANSWER_TIMEOUT_S = 5.0
 _TAKE_TIMEOUT_S = 10.0
 """A changed cluster is taken when its first health checks are through."""
 _POLL_S = 0.02
-_STATE = "/stats?filter=^(listener_manager%5C.total_listeners_active|http%5C..*%5C.rds%5C..*%5C.version_text)$"
+_STATE = (
+    "/stats?filter=^(listener_manager%5C.(total_listeners_active|lds%5C.update_rejected|lds%5C.update_failure)"
+    "|http%5C..*%5C.rds%5C..*%5C.version_text)$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +94,31 @@ async def ensure_running(layout: Layout, services: Sequence[Service], binary: st
 
 
 async def _start(layout: Layout, services: Sequence[Service], binary: str | None) -> tuple[str, ...]:
-    usable = await probe_binary(binary)
-    repaired = files.prepare(services, layout)
-    pid = await process.launch(usable.path, layout)
+    life = process.take_life(layout)
+    if life is None:
+        await _until_it_answers(layout)
+        return await _bring_up_to_config(layout, services)
+    try:
+        usable = await probe_binary(binary)
+        repaired = files.prepare(services, layout)
+        pid = await process.launch(usable.path, layout, life)
+    finally:
+        os.close(life)
     await _until_up(layout, pid, len(services))
     return (*repaired, f"started envoy {usable.version} (pid {pid})")
+
+
+async def _until_it_answers(layout: Layout) -> None:
+    """One that somebody started a moment ago will; one whose admin socket was removed never does."""
+    until = time.monotonic() + _ANSWER_TIMEOUT_S
+    while await process.find(layout) is None:
+        if time.monotonic() > until:
+            pid = layout.life_lock.read_text(encoding="utf-8", errors="replace").strip()[:20] or "unknown"
+            raise Unreachable(
+                f"an Envoy of {layout.directory} runs (pid {pid}), but nobody listens on {layout.admin_socket}: "
+                f"end that process, then `lbctl envoy start`"
+            )
+        await asyncio.sleep(_POLL_S)
 
 
 async def _until_up(layout: Layout, pid: int, listeners: int) -> None:
@@ -111,6 +136,11 @@ async def _until_up(layout: Layout, pid: int, listeners: int) -> None:
                 if active == listeners and routed >= listeners:
                     return
                 seen = f"{active} of {listeners} listeners are active"
+                if any(
+                    stats.get(f"listener_manager.lds.{bad}", "0") != "0"
+                    for bad in ("update_rejected", "update_failure")
+                ):
+                    break
             except Unreachable as error:
                 seen = str(error)
             await asyncio.sleep(_POLL_S)
@@ -154,7 +184,7 @@ async def _until_taken(client: AdminClient, change: files.Change, layout: Layout
 
 
 def _status(instance: Instance, found: process.Running, did: tuple[str, ...]) -> EnvoyStatus:
-    version = next(iter(found.info.version.split("/")[1:2]), found.info.version)
+    version = found.info.number
     age = found.info.uptime_current_epoch
     detail = f"envoy {instance.name} {version} runs as pid {found.peer.pid} for {age}"
     return EnvoyStatus(True, detail, found.peer.pid, found.peer.generation, version, did)

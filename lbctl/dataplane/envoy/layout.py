@@ -47,6 +47,11 @@ class Layout:
         """Held while somebody starts or stops this Envoy."""
         return self.directory / "start.lock"
 
+    @property
+    def life_lock(self) -> Path:
+        """Locked by the Envoy of this directory itself, from before it starts until it ends; holds its pid."""
+        return self.directory / "envoy.pid"
+
     def endpoints(self, cluster: str) -> Path:
         """EDS of one cluster."""
         return self.directory / "eds" / f"{cluster}.json"

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbctl.dataplane.envoy.admin import AdminClient, Peer, ServerInfo, started_at
+from lbctl.dataplane.envoy.admin import AdminClient, Peer, ServerInfo, listening, started_at
 from lbctl.dataplane.envoy.layout import Layout
 from lbctl.model.errors import Garbled, Refused, Unreachable
 
@@ -69,8 +69,24 @@ async def find(layout: Layout) -> Running | None:
     return Running(peer, info)
 
 
-async def launch(binary: Path, layout: Layout) -> int:
+def take_life(layout: Layout) -> int | None:
+    """Return a locked descriptor for the next Envoy to inherit, None while one of this directory lives.
+
+    It tells of an Envoy that does not answer (yet): two on one directory would take each other's admin socket.
+    """
+    descriptor = os.open(layout.life_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+async def launch(binary: Path, layout: Layout, life: int) -> int:
     """Start Envoy in a session of its own and return its pid; whether it comes up is for the caller to see.
+
+    `life` is what `take_life` gave; Envoy keeps it for as long as it lives.
 
     Raises:
         Refused: lbctl runs under systemd.
@@ -89,11 +105,13 @@ async def launch(binary: Path, layout: Layout) -> int:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        pass_fds=(life,),
         cwd="/",
     )
     said, complaint = await process.communicate()
     if not said.strip().isdigit():
         raise Garbled(f"envoy: {binary} could not be started: {complaint.decode('utf-8', 'replace').strip()[:200]}")
+    os.pwrite(life, b"%-19d\n" % int(said), 0)
     return int(said)
 
 
@@ -110,22 +128,24 @@ async def end(layout: Layout) -> Peer | None:
     The pid comes from the kernel's word on who listens on the admin socket, and the process is held by a pidfd
     before it is asked who it is: no other process can be hit, also when pids are used again.
 
+    One that hangs is ended as well, when its command line names this directory's bootstrap.
+
     Raises:
         Garbled, Unreachable: as `find`; nothing was ended.
     """
-    running = await find(layout)
-    if running is None:
+    peer = await _ours(layout)
+    if peer is None:
         return None
     try:
-        held = os.pidfd_open(running.peer.pid)
+        held = os.pidfd_open(peer.pid)
     except ProcessLookupError:
-        return running.peer
+        return peer
     try:
-        if (started_at(running.peer.pid) or running.peer.started) == running.peer.started:
+        if (started_at(peer.pid) or peer.started) == peer.started:
             await _end_held(held)
     finally:
         os.close(held)
-    return running.peer
+    return peer
 
 
 def gone(pid: int) -> bool:
@@ -155,6 +175,24 @@ async def start_lock(layout: Layout) -> AsyncIterator[None]:
         os.close(descriptor)
 
 
+async def _ours(layout: Layout) -> Peer | None:
+    try:
+        found = await find(layout)
+    except Unreachable:
+        peer = listening(layout.admin_socket)
+        if peer is None or str(layout.bootstrap) not in _command_line(peer.pid):
+            raise
+        return peer
+    return found.peer if found else None
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return []
+
+
 async def _lock(descriptor: int, layout: Layout) -> None:
     until = time.monotonic() + _LOCK_TIMEOUT_S
     while True:
@@ -169,6 +207,7 @@ async def _end_held(held: int) -> None:
     for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(held, number)
+            signal.pidfd_send_signal(held, signal.SIGCONT)  # a stopped process obeys only when it goes on
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             if _ended(held):

@@ -1,0 +1,59 @@
+# lbctl: `make demo` and `make test` are all a newcomer needs; `make check` is the fast loop before every commit.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# `make test` as root on Debian or Ubuntu installs a missing HAProxy; SYSTEM=no leaves the system alone.
+SYSTEM ?= yes
+ARGS ?=
+PYTEST := $(BIN)/pytest -q
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo check test test-long bench docs system clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lbctl needs Python >= 3.11; set PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing lbctl and its tools into $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' >&2
+	@touch $@
+
+venv: $(STAMP) ## the development environment in .venv
+
+demo: $(STAMP) ## a whole release and a rollback on a real load balancer, no root (ARGS=--json)
+	@$(BIN)/lbctl demo $(ARGS)
+
+check: $(STAMP) ## the fast loop: lint, types, contracts, unit, property and scenario tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -m 'not long' tests/unit tests/property tests/scenarios tests/house
+
+system:
+	@bash deploy/ci/load-balancers.sh $(SYSTEM)
+
+test: $(STAMP) system ## everything, with real load balancers; ends within 10 minutes on 2 cores
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -m 'not long' tests
+
+test-long: $(STAMP) system ## the big counts; choose with ARGS='-k words'
+	$(PYTEST) -m long --timeout 3600 tests $(ARGS)
+
+bench: $(STAMP) system ## ratios measured inside one run
+	$(BIN)/python -m tests.bench.prober_vs_haproxy
+	$(BIN)/python -m tests.bench.judge_quick
+
+docs: $(STAMP) ## the generated reference pages
+	$(BIN)/python -m lbctl.cli.reference > docs/reference/cli.md
+	$(BIN)/python -m lbctl.config.reference > docs/reference/config.md
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
