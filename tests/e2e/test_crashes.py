@@ -106,7 +106,7 @@ async def small_disk(directory: Path) -> AsyncIterator[Path]:
         pytest.skip("mounting a small tmpfs needs root")
     directory.mkdir(parents=True, exist_ok=True)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "lbctl-test", str(directory)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "lbctl-test", str(directory)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.decode().strip()}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.dataplane.envoy import embedded, process
+from lbctl.dataplane.envoy import embedded, ending, process
 from lbctl.dataplane.envoy.binary import locate, probe
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.envoy.render import render_static
@@ -42,7 +42,7 @@ async def kill(world: EnvoyWorld) -> None:
 
 async def until_gone(pid: int) -> None:
     async with asyncio.timeout(5):
-        while not process.gone(pid):
+        while not ending.gone(pid):
             await asyncio.sleep(0.01)
 
 
@@ -287,6 +287,23 @@ async def test_a_service_that_is_added_gets_its_listener_while_the_other_serves_
         assert (await driver.observe()).services[second.name].runtime == {}
         assert (await world.client().get()).status == 200
         await driver.close()
+
+
+async def test_a_listener_that_envoy_cannot_open_is_told_at_every_attempt_and_the_old_one_stays() -> None:
+    async with envoy_world() as world:
+        await world.route(0)
+        assert world.service.listen is not None
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            listen = replace(world.service.listen, port=taken.getsockname()[1])
+            driver = world.another_driver([replace(world.service, listen=listen)])
+            for _ in range(2):
+                with pytest.raises(
+                    Garbled, match=r"does not take .*listeners\.json and keeps what it had: .*[Aa]ddress"
+                ):
+                    await driver.ensure_running()
+            await driver.close()
+        assert (await world.client().get()).status == 200
+        assert await world.driver.ensure_running() == ()
 
 
 async def test_its_output_is_kept_once_and_bounded() -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lbctl.dataplane.envoy import files, process
+from lbctl.dataplane.envoy import ending, files, process
 from lbctl.dataplane.envoy.admin import AdminClient
 from lbctl.dataplane.envoy.binary import probe as probe_binary
 from lbctl.dataplane.envoy.counters import read_stats
@@ -64,7 +64,7 @@ async def stop(instance: Instance) -> EnvoyStatus:
     layout = layout_of(instance)
     files.make_directories(layout)
     async with process.start_lock(layout):
-        peer = await process.end(layout)
+        peer = await ending.end(layout)
     if peer is None:
         return EnvoyStatus(running=False, detail=f"envoy {instance.name} was not running")
     return EnvoyStatus(running=False, detail=f"envoy {instance.name} (pid {peer.pid}) was stopped", did=("stopped",))
@@ -127,7 +127,7 @@ async def _until_up(layout: Layout, pid: int, listeners: int) -> None:
     client = AdminClient(layout.admin_socket)
     seen = "its admin socket does not answer"
     try:
-        while time.monotonic() < until and not process.gone(pid):
+        while time.monotonic() < until and not ending.gone(pid):
             try:
                 _, (body,) = await client.ask([_STATE], process.ASK_TIMEOUT_S)
                 stats = read_stats(body)
@@ -150,10 +150,10 @@ async def _until_up(layout: Layout, pid: int, listeners: int) -> None:
 
 
 async def _give_up(layout: Layout, pid: int, seen: str) -> None:
-    ended = process.gone(pid)
+    ended = ending.gone(pid)
     if not ended:
-        await process.end(layout)
-    what = "ended at once" if ended else f"did not come up within {START_TIMEOUT_S:g} s ({seen}) and was stopped"
+        await ending.end(layout)
+    what = "ended at once" if ended else f"did not come up ({seen}) and was stopped"
     raise Unreachable(f"envoy (pid {pid}) {what}: {_last_words(layout)}")
 
 
@@ -162,8 +162,7 @@ async def _bring_up_to_config(layout: Layout, services: Sequence[Service]) -> tu
     try:
         did = files.make_routes_whole(services, layout)
         for change in files.changes(services, layout):
-            files.write_file(change.path, change.text)
-            await _until_taken(client, change, layout)
+            await _take(client, change, layout)
             did.append(f"wrote {change.path.relative_to(layout.directory)}")
     except OSError as error:
         raise Garbled(f"envoy: {error.filename or layout.directory} cannot be written: {error.strerror}") from error
@@ -172,15 +171,36 @@ async def _bring_up_to_config(layout: Layout, services: Sequence[Service]) -> tu
     return tuple(did)
 
 
-async def _until_taken(client: AdminClient, change: files.Change, layout: Layout) -> None:
-    until = time.monotonic() + _TAKE_TIMEOUT_S
-    target = f"/stats?filter=^{change.scope.replace('.', '%5C.')}%5C.version_text$"
-    while time.monotonic() < until:
-        _, (body,) = await client.ask([target], process.ASK_TIMEOUT_S)
-        if change.version in read_stats(body).values() or not body:
-            return
-        await asyncio.sleep(_POLL_S)
+async def _take(client: AdminClient, change: files.Change, layout: Layout) -> None:
+    """What Envoy does not take is put back: a restart needs files that work, and the next attempt must see a change."""
+    before = files.content(change.path)
+    _, refusals = await _taken(client, change)
+    files.write_file(change.path, change.text)
+    if await _is_taken(client, change, refusals):
+        return
+    if before is not None:
+        files.write_file(change.path, before)
     raise Garbled(f"envoy does not take {change.path} and keeps what it had: {_last_words(layout)}")
+
+
+async def _is_taken(client: AdminClient, change: files.Change, refusals: int) -> bool:
+    until = time.monotonic() + _TAKE_TIMEOUT_S
+    while time.monotonic() < until:
+        taken, refused = await _taken(client, change)
+        if taken or refused > refusals:
+            return taken
+        await asyncio.sleep(_POLL_S)
+    return False
+
+
+async def _taken(client: AdminClient, change: files.Change) -> tuple[bool, int]:
+    """Whether Envoy runs it (or reads the file later, for a pool it does not know yet), and how often it refused."""
+    scope = change.scope.replace(".", "%5C.")
+    target = f"/stats?filter=^{scope}%5C.(version_text|update_rejected|update_failure)$"
+    _, (body,) = await client.ask([target], process.ASK_TIMEOUT_S)
+    stats = read_stats(body)
+    refused = sum(int(value) for name, value in stats.items() if not name.endswith("text") and value.isdigit())
+    return change.version in stats.values() or not stats, refused
 
 
 def _status(instance: Instance, found: process.Running, did: tuple[str, ...]) -> EnvoyStatus:

@@ -40,7 +40,7 @@ def changes(services: Sequence[Service], layout: Layout) -> list[Change]:
     wanted = [_endpoints(service, colour, layout) for service in services for colour in Colour]
     wanted.append(Change(layout.clusters, render.clusters_file(services, layout), "cluster_manager.cds"))
     wanted.append(Change(layout.listeners, render.listeners_file(services, layout), "listener_manager.lds"))
-    return [change for change in wanted if _content(change.path) != change.text]
+    return [change for change in wanted if content(change.path) != change.text]
 
 
 def routes_are_whole(services: Sequence[Service], layout: Layout) -> bool:
@@ -110,7 +110,8 @@ def _endpoints(service: Service, colour: Colour, layout: Layout) -> Change:
     return Change(layout.endpoints(name), render.endpoints_file(service, colour), f"cluster.{name}")
 
 
-def _content(path: Path) -> str | None:
+def content(path: Path) -> str | None:
+    """Return what is in a file, None where there is none to be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

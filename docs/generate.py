@@ -1,0 +1,164 @@
+"""Draws the reference pages that come from the code: `python docs/generate.py` writes them anew.
+
+`tests/house/test_docs.py` fails when a committed page and its table in the code differ, or when a new phase, edge or
+event has no words here.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lbctl.core.transitions import EDGES
+from lbctl.model.entry import Kind
+from lbctl.model.record import Phase, PoolState
+from lbctl.notify.words import WORDS
+
+REFERENCE = Path(__file__).parent / "reference"
+
+PHASES: dict[Phase, str] = {
+    Phase.PREFLIGHT: "No traffic yet. Every instance must answer, every candidate server must be healthy.",
+    Phase.SHIFTING: "The candidate has a share of new traffic. It climbs step by step.",
+    Phase.BAKING: "All new traffic is on the candidate. The old pool is full and warm.",
+    Phase.DRAINING: "The candidate has become active. The old pool is still the way back until `retain` is over.",
+    Phase.FINISHED: "Ended. In this version the outcome is always `unproven`: the old pool stays `draining`.",
+    Phase.ROLLING_BACK: "Latched. The candidate's share is set to 0; nothing leads back up.",
+    Phase.ROLLED_BACK: "Ended. All new traffic is on the pool that was active before.",
+    Phase.CANCELLED: "Ended before first traffic. Nothing was moved.",
+}
+
+ARROWS: dict[tuple[Phase, Phase], str] = {
+    (Phase.PREFLIGHT, Phase.SHIFTING): "everything is proved on every instance",
+    (Phase.PREFLIGHT, Phase.CANCELLED): "a person; `deadlines.preflight` is over",
+    (Phase.SHIFTING, Phase.SHIFTING): "next step; `promote`; a lower share after a reload or a change by hand",
+    (Phase.SHIFTING, Phase.BAKING): "100 % is read back everywhere",
+    (Phase.SHIFTING, Phase.ROLLING_BACK): "a person; the judge; all candidate servers down; `hold.max` with rollback",
+    (Phase.BAKING, Phase.SHIFTING): "a reload or a change by hand lowered the share",
+    (Phase.BAKING, Phase.DRAINING): "`bake` is over and nothing holds; `promote`",
+    (Phase.BAKING, Phase.ROLLING_BACK): "a person; the judge; all candidate servers down",
+    (Phase.DRAINING, Phase.FINISHED): "`retain` is over",
+    (Phase.DRAINING, Phase.ROLLING_BACK): "a person; all servers of the new pool down while the old pool lives",
+    (Phase.ROLLING_BACK, Phase.ROLLED_BACK): "every instance reads back share 0, runtime and boot value",
+}
+
+POOLS: dict[PoolState, str] = {
+    PoolState.ACTIVE: "Takes the traffic of its service.",
+    PoolState.CANDIDATE: "The pool a running release goes to.",
+    PoolState.DRAINING: "Takes no new traffic, but may still serve sessions. Nobody proved that it is unused.",
+    PoolState.IDLE: "Proved to be unused. Does not occur in this version.",
+}
+
+EVENTS: dict[Kind, str] = {
+    Kind.SERVICE_ADOPTED: "A person said which pool is active. From now on lbctl writes.",
+    Kind.MAINTENANCE_CHANGED: "Maintenance was switched on or off.",
+    Kind.RELEASE_STARTED: "A release was accepted and recorded. No traffic has moved.",
+    Kind.STEP_STARTED: "The target share was raised; the text carries the numbers that allowed it.",
+    Kind.STEP_REACHED: "The target share is read back from every instance.",
+    Kind.BAKE_STARTED: "100 % is reached; the proving time at 100 % begins.",
+    Kind.DRAIN_STARTED: "The candidate has become the active pool.",
+    Kind.RELEASE_FINISHED: "The release ended with the new pool active.",
+    Kind.RELEASE_CANCELLED: "The release ended before first traffic.",
+    Kind.ROLLBACK_STARTED: "The way back was taken; `by` says whether by itself or by a person.",
+    Kind.ROLLBACK_BLOCKED: "The way back would lead to a pool that is worse off. Repair that pool.",
+    Kind.ROLLBACK_FINISHED: "All new traffic is on the old pool again, read back everywhere.",
+    Kind.RELEASE_PAUSED: "A person paused the release. The share stays.",
+    Kind.RELEASE_RESUMED: "A person resumed it; latched holds are cleared.",
+    Kind.RELEASE_PROMOTED: "A person promoted it. Today this is told as the step it makes, with the person as actor.",
+    Kind.HOLD_STARTED: "The release waits for a reason that stood for a second.",
+    Kind.HOLD_ENDED: "Nothing holds the release any more.",
+    Kind.HOLD_PAGED: "The hold needs a person, or has lasted too long with traffic.",
+    Kind.DRIFT_FOUND: "A load balancer gives the candidate less than ordered; the target was lowered to it.",
+    Kind.DRIFT_CORRECTED: "Traffic that was changed from outside was set right.",
+    Kind.INSTANCE_RELOADED: "A load balancer was reloaded or restarted.",
+    Kind.INSTANCE_LOST: "A load balancer cannot be read.",
+    Kind.INSTANCE_FOUND: "It answers again.",
+    Kind.SERVER_CHANGED: "A server went up or down.",
+    Kind.CHECKER_SUSPECTED: "Health checks of both pools flipped at once: the checker is not believed.",
+    Kind.JOURNAL_FAILED: "The journal cannot be written, or was found damaged. Nothing goes forward.",
+    Kind.JOURNAL_RECOVERED: "The journal is written again.",
+    Kind.OPERATION_FAILED: "A load balancer refused a change.",
+    Kind.REQUEST_REFUSED: "A request was refused; its sender was told.",
+    Kind.CONFIG_RELOADED: "A new config is in force.",
+    Kind.CONFIG_REFUSED: "A new config is bad; the old one stays.",
+    Kind.DAEMON_STARTED: "lbctld is up.",
+    Kind.ALERT_TESTED: "An alert channel was tested.",
+}
+
+NOT_SENT = frozenset(
+    {Kind.RELEASE_PROMOTED, Kind.DRIFT_CORRECTED, Kind.SERVER_CHANGED, Kind.REQUEST_REFUSED, Kind.ALERT_TESTED}
+)
+"""Kinds that have their name already and are not recorded by this version; the test holds this against the code."""
+
+GENERATED = "Made by `docs/generate.py` from the code; do not edit.\n"
+
+
+def states() -> str:
+    """Return docs/reference/states.md."""
+    return "\n".join(_states()) + "\n"
+
+
+def events() -> str:
+    """Return docs/reference/events.md."""
+    return "\n".join(_events()) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"states.md": states, "events.md": events}
+
+
+def _states() -> Iterator[str]:
+    yield f"# States\n\n{GENERATED}"
+    yield "A release is always in exactly one phase. `lbctl rollback` works in every phase that is not ended.\n"
+    yield "## Phases of a release\n\n| phase | what it means | ended |\n|---|---|---|"
+    for phase in Phase:
+        yield f"| `{phase.value}` | {PHASES[phase]} | {'yes' if phase.ended else ''} |"
+    yield "\n## Edges\n\n```mermaid\nstateDiagram-v2\n    [*] --> preflight"
+    for here, there in _edges():
+        yield f"    {here.value} --> {there.value}"
+    for phase in Phase:
+        if phase.ended:
+            yield f"    {phase.value} --> [*]"
+    yield "```\n\n| from | to | when |\n|---|---|---|"
+    for here, there in _edges():
+        yield f"| `{here.value}` | `{there.value}` | {ARROWS[here, there]} |"
+    yield (
+        "\nThere is no edge from `rolling_back` to a phase in which the candidate could get more traffic. Flags\n"
+        "beside the phase: `paused` (by a person), holds (computed at every tick, see\n"
+        "[when it holds](../how-to/when-it-holds.md)), latched holds (stored, cleared by `lbctl resume`)."
+    )
+    yield "\n## States of a pool\n\n| state | what it means |\n|---|---|"
+    for state in PoolState:
+        yield f"| `{state.value}` | {POOLS[state]} |"
+    yield "\nColours are only names: the two pools swap states at every release."
+
+
+def _edges() -> Iterator[tuple[Phase, Phase]]:
+    for here in Phase:
+        for there in Phase:
+            if there in EDGES[here]:
+                yield here, there
+
+
+def _events() -> Iterator[str]:
+    yield f"# Events\n\n{GENERATED}"
+    yield (
+        "Every event has an id that rises, a time, a kind, a severity (`info`, `warning`, `page`), one sentence, and\n"
+        "the same numbers for machines. Read them with `lbctl events`, follow them with `lbctl events --follow`, or\n"
+        "from `GET /v1/events` ([api.md](api.md)). `on:` is the word by which an alert channel asks for them\n"
+        "([alerts](../how-to/alerts.md)); the word `page` stands for everything of severity `page`.\n"
+    )
+    yield "| kind | what happened | `on:` |\n|---|---|---|"
+    for kind in Kind:
+        note = " *Not recorded by this version.*" if kind in NOT_SENT else ""
+        yield f"| `{kind.value}` | {EVENTS[kind]}{note} | {_words(kind)} |"
+
+
+def _words(kind: Kind) -> str:
+    return ", ".join(f"`{word}`" for word, kinds in WORDS.items() if kind in kinds)
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""`lbctl release`: status, wait, list, show, cancel."""
+
+import click
+
+from lbctl.cli.client import quoted
+from lbctl.cli.options import client, form_option, reason_option, span_ms
+from lbctl.cli.output import emit
+
+
+@click.group()
+def release() -> None:
+    """Follow releases. TARGET is a number, or a service: its running or last release."""
+
+
+@release.command()
+@click.argument("target")
+@form_option
+@click.pass_context
+def status(ctx: click.Context, target: str, form: str) -> None:
+    """Where a release is, in one line."""
+    from lbctl.cli.screens.release import summary
+
+    data = client(ctx).get(f"/v1/releases/{quoted(target)}")
+    emit(data, form, lambda found: summary(found["release"]))
+
+
+@release.command()
+@click.argument("target")
+@form_option
+@click.pass_context
+def show(ctx: click.Context, target: str, form: str) -> None:
+    """One release with its plan, holds and newest events."""
+    from lbctl.cli.screens.release import release_screen
+
+    emit(client(ctx).get(f"/v1/releases/{quoted(target)}"), form, release_screen)
+
+
+@release.command("list")
+@click.argument("service", required=False)
+@form_option
+@click.pass_context
+def list_(ctx: click.Context, service: str | None, form: str) -> None:
+    """The running or last release of each service; `lbctl history` has the older ones."""
+    from lbctl.cli.screens.release import releases_screen
+
+    emit(client(ctx).get("/v1/releases", service=service), form, releases_screen)
+
+
+@release.command()
+@click.argument("target")
+@click.option(
+    "--for",
+    "goal",
+    type=click.Choice(["started", "baked", "finished"]),
+    default="baked",
+    show_default=True,
+    help="started: traffic moves. baked: proved at 100 %. finished: the old pool was released.",
+)
+@click.option("--timeout", metavar="TIME", help="Then exit 22; without it, wait for the end.")
+@form_option
+@click.pass_context
+def wait(ctx: click.Context, target: str, goal: str, timeout: str | None, form: str) -> None:
+    """Wait for a release. Exit 0 reached, 20 back by itself, 21 by a person or cancelled, 22 time-out.
+
+    Ctrl-C detaches; the release goes on.
+    """
+    from lbctl.cli.follow import follow_to_end
+
+    timeout_ms = None if timeout is None else span_ms(timeout, "--timeout")
+    found = client(ctx).get(f"/v1/releases/{quoted(target)}")["release"]
+    ctx.exit(follow_to_end(client(ctx), found["service"], found["id"], goal, timeout_ms, form))
+
+
+@release.command()
+@click.argument("target")
+@reason_option
+@form_option
+@click.pass_context
+def cancel(ctx: click.Context, target: str, reason: str, form: str) -> None:
+    """End a release: before first traffic at once, afterwards as a rollback."""
+    from lbctl.cli.screens.release import changed_screen
+
+    emit(client(ctx).post(f"/v1/releases/{quoted(target)}/cancel", {"reason": reason}), form, changed_screen)

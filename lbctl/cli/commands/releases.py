@@ -1,0 +1,148 @@
+"""Commands that start a release and steer it."""
+
+from typing import Any
+
+import click
+
+from lbctl.cli.client import quoted
+from lbctl.cli.failure import Exit
+from lbctl.cli.options import client, confirm, form_option, reason_option, span_ms
+from lbctl.cli.output import emit, tell
+
+Json = dict[str, Any]
+PLAN_OPTIONS = (
+    click.option("--to", type=click.Choice(["blue", "green"]), help="The pool to go to; else the other one."),
+    click.option("--version", help="What runs there, for people; else `unknown` is recorded."),
+    click.option("--steps", metavar="LIST", help="Rising shares that end at 100%: 5%,25%,50%,100%."),
+    click.option("--hold", metavar="TIME", help="How long each step must be held at least: 2s, 10m."),
+    click.option("--bake", metavar="TIME", help="Proving time at 100 %; else --hold where that is given."),
+    click.option("--retain", metavar="TIME", help="How long the old pool stays warm afterwards."),
+)
+
+
+def _plan_options(command: Any) -> Any:
+    for option in reversed(PLAN_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _body(service: str, asked: Json) -> Json:
+    steps = asked.pop("steps")
+    split = None if steps is None else [part.strip() for part in steps.split(",")]
+    return {"service": service, "steps": split, **asked}
+
+
+@click.command()
+@click.argument("service")
+@_plan_options
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if there is something to do.")
+@form_option
+@click.pass_context
+def plan(ctx: click.Context, service: str, detailed_exitcode: bool, form: str, **asked: Any) -> None:
+    """What a switch would do, and what would stop it (exit 5). Changes nothing."""
+    refused = _show_plan(ctx, _body(service, asked), form)
+    ctx.exit(Exit.REFUSED if refused else Exit.CHANGES if detailed_exitcode else Exit.DONE)
+
+
+def _show_plan(ctx: click.Context, body: Json, form: str) -> bool:
+    from lbctl.cli.screens.release import plan_screen
+
+    data = client(ctx).post("/v1/plan", body)
+    emit(data, form, plan_screen)
+    return bool(data["refusals"])
+
+
+@click.command()
+@click.argument("service")
+@_plan_options
+@click.option("--wait", "waiting", is_flag=True, help="Return when the bake has passed: 0, 20, 21 or 22.")
+@click.option("--timeout", default="15m", show_default=True, metavar="TIME", help="For --wait; then exit 22.")
+@click.option("--dry-run", is_flag=True, help="Only show the plan.")
+@click.option("--yes", is_flag=True, help="Accepted for scripts: a switch never asks.")
+@reason_option
+@form_option
+@click.pass_context
+def switch(
+    ctx: click.Context,
+    service: str,
+    waiting: bool,
+    timeout: str,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    form: str,
+    **asked: Any,
+) -> None:
+    """Release SERVICE to its other pool, step by step; it goes back by itself when the new pool is worse.
+
+    With --wait, events go to stderr; Ctrl-C detaches and the release goes on.
+    """
+    del yes
+    timeout_ms = span_ms(timeout, "--timeout")
+    body = _body(service, asked)
+    if dry_run:
+        ctx.exit(Exit.REFUSED if _show_plan(ctx, body, form) else Exit.DONE)
+    data = client(ctx).post("/v1/releases", {**body, "reason": reason})
+    if waiting:
+        from lbctl.cli.follow import follow_to_end
+
+        tell(f"release {data['release']} of {service} started")
+        ctx.exit(follow_to_end(client(ctx), service, data["release"], "baked", timeout_ms, form))
+    from lbctl.cli.screens.release import started_screen
+
+    emit(data, form, started_screen)
+
+
+def _steer(ctx: click.Context, target: str, word: str, form: str, **body: Any) -> None:
+    from lbctl.cli.screens.release import changed_screen
+
+    emit(client(ctx).post(f"/v1/releases/{quoted(target)}/{word}", body), form, changed_screen)
+
+
+@click.command()
+@click.argument("target", metavar="SERVICE|RELEASE")
+@reason_option
+@form_option
+@click.pass_context
+def pause(ctx: click.Context, target: str, reason: str, form: str) -> None:
+    """Hold a release where it is. Going back stays possible, also by itself."""
+    _steer(ctx, target, "pause", form, reason=reason)
+
+
+@click.command()
+@click.argument("target", metavar="SERVICE|RELEASE")
+@reason_option
+@form_option
+@click.pass_context
+def resume(ctx: click.Context, target: str, reason: str, form: str) -> None:
+    """End a pause, clear latched holds, and give a release without a go-token a new one.
+
+    After a reboot with a dead journal a rollback may be forgotten: look at `lbctl why` first.
+    """
+    _steer(ctx, target, "resume", form, reason=reason)
+
+
+@click.command()
+@click.argument("target", metavar="SERVICE|RELEASE")
+@click.option("--full", is_flag=True, help="To 100 % at once; asks first on a terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@reason_option
+@form_option
+@click.pass_context
+def promote(ctx: click.Context, target: str, full: bool, yes: bool, reason: str, form: str) -> None:
+    """Go to the next step now: over time and missing evidence, never over a verdict against the candidate."""
+    if full:
+        confirm(f"Send all new traffic of {target} to the candidate now?", yes=yes)
+    _steer(ctx, target, "promote", form, full=full, reason=reason)
+
+
+@click.command()
+@click.argument("target", metavar="SERVICE|RELEASE")
+@click.option("--yes", is_flag=True, help="Accepted for scripts: a rollback never asks.")
+@reason_option
+@form_option
+@click.pass_context
+def rollback(ctx: click.Context, target: str, yes: bool, reason: str, form: str) -> None:
+    """Go back now: works in every phase before the end, and never asks."""
+    del yes
+    _steer(ctx, target, "rollback", form, reason=reason)

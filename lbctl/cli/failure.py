@@ -1,0 +1,60 @@
+"""What a command fails with, and what its exit code means. Exit codes are an API: docs/reference/cli.md."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    CONFIG = 4
+    REFUSED = 5
+    NOT_AUTHORISED = 6
+    NO_SUCH = 7
+    CHANGES = 10
+    BACK_BY_ITSELF = 20
+    BACK_BY_PERSON = 21
+    TIMED_OUT = 22
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+
+
+MEANING = {
+    Exit.DONE: "done; nothing to do; also a release whose end is `unproven`",
+    Exit.BUG: "unexpected error",
+    Exit.USAGE: "wrong use of the command",
+    Exit.UNREACHABLE: "no daemon answers at the sockets tried",
+    Exit.CONFIG: "the config is invalid",
+    Exit.REFUSED: "refused: it may not be done now",
+    Exit.NOT_AUTHORISED: "not authorised (user or group of the caller)",
+    Exit.NO_SUCH: "no such service, release or alert",
+    Exit.CHANGES: "`plan --detailed-exitcode`: there are changes",
+    Exit.BACK_BY_ITSELF: "the release went back by itself",
+    Exit.BACK_BY_PERSON: "the release was rolled back by a person, or cancelled",
+    Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
+    Exit.INTERRUPTED: "interrupted; a release goes on",
+    Exit.PIPE_CLOSED: "the reader of the output went away",
+}
+
+
+class Failure(Exception):
+    """A command cannot be done. Printed as what / why / next."""
+
+    def __init__(self, what: str, *, why: str = "", then: str = "", code: str = "", exit_code: int = Exit.BUG) -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.then = then
+        self.code = code
+        self.exit_code = exit_code
+
+    def render(self) -> str:
+        """Return the lines for stderr."""
+        lines = [f"error: {self.what}"]
+        lines += [f"  why   {self.why}"] if self.why else []
+        lines += [f"  next  {self.then}"] if self.then else []
+        lines[-1] += f"        exit {int(self.exit_code)}"
+        return "\n".join(lines)

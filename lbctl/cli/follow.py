@@ -1,0 +1,28 @@
+"""What `switch --wait` and `release wait` share: events to stderr, the end to stdout, the outcome as exit code."""
+
+from typing import Any
+
+from lbctl.cli.client import Client
+from lbctl.cli.failure import Exit
+from lbctl.cli.output import clean, emit, tell
+from lbctl.cli.screens.release import summary
+from lbctl.cli.waiting import wait
+
+Json = dict[str, Any]
+
+
+def follow_to_end(client: Client, service: str, release: str, goal: str, timeout_ms: int | None, form: str) -> int:
+    """Wait, print, and return the exit code. Ctrl-C detaches: the release is the daemon's, not this call's."""
+    try:
+        ended, found = wait(client, service, release, goal, timeout_ms, lambda text: tell(clean(text)))
+    except KeyboardInterrupt:
+        tell(f"detached: release {release} goes on; lbctl release wait {release}, or lbctl rollback {release}")
+        return Exit.INTERRUPTED
+    if ended is Exit.TIMED_OUT:
+        tell(f"the time is over: release {release} goes on; lbctl why {release}")
+    emit({"release": found, "waited_for": goal, "exit_code": int(ended)}, form, _end)
+    return ended
+
+
+def _end(data: Json) -> str:
+    return summary(data["release"])

@@ -1,0 +1,1 @@
+"""What people see: pure functions from the API's JSON to text."""

@@ -1,0 +1,59 @@
+"""Words, columns and one-line forms that several screens share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lbctl.model.units import percent, seconds
+
+Json = dict[str, Any]
+GLYPHS = {
+    "preflight": "◐",
+    "shifting": "●",
+    "baking": "●",
+    "draining": "●",
+    "finished": "●",
+    "rolling_back": "✖",
+    "rolled_back": "✖",
+    "cancelled": "✖",
+}
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows as aligned lines; the first is the heading."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def phase_words(phase: str | None) -> str:
+    """Return glyph and word of a phase."""
+    return f"{GLYPHS.get(phase, '?')} {phase.replace('_', ' ')}" if phase else "- no release"
+
+
+def clock(wall: str | None) -> str:
+    """Return the time of day of a wall time, UTC."""
+    return f"{wall[11:19]}Z" if wall and len(wall) >= 19 else "-"
+
+
+def moment(wall: str | None) -> str:
+    """Return date and time of a wall time, UTC."""
+    return f"{wall[:10]} {wall[11:19]}Z" if wall and len(wall) >= 19 else "-"
+
+
+def share(share_bp: int | None) -> str:
+    """Return a share, `?` if it is not known."""
+    return "?" if share_bp is None else percent(share_bp)
+
+
+def event_line(event: Json) -> str:
+    """Return an event on one line."""
+    mark = {"page": "!", "warning": "◐"}.get(event["severity"], " ")
+    about = " ".join(part for part in (event["service"], event["release"]) if part) or "-"
+    actor = f"  [{event['actor']}]" if event["actor"] and event["actor"] not in event["text"] else ""
+    return f"{clock(event['wall'])} {mark} {about:<12} {event['kind']:<18} {event['text']}{actor}"
+
+
+def waiting_line(line: Json) -> str:
+    """Return one reason to wait on one line."""
+    parts = [f"waits {seconds(line['since_ms'])}: {line['what']}"]
+    parts += [f"needs {line['needs']}"] if line["needs"] else []
+    return "; ".join(parts)

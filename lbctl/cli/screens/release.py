@@ -1,0 +1,111 @@
+"""Screens about releases: plan, list, show, why, explain, and the end of a wait."""
+
+from typing import Any
+
+from lbctl.cli.screens.lines import columns, event_line, moment, phase_words, share
+from lbctl.model.units import percent, seconds
+
+Json = dict[str, Any]
+
+
+def plan_screen(plan: Json) -> str:
+    """Return what a release would do."""
+    versions = f"{plan['version_from']} → {plan['version_to']}"
+    lines = [f"{plan['service']}: {plan['from']} → {plan['to']}   ({versions})"]
+    for index, step in enumerate(plan["steps"], 1):
+        lines.append(f"  {index:>2} {percent(step['share_bp']):>6}   {step['text']}")
+    lines.append(
+        f"     bake {seconds(plan['bake_ms'])}, then {plan['from']} stays warm for {seconds(plan['retain_ms'])}"
+    )
+    lines.append(f"     at least {seconds(plan['total_min_ms'])} in all")
+    lines += [f"  ~ {write}" for write in plan["writes"]]
+    lines += [f"  ◐ {one['code']}: {one['text']}" for one in plan["warnings"]]
+    lines += [f"  ✖ refused: {one['text']}" for one in plan["refusals"]]
+    lines.append(f"  back   {plan['back']}")
+    if not plan["refusals"]:
+        lines.append(f"  next   lbctl switch {plan['service']} --to {plan['to']}")
+    return "\n".join(lines)
+
+
+def releases_screen(data: Json) -> str:
+    """Return a list of releases."""
+    if not data["releases"]:
+        return "no release yet"
+    rows = [("ID", "SERVICE", "WAY", "VERSION", "PHASE", "SHARE", "PEAK", "STARTED", "BY", "OUTCOME")]
+    for one in data["releases"]:
+        rows.append(
+            (
+                one["id"],
+                one["service"],
+                f"{one['from']} → {one['to']}",
+                one["version"],
+                phase_words(one["phase"]),
+                share(one["share_bp"]),
+                share(one.get("peak_bp")),
+                moment(one["started_wall"]),
+                one["initiator"],
+                one["outcome"] or one["reason"],
+            )
+        )
+    return "\n".join(columns(rows))
+
+
+def release_screen(data: Json) -> str:
+    """Return one release with its plan and newest events."""
+    one = data["release"]
+    plan = one.get("plan") or {}
+    lines = [summary(one)]
+    lines += [f"  why    {one['reason']}"] if one["reason"] else []
+    lines.append(f"  by     {one['initiator']} at {moment(one['started_wall'])}")
+    if plan:
+        steps = ", ".join(percent(step) for step in plan["steps_bp"])
+        times = ", ".join(f"{word} {seconds(plan[f'{word}_ms'])}" for word in ("hold_min", "bake", "retain"))
+        lines.append(f"  plan   {steps}   {times.replace('hold_min', 'hold')}")
+    lines += [f"  ◐ held {seconds(hold['since_ms'])}   {hold['reason']}" for hold in one.get("holds", [])]
+    lines += [f"  next   {one['next']}"] if one.get("next") else []
+    lines += ["  " + event_line(event) for event in one.get("events", [])]
+    return "\n".join(lines)
+
+
+def summary(one: Json) -> str:
+    """Return where a release is, in one line."""
+    way = f"{one['service']} {one['from']} → {one['to']} ({one['version']})"
+    end = f": {one['outcome']}" if one["outcome"] else ""
+    return f"release {one['id']}   {way}   {phase_words(one['phase'])} at {share(one['share_bp'])}{end}"
+
+
+def why_screen(data: Json) -> str:
+    """Return every reason a release waits."""
+    lines = [f"release {data['release']} of {data['service']}   {phase_words(data['phase'])}"]
+    for line in data["lines"]:
+        lines.append(f"  {line['what']}")
+        lines.append(f"    since     {seconds(line['since_ms'])}")
+        lines += [f"    {word:<9} {line[key]}" for word, key in _ASKED if line.get(key)]
+    return "\n".join(lines)
+
+
+_ASKED = (("needs", "needs"), ("deadline", "deadline"), ("then", "then"))
+
+
+def explain_screen(data: Json) -> str:
+    """Return why a release is where it is."""
+    lines = [data["summary"]]
+    for word in ("why", "not", "seen"):
+        for index, text in enumerate(data[word]):
+            lines.append(f"  {word if index == 0 else '':<5} {text}")
+    lines += [f"  {event_line(one)}" for one in data["decisions"]]
+    return "\n".join(lines)
+
+
+def started_screen(data: Json) -> str:
+    """Return that a release began."""
+    steps = ", ".join(percent(step) for step in data["steps_bp"])
+    lines = [f"release {data['release']}   {data['service']} {data['from']} → {data['to']} by {steps}"]
+    lines.append(f"  follow   lbctl release wait {data['release']}")
+    lines.append(f"  stop     lbctl rollback {data['release']}")
+    return "\n".join(lines)
+
+
+def changed_screen(data: Json) -> str:
+    """Return what a request made of a release."""
+    return f"release {data['release']}   {phase_words(data['phase'])}"

@@ -1,0 +1,181 @@
+"""One simulated load balancer: generations that route, a boot value, counters, and operations on their way to it.
+
+Operations of one process stay in order. Those of a dead process may land until its time-out has passed, and before any
+operation that was sent a time-out later: that is all a real driver promises, and what the core has to live with.
+"""
+
+from dataclasses import dataclass, field
+
+from lbctl.core.state import OPERATION_TIMEOUT
+from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
+from lbctl.model.operation import Place, Result, SetRoute, Status
+from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, ServiceReading
+from lbctl.model.route import Route
+from lbctl.model.units import Instant
+
+UP = ServerReading(True, True, 100, 0, 0, 0, 0)
+DOWN = ServerReading(False, False, 100, 0, 0, 0, 0, detail="L4CON")
+
+
+@dataclass(slots=True)
+class Pending:
+    """An operation on its way. `land_at` None: it is lost. `heard` False: nobody will be told how it ended."""
+
+    operation: SetRoute
+    sent_at: Instant
+    life: int
+    land_at: Instant | None
+    heard: bool
+    refused: bool
+    context: object = None
+    result: Result | None = None
+    given_up: bool = False
+    """The process was told `unknown`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What one landing changed: the place, and the route there before and after."""
+
+    pending: Pending
+    place: Place
+    before: Route
+    after: Route
+
+
+@dataclass(slots=True)
+class Balancer:
+    """One instance. `one_file`: the boot value is what routes (Envoy); `keeps_fence`: it outlives the process."""
+
+    name: InstanceName
+    service: ServiceName
+    servers: dict[Colour, tuple[ServerName, ...]]
+    route: Route
+    one_file: bool = False
+    keeps_fence: bool = True
+    runtime: dict[Generation, Route] = field(default_factory=dict)
+    boot: Route = Route(0)
+    newest: Generation = Generation("1@0")
+    born: int = 1
+    fence: int = 0
+    requests: dict[Colour, int] = field(default_factory=dict)
+    errors: dict[Colour, int] = field(default_factory=dict)
+    pending: list[Pending] = field(default_factory=list)
+    unreadable_until: Instant = Instant(-1)
+    stalled_until: Instant = Instant(-1)
+    disturbed_at: Instant = Instant(-1)
+    """When somebody other than lbctl last changed a route here."""
+
+    def __post_init__(self) -> None:
+        self.boot = self.route
+        self.runtime = {self.newest: self.route}
+        self._zero()
+
+    def _zero(self) -> None:
+        self.requests = dict.fromkeys(Colour, 0)
+        self.errors = dict.fromkeys(Colour, 0)
+
+    @property
+    def routes(self) -> Route:
+        """What a new connection meets."""
+        return self.runtime[self.newest]
+
+    def reload(self, now: Instant, *, keep_old: bool) -> None:
+        """Start a new generation from the boot value; old ones go on routing for the connections they hold."""
+        self.born += 1
+        old = dict(list(self.runtime.items())[-2:]) if keep_old and not self.one_file else {}
+        self.newest = Generation(f"{self.born}@{now}")
+        self.runtime = {**old, self.newest: self.boot}
+        self.disturbed_at = now
+        self._zero()
+
+    def edit(self, now: Instant, route: Route) -> None:
+        """A person's hand on what routes now, in the newest generation."""
+        self.runtime[self.newest] = route
+        if self.one_file:
+            self.boot = route
+        self.disturbed_at = now
+
+    def edit_boot(self, now: Instant, route: Route) -> None:
+        """Config management changes the file; where one file is both, it routes at once."""
+        self.boot = route
+        if self.one_file:
+            self.runtime[self.newest] = route
+        self.disturbed_at = now
+
+    def old_gone(self) -> None:
+        """The old generations have let go of their last connection."""
+        self.runtime = {self.newest: self.routes}
+
+    def serve(self, colour: Colour, requests: int, errors: int) -> None:
+        """Count requests."""
+        self.requests[colour] += requests
+        self.errors[colour] += errors
+
+    def due(self, now: Instant) -> list[Pending]:
+        """Take what lands now, in an order that a real load balancer could show."""
+        if now < self.stalled_until:
+            return []
+        landing: list[Pending] = []
+        for pending in tuple(self.pending):
+            if pending.land_at is not None and pending.land_at <= now and pending in self.pending:
+                landing += self._with_older(pending)
+        return landing
+
+    def _with_older(self, last: Pending) -> list[Pending]:
+        bound = [
+            one
+            for one in self.pending
+            if one is not last
+            and one.land_at is not None
+            and (
+                (one.life == last.life and self.pending.index(one) < self.pending.index(last))
+                or one.sent_at <= last.sent_at - OPERATION_TIMEOUT
+            )
+        ]
+        self.pending = [one for one in self.pending if one is not last and one not in bound]
+        return [*bound, last]
+
+    def land(self, pending: Pending, now: Instant) -> list[Landed]:
+        """Carry out one operation and note its result."""
+        operation = pending.operation
+        pending.result = self._objection(pending)
+        if pending.result is not None:
+            return []
+        pending.result = Result(Status.DONE)
+        self.fence = operation.fence
+        landed = []
+        if operation.place is Place.RUNTIME or self.one_file:
+            landed = [Landed(pending, Place.RUNTIME, before, operation.route) for before in self.runtime.values()]
+            self.runtime = dict.fromkeys(self.runtime, operation.route)
+        if operation.place is Place.BOOT or self.one_file:
+            landed.append(Landed(pending, Place.BOOT, self.boot, operation.route))
+            self.boot = operation.route
+        return landed
+
+    def _objection(self, pending: Pending) -> Result | None:
+        operation = pending.operation
+        if pending.refused:
+            return Result(Status.REFUSED, "no")
+        if self.keeps_fence and operation.fence < self.fence:
+            return Result(Status.STALE, f"fence {operation.fence} is older than {self.fence}")
+        if operation.expect_generation not in {None, self.newest}:
+            return Result(Status.STALE, f"{self.newest} answers, not {operation.expect_generation}")
+        if operation.expect not in {None, self.routes}:
+            return Result(Status.STALE, f"it routes {self.routes}, not {operation.expect}")
+        return None
+
+    def read(self, now: Instant, up: set[ServerName]) -> InstanceReading:
+        """Return what a driver would read now."""
+        pools = {
+            colour: PoolReading(
+                {server: UP if server in up else DOWN for server in names},
+                self.requests[colour],
+                self.errors[colour],
+                0,
+            )
+            for colour, names in self.servers.items()
+        }
+        seen = ServiceReading(dict(self.runtime), self.boot, pools)
+        old = tuple(generation for generation in self.runtime if generation != self.newest)
+        return InstanceReading(now, self.newest, {self.service: seen}, old)

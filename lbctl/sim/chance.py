@@ -1,0 +1,81 @@
+"""How often what goes wrong. Every rate is a probability per tick, or per occasion where that is said."""
+
+from dataclasses import dataclass, fields, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """All zero is a world without faults and without people."""
+
+    crash: float = 0.0
+    """Per boundary of an effect: the process dies there."""
+    idle_crash: float = 0.0
+    """Per tick: the process dies between two steps."""
+    reboot: float = 0.0
+    """Per crash: the whole host goes down, tokens are gone, load balancers restart."""
+    late: float = 0.0
+    """Per operation: it takes some ticks."""
+    lost: float = 0.0
+    """Per operation: it never lands."""
+    mute: float = 0.0
+    """Per operation: it lands, nobody hears of it."""
+    stuck: float = 0.0
+    """Per operation: it lands seconds later, in order."""
+    refused: float = 0.0
+    """Per operation: the load balancer refuses it."""
+    unreadable: float = 0.0
+    """Per tick and instance: it cannot be read for a while."""
+    skipped: float = 0.0
+    """Per tick and instance: no reading in this tick."""
+    reload: float = 0.0
+    restart: float = 0.0
+    edit: float = 0.0
+    """Per tick: a person changes a route by hand."""
+    edit_boot: float = 0.0
+    """Per tick: config management changes the boot value."""
+    full: float = 0.0
+    """Per tick: the disk is full for a while."""
+    slow: float = 0.0
+    """Per write: it takes long."""
+    server_dies: float = 0.0
+    pool_dies: float = 0.0
+    errors: float = 0.0
+    """Per tick: one pool or both begin to fail for a while."""
+    checker: float = 0.0
+    """Per tick: the health checker is late for a while, or suspect."""
+    person: float = 0.0
+    """Per tick: somebody asks for something."""
+    heal: float = 0.0
+    """Per tick: one trouble ends."""
+
+    def times(self, factor: float) -> "Rates":
+        """Return all rates multiplied, for a gentler or rougher world."""
+        return replace(self, **{one.name: getattr(self, one.name) * factor for one in fields(self)})
+
+
+NONE = Rates()
+FAULTS = Rates(
+    crash=0.004,
+    idle_crash=0.001,
+    reboot=0.15,
+    late=0.2,
+    lost=0.02,
+    mute=0.02,
+    stuck=0.02,
+    refused=0.01,
+    unreadable=0.002,
+    skipped=0.1,
+    reload=0.003,
+    restart=0.001,
+    edit=0.002,
+    edit_boot=0.0005,
+    full=0.002,
+    slow=0.05,
+    server_dies=0.001,
+    pool_dies=0.0005,
+    errors=0.001,
+    checker=0.001,
+    person=0.03,
+    heal=0.06,
+)
+"""Enough of everything that most releases meet some of it, and little enough that many still end well."""

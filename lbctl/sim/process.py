@@ -1,0 +1,149 @@
+"""One life of the simulated lbctld: the shell of `daemon.executor`, with a boundary at every effect where it may die."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lbctl.core.state import Effect, State
+from lbctl.model.names import InstanceName
+from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.reading import InstanceReading, Observed, Unreadable
+from lbctl.model.request import Request
+from lbctl.model.units import Instant
+from lbctl.sim.balancer import Pending
+from lbctl.sim.core import Core
+from lbctl.sim.disk import Disk, Tokens
+
+GIVE_UP_MS = 1_000
+"""After this long an operation's outcome is unknown to whoever sent it."""
+
+
+class Crash(Exception):
+    """The process dies here."""
+
+
+class Outside(Protocol):
+    """What the process touches."""
+
+    disk: Disk
+    tokens: Tokens
+    readings: dict[InstanceName, InstanceReading | Unreadable]
+
+    def boundary(self, where: str) -> None:
+        """Raise Crash if the process dies here."""
+
+    def write(self, save: Any) -> None:
+        """Give a record to the journal."""
+
+    def send(self, instance: InstanceName, operation: SetRoute) -> Pending:
+        """Put an operation on its way."""
+
+    def observed(self) -> Observed:
+        """Everything seen but the tokens."""
+
+    def told(self, what: str, fact: Any) -> None:
+        """Tell the watch what the process did."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """The operations of one `Apply` under way."""
+
+    instance: InstanceName
+    operations: tuple[SetRoute, ...]
+    sent: list[Pending]
+    sent_at: Instant
+
+
+@dataclass(slots=True)
+class Process:
+    """A running lbctld: its state, and what it waits for."""
+
+    core: Core
+    outside: Outside
+    state: State
+    batches: list[Batch] = field(default_factory=list)
+
+    def tick(self, now: Instant) -> None:
+        """One tick of the loop."""
+        observed = self.outside.observed()
+        releases = self.state.record.releases.values()
+        tokens = {one.id: self.outside.tokens.read(one.id, one.nonce) for one in releases}
+        seen = Observed(observed.instances, observed.health, tokens, observed.checker_suspect)
+        self._take(self.core.step(self.state, self.core.tick(now, seen)), now)
+        for release_id, progress in self.state.progress.items():
+            self.outside.disk.accounts[release_id] = progress.account
+
+    def ask(self, request: Request, now: Instant) -> None:
+        """Decide a request."""
+        self._take(self.core.ask(self.state, request, now), now)
+
+    def recorded(self, now: Instant, rev: int, error: str) -> None:
+        """A write ended."""
+        self.outside.boundary("before recorded")
+        self._take(self.core.step(self.state, self.core.recorded(now, rev, error)), now)
+
+    def answered(self, now: Instant) -> None:
+        """Hand back the batches that ended, or that nobody will hear of any more."""
+        for batch in tuple(self.batches):
+            if all(one.result is not None and one.heard for one in batch.sent):
+                self._applied(batch, now)
+            elif now - batch.sent_at >= GIVE_UP_MS:
+                for one in batch.sent:
+                    one.given_up = not (one.result is not None and one.heard)
+                self._applied(batch, now)
+
+    def _applied(self, batch: Batch, now: Instant) -> None:
+        self.batches.remove(batch)
+        self.outside.boundary("before applied")
+        unknown = Result(Status.UNKNOWN, "no answer in time")
+        results = tuple(one.result if one.result is not None and one.heard else unknown for one in batch.sent)
+        event = self.core.applied(now, batch.instance, batch.operations, results, batch.sent_at)
+        self._take(self.core.step(self.state, event), now)
+
+    def _take(self, stepped: tuple[State, tuple[Effect, ...]], now: Instant) -> None:
+        self.state, effects = stepped
+        for effect in effects:
+            name = type(effect).__name__
+            self.outside.boundary(f"before {name}")
+            CARRY_OUT[name](self, effect, now)
+            self.outside.boundary(f"after {name}")
+
+    def _mark(self, mark: Any, now: Instant) -> None:
+        del now
+        self.outside.told("mark", mark)
+        self.outside.tokens.mark(mark.release, mark.nonce, mark.token)
+
+    def _free(self, free: Any, now: Instant) -> None:
+        del now
+        self.outside.tokens.free(free.release, free.nonce)
+
+    def _save(self, save: Any, now: Instant) -> None:
+        del now
+        self.outside.told("save", save)
+        self.outside.write(save)
+
+    def _apply(self, apply: Any, now: Instant) -> None:
+        sent = []
+        for operation in apply.operations:
+            sent.append(self.outside.send(apply.instance, operation))
+            self.outside.boundary(f"within Apply {operation.place.value}")
+        self.batches.append(Batch(apply.instance, apply.operations, sent, now))
+
+    def _note(self, note: Any, now: Instant) -> None:
+        del now
+        self.outside.told("note", note)
+
+    def _reply(self, reply: Any, now: Instant) -> None:
+        del now
+        self.outside.told("reply", reply)
+
+
+CARRY_OUT: dict[str, Callable[[Process, Any, Instant], None]] = {
+    "Mark": Process._mark,
+    "Free": Process._free,
+    "Save": Process._save,
+    "Note": Process._note,
+    "Apply": Process._apply,
+    "Reply": Process._reply,
+}

@@ -1,0 +1,223 @@
+"""What must never happen in the world, whatever goes wrong. Checked at every decision, sending and landing.
+
+The watch trusts nothing that the core says of itself: it looks at what reached the disk, the tokens and the load
+balancers, and at what the process had seen when it sent.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lbctl.core.invariants import check
+from lbctl.core.targets import target
+from lbctl.model.names import Colour, InstanceName, ReleaseId, ServiceName
+from lbctl.model.operation import Place
+from lbctl.model.reading import InstanceReading, Token, Unreadable
+from lbctl.model.record import Phase, PoolState, Record, Release
+from lbctl.model.route import Route
+from lbctl.model.units import BP_FULL, Instant
+from lbctl.sim.balancer import Balancer, Landed, Pending
+
+STALE_MS = 3_000
+
+
+class ViolationError(AssertionError):
+    """Something happened that must never happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was true, and what the process had seen, when it sent an operation."""
+
+    at: Instant
+    durable: Record
+    ordered: Record
+    readings: dict[InstanceName, InstanceReading | Unreadable]
+    up: dict[Colour, int]
+    down: dict[Colour, int]
+    servers: int
+    """Servers of each pool."""
+    token: Token
+    forbidden: frozenset[ReleaseId]
+    unknown: bool
+    """An earlier operation to this instance, of whatever process, may still land."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Everything that must be remembered to judge the next event."""
+
+    service: ServiceName
+    instances: tuple[InstanceName, ...]
+    forbidden: dict[ReleaseId, str] = field(default_factory=dict)
+    """Releases that were told to go back, and the nonce they had: nothing may raise them again."""
+    full_promoted: set[ReleaseId] = field(default_factory=set)
+    decided: Record = field(default_factory=Record)
+    """The newest decision of the process that lives."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str) -> None:
+        """Count an event for the report."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    # ---- decisions
+
+    def mark(self, mark: Any) -> None:
+        """A token is about to be marked."""
+        if mark.token is Token.BACK:
+            self.forbidden[mark.release] = mark.nonce
+
+    def durable(self, record: Record) -> None:
+        """A record reached the disk. A new nonce is a person's `resume`: the only way out of a lost way back."""
+        release = record.releases.get(self.service)
+        if release is not None:
+            if release.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}:
+                self.forbidden[release.id] = release.nonce
+            elif self.forbidden.get(release.id, release.nonce) != release.nonce:
+                del self.forbidden[release.id]
+        if release is not None and release.phase.ended:
+            self.count(f"durable {release.phase.value}")
+
+    def save(self, record: Record, readings: dict[InstanceName, Any], durable: Record, token: Token) -> None:
+        """A decision was taken and is about to be written."""
+        before, self.decided = self.decided, record
+        if record.rev == before.rev:
+            return
+        check(before, record)
+        old, new = before.releases.get(self.service), record.releases.get(self.service)
+        self._keeps(record)
+        if old is None or new is None or old.id != new.id:
+            return
+        if new.share_bp > old.share_bp:
+            self._advance(before, old, new, readings, durable, token)
+        if new.phase is Phase.ROLLED_BACK and old.phase is not Phase.ROLLED_BACK:
+            self._everywhere(before, readings, "rolled_back", old.phase_since)
+            self._claim(durable.rev == before.rev, "rolled_back before its own decision was durable")
+        if new.phase is Phase.FINISHED and old.phase is not Phase.FINISHED:
+            self._everywhere(before, readings, "finished", old.phase_since - 1)
+        if new.phase is Phase.DRAINING and old.phase is not Phase.DRAINING:
+            self._claim(durable.rev == before.rev, "the roles swap on a decision that is not durable")
+
+    def _advance(
+        self,
+        before: Record,
+        old: Release,
+        new: Release,
+        readings: dict[InstanceName, Any],
+        durable: Record,
+        token: Token,
+    ) -> None:
+        """The share rises by one step, from one that was read back everywhere, with nothing in the way."""
+        steps = [step for step in old.plan.steps_bp if step > old.share_bp]
+        skipped = steps and new.share_bp != steps[0]
+        self._claim(not skipped or old.id in self.full_promoted, f"a step was skipped: {old.share_bp}→{new.share_bp}")
+        self._claim(durable.rev == before.rev, "a step on a decision that is not durable")
+        self._claim(not old.latched and old.paused_by is None, "a step of a release that was paused or held by hand")
+        self._claim(token is Token.GO, f"a step with the token {token}")
+        self._claim(old.id not in self.forbidden, "a step after a way back")
+        self._everywhere(before, readings, f"the step to {new.share_bp}", Instant(-1))
+
+    def _everywhere(self, record: Record, readings: dict[InstanceName, Any], what: str, after: int) -> None:
+        want = target(record, self.service)
+        for name in self.instances:
+            reading = readings.get(name)
+            self._claim(isinstance(reading, InstanceReading), f"{what}, but {name} could not be read")
+            seen = reading.services[self.service]
+            agree = all(route == want for route in seen.runtime.values()) and seen.boot == want
+            self._claim(agree, f"{what}, but {name} read {[str(one) for one in seen.runtime.values()]}/{seen.boot}")
+            self._claim(reading.taken_at > after, f"{what} by a reading from before the decision")
+
+    def _keeps(self, record: Record) -> None:
+        adopted, release = record.services.get(self.service), record.releases.get(self.service)
+        if adopted is None:
+            return
+        home = release.origin if release is not None and not release.phase.ended else adopted.active
+        self._claim(adopted.pool(home).keep_bp == BP_FULL, f"the sessions of {home} are not honoured")
+        away = adopted.pool(home.other)
+        self._claim(away.keep_bp == BP_FULL or away.state is not PoolState.ACTIVE, "an active pool without its sessions")
+
+    def ending(self, name: str, balancer: Balancer, readings: dict[InstanceName, Any], colour: Colour) -> None:
+        """A release was decided to be rolled back: the load balancers themselves must agree."""
+        if balancer.disturbed_at >= readings[InstanceName(name)].taken_at:
+            return
+        shares = [route.share_bp(colour) for route in (*balancer.runtime.values(), balancer.boot)]
+        self._claim(max(shares) == 0, f"rolled_back while {name} routes {shares} to {colour}")
+
+    # ---- operations
+
+    def landed(self, landed: Landed, now_durable: Record) -> None:
+        """An operation changed a route."""
+        sent = landed.pending.context
+        assert isinstance(sent, Sent)
+        before, after = landed.before, landed.after
+        adopted = sent.durable.services.get(self.service)
+        if adopted is None:
+            raise ViolationError("a service that was never adopted was written")
+        self._claim(not self._maintained(sent), "written in maintenance")
+        release = sent.durable.running(self.service)
+        home = adopted.active if release is None or release.phase is Phase.DRAINING else release.origin
+        if release is not None and release.id in sent.forbidden:
+            home = release.origin
+        away = home.other
+        if after.share_bp(away) > before.share_bp(away):
+            self._raise(landed, sent, release, away)
+            self._ended_since(release, now_durable, away)
+        if after.share_bp(home) > before.share_bp(home) or after.keep_bp(away) < before.keep_bp(away):
+            dead = sent.down[home] == sent.servers and sent.down[away] < sent.servers
+            self._claim(not dead, f"users moved to {home}, which has no server, while {away} lives")
+        self._claim(after.keep_bp(home) == BP_FULL, f"the sessions of {home} were taken away")
+        if after.share_bp(away) and after.share_bp(away) >= before.share_bp(away):
+            kept = after.keep_bp(away) == BP_FULL or after.keep_bp(away) >= before.keep_bp(away)
+            self._claim(kept, f"{away} gets new users, but its sessions are not honoured")
+
+    def _maintained(self, sent: Sent) -> bool:
+        release = sent.ordered.running(self.service)
+        going_back = release is not None and release.phase is Phase.ROLLING_BACK
+        return (sent.durable.maintenance or sent.durable.services[self.service].maintenance) and not going_back
+
+    def _raise(self, landed: Landed, sent: Sent, release: Release | None, away: Colour) -> None:
+        what = f"{landed.before}→{landed.after} ({landed.place.value})"
+        if release is None or release.phase.ended:
+            raise ViolationError(f"raised at rest: {what}")
+        operation = landed.pending.operation
+        self._claim(release.id not in sent.forbidden, f"raised after a way back: {what}")
+        self._claim(release.phase in {Phase.SHIFTING, Phase.BAKING}, f"raised in {release.phase}: {what}")
+        self._claim(landed.after.share_bp(away) <= release.share_bp, f"raised above the durable record: {what}")
+        self._claim(operation.fence == sent.durable.rev, f"raised before the decision was durable: {what}")
+        self._claim(sent.token is Token.GO, f"raised with the token {sent.token}: {what}")
+        self._claim(sent.up[away] == sent.servers, f"raised while the candidate was not healthy: {what}")
+        self._claim(not sent.unknown, f"raised while an earlier operation might still land: {what}")
+        for name in self.instances:
+            reading = sent.readings.get(name)
+            readable = isinstance(reading, InstanceReading) and sent.at - reading.taken_at <= STALE_MS
+            self._claim(readable, f"raised while {name} could not be read: {what}")
+
+    def overwrote(self, pending: Pending, balancer: Balancer, routes: Route, place: Place) -> None:
+        """A raise is bound to what was read: whatever somebody else did since then is not undone unseen."""
+        sent = pending.context
+        assert isinstance(sent, Sent)
+        reading = sent.readings[balancer.name]
+        assert isinstance(reading, InstanceReading)
+        seen = reading.services[self.service]
+        unseen = reading.generation != balancer.newest or seen.runtime[reading.generation] != routes
+        self._claim(not unseen, f"a raise ({place.value}) landed on what was not read before: {routes}")
+
+    def _ended_since(self, release: Release | None, durable: Record, away: Colour) -> None:
+        now = durable.releases.get(self.service)
+        if release is None or now is None:
+            return
+        over = now.phase.ended or now.id != release.id
+        self._claim(not over or now.to is not away, f"an operation of release {release.id} raised after its end")
+
+    def reply(self, answer: Any, durable: Record, *, failing: bool) -> None:
+        """Somebody is told that something was accepted."""
+        if answer.accepted and answer.after_rev > durable.rev:
+            self._claim(failing, f"told as accepted before it was durable: {answer.body}")
+            self._claim(answer.body.get("phase") == Phase.ROLLING_BACK.value, f"told without a journal: {answer.body}")
+
+    def restarted(self, record: Record) -> None:
+        """A new process begins from the disk."""
+        self.decided = record
+
+    def _claim(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            raise ViolationError(otherwise)
