@@ -1,6 +1,8 @@
 """`python -m lbctl.cli`."""
 
+import sys
+
 from lbctl.cli.app import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

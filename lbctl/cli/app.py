@@ -2,65 +2,105 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
 
 import click
 
-from lbctl.cli.failure import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE, Failure, rendered
-from lbctl.cli.options import SOCKET_KEY
-from lbctl.cli.tree import COMMANDS, Lazy
+from lbctl.cli.catalogue import COMMANDS
+from lbctl.cli.failure import Exit, Failure
+from lbctl.cli.options import SOCKET
+from lbctl.cli.output import tell
 
 
-@click.group(
-    cls=Lazy, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False
-)
-@click.option("--socket", metavar="PATH", help="Control socket; the only one tried, also if it does not answer.")
+class Lazy(click.Group):
+    """The commands of the catalogue; a module is imported when its command is called, so that `status` starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which people should read them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, importing it now; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"lbctl.cli.commands.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is a usage error that names the closest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            _unknown(ctx, args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+
+def _unknown(ctx: click.Context, name: str, known: Mapping[str, Any]) -> None:
+    from lbctl.config.fault import did_you_mean
+
+    ctx.fail(f"there is no command {name!r}; {did_you_mean(name, known)}")
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.option("--socket", metavar="PATH", help="The daemon's control socket: then the only one tried.")
 @click.pass_context
-def lbctl(context: click.Context, socket: str | None) -> None:
-    """Move live traffic between the blue and green pools behind your load balancer.
+def lbctl(ctx: click.Context, socket: str | None) -> None:
+    """Move live traffic between the blue and green pools behind your load balancer, and back.
 
     Without --socket: $LBCTL_SOCKET, else your own daemon's socket, else /run/lbctl/control.sock.
-    Data goes to stdout, everything else to stderr. Exit codes: `lbctl help-exit-codes`.
     """
-    context.meta[SOCKET_KEY] = socket
+    ctx.meta[SOCKET] = socket
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone: nothing is left to say, and the interpreter must not complain of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PIPE
-    return code
+        return Exit.PIPE_CLOSED
+    return int(code)
 
 
 def _run(arguments: list[str]) -> int:
     try:
-        with lbctl.make_context("lbctl", arguments) as context:
-            code = lbctl.invoke(context)
+        with lbctl.make_context("lbctl", arguments) as ctx:
+            lbctl.invoke(ctx)
     except click.exceptions.Exit as wish:
         return wish.exit_code
-    except click.UsageError as fault:
-        return _failed(rendered(fault.format_message(), then=_usage_hint(fault)), EXIT_USAGE)
-    except click.ClickException as fault:
-        return _failed(rendered(fault.format_message()), EXIT_BUG)
-    except Failure as failure:
-        return _failed(failure.render(), failure.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        return _failed("interrupted", EXIT_INTERRUPTED)
-    return code if isinstance(code, int) else EXIT_OK
+        tell("interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the end of the line: told with its place and a code of its own
+        return _failed(_failure(error))
+    return Exit.DONE
 
 
-def _usage_hint(fault: click.UsageError) -> str:
-    return f"{fault.ctx.command_path} --help" if fault.ctx is not None else "lbctl --help"
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, click.UsageError):
+        then = f"{error.ctx.command_path} --help" if error.ctx is not None else "lbctl --help"
+        return Failure(error.format_message(), then=then, code="usage", exit_code=Exit.USAGE)
+    if isinstance(error, click.ClickException):
+        return Failure(error.format_message())
+    from lbctl.cli.bug import told
+
+    return told(error)
 
 
-def _failed(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
-    return code
+def _failed(failure: Failure) -> int:
+    tell(failure.render())
+    return failure.exit_code

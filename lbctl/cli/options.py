@@ -1,100 +1,73 @@
-"""What all commands share: the socket, the form of the output, the reason, durations."""
+"""What commands share: the daemon they speak to, the form of the output, the reason, durations, a question."""
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from lbctl.cli.client import Client
+from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.sockets import candidates
-from lbctl.cli.words import Json, clean, tint
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-SOCKET_KEY = "lbctl.socket"
-FORM_KEY = "lbctl.form"
-FORMS = ("table", "json")
+SOCKET = "lbctl.socket"
+JSON = "lbctl.json"
 
 
-def client() -> Client:
+def client(ctx: click.Context) -> Client:
     """Return a client of the daemon this command line means."""
-    given = click.get_current_context().meta.get(SOCKET_KEY)
-    return Client(candidates(given, os.getuid(), os.environ))
+    return Client(candidates(ctx.meta.get(SOCKET), os.getuid(), os.environ))
 
 
-def show(data: Json, table: Callable[[Json], Iterable[str]]) -> None:
-    """Print data as JSON if that was asked for, else as the lines `table` makes of it, on stdout."""
-    if wants_json():
-        print(json.dumps(data, indent=2))
-    else:
-        for line in table(clean(data)):
-            say(line)
+def _short(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[JSON] = value
 
 
-def wants_json() -> bool:
-    """Whether this command shall print JSON."""
-    return click.get_current_context().meta.get(FORM_KEY) == "json"
+def _chosen(ctx: click.Context, _: click.Parameter, value: str) -> str:
+    return "json" if ctx.meta.get(JSON) else value
 
 
-def say(line: str) -> None:
-    """Print one line for people on stdout, in colour where that is wanted and possible."""
-    print(tint(line) if _in_colour() else line)
-
-
-def tell(line: str) -> None:
-    """Print one line on stderr at once: progress and notes, never data."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def _in_colour() -> bool:
-    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return wanted and sys.stdout.isatty()
-
-
-def _form(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Remember the form; `--json` is short for `-o json`, and an option not given changes nothing."""
-    if value:
-        context.meta[FORM_KEY] = "json" if value is True else value
-
-
-def readable(command: Command) -> Command:
-    """Add `-o table|json` and `--json`."""
-    choice = click.Choice(FORMS)
-    short = click.option("--json", is_flag=True, expose_value=False, callback=_form, help="Short for -o json.")
-    long = click.option(
-        "-o", "--output", type=choice, expose_value=False, callback=_form, help="Form of the output; default: table."
+def form_option(command: Command) -> Command:
+    """Add `-o table|json` and `--json`; the command gets `form`."""
+    form = click.Choice(["table", "json"])
+    long = click.option("-o", "--output", "form", type=form, default="table", show_default=True, callback=_chosen)
+    short = click.option(
+        "--json", is_flag=True, is_eager=True, expose_value=False, callback=_short, help="Short for -o json."
     )
     return long(short(command))
 
 
-def reasoned(command: Command) -> Command:
-    """Add `--reason`."""
-    return click.option("--reason", metavar="TEXT", help="Why: stored in the journal and told to people.")(command)
+def reason_option(command: Command) -> Command:
+    """Add `--reason`; the command gets `reason`, empty if none was given."""
+    return click.option("--reason", default="", metavar="TEXT", help="Why, for people: stored and told.")(command)
 
 
-class Duration(click.ParamType):
-    """A duration as the config writes it; the value stays text, so that the daemon reads what was written."""
+def span_ms(text: str, option: str) -> int:
+    """Return the milliseconds of a duration.
 
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text if it is a duration."""
-        milliseconds(str(value), lambda fault: self.fail(fault, param, ctx))
-        return str(value)
-
-
-def milliseconds(text: str, fail: Callable[[str], Any] | None = None) -> int:
-    """Return the milliseconds of a duration; `fail` gets the sentence that says why it is none."""
+    Raises:
+        BadParameter: it is none; `option` is named.
+    """
     from lbctl.config.quantity import parse_span
 
     try:
         return parse_span(text)
     except ValueError as error:
-        if fail is None:
-            raise
-        return int(fail(f"{error}; write it like 500ms, 2m or 1h30m") or 0)
+        raise click.BadParameter(f"{error}; write it like 500ms, 2m or 1h30m", param_hint=option) from None
 
 
-DURATION = Duration()
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal, unless `yes`.
+
+    Raises:
+        Failure: the answer was no, or there is no terminal to ask on: it names the option that answers.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        why = "stdin is no terminal, so nobody can be asked"
+        raise Failure(question, why=why, then="add --yes", code="unasked", exit_code=Exit.USAGE)
+    if not click.confirm(question, err=True):
+        raise Failure("nothing was changed", why="the answer was no", code="declined", exit_code=Exit.REFUSED)

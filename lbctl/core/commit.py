@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lbctl.core.change import Change
 from lbctl.core.invariants import check
-from lbctl.core.state import Effect, Free, Note, Recorded, Reply, Save, State
+from lbctl.core.state import Effect, Free, Note, Offered, Recorded, Reply, Save, State
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.reading import Token
 from lbctl.model.request import Answer
@@ -32,64 +32,67 @@ def take(state: State, change: Change, now: Instant) -> tuple[State, tuple[Effec
         last_rev=rev,
         changed_at=now,
         kept_rev=rev if change.lowering else state.kept_rev,
-        writing_rev=rev,
-        untold=(*state.untold, *change.entries)[-UNTOLD_MAX:],
+        untold=(*state.untold, *change.entries),
         held_tokens=state.held_tokens | held,
+        overtaken=False,
     )
-    return state, (*change.marks, Save(record, state.untold))
+    state, save = _offer(state)
+    return state, (*change.marks, save)
+
+
+def _offer(state: State) -> tuple[State, Save]:
+    """Hand the newest record and all that was not told yet to the journal."""
+    given = Offered(state.record, state.untold)
+    return replace(state, offered=(*state.offered, given), untold=()), Save(given.record, given.entries)
 
 
 def recorded(state: State, event: Recorded) -> tuple[State, tuple[Effect, ...]]:
-    """Fold in the end of a write."""
-    if event.error:
-        return _failed(state, event)
-    if event.rev != state.record.rev:
-        return replace(state, writing_rev=None if state.writing_rev == event.rev else state.writing_rev), ()
-    told = tuple(Reply(answer) for answer in state.answers if answer.after_rev <= event.rev)
-    freed = tuple(
+    """Fold in the end of a write. Writes end in the order in which they were offered."""
+    ended = next((one for one in state.offered if one.record.rev == event.rev), None)
+    if ended is None:
+        return state, ()
+    state = replace(state, offered=tuple(one for one in state.offered if one is not ended))
+    return _failed(state, ended, event) if event.error else _durable(state, ended, event.now)
+
+
+def _durable(state: State, ended: Offered, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+    rev = ended.record.rev
+    effects: list[Effect] = [Reply(answer) for answer in state.answers if answer.after_rev <= rev]
+    answers = tuple(answer for answer in state.answers if answer.after_rev > rev)
+    state = replace(state, durable=ended.record, durable_at=now, answers=answers)
+    if rev != state.record.rev:
+        return state, tuple(effects)
+    freed = [
         Free(release.id, release.nonce)
         for release in state.record.releases.values()
         if release.id in state.held_tokens and not release.phase.ended
-    )
-    recovered = _note(Kind.JOURNAL_RECOVERED, event.now, "the journal is written again") if state.journal_error else ()
-    state = replace(
-        state,
-        durable=state.record,
-        durable_at=event.now,
-        writing_rev=None,
-        journal_error="",
-        untold=(),
-        answers=tuple(answer for answer in state.answers if answer.after_rev > event.rev),
-        held_tokens=frozenset(),
-    )
-    return state, (*freed, *told, *recovered)
+    ]
+    late = [Note(state.untold)] if state.untold else []
+    recovered = _note(Kind.JOURNAL_RECOVERED, now, "the journal is written again") if state.journal_error else ()
+    state = replace(state, journal_error="", untold=(), held_tokens=frozenset())
+    return state, (*freed, *effects, *late, *recovered)
 
 
-def _failed(state: State, event: Recorded) -> tuple[State, tuple[Effect, ...]]:
-    first = not state.journal_error
+def _failed(state: State, ended: Offered, event: Recorded) -> tuple[State, tuple[Effect, ...]]:
     text = f"the journal cannot be written, so nothing goes forward: {event.error}"
-    noted = _note(Kind.JOURNAL_FAILED, event.now, text, Severity.PAGE) if first else ()
-    state = replace(
-        state,
-        journal_error=event.error,
-        writing_rev=None if state.writing_rev == event.rev else state.writing_rev,
-        retry_at=after(event.now, RETRY),
-    )
-    if event.rev != state.record.rev:
-        return state, noted
-    if state.kept_rev > state.durable.rev:
-        answered = tuple(Reply(answer) for answer in state.answers)
-        return replace(state, answers=()), (*noted, *answered)
-    refused = tuple(Reply(_not_recorded(answer, event.error)) for answer in state.answers)
+    noted = () if state.journal_error else _note(Kind.JOURNAL_FAILED, event.now, text, Severity.PAGE)
+    state = replace(state, journal_error=event.error, retry_at=after(event.now, RETRY))
+    stands = ended.record.rev != state.record.rev or state.kept_rev > state.durable.rev
+    if stands:
+        state = replace(state, untold=(*ended.entries, *state.untold)[-UNTOLD_MAX:])
+        told = [answer for answer in state.answers if answer.after_rev <= state.kept_rev]
+        answers = tuple(answer for answer in state.answers if answer not in told)
+        return replace(state, answers=answers), (*noted, *map(Reply, told))
+    refused = [Reply(_not_recorded(answer, event.error)) for answer in state.answers]
     return replace(state, record=state.durable, untold=(), answers=()), (*noted, *refused)
 
 
 def retried(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
     """Offer the record to a journal that failed, at a steady pace: this is also how its recovery is found out."""
-    if not state.journal_error or state.writing_rev is not None or now < state.retry_at:
+    if not state.journal_error or state.offered or now < state.retry_at:
         return state, ()
-    state = replace(state, writing_rev=state.record.rev, retry_at=after(now, RETRY))
-    return state, (Save(state.record, state.untold),)
+    state, save = _offer(replace(state, retry_at=after(now, RETRY)))
+    return state, (save,)
 
 
 def _not_recorded(answer: Answer, error: str) -> Answer:

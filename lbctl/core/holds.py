@@ -108,7 +108,7 @@ def _unresolved(now: "Situation") -> Hold | None:
 
 def _fresh(now: "Situation") -> Hold | None:
     for name, reading in now.readings.items():
-        if isinstance(reading, InstanceReading) and reading.taken_at < now.durable_at:
+        if isinstance(reading, InstanceReading) and reading.taken_at <= now.durable_at:
             return Hold("reading", f"{name} was not read since the decision", "the next reading")
     return None
 
@@ -131,12 +131,6 @@ def _checker(now: "Situation") -> Hold | None:
 
 def _candidate(now: "Situation") -> Hold | None:
     if now.candidate.well:
-        return None
-    return Hold("candidate", f"candidate not healthy: {now.candidate.trouble()}", "every candidate server healthy")
-
-
-def _candidate_usable(now: "Situation") -> Hold | None:
-    if not now.candidate.down:
         return None
     return Hold("candidate", f"candidate not healthy: {now.candidate.trouble()}", "every candidate server healthy")
 
@@ -183,7 +177,8 @@ def waits(now: "Situation") -> tuple[Hold, ...]:
     elif since(reached, now.at) < hold_min:
         left = seconds(hold_min - since(reached, now.at))
         lacking.append(Hold("time", f"held for another {left}", "time", overridable=True))
-    if now.verdict is None or now.verdict.code == "not_enough_evidence":
+    # At share 0 (after a reload that lost everything) there is nothing to judge, as before the first step.
+    if now.release.share_bp and (now.verdict is None or now.verdict.code == "not_enough_evidence"):
         why = now.verdict.reason if now.verdict is not None else "no request was judged yet"
         lacking.append(Hold("traffic", why, f"traffic, or lbctl promote {now.release.id}", overridable=True))
     return tuple(lacking)
@@ -210,7 +205,7 @@ QUESTIONS: dict[Phase, tuple[Question, ...]] = {
     Phase.PREFLIGHT: (*FORWARD[:-1], _capacity),
     Phase.SHIFTING: FORWARD,
     Phase.BAKING: FORWARD,
-    Phase.DRAINING: (_maintenance, _journal, _instances),
+    Phase.DRAINING: (_maintenance, _journal, _instances, _unresolved),
     Phase.ROLLING_BACK: (_maintenance, _way_home, _instances, _unresolved, _journal),
 }
 """What a release may wait for, by phase. Before first traffic there is no verdict, but the candidate must be able to
@@ -224,6 +219,6 @@ RAISE_NEEDS: tuple[Question, ...] = (
     _instances,
     _unresolved,
     _fresh,
-    _candidate_usable,
+    _candidate,
 )
 """What the completion of a recorded raise needs. Pause and other holds do not stop it."""

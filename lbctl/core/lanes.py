@@ -13,10 +13,13 @@ from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, No
 from lbctl.core.targets import exposed, target
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import InstanceName, ServiceName
-from lbctl.model.operation import SetRoute, Status
+from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import By, Phase
 from lbctl.model.units import Instant, after
+
+FENCE_LEAP = 100
+"""How far revisions jump when a load balancer has seen a higher one: more than a process decides without a journal."""
 
 
 def apply_all(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
@@ -28,7 +31,8 @@ def apply_all(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
             continue
         operations = tuple(op for service in _services_on(state, name) for op in _operations(state, service, name, now))
         if operations:
-            lanes[name] = replace(lane, busy=True, sent_at=now)
+            services = frozenset(operation.service for operation in operations)
+            lanes[name] = replace(lane, busy=True, services=services, sent_at=now)
             effects.append(Apply(name, operations))
     return replace(state, lanes=lanes), tuple(effects)
 
@@ -43,6 +47,9 @@ def applied(state: State, event: Applied) -> tuple[State, tuple[Effect, ...]]:
         lane = replace(lane, unresolved=why or "no answer", resolvable_at=after(event.now, OPERATION_TIMEOUT))
     elif worst == {Status.DONE} and event.sent_at >= lane.resolvable_at:
         lane = replace(lane, unresolved="", failures="")
+    overtaken = [op.fence for op, result in zip(event.operations, event.results, strict=True) if _overtaken(op, result)]
+    if overtaken:
+        state = replace(state, overtaken=True, last_rev=max(state.last_rev, *overtaken) + FENCE_LEAP)
     refusals = [result.detail for result in event.results if result.status is Status.REFUSED]
     notes: tuple[Effect, ...] = ()
     if refusals and refusals[0] != lane.failures:
@@ -59,31 +66,40 @@ def applied(state: State, event: Applied) -> tuple[State, tuple[Effect, ...]]:
     return replace(state, lanes={**state.lanes, event.instance: lane}), notes
 
 
+def _overtaken(operation: SetRoute, result: Result) -> bool:
+    """Whether only the fence can be why it is stale. An earlier process had decided more than it could record."""
+    return result.status is Status.STALE and operation.expect is None and operation.expect_generation is None
+
+
 def _services_on(state: State, instance: InstanceName) -> list[ServiceName]:
     return [name for name in state.topology.services if instance in state.topology.instances_of(name)]
 
 
 def _operations(state: State, name: ServiceName, instance: InstanceName, now: Instant) -> tuple[SetRoute, ...]:
-    want = target(state.record, name)
+    record, lane = state.ordered, state.lanes[instance]
+    want = target(record, name)
     here = situation(state, name, now)
     if want is None or _untouchable(state, name, here):
         return ()
     reading = state.observed.instances.get(instance)
-    going_back = here is not None and here.release.phase is Phase.ROLLING_BACK
+    release = record.running(name)
+    going_back = release is not None and release.phase is Phase.ROLLING_BACK
+    # What was sent before the way back was decided does not delay it; afterwards the next reading or time-out is due.
+    anew = going_back and release is not None and lane.sent_at < release.phase_since
     open_home = home_open(state, name)
     if not isinstance(reading, InstanceReading):
-        return lowering(name, want, state.record.rev) if going_back and open_home else ()
-    lane = state.lanes[instance]
-    outdated = reading.taken_at < lane.ended_at
-    if outdated and not going_back:
+        due = anew or now >= after(lane.sent_at, OPERATION_TIMEOUT)
+        return lowering(name, want, record.rev) if going_back and open_home and due else ()
+    outdated = reading.taken_at <= lane.ended_at
+    if outdated and not anew:
         return ()
     resolvable = bool(lane.unresolved) and now >= lane.resolvable_at
     leave = Leave(
-        raises=not outdated and (state.settled if here is None else may_raise(here)),
+        raises=not outdated and state.settled and (here is None or may_raise(here)),
         lowers=open_home,
         resend=resolvable or outdated,
     )
-    return reconcile(name, want, reading, exposed(state.record, name), state.record.rev, leave)
+    return reconcile(name, want, reading, exposed(record, name), record.rev, leave)
 
 
 def _untouchable(state: State, name: ServiceName, here: Situation | None) -> bool:

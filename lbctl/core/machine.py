@@ -81,12 +81,11 @@ def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effe
         change, facts = admit(state, request, now)
     except Refused as refused:
         return state, (Reply(_refusal(request, refused)),)
-    accepted = Answer(request.id, accepted=True, body=dict(facts), after_rev=state.record.rev)
-    if change is None:
-        return state, (Reply(accepted),)
-    state, effects = take(state, change, now)
-    answer = replace(accepted, after_rev=state.record.rev)
-    if change.lowering and state.journal_error:
+    effects: tuple[Effect, ...] = ()
+    if change is not None:
+        state, effects = take(state, change, now)
+    answer = Answer(request.id, accepted=True, body=dict(facts), after_rev=state.record.rev)
+    if answer.after_rev <= state.durable.rev or (state.journal_error and answer.after_rev <= state.kept_rev):
         return state, (*effects, Reply(answer))
     return replace(state, answers=(*state.answers, answer)), effects
 
@@ -137,8 +136,12 @@ def _folded(state: State, now: Instant) -> State:
 def _chosen(state: State, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
     changes = [change for name in state.topology.services if (change := _change_of(state, name, now)) is not None]
-    forward = changes if state.settled and state.writing_rev is None else []
-    return next((change for change in changes if change.lowering), None) or next(iter(forward), None)
+    forward = changes if state.settled and not state.offered else []
+    chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
+    if chosen is None and state.overtaken and state.ordered is state.record:
+        # The same decision under a revision that load balancers accept; it raises nothing, so it waits for nobody.
+        return Change(record=state.record, lowering=True)
+    return chosen
 
 
 def _change_of(state: State, name: ServiceName, now: Instant) -> Change | None:

@@ -31,8 +31,7 @@ def reconcile(
     if seen is None:
         return ()
     runtime = _runtime(service, want, reading, exposed, fence, leave)
-    settled = bool(seen.runtime) and all(route == want for route in seen.runtime.values())
-    boot = _boot(service, want, seen.boot, exposed, fence, leave, settled=settled)
+    boot = _boot(service, want, reading, exposed, fence, leave)
     return tuple(operation for operation in (runtime, boot) if operation is not None)
 
 
@@ -63,14 +62,25 @@ def _runtime(
 
 
 def _boot(
-    service: ServiceName, want: Route, boot: Route | None, exposed: Colour, fence: int, leave: Leave, *, settled: bool
+    service: ServiceName, want: Route, reading: InstanceReading, exposed: Colour, fence: int, leave: Leave
 ) -> SetRoute | None:
+    seen = reading.services[service]
+    boot = seen.boot
+    settled = bool(seen.runtime) and all(route == want for route in seen.runtime.values())
     if boot == want:
         return None
-    goal = want if settled else _permitted(want, () if boot is None else (boot,), exposed, leave)
-    if goal is None or goal == boot or (not settled and (boot is None or _raised(boot, goal, exposed))):
+    goal = _permitted(want, () if boot is None else (boot,), exposed, leave)
+    raises = goal is not None and (boot is None or _raised(boot, goal, exposed))
+    if goal is None or goal == boot or (raises and not settled):
         return None
-    return SetRoute(service=service, place=Place.BOOT, route=goal, fence=fence)
+    return SetRoute(
+        service=service,
+        place=Place.BOOT,
+        route=goal,
+        fence=fence,
+        expect_generation=reading.generation if raises else None,
+        expect=want if raises else None,
+    )
 
 
 def _permitted(want: Route, routes: tuple[Route, ...], exposed: Colour, leave: Leave) -> Route | None:
@@ -79,17 +89,24 @@ def _permitted(want: Route, routes: tuple[Route, ...], exposed: Colour, leave: L
     A candidate's keep is not corrected before the write that first raises its share: honouring sessions that a
     rollback moved away would be a raise of its own.
     """
-    if not routes:
-        return want if leave.raises else None
-    shares = [route.share_bp(exposed) for route in routes]
     share_bp = want.share_bp(exposed)
+    if not routes:
+        return want if leave.raises or not share_bp else None
+    shares = [route.share_bp(exposed) for route in routes]
+    keeps = [route.keep_bp(exposed) for route in routes]
     if not leave.raises:
         share_bp = min(share_bp, *shares)
     if not leave.lowers:
         share_bp = max(share_bp, *shares)
+    if share_bp > min(shares) and (not leave.raises or share_bp > want.share_bp(exposed)):
+        # Generations disagree, and one value for all of them would raise one that must not be.
+        return None
     goal = want.with_share(exposed, share_bp)
     if share_bp == 0 and want.share_bp(exposed) > 0:
-        goal = goal.with_keep(exposed, min(route.keep_bp(exposed) for route in routes))
+        goal = goal.with_keep(exposed, min(keeps))
+    if not leave.lowers and want.keep_bp(exposed) < max(keeps):
+        # The sessions of a pool whose way home is closed stay where they are, like its new traffic.
+        goal = goal.with_keep(exposed, max(keeps))
     return goal
 
 

@@ -39,14 +39,16 @@ def _back_token(now: Situation) -> Change | None:
     if now.token is not Token.BACK or now.release.phase is Phase.ROLLING_BACK:
         return None
     reason = "the way back was taken before lbctl was stopped (back token)"
-    return go_back(now.record, now.release, now.at, "token", reason, By.ITSELF)
+    # In maintenance only a person can have taken the way back, and only a person's way back is written.
+    by = By.PERSON if _in_maintenance(now) else By.ITSELF
+    return go_back(now.record, now.release, now.at, "token", reason, by)
 
 
 def _rolled_back(now: Situation) -> Change | None:
     """The end of the way back: read back everywhere, runtime and boot, with the decision safe in the journal."""
     if now.release.phase is not Phase.ROLLING_BACK or not now.durable or now.journal_error or not proved(now):
         return None
-    if any(getattr(reading, "taken_at", now.at) < now.release.phase_since for reading in now.readings.values()):
+    if any(getattr(reading, "taken_at", now.at) <= now.release.phase_since for reading in now.readings.values()):
         return None
     ended = to_phase(now.release, Phase.ROLLED_BACK, now.at)
     candidate = replace(now.adopted.pool(ended.to), state=PoolState.DRAINING)
@@ -152,7 +154,7 @@ def _stands(now: Situation) -> bool:
 
 
 def _advances(now: Situation) -> bool:
-    return now.verdict is not None and now.verdict.word is judge.Word.ADVANCE
+    return now.release.share_bp == 0 or (now.verdict is not None and now.verdict.word is judge.Word.ADVANCE)
 
 
 def _bake(now: Situation) -> Change:
@@ -183,7 +185,9 @@ def drain(now: Situation, actor: str = "") -> Change:
 
 
 def _from_draining(now: Situation) -> Change | None:
-    if since(now.release.phase_since, now.at) < now.release.plan.retain:
+    if since(now.release.phase_since, now.at) < now.release.plan.retain or not proved(now):
+        return None
+    if now.progress is None or now.progress.holds:
         return None
     outcome = f"unproven: {now.release.origin} is kept as draining; nobody proved that it is unused"
     release = replace(to_phase(now.release, Phase.FINISHED, now.at), outcome=outcome)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lbctl.core import judge
-from lbctl.core.state import Progress, State
+from lbctl.core.state import Lane, Progress, State
 from lbctl.core.targets import exposed, target
 from lbctl.core.wellness import Wellness, way_open, wellness
 from lbctl.model.names import Colour, InstanceName, ServiceName
@@ -28,6 +28,8 @@ class Situation:
     progress: Progress | None
     readings: Mapping[InstanceName, InstanceReading | Unreadable | None]
     unresolved: Mapping[InstanceName, str]
+    under_way: frozenset[InstanceName]
+    """Instances with an operation for this service on its way, or not read since it ended."""
     token: Token
     candidate: Wellness
     active: Wellness
@@ -61,6 +63,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
     if release is None or service is None or want is None:
         return None
     instances = state.topology.instances_of(name)
+    readings = {instance: state.observed.instances.get(instance) for instance in instances}
     home, away = pools(state, service, release.to)
     return Situation(
         at=now,
@@ -70,8 +73,9 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         release=release,
         want=want,
         progress=state.progress.get(release.id),
-        readings={instance: state.observed.instances.get(instance) for instance in instances},
+        readings=readings,
         unresolved={i: state.lanes[i].unresolved for i in instances if i in state.lanes and state.lanes[i].unresolved},
+        under_way=frozenset(i for i, reading in readings.items() if _under_way(state.lanes.get(i), name, reading)),
         token=state.observed.tokens.get(release.id, Token.NONE),
         candidate=away,
         active=home,
@@ -81,6 +85,12 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         durable_at=state.durable_at,
         journal_error=state.journal_error,
     )
+
+
+def _under_way(lane: Lane | None, name: ServiceName, reading: InstanceReading | Unreadable | None) -> bool:
+    if lane is None or name not in lane.services:
+        return False
+    return lane.busy or (isinstance(reading, InstanceReading) and reading.taken_at <= lane.ended_at)
 
 
 def pools(state: State, service: Service, away: Colour) -> tuple[Wellness, Wellness]:
@@ -94,6 +104,6 @@ def pools(state: State, service: Service, away: Colour) -> tuple[Wellness, Welln
 def home_open(state: State, name: ServiceName) -> bool:
     """Whether traffic of `name` may be moved away from the pool that should not have it."""
     service = state.topology.services[name]
-    home, away = pools(state, service, exposed(state.record, name))
-    release = state.record.running(name)
+    home, away = pools(state, service, exposed(state.ordered, name))
+    release = state.ordered.running(name)
     return way_open(home, away, (release.plan if release else service.plan).min_healthy_bp)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lbctl.core import judge
 from lbctl.core.holds import Hold
 from lbctl.model.entry import Entry
-from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
 from lbctl.model.operation import Result, SetRoute
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Record
@@ -46,6 +46,14 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """A write under way: the decision and what is told with it."""
+
+    record: Record
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """One instance: is a batch under way, and is an earlier operation's outcome still unknown.
 
@@ -53,6 +61,8 @@ class Lane:
     """
 
     busy: bool = False
+    services: frozenset[ServiceName] = frozenset()
+    """What the last batch was about."""
     sent_at: Instant = Instant(0)
     ended_at: Instant = Instant(0)
     """When the last batch ended: an older reading says nothing about what it did."""
@@ -77,11 +87,12 @@ class State:
     last_rev: int
     kept_rev: int = 0
     """The newest revision that holds a lowering: never taken back when its write fails."""
-    writing_rev: int | None = None
+    offered: tuple["Offered", ...] = ()
+    """Writes under way, oldest first: the journal ends them in this order."""
     retry_at: Instant = Instant(0)
     journal_error: str = ""
     untold: tuple[Entry, ...] = ()
-    """Entries of kept revisions whose write failed; offered again with the next one."""
+    """Entries of decisions that stand although their write failed; offered again with the next one."""
     answers: tuple[Answer, ...] = ()
     """Accepted requests that wait for their revision to be durable."""
     held_tokens: frozenset[ReleaseId] = frozenset()
@@ -93,11 +104,18 @@ class State:
     observed: Observed = field(default_factory=lambda: Observed(instances={}))
     told: frozenset[str] = frozenset()
     """Standing troubles of instances and ways home that people were told about; each is told once."""
+    overtaken: bool = False
+    """A load balancer has seen a higher fence than ours, of decisions that a crash took: the next revision is above."""
 
     @property
     def settled(self) -> bool:
         """Whether the newest decision is on disk and the journal works: the condition of every raise."""
         return self.durable.rev == self.record.rev and not self.journal_error
+
+    @property
+    def ordered(self) -> Record:
+        """The record that traffic follows: the durable one, or a newer one that holds a lowering."""
+        return self.record if self.kept_rev > self.durable.rev else self.durable
 
 
 # ---- effects, in the order in which the shell carries them out

@@ -84,7 +84,7 @@ class OwnHaproxy:
         topology = _topology(config)
         plane = next(iter(topology.planes.values()))
         services = list(topology.services.values())
-        write_maps(plane.instances[0], services, {ServiceName(service): Colour.BLUE})
+        write_maps(plane.instances[0], {ServiceName(service): Colour.BLUE})
         text = _GLOBAL.format(directory=directory) + render(plane.instances[0], services)
         (directory / "haproxy.cfg").write_text(text)
         with (directory / "haproxy.log").open("wb") as output:

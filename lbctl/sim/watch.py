@@ -80,7 +80,8 @@ class Watch:
     def save(self, record: Record, readings: dict[InstanceName, Any], durable: Record, token: Token) -> None:
         """A decision was taken and is about to be written."""
         before, self.decided = self.decided, record
-        if record.rev == before.rev:
+        if record.rev <= before.rev:
+            # Offered again; or a step forward that could not be recorded was undone.
             return
         check(before, record)
         old, new = before.releases.get(self.service), record.releases.get(self.service)
@@ -133,7 +134,7 @@ class Watch:
         home = release.origin if release is not None and not release.phase.ended else adopted.active
         self._claim(adopted.pool(home).keep_bp == BP_FULL, f"the sessions of {home} are not honoured")
         away = adopted.pool(home.other)
-        self._claim(away.keep_bp == BP_FULL or away.state is not PoolState.ACTIVE, "an active pool without its sessions")
+        self._claim(away.keep_bp == BP_FULL or away.state is not PoolState.ACTIVE, f"{away} is active without sessions")
 
     def ending(self, name: str, balancer: Balancer, readings: dict[InstanceName, Any], colour: Colour) -> None:
         """A release was decided to be rolled back: the load balancers themselves must agree."""

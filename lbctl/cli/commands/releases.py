@@ -38,7 +38,7 @@ def _body(service: str, asked: Json) -> Json:
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if there is something to do.")
 @form_option
 @click.pass_context
-def plan(ctx: click.Context, service: str, detailed_exitcode: bool, form: str, **asked: Any) -> None:
+def plan(ctx: click.Context, /, service: str, detailed_exitcode: bool, form: str, **asked: Any) -> None:
     """What a switch would do, and what would stop it (exit 5). Changes nothing."""
     refused = _show_plan(ctx, _body(service, asked), form)
     ctx.exit(Exit.REFUSED if refused else Exit.CHANGES if detailed_exitcode else Exit.DONE)
@@ -64,6 +64,7 @@ def _show_plan(ctx: click.Context, body: Json, form: str) -> bool:
 @click.pass_context
 def switch(
     ctx: click.Context,
+    /,
     service: str,
     waiting: bool,
     timeout: str,

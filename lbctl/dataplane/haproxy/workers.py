@@ -1,0 +1,86 @@
+"""The worker processes of one HAProxy: all that still route, found through the master, each asked for itself.
+
+A reload leaves old workers that go on routing with the map they had then. So every write goes to every worker, and is
+read back from it. The master refuses connections while it executes itself anew: that is waited for, at most a second.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lbctl.dataplane.haproxy.client import ask
+from lbctl.model.errors import Garbled, Unreachable
+from lbctl.model.names import Generation
+from lbctl.model.topology import Instance
+
+MASTER_PATIENCE_S = 0.8
+MASTER_PAUSE_S = 0.05
+WORKERS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker. `pid` None: whoever answers at the admin socket (no master socket is configured)."""
+
+    pid: int | None
+    is_old: bool
+
+
+async def workers(instance: Instance, timeout_s: float) -> list[Worker]:
+    """Return every worker, the newest first. Raises Unreachable, Garbled."""
+    if instance.master_socket is None:
+        return [Worker(None, is_old=False)]
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + MASTER_PATIENCE_S
+    while True:
+        try:
+            (lines,) = await ask(instance.master_socket, ["show proc"], timeout_s)
+            found = parse_processes(lines)
+            if found:
+                return found[:WORKERS_MAX]
+            problem: Exception = Garbled(f"{instance.master_socket}: the master has no worker")
+        except Unreachable as error:
+            problem = error
+        if loop.time() >= give_up:
+            raise problem
+        await asyncio.sleep(MASTER_PAUSE_S)
+
+
+def parse_processes(lines: Sequence[str]) -> list[Worker]:
+    """Return the workers of a `show proc` answer; the section `# old workers` lists the old ones."""
+    found: list[Worker] = []
+    is_old = False
+    for line in lines:
+        if line.startswith("#"):
+            is_old = line.startswith("# old") or (is_old and not line.startswith("# workers"))
+            continue
+        fields = line.split()
+        if len(fields) >= 2 and fields[1] == "worker" and fields[0].isdigit():
+            found.append(Worker(int(fields[0]), is_old))
+    return sorted(found, key=lambda worker: worker.is_old)
+
+
+async def ask_worker(instance: Instance, worker: Worker, commands: Sequence[str], timeout_s: float) -> list[list[str]]:
+    """Ask one worker. At the master every command needs the prefix, else it is carried out by the master or by nobody.
+
+    Raises: as `client.ask`.
+    """
+    if worker.pid is None:
+        if instance.socket is None:
+            raise Unreachable(f"{instance.name}: no `socket` is configured")
+        return await ask(instance.socket, commands, timeout_s)
+    assert instance.master_socket is not None
+    return await ask(instance.master_socket, [f"@!{worker.pid} {command}" for command in commands], timeout_s)
+
+
+def facts(lines: Sequence[str]) -> dict[str, str]:
+    """Return `show info` as names and values."""
+    return dict(line.split(": ", 1) for line in lines if ": " in line)
+
+
+def generation(info: dict[str, str]) -> Generation:
+    """Return which life of the process answered: `PID@START`. Raises Garbled."""
+    pid, began = info.get("Pid", ""), info.get("Start_time_sec", "")
+    if not pid.isdigit():
+        raise Garbled("HAProxy's `show info` has no Pid: it is not an HAProxy that lbctl knows")
+    return Generation(f"{pid}@{began or '?'}")

@@ -1,0 +1,83 @@
+"""Faults and interfering hands, and their ends."""
+
+from random import Random
+
+from lbctl.model.names import Colour
+from lbctl.model.route import Route
+from lbctl.model.units import Instant
+from lbctl.sim.balancer import Balancer
+from lbctl.sim.world import SERVERS, World
+
+SHARES = (0, 100, 700, 2_500, 5_000, 9_000, 10_000)
+
+
+def happen(world: World) -> None:
+    """Let this tick's troubles begin, and perhaps an older one end."""
+    rates, dice = world.rates, world.chance.random
+    for balancer in world.balancers.values():
+        _balancer(world, balancer)
+    if dice() < rates.full:
+        world.disk.full = True
+    if dice() < rates.server_dies:
+        world.up.discard(world.chance.choice([*SERVERS[Colour.BLUE], *SERVERS[Colour.GREEN]]))
+    if dice() < rates.pool_dies:
+        world.up -= set(SERVERS[world.chance.choice(tuple(Colour))])
+    if dice() < rates.errors:
+        for colour in world.chance.choice(((Colour.BLUE,), (Colour.GREEN,), tuple(Colour))):
+            world.error_ratio[colour] = world.chance.choice((0.02, 0.3, 1.0))
+    if dice() < rates.checker:
+        world.checker = world.chance.choice(("late", "suspect"))
+    if dice() < rates.heal:
+        ease(world, world.chance)
+    if dice() < rates.person and world.process is not None:
+        world.ask(world.asking.anything(world.process.state.record))
+
+
+def _balancer(world: World, balancer: Balancer) -> None:
+    rates, chance, now = world.rates, world.chance, world.now
+    if chance.random() < rates.unreadable:
+        balancer.unreadable_until = Instant(now + chance.randint(100, 15_000))
+        if chance.random() < 0.5:
+            balancer.stalled_until = balancer.unreadable_until
+    if chance.random() < rates.reload:
+        balancer.reload(now, keep_old=True)
+        world.watch.count("reload")
+    if chance.random() < rates.restart:
+        balancer.reload(now, keep_old=False)
+        world.watch.count("restart")
+    if chance.random() < rates.edit:
+        balancer.edit(now, _route(chance))
+        world.watch.count("edit")
+    if chance.random() < rates.edit_boot:
+        balancer.edit_boot(now, _route(chance))
+        world.watch.count("edit")
+    if len(balancer.runtime) > 1 and chance.random() < rates.heal:
+        balancer.old_gone()
+
+
+def _route(chance: Random) -> Route:
+    return Route(chance.choice(SHARES), chance.choice((10_000, 10_000, 0)), chance.choice((10_000, 10_000, 0)))
+
+
+def ease(world: World, chance: Random) -> None:
+    """End one kind of trouble."""
+    match chance.randint(0, 3):
+        case 0:
+            world.disk.full = False
+        case 1:
+            world.up |= {name for names in SERVERS.values() for name in names}
+        case 2:
+            world.error_ratio = dict.fromkeys(Colour, 0.0)
+        case _:
+            world.checker = ""
+
+
+def end_all(world: World) -> None:
+    """From now on everything works."""
+    world.disk.full = False
+    world.up |= {name for names in SERVERS.values() for name in names}
+    world.error_ratio = dict.fromkeys(Colour, 0.0)
+    world.checker = ""
+    for balancer in world.balancers.values():
+        balancer.unreadable_until = balancer.stalled_until = Instant(-1)
+        balancer.old_gone()

@@ -1,0 +1,336 @@
+"""The simulated world: time passes in ticks of a tenth of a second, and in each everything happens in some order."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.operation import SetRoute
+from lbctl.model.reading import Health, InstanceReading, Observed, Token, Unreadable
+from lbctl.model.record import Phase, Record
+from lbctl.model.route import Route
+from lbctl.model.topology import (
+    Address,
+    Driver,
+    HealthCheck,
+    Instance,
+    JudgeSettings,
+    Plane,
+    Pool,
+    Probe,
+    Server,
+    Service,
+    Topology,
+)
+from lbctl.model.units import Instant, Span
+from lbctl.sim.balancer import Balancer, Pending
+from lbctl.sim.chance import Rates
+from lbctl.sim.core import Core
+from lbctl.sim.disk import Disk, Tokens
+from lbctl.sim.people import Asking
+from lbctl.sim.process import Crash, Process
+from lbctl.sim.watch import Sent, Watch
+
+SERVICE = ServiceName("shop")
+TICK_MS = 100
+SERVERS = {colour: tuple(ServerName(f"{colour}-{number}") for number in (1, 2)) for colour in Colour}
+
+
+def topology(instances: tuple[InstanceName, ...], blind_limit: Span | None = Span(20_000)) -> Topology:
+    """Return one service with two servers a colour behind these instances."""
+    pools = {c: Pool(c, tuple(Server(name, Address("192.0.2.1", 80)) for name in SERVERS[c])) for c in Colour}
+    service = Service(
+        name=SERVICE,
+        plane=PlaneName("edge"),
+        blue=pools[Colour.BLUE],
+        green=pools[Colour.GREEN],
+        health=HealthCheck(kind=Probe.HTTP),
+        judge=JudgeSettings(blind_limit=blind_limit),
+    )
+    plane = Plane(
+        name=PlaneName("edge"),
+        driver=Driver.HAPROXY,
+        instances=tuple(Instance(name=name, directory="/nowhere") for name in instances),
+    )
+    return Topology({plane.name: plane}, {SERVICE: service})
+
+
+class World:
+    """Everything outside the core. Deterministic: all chance comes from one seeded generator."""
+
+    def __init__(
+        self,
+        core: Core,
+        seed: int,
+        rates: Rates,
+        *,
+        instances: int | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.chance = Random(seed)  # noqa: S311 - a simulation must be repeatable, not secret
+        self.rates = rates
+        self.core = core
+        self.now = Instant(1_000)
+        self.log = log
+        count = instances or self.chance.choice((1, 1, 2))
+        names = tuple(InstanceName(f"edge/lb{number}") for number in range(1, count + 1))
+        self.topology = topology(names)
+        keeps_fence, one_file = self.chance.random() < 0.5, self.chance.random() < 0.3
+        self.balancers = {
+            name: Balancer(name, SERVICE, dict(SERVERS), Route(0), one_file=one_file, keeps_fence=keeps_fence)
+            for name in names
+        }
+        self.up = {server for names_of in SERVERS.values() for server in names_of}
+        self.error_ratio = dict.fromkeys(Colour, 0.0)
+        self.traffic = 20
+        self.checker = ""
+        """`late`, `suspect`, or empty."""
+        self.disk = Disk()
+        self.tokens = Tokens()
+        self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
+        self.watch = Watch(SERVICE, names)
+        self.asking = Asking(SERVICE, self.chance)
+        self.process: Process | None = None
+        self.life = 0
+        self.down_until = Instant(0)
+        self._marked: list[Any] = []
+        self.start()
+
+    # ---- the process
+
+    def start(self) -> None:
+        """Start lbctld from what is on the disk, as the wiring does."""
+        self.life += 1
+        record = self.disk.record
+        self.tokens.sweep(record)
+        self.readings = {}
+        accounts = {
+            one.id: self.disk.accounts[one.id]
+            for one in record.releases.values()
+            if not one.phase.ended and one.id in self.disk.accounts
+        }
+        self.watch.restarted(record)
+        self.process = Process(self.core, self, self.core.start(record, self.topology, self.now, accounts))
+
+    def kill(self, *, reboot: bool = False) -> None:
+        """kill -9 at this very moment, or the power of the whole host."""
+        self.process = None
+        self.watch.count("reboot" if reboot else "crash")
+        self.disk.crash(self.chance.randint(0, len(self.disk.writes)) if self.disk.writes else 0)
+        self.watch.durable(self.disk.record)
+        for balancer in self.balancers.values():
+            self._orphan(balancer, reboot=reboot)
+        if reboot:
+            self.tokens.files.clear()
+        self.down_until = Instant(self.now + self.chance.choice((0, 100, 500, 2_000)))
+
+    def _orphan(self, balancer: Balancer, *, reboot: bool) -> None:
+        """What a dead process had sent lands within the time-out, or never; a reboot takes everything with it."""
+        for pending in balancer.pending:
+            pending.heard = False
+            if pending.land_at is not None:
+                pending.land_at = Instant(min(pending.land_at, self.now + self.chance.randint(0, 900)))
+        if reboot:
+            balancer.pending.clear()
+            balancer.reload(self.now, keep_old=False)
+
+    # ---- what the process touches
+
+    def boundary(self, where: str) -> None:
+        """Perhaps die here."""
+        if self.rates.crash and self.chance.random() < self.rates.crash:
+            raise Crash(where)
+
+    def write(self, save: Any) -> None:
+        """Queue a write: fast as a rule."""
+        slow = self.chance.random() < self.rates.slow
+        self.disk.write(save, Instant(self.now + (self.chance.randint(0, 3_000) if slow else 0)))
+
+    def send(self, instance: InstanceName, operation: SetRoute) -> Pending:
+        """Put an operation on its way, with a fate of its own."""
+        balancer, rates, dice = self.balancers[instance], self.rates, self.chance.random
+        land_at: Instant | None = self.now
+        if dice() < rates.late:
+            land_at = Instant(self.now + self.chance.randint(1, 900))
+        if dice() < rates.stuck:
+            land_at = Instant(self.now + self.chance.randint(1_000, 8_000))
+        if dice() < rates.lost or self.now < balancer.unreadable_until:
+            land_at = None
+        unknown = any(one.given_up or one.life != self.life for one in balancer.pending if one.land_at is not None)
+        pending = Pending(
+            operation,
+            self.now,
+            self.life,
+            land_at,
+            heard=dice() >= rates.mute,
+            refused=dice() < rates.refused,
+            context=self._sent(unknown=unknown),
+        )
+        balancer.pending.append(pending)
+        if self.log is not None:
+            self.log(f"send {instance} {operation.place.value} {operation.route} fence {operation.fence}")
+        return pending
+
+    def _sent(self, *, unknown: bool) -> Sent:
+        assert self.process is not None
+        observed = self.process.state.observed
+        durable, record = self.disk.record, self.process.state.record
+        release = durable.releases.get(SERVICE)
+        health = {c: [observed.health[SERVICE, name].up for name in SERVERS[c]] for c in Colour}
+        return Sent(
+            at=self.now,
+            durable=durable,
+            ordered=record,
+            readings=dict(observed.instances),
+            up={c: sum(up is True for up in health[c]) for c in Colour},
+            down={c: self._down(observed, c) for c in Colour},
+            servers=2,
+            token=Token.NONE if release is None else self.tokens.read(release.id, release.nonce),
+            forbidden=frozenset(self.watch.forbidden),
+            unknown=unknown,
+        )
+
+    def _down(self, observed: Observed, colour: Colour) -> int:
+        """Servers that the process had to take for down: by the prober, or by a load balancer it could read."""
+        readings = [one for one in observed.instances.values() if isinstance(one, InstanceReading)]
+        return sum(
+            (observed.health[SERVICE, name].up is False and not observed.checker_suspect)
+            or any(not one.services[SERVICE].pools[colour].servers[name].usable for one in readings)
+            for name in SERVERS[colour]
+        )
+
+    def observed(self) -> Observed:
+        """What the daemon's eyes know now."""
+        late = Health(None, self.now, "late")
+        good, bad = Health(True, self.now), Health(False, self.now, "refused")
+        health = {
+            (SERVICE, name): late if self.checker == "late" else good if name in self.up else bad
+            for names in SERVERS.values()
+            for name in names
+        }
+        suspect = {SERVICE: "most of both pools look dead"} if self.checker == "suspect" else {}
+        return Observed(dict(self.readings), health, {}, suspect)
+
+    def told(self, what: str, fact: Any) -> None:
+        """Let the watch look at what the process is about to do."""
+        if what == "mark":
+            self.watch.mark(fact)
+        elif what == "save":
+            self._saving(fact.record)
+        elif what == "reply":
+            assert self.process is not None
+            failing = bool(self.process.state.journal_error)
+            self.watch.reply(fact.answer, self.disk.record, failing=failing)
+        if self.log is not None:
+            self.log(f"{what} {fact}")
+
+    def _saving(self, record: Record) -> None:
+        assert self.process is not None
+        durable = self.disk.record
+        release = durable.releases.get(SERVICE)
+        token = Token.NONE if release is None else self.tokens.read(release.id, release.nonce)
+        was = self.watch.decided.releases.get(SERVICE)
+        readings = dict(self.process.state.observed.instances)
+        self.watch.save(record, readings, durable, token)
+        new = record.releases.get(SERVICE)
+        if new is not None and new.phase is Phase.ROLLED_BACK and (was is None or was.phase is not new.phase):
+            for name, balancer in self.balancers.items():
+                self.watch.ending(name, balancer, readings, new.to)
+
+    # ---- one tick
+
+    def tick(self) -> None:
+        """Let a tenth of a second pass."""
+        moves = [self._lands, self._finishes, self._reads, self._answers]
+        self.chance.shuffle(moves)
+        self._serves()
+        try:
+            if self.process is None and self.now >= self.down_until:
+                self.start()
+            for move in moves:
+                self.now = Instant(self.now + 10)
+                move()
+            if self.process is not None:
+                self.process.tick(self.now)
+            self._perhaps_die()
+        except Crash as crash:
+            if self.log is not None:
+                self.log(f"crash {crash}")
+            self.kill(reboot=self.chance.random() < self.rates.reboot)
+        self.now = Instant(self.now + TICK_MS - 10 * len(moves))
+
+    def _perhaps_die(self) -> None:
+        if self.rates.idle_crash and self.chance.random() < self.rates.idle_crash:
+            raise Crash("between two steps")
+
+    def ask(self, request: Any) -> None:
+        """Let somebody ask; nobody answers while lbctld is down."""
+        if self.process is None:
+            return
+        if self.log is not None:
+            self.log(f"ask {request}")
+        release = self.process.state.record.running(SERVICE)
+        if release is not None and getattr(request, "full", False):
+            self.watch.full_promoted.add(release.id)
+        try:
+            self.process.ask(request, self.now)
+        except Crash:
+            self.kill(reboot=self.chance.random() < self.rates.reboot)
+
+    def _lands(self) -> None:
+        for balancer in self.balancers.values():
+            if not balancer.pending:
+                continue
+            balancer.pending = [one for one in balancer.pending if one.land_at is not None or not one.given_up]
+            for pending in balancer.due(self.now):
+                self._land(balancer, pending)
+
+    def _land(self, balancer: Balancer, pending: Pending) -> None:
+        routes = balancer.routes
+        changes = balancer.land(pending, self.now)
+        if self.log is not None:
+            self.log(f"land {balancer.name} {pending.operation.place.value} {pending.operation.route} {pending.result}")
+        for landed in changes:
+            if landed.before != landed.after:
+                self.watch.count("landed")
+                self.watch.landed(landed, self.disk.record)
+        if any(landed.before != landed.after and self._is_raise(landed.before, landed.after) for landed in changes):
+            self.watch.overwrote(pending, balancer, routes, pending.operation.place)
+
+    def _is_raise(self, before: Route, after: Route) -> bool:
+        release = self.disk.record.running(SERVICE)
+        moving = release is not None and release.phase in {Phase.SHIFTING, Phase.BAKING}
+        return moving and release is not None and after.share_bp(release.to) > before.share_bp(release.to)
+
+    def _finishes(self) -> None:
+        while (done := self.disk.finish(self.now)) is not None:
+            save, error = done
+            self.watch.durable(self.disk.record)
+            self.boundary("after durable")
+            if self.process is not None:
+                self.process.recorded(self.now, save.record.rev, error)
+
+    def _answers(self) -> None:
+        if self.process is not None and self.process.batches:
+            self.process.answered(self.now)
+
+    def _reads(self) -> None:
+        for name, balancer in self.balancers.items():
+            if self.rates.skipped and self.chance.random() < self.rates.skipped:
+                continue
+            if self.now < balancer.unreadable_until:
+                known = self.readings.get(name)
+                since = known.since if isinstance(known, Unreadable) else self.now
+                self.readings[name] = Unreadable(since, "no answer")
+            else:
+                self.readings[name] = balancer.read(self.now, self.up)
+
+    def _serves(self) -> None:
+        for balancer in self.balancers.values():
+            total = self.traffic
+            green = int(total * balancer.routes.green_bp / 10_000 + self.chance.random())
+            for colour, requests in ((Colour.GREEN, green), (Colour.BLUE, total - green)):
+                if requests:
+                    alive = any(name in self.up for name in SERVERS[colour])
+                    ratio = self.error_ratio[colour] if alive else 1.0
+                    balancer.serve(colour, requests, int(requests * ratio + self.chance.random() if ratio else 0))
