@@ -140,6 +140,7 @@ class FakeDesk:
         self.views: dict[str, Json] = {"web": service()}
         self.record: list[Json] = [release()]
         self.followers: set[asyncio.Queue[Json | None]] = set()
+        self.refusals: list[Json] = []
         self.broken = False
         self.stuck = False
         self._id = 0
@@ -192,7 +193,7 @@ class FakeDesk:
             "to": to or "green",
             "version_from": "1.9.3",
             "version_to": version,
-            "refusals": [],
+            "refusals": self.refusals,
             "warnings": [],
             "steps": [
                 {"share_bp": step, "hold_min_ms": plan.hold_min, "text": f"{before / 100:g} % → {step / 100:g} %"}

@@ -52,9 +52,6 @@ class Failure(Exception):
         self.exit_code = exit_code
 
     def render(self) -> str:
-        """Return the lines for stderr."""
-        lines = [f"error: {self.what}"]
-        lines += [f"  why   {self.why}"] if self.why else []
-        lines += [f"  next  {self.then}"] if self.then else []
-        lines[-1] += f"        exit {int(self.exit_code)}"
-        return "\n".join(lines)
+        """Return the lines for stderr, one for each part that has a text."""
+        parts = (("error: ", self.what), ("  why   ", self.why), ("  next  ", self.then))
+        return "\n".join(head + " ".join(text.split()) for head, text in parts if text)

@@ -59,15 +59,12 @@ def span_ms(text: str, option: str) -> int:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal, unless `yes`.
+    """Ask, where a person sits at a terminal; a script meant what it wrote. `yes`: do not ask at all.
 
     Raises:
-        Failure: the answer was no, or there is no terminal to ask on: it names the option that answers.
+        Failure: the answer was no.
     """
-    if yes:
+    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    if not sys.stdin.isatty():
-        why = "stdin is no terminal, so nobody can be asked"
-        raise Failure(question, why=why, then="add --yes", code="unasked", exit_code=Exit.USAGE)
     if not click.confirm(question, err=True):
         raise Failure("nothing was changed", why="the answer was no", code="declined", exit_code=Exit.REFUSED)

@@ -1,4 +1,4 @@
-"""Data to stdout, everything else to stderr. Foreign text is made harmless here, in one place, before it is laid out."""
+"""Data to stdout, everything else to stderr. Foreign text is made harmless here, before it is laid out."""
 
 import json
 import os

@@ -10,7 +10,11 @@ from lbctl.cli.screens.lines import event_line, waiting_line
 
 Json = dict[str, Any]
 POLL_S = 0.25
-WHY_EVERY_S = 1.0
+WHY_EVERY_S = 0.5
+STANDS_S = 1.0
+"""A reason to wait that stands this long is told."""
+PASSING = frozenset({"", "time", "nothing", "the load balancers"})
+"""What comes by itself: no news."""
 AWAY_MAX_S = 30.0
 """How long the daemon may be gone: it is started again within seconds, and the release goes on."""
 GOALS = {
@@ -32,6 +36,36 @@ def outcome(release: Json, goal: str, *, late: bool = False) -> Exit | None:
     return Exit.TIMED_OUT if late else None
 
 
+class Reasons:
+    """Which reasons to wait are worth a line: those that stand for a second, once for each step. Pure."""
+
+    def __init__(self) -> None:
+        self._seen_s: dict[tuple[str, str], float] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._held: list[str] = []
+
+    def held(self, text: str) -> None:
+        """Remember what an event said already."""
+        self._held.append(text)
+
+    def fresh(self, step: str, lines: list[Json], now_s: float) -> list[Json]:
+        """Return the lines to tell now. Missing traffic is no news while time is missing, too."""
+        early = any(line["needs"] == "time" for line in lines)
+        found = []
+        for line in lines:
+            needs = str(line["needs"])
+            if needs in PASSING or (early and needs.startswith("traffic")) or self._said(needs):
+                continue
+            seen_s = self._seen_s.setdefault((step, needs), now_s)
+            if now_s - seen_s >= STANDS_S and (step, needs) not in self._told:
+                self._told.add((step, needs))
+                found.append(line)
+        return found
+
+    def _said(self, needs: str) -> bool:
+        return any(text.endswith(f"needs {needs}") for text in self._held)
+
+
 class Watcher:
     """Tells each event of one release once, and each new reason to wait once."""
 
@@ -41,7 +75,7 @@ class Watcher:
         self._release = release
         self._tell = tell
         self._last: int | None = None
-        self._told: set[tuple[str, str]] = set()
+        self._reasons = Reasons()
         self._why_at_s = 0.0
 
     def look(self) -> Json:
@@ -60,18 +94,40 @@ class Watcher:
         for one in events:
             if one["release"] == self._release:
                 self._tell(event_line(one))
+                if one["kind"] == "hold.started":
+                    self._reasons.held(str(one["text"]))
 
     def tell_why(self, release: Json, now_s: float) -> None:
         """Print what it waits for, unless that is only time or was said for this step."""
         if now_s < self._why_at_s:
             return
         self._why_at_s = now_s + WHY_EVERY_S
-        for line in self._client.get(f"/v1/why/{quoted(self._service)}")["lines"]:
-            key = (f"{release['phase']} {release['share_bp']}", str(line["needs"]))
-            if line["needs"] in {"", "time", "nothing", "the load balancers"} or key in self._told:
-                continue
-            self._told.add(key)
+        lines = self._client.get(f"/v1/why/{quoted(self._service)}")["lines"]
+        for line in self._reasons.fresh(f"{release['phase']} {release['share_bp']}", lines, now_s):
             self._tell(waiting_line(line))
+
+
+class Patience:
+    """Bears a daemon that is away for a moment: it is started again within seconds, and traffic stays as it is."""
+
+    def __init__(self, tell: Callable[[str], None], now_s: float) -> None:
+        self._tell = tell
+        self._seen_s = now_s
+        self._away = False
+
+    def back(self, now_s: float) -> None:
+        """The daemon answered."""
+        if self._away:
+            self._tell("the daemon is back")
+        self._seen_s, self._away = now_s, False
+
+    def bear(self, failure: Failure, now_s: float, *, late: bool) -> None:
+        """It did not. Raises the failure if it is another one, or after half a minute."""
+        if failure.exit_code != Exit.UNREACHABLE or (now_s - self._seen_s > AWAY_MAX_S and not late):
+            raise failure
+        if not self._away:
+            self._tell("the daemon does not answer; traffic stays as it is, waiting goes on")
+        self._away = True
 
 
 def wait(
@@ -83,7 +139,8 @@ def wait(
         Failure: the daemon stayed away for half a minute, or the release is gone.
     """
     watcher = Watcher(client, service, release, tell)
-    began_s = last_seen_s = time.monotonic()
+    began_s = time.monotonic()
+    patience = Patience(tell, began_s)
     found: Json = {"id": release, "phase": "preflight", "back_by": None, "service": service}
     while True:
         now_s = time.monotonic()
@@ -91,19 +148,12 @@ def wait(
         try:
             found = watcher.look()
             watcher.tell_news()
-            ended = outcome(found, goal, late=late)
-            if ended is None:
+            if outcome(found, goal, late=late) is None:
                 watcher.tell_why(found, now_s)
-            last_seen_s = now_s
+            patience.back(now_s)
         except Failure as failure:
-            _bear(failure, now_s - last_seen_s, late=late)
-            ended = outcome(found, goal, late=late)
+            patience.bear(failure, now_s, late=late)
+        ended = outcome(found, goal, late=late)
         if ended is not None:
             return ended, found
         time.sleep(POLL_S)
-
-
-def _bear(failure: Failure, away_s: float, *, late: bool) -> None:
-    """A daemon that is away for a moment is no failure."""
-    if failure.exit_code != Exit.UNREACHABLE or (away_s > AWAY_MAX_S and not late):
-        raise failure

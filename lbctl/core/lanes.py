@@ -13,13 +13,16 @@ from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, No
 from lbctl.core.targets import exposed, target
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import InstanceName, ServiceName
-from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.operation import SetRoute, Status
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import By, Phase
 from lbctl.model.units import Instant, after
 
+STALE_MAX = 3
+"""So many stale answers in a row mean that a load balancer has seen a higher fence: an earlier process had decided
+more than it could record."""
 FENCE_LEAP = 100
-"""How far revisions jump when a load balancer has seen a higher one: more than a process decides without a journal."""
+"""How far revisions jump then: more than a process decides without a journal."""
 
 
 def apply_all(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
@@ -47,9 +50,10 @@ def applied(state: State, event: Applied) -> tuple[State, tuple[Effect, ...]]:
         lane = replace(lane, unresolved=why or "no answer", resolvable_at=after(event.now, OPERATION_TIMEOUT))
     elif worst == {Status.DONE} and event.sent_at >= lane.resolvable_at:
         lane = replace(lane, unresolved="", failures="")
-    overtaken = [op.fence for op, result in zip(event.operations, event.results, strict=True) if _overtaken(op, result)]
-    if overtaken:
-        state = replace(state, overtaken=True, last_rev=max(state.last_rev, *overtaken) + FENCE_LEAP)
+    lane = replace(lane, stale_count=lane.stale_count + 1 if Status.STALE in worst else 0)
+    if lane.stale_count >= STALE_MAX:
+        lane = replace(lane, stale_count=0)
+        state = replace(state, overtaken=True, last_rev=state.last_rev + FENCE_LEAP)
     refusals = [result.detail for result in event.results if result.status is Status.REFUSED]
     notes: tuple[Effect, ...] = ()
     if refusals and refusals[0] != lane.failures:
@@ -64,11 +68,6 @@ def applied(state: State, event: Applied) -> tuple[State, tuple[Effect, ...]]:
         )
         notes = (Note((told,)),)
     return replace(state, lanes={**state.lanes, event.instance: lane}), notes
-
-
-def _overtaken(operation: SetRoute, result: Result) -> bool:
-    """Whether only the fence can be why it is stale. An earlier process had decided more than it could record."""
-    return result.status is Status.STALE and operation.expect is None and operation.expect_generation is None
 
 
 def _services_on(state: State, instance: InstanceName) -> list[ServiceName]:

@@ -49,15 +49,16 @@ def _runtime(
     goal = _permitted(want, routes, exposed, leave)
     if goal is None or (not leave.resend and routes and all(route == goal for route in routes)):
         return None
-    raises = not routes or any(_raised(route, goal, exposed) for route in routes)
+    # A share above 0 may turn out to be a raise by the time it lands (after a reload): it is bound to what was read.
+    bound = not routes or goal.share_bp(exposed) > 0
     newest = reading.services[service].runtime.get(reading.generation)
     return SetRoute(
         service=service,
         place=Place.RUNTIME,
         route=goal,
         fence=fence,
-        expect_generation=reading.generation if raises else None,
-        expect=newest if raises else None,
+        expect_generation=reading.generation if bound else None,
+        expect=newest if bound else None,
     )
 
 

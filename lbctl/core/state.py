@@ -66,6 +66,8 @@ class Lane:
     sent_at: Instant = Instant(0)
     ended_at: Instant = Instant(0)
     """When the last batch ended: an older reading says nothing about what it did."""
+    stale_count: int = 0
+    """Batches in a row that were answered `stale`."""
     unresolved: str = ""
     resolvable_at: Instant = Instant(0)
     failures: str = ""

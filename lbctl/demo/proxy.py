@@ -87,7 +87,16 @@ class OwnHaproxy:
         write_maps(plane.instances[0], {ServiceName(service): Colour.BLUE})
         text = _GLOBAL.format(directory=directory) + render(plane.instances[0], services)
         (directory / "haproxy.cfg").write_text(text)
-        with (directory / "haproxy.log").open("wb") as output:
+        await self.launch(directory)
+
+    @property
+    def pid(self) -> int | None:
+        """The master's process id, while it runs."""
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    async def launch(self, directory: Path) -> None:
+        """Start it on the files that are there."""
+        with (directory / "haproxy.log").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 self._binary,
                 "-W",
@@ -111,7 +120,6 @@ class OwnHaproxy:
 
 _GLOBAL = """global
     stats socket {directory}/haproxy.sock mode 600 level admin
-    hard-stop-after 5s
 
 defaults
     timeout connect 2s

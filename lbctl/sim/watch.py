@@ -94,7 +94,7 @@ class Watch:
             self._everywhere(before, readings, "rolled_back", old.phase_since)
             self._claim(durable.rev == before.rev, "rolled_back before its own decision was durable")
         if new.phase is Phase.FINISHED and old.phase is not Phase.FINISHED:
-            self._everywhere(before, readings, "finished", old.phase_since - 1)
+            self._everywhere(before, readings, "finished", Instant(-1))
         if new.phase is Phase.DRAINING and old.phase is not Phase.DRAINING:
             self._claim(durable.rev == before.rev, "the roles swap on a decision that is not durable")
 

@@ -119,6 +119,17 @@ async def share_is(here: Stage, share_bp: int, seconds: float = 30.0) -> float:
     return await until(there, seconds, 0.005)
 
 
+async def reached(here: Stage, share_bp: int, seconds: float = 30.0) -> None:
+    """Wait until the step is recorded as reached: runtime and boot value read back everywhere."""
+    await share_is(here, share_bp, seconds)
+
+    async def recorded() -> bool:
+        found = [event for event in await events(here) if event["kind"] in {"step.started", "step.reached"}]
+        return bool(found) and found[-1]["kind"] == "step.reached" and found[-1]["data"]["share_bp"] == share_bp
+
+    await until(recorded, seconds)
+
+
 async def ended(here: Stage, seconds: float = 60.0) -> Json:
     """Wait until the release has ended; returns the status."""
 

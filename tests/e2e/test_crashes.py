@@ -106,7 +106,9 @@ async def small_disk(directory: Path) -> AsyncIterator[Path]:
         pytest.skip("mounting a small tmpfs needs root")
     directory.mkdir(parents=True, exist_ok=True)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "lbctl-test", str(directory)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "lbctl-test", str(directory)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.decode().strip()}")
@@ -129,7 +131,8 @@ def fill(directory: Path) -> None:
 @pytest.mark.parametrize("proxy", proxies())
 async def test_a_full_disk_never_stops_the_way_back(proxy: Callable[[], Proxy], tmp_path: Path) -> None:
     async with (
-        small_disk(tmp_path / "state") as disk, adopted(proxy(), SLOW_STEP, state_dir=disk) as here,
+        small_disk(tmp_path / "state") as disk,
+        adopted(proxy(), SLOW_STEP, state_dir=disk) as here,
         await crowd(here, rate=300, visitors=0.7) as users,
     ):
         await release(here)

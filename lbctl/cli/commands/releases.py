@@ -35,13 +35,14 @@ def _body(service: str, asked: Json) -> Json:
 @click.command()
 @click.argument("service")
 @_plan_options
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if there is something to do.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if it could start now, 5 if it would be refused.")
 @form_option
 @click.pass_context
 def plan(ctx: click.Context, /, service: str, detailed_exitcode: bool, form: str, **asked: Any) -> None:
-    """What a switch would do, and what would stop it (exit 5). Changes nothing."""
+    """What a switch would do, and what would stop it. Changes nothing, and exits 0 unless asked for details."""
     refused = _show_plan(ctx, _body(service, asked), form)
-    ctx.exit(Exit.REFUSED if refused else Exit.CHANGES if detailed_exitcode else Exit.DONE)
+    if detailed_exitcode:
+        ctx.exit(Exit.REFUSED if refused else Exit.CHANGES)
 
 
 def _show_plan(ctx: click.Context, body: Json, form: str) -> bool:
@@ -56,8 +57,8 @@ def _show_plan(ctx: click.Context, body: Json, form: str) -> bool:
 @click.argument("service")
 @_plan_options
 @click.option("--wait", "waiting", is_flag=True, help="Return when the bake has passed: 0, 20, 21 or 22.")
-@click.option("--timeout", default="15m", show_default=True, metavar="TIME", help="For --wait; then exit 22.")
-@click.option("--dry-run", is_flag=True, help="Only show the plan.")
+@click.option("--timeout", metavar="TIME", help="For --wait: then exit 22; without it, wait for the end.")
+@click.option("--dry-run", is_flag=True, help="Only show the plan, as `lbctl plan` does.")
 @click.option("--yes", is_flag=True, help="Accepted for scripts: a switch never asks.")
 @reason_option
 @form_option
@@ -67,7 +68,7 @@ def switch(
     /,
     service: str,
     waiting: bool,
-    timeout: str,
+    timeout: str | None,
     dry_run: bool,
     yes: bool,
     reason: str,
@@ -79,10 +80,11 @@ def switch(
     With --wait, events go to stderr; Ctrl-C detaches and the release goes on.
     """
     del yes
-    timeout_ms = span_ms(timeout, "--timeout")
+    timeout_ms = None if timeout is None else span_ms(timeout, "--timeout")
     body = _body(service, asked)
     if dry_run:
-        ctx.exit(Exit.REFUSED if _show_plan(ctx, body, form) else Exit.DONE)
+        _show_plan(ctx, body, form)
+        return
     data = client(ctx).post("/v1/releases", {**body, "reason": reason})
     if waiting:
         from lbctl.cli.follow import follow_to_end

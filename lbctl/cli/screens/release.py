@@ -32,22 +32,23 @@ def releases_screen(data: Json) -> str:
     if not data["releases"]:
         return "no release yet"
     rows = [("ID", "SERVICE", "WAY", "VERSION", "PHASE", "SHARE", "PEAK", "STARTED", "BY", "OUTCOME")]
-    for one in data["releases"]:
-        rows.append(
-            (
-                one["id"],
-                one["service"],
-                f"{one['from']} → {one['to']}",
-                one["version"],
-                phase_words(one["phase"]),
-                share(one["share_bp"]),
-                share(one.get("peak_bp")),
-                moment(one["started_wall"]),
-                one["initiator"],
-                one["outcome"] or one["reason"],
-            )
-        )
+    rows += [_row(one) for one in data["releases"]]
     return "\n".join(columns(rows))
+
+
+def _row(one: Json) -> tuple[str, ...]:
+    return (
+        one["id"],
+        one["service"],
+        f"{one['from']} → {one['to']}",
+        one["version"],
+        phase_words(one["phase"]),
+        share(one["share_bp"]),
+        share(one.get("peak_bp")),
+        moment(one["started_wall"]),
+        one["initiator"],
+        one["outcome"] or one["reason"],
+    )
 
 
 def release_screen(data: Json) -> str:

@@ -1,0 +1,133 @@
+"""`lbctl config`: validate, show, schema, render. None of them needs a running daemon."""
+
+import json
+import os
+from typing import Any
+
+import click
+
+from lbctl.cli.client import Client
+from lbctl.cli.failure import Exit, Failure
+from lbctl.cli.options import SOCKET, client, form_option
+from lbctl.cli.output import clean, emit, tell, write
+
+Json = dict[str, Any]
+
+
+@click.group()
+def config() -> None:
+    """Config files: check them, see all defaults, render what the load balancer needs."""
+
+
+@config.command()
+@click.argument("file")
+@click.option("--no-secrets", is_flag=True, help="Do not read secrets: for a check where they are not at hand.")
+@form_option
+@click.pass_context
+def validate(ctx: click.Context, file: str, no_secrets: bool, form: str) -> None:
+    """Check FILE as lbctld would when you start it; print every fault with its place. Exit 4 if there is one."""
+    from lbctl.config.fault import ConfigError
+    from lbctl.config.load import load
+
+    try:
+        loaded = load(file, uid=os.getuid(), environ=os.environ, read_secrets=not no_secrets)
+    except ConfigError as error:
+        _faults(error, file, form)
+        ctx.exit(Exit.CONFIG)
+    for warning in loaded.warnings:
+        tell(warning)
+    services = ", ".join(loaded.topology.services)
+    found = {"file": file, "valid": True, "faults": [], "warnings": list(loaded.warnings), "digest": loaded.digest}
+    emit(found, form, lambda _: f"● {clean(file)} is valid: {services}")
+
+
+def _faults(error: Any, file: str, form: str) -> None:
+    """Print every fault: for people as lines on stderr, for programs as data."""
+    if form == "json":
+        faults = [
+            {"line": one.mark.line, "column": one.mark.column, "path": one.path, "what": one.what, "then": one.then}
+            for one in error.faults
+        ]
+        write(json.dumps({"file": file, "valid": False, "faults": faults, "warnings": []}, indent=2))
+    else:
+        tell(error.render())
+        count = len(error.faults)
+        tell(f"error: {file} is not valid: {count} fault{'s' if count != 1 else ''}")
+
+
+def loaded_config(file: str) -> Any:
+    """Return the config at `file` without its secrets, warnings told.
+
+    Raises:
+        Failure: it is not valid; every fault was told.
+    """
+    from lbctl.config.fault import ConfigError
+    from lbctl.config.load import load
+
+    try:
+        found = load(file, uid=os.getuid(), environ=os.environ, read_secrets=False)
+    except ConfigError as error:
+        tell(error.render())
+        raise Failure(f"{file} is not valid", then=f"lbctl config validate {file}", exit_code=Exit.CONFIG) from None
+    for warning in found.warnings:
+        tell(warning)
+    return found
+
+
+@config.command()
+@click.argument("file", required=False)
+@form_option
+@click.pass_context
+def show(ctx: click.Context, file: str | None, form: str) -> None:
+    """The whole config with all defaults, without secrets: of FILE, else of the running daemon."""
+    from lbctl.config.show import config_text
+
+    text = client(ctx).text("/v1/config") if file is None else config_text(loaded_config(file))
+    if form == "json":
+        import yaml
+
+        write(json.dumps(yaml.safe_load(text), indent=2))
+    else:
+        write("\n".join(str(clean(line)) for line in text.rstrip().splitlines()))
+
+
+@config.command()
+def schema() -> None:
+    """A JSON Schema of the config, for editors."""
+    from lbctl.config.json_schema import json_schema
+
+    write(json.dumps(json_schema(), indent=2))
+
+
+@config.command()
+@click.argument("driver", metavar="haproxy|envoy", type=click.Choice(["haproxy", "envoy"]))
+@click.option("--config", "file", metavar="FILE", required=True, help="The config of lbctld.")
+@click.option("--instance", metavar="NAME", help="Which load balancer, where the config has several of this kind.")
+@click.option("--active", metavar="SERVICE=COLOUR", multiple=True, help="Who is active, where no daemon can say it.")
+@click.option("--write-maps", is_flag=True, help="haproxy: also make missing map files, 100 % on the active pool.")
+@click.pass_context
+def render(
+    ctx: click.Context, driver: str, file: str, instance: str | None, active: tuple[str, ...], write_maps: bool
+) -> None:
+    """Print the load balancer's configuration for FILE, as `haproxy -c` or `envoy --mode validate` takes it.
+
+    Which pool is active comes from the running daemon of FILE, else from --active; envoy, and haproxy with
+    --write-maps, need it (exit 5 without). What --write-maps wrote is told on stderr.
+    """
+    from lbctl.cli import rendering
+
+    if write_maps and driver != "haproxy":
+        raise click.UsageError("--write-maps is for haproxy; Envoy's files are written by lbctld itself")
+    found = loaded_config(file)
+    asked = rendering.Asked(driver, instance, rendering.given(active, found), write_maps)
+    text, told = rendering.rendered(found, asked, lambda: rendering.recorded(_daemon_of(ctx, found)))
+    for line in told:
+        tell(line)
+    write(text.rstrip("\n"))
+
+
+def _daemon_of(ctx: click.Context, config: Any) -> Client:
+    """Return a client of the daemon that runs this config: another one's record must not be taken for its own."""
+    if ctx.meta.get(SOCKET) or os.environ.get("LBCTL_SOCKET"):
+        return client(ctx)
+    return Client([config.daemon.control_socket])

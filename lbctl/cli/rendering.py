@@ -1,0 +1,119 @@
+"""What `config render` prints: which instance, which services, who is active, and the text of the driver."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+
+from lbctl.cli.client import Client
+from lbctl.cli.failure import Exit, Failure
+from lbctl.config.fault import did_you_mean
+from lbctl.config.settings import Config
+from lbctl.model.errors import Garbled
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.route import Route
+from lbctl.model.topology import Instance, Service
+
+Active = Mapping[ServiceName, Colour]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says; `active` is what was given by hand."""
+
+    driver: str
+    instance: str | None
+    active: Active
+    write_maps: bool
+
+
+def given(texts: Sequence[str], config: Config) -> dict[ServiceName, Colour]:
+    """Return what `--active SERVICE=COLOUR` says.
+
+    Raises:
+        UsageError: it is malformed.
+        Failure: there is no such service.
+    """
+    active = {}
+    for text in texts:
+        name, _, colour = text.partition("=")
+        if colour not in {*Colour}:
+            raise click.UsageError(f"--active {text!r}: write SERVICE=blue or SERVICE=green")
+        if ServiceName(name) not in config.topology.services:
+            then = did_you_mean(name, config.topology.services)
+            raise Failure(f"there is no service {name!r} in {config.path}", then=then, exit_code=Exit.NO_SUCH)
+        active[ServiceName(name)] = Colour(colour)
+    return active
+
+
+def recorded(daemon: Client) -> dict[ServiceName, Colour]:
+    """Return who is active by the daemon's record; nothing where no daemon can be asked."""
+    try:
+        services = daemon.get("/v1/status")["services"]
+    except Failure as failure:
+        if failure.exit_code != Exit.UNREACHABLE:
+            raise
+        return {}
+    return {ServiceName(name): Colour(one["active"]) for name, one in services.items() if one["active"] is not None}
+
+
+def rendered(config: Config, asked: Asked, record: Callable[[], Active]) -> tuple[str, Sequence[str]]:
+    """Return the text, and what was written beside it.
+
+    Raises:
+        Failure: no such instance, nobody knows who is active, or the driver cannot say it.
+    """
+    instance, services = _chosen(config, asked)
+    active: Active = {}
+    if asked.write_maps or asked.driver == "envoy":
+        active = _active(services, {**asked.active, **record()}, asked)
+    try:
+        if asked.driver == "envoy":
+            return _envoy(services, active), ()
+        return _haproxy(instance, services, active, asked)
+    except Garbled as error:
+        raise Failure(str(error), then=f"lbctl config validate {config.path}", exit_code=Exit.CONFIG) from None
+    except OSError as error:
+        what = f"{error.filename or instance.directory} cannot be written: {error.strerror or error}"
+        raise Failure(what, then="run it as the user of lbctld", exit_code=Exit.BUG) from None
+
+
+def _envoy(services: Sequence[Service], active: Active) -> str:
+    from lbctl.dataplane.envoy.render import render_static
+
+    return render_static(services, {name: Route.all_to(colour) for name, colour in active.items()})
+
+
+def _haproxy(
+    instance: Instance, services: Sequence[Service], active: Active, asked: Asked
+) -> tuple[str, Sequence[str]]:
+    from lbctl.dataplane.haproxy.render import render, write_maps
+
+    text = render(instance, services)
+    wrote = write_maps(instance, active) if asked.write_maps else ()
+    return text, [f"wrote {line}" for line in wrote]
+
+
+def _chosen(config: Config, asked: Asked) -> tuple[Instance, list[Service]]:
+    """Return the instance and what it serves; with several, one must be named."""
+    planes = [plane for plane in config.topology.planes.values() if plane.driver.value == asked.driver]
+    found = {instance.name: (plane, instance) for plane in planes for instance in plane.instances}
+    if not found:
+        what = f"{config.path} has no {asked.driver} data plane"
+        raise Failure(what, then="lbctl config show FILE", exit_code=Exit.NO_SUCH)
+    wanted = asked.instance or (next(iter(found)) if len(found) == 1 else "")
+    for name, (plane, instance) in found.items():
+        if wanted == name:
+            return instance, [one for one in config.topology.services.values() if one.plane == plane.name]
+    what = f"there is no instance {wanted!r}" if wanted else f"there are {len(found)} instances: name one"
+    raise Failure(what, then=f"--instance {' | '.join(sorted(found))}", exit_code=Exit.NO_SUCH)
+
+
+def _active(services: Sequence[Service], known: Active, asked: Asked) -> Active:
+    missing = [one.name for one in services if one.name not in known]
+    if missing:
+        options = " ".join(f"--active {name}=blue|green" for name in missing)
+        why = "no daemon answers or it was not adopted, and a guess could send users to the wrong pool"
+        what = f"which pool of {', '.join(missing)} is active is not known"
+        raise Failure(what, why=why, then=f"add {options}", exit_code=Exit.REFUSED)
+    return {one.name: known[one.name] for one in services}

@@ -1,0 +1,162 @@
+"""`lbctl config`: faults with their places, exit codes, and rendering that never guesses who is active."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lbctl.cli.app import main
+
+Captured = pytest.CaptureFixture[str]
+
+ENVOY = """
+apiVersion: lbctl/v1
+daemon: {control_socket: %(dir)s/none.sock, state_dir: %(dir)s/state, runtime_dir: %(dir)s/run}
+data_planes:
+  edge: {driver: envoy, mode: embedded}
+services:
+  web:
+    data_plane: edge
+    listen: 127.0.0.1:8080
+    pools:
+      blue: {blue-1: 127.0.0.1:8081}
+      green: {green-1: 127.0.0.1:8091}
+    health: {http: /healthz}
+"""
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    file = tmp_path / "good.yaml"
+    file.write_text(ENVOY % {"dir": tmp_path})
+    return str(file)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    file = tmp_path / "bad.yaml"
+    file.write_text("apiVersion: lbctl/v1\nservices:\n  web: {nope: 1}\n")
+    return str(file)
+
+
+@pytest.fixture
+def haproxy(tmp_path: Path) -> str:
+    text = Path("config/one-service-haproxy.yaml").read_text(encoding="utf-8")
+    places = f"{{control_socket: {tmp_path}/none.sock, state_dir: {tmp_path}/state, runtime_dir: {tmp_path}/run}}"
+    lines = [f"daemon: {places}" if line.startswith("daemon: {}") else line for line in text.splitlines()]
+    assert f"daemon: {places}" in lines
+    file = tmp_path / "haproxy.yaml"
+    file.write_text("\n".join(lines))
+    return str(file)
+
+
+def test_a_valid_file_says_so_with_its_services(good: str, capsys: Captured) -> None:
+    assert main(["config", "validate", good]) == 0
+    assert "is valid: web" in capsys.readouterr().out
+
+
+def test_every_fault_is_told_with_file_line_and_column_and_exits_4(bad: str, capsys: Captured) -> None:
+    assert main(["config", "validate", bad]) == 4
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{bad}:3:9: services.web.nope: unknown key" in err
+    assert "the key data_planes is missing" in err
+    assert err.rstrip().endswith("faults")
+
+
+def test_faults_are_data_where_json_is_asked_for(bad: str, capsys: Captured) -> None:
+    assert main(["config", "validate", bad, "--json"]) == 4
+    found = json.loads(capsys.readouterr().out)
+    assert found["valid"] is False
+    assert {"line": 3, "column": 9, "path": "services.web.nope"}.items() <= found["faults"][-1].items()
+
+
+def test_a_file_that_is_missing_exits_4_and_names_it(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["config", "validate", str(tmp_path / "none.yaml")]) == 4
+    assert "none.yaml:1:1: cannot be read: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_file_name_cannot_steer_the_terminal(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["config", "validate", str(tmp_path / "a\x1b[2Jb.yaml")]) == 4
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_show_prints_every_default_as_yaml_that_is_valid_again(good: str, tmp_path: Path, capsys: Captured) -> None:
+    assert main(["config", "show", good]) == 0
+    again = tmp_path / "again.yaml"
+    again.write_text(capsys.readouterr().out)
+    assert main(["config", "validate", str(again)]) == 0
+    assert main(["config", "show", good, "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out.split("\n", 1)[1])["services"]["web"]["data_plane"] == "edge"
+
+
+def test_the_schema_is_a_json_schema(capsys: Captured) -> None:
+    assert main(["config", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
+
+
+def test_rendering_envoy_without_knowing_who_is_active_is_refused_with_the_fix(good: str, capsys: Captured) -> None:
+    assert main(["config", "render", "envoy", "--config", good]) == 5
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "--active web=blue|green" in err
+
+
+def test_rendering_envoy_prints_the_pool_that_was_given(good: str, capsys: Captured) -> None:
+    assert main(["config", "render", "envoy", "--config", good, "--active", "web=green"]) == 0
+    green = capsys.readouterr().out
+    assert main(["config", "render", "envoy", "--config", good, "--active", "web=blue"]) == 0
+    assert json.loads(green) != json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("active", "code", "said"),
+    [
+        ("web=red", 2, "write SERVICE=blue or SERVICE=green"),
+        ("web", 2, "write SERVICE=blue or SERVICE=green"),
+        ("wob=blue", 7, "did you mean web?"),
+    ],
+)
+def test_a_wrong_active_names_the_fix(good: str, capsys: Captured, active: str, code: int, said: str) -> None:
+    assert main(["config", "render", "envoy", "--config", good, "--active", active]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_the_other_driver_is_not_in_this_config(good: str, capsys: Captured) -> None:
+    assert main(["config", "render", "haproxy", "--config", good]) == 7
+    assert "has no haproxy data plane" in capsys.readouterr().err
+
+
+def test_an_instance_that_does_not_exist_names_those_that_do(good: str, capsys: Captured) -> None:
+    assert main(["config", "render", "envoy", "--config", good, "--instance", "edge/lb9"]) == 7
+    assert "--instance edge/" in capsys.readouterr().err
+
+
+def test_rendering_haproxy_needs_nobody_to_be_active(haproxy: str, capsys: Captured) -> None:
+    assert main(["config", "render", "haproxy", "--config", haproxy]) == 0
+    assert "\nfrontend web\n" in capsys.readouterr().out
+
+
+def test_maps_are_not_written_on_a_guess(haproxy: str, tmp_path: Path, capsys: Captured) -> None:
+    assert main(["config", "render", "haproxy", "--config", haproxy, "--write-maps"]) == 5
+    assert not list(tmp_path.rglob("state.map"))
+
+
+def test_maps_are_written_once_and_told_on_stderr(haproxy: str, tmp_path: Path, capsys: Captured) -> None:
+    call = ["config", "render", "haproxy", "--config", haproxy, "--write-maps"]
+    assert main([*call, "--active", "web=green"]) == 0
+    assert "wrote " in capsys.readouterr().err
+    assert main([*call, "--active", "web=blue"]) == 0
+    assert "wrote " not in capsys.readouterr().err
+    (file,) = tmp_path.rglob("state.map")
+    assert "web 10000:10000:10000" in file.read_text()
+
+
+def test_maps_are_for_haproxy_only(good: str, capsys: Captured) -> None:
+    assert main(["config", "render", "envoy", "--config", good, "--write-maps"]) == 2
+    assert "--write-maps is for haproxy" in capsys.readouterr().err
+
+
+def test_rendering_a_bad_file_exits_4_with_its_faults(bad: str, capsys: Captured) -> None:
+    assert main(["config", "render", "haproxy", "--config", bad]) == 4
+    assert "services.web.nope: unknown key" in capsys.readouterr().err

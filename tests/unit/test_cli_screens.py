@@ -1,0 +1,208 @@
+"""What people see, kept as files. `UPDATE=1 pytest tests/unit/test_cli_screens.py` writes them anew."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.cli.output import clean
+from lbctl.cli.screens.lines import event_line, waiting_line
+from lbctl.cli.screens.release import (
+    changed_screen,
+    explain_screen,
+    plan_screen,
+    release_screen,
+    releases_screen,
+    started_screen,
+    why_screen,
+)
+from lbctl.cli.screens.status import status_screen
+from lbctl.model.topology import Plan
+from tests.fake_desk import FakeDesk, event, pool, release, servers, service
+
+Json = dict[str, Any]
+FILES = Path(__file__).parent / "cli_screens"
+DAEMON: Json = {"version": "0.1.0", "pid": 42, "journal": "ok", "alerts_pending": 0}
+DESK = FakeDesk()
+
+
+def status(*, daemon: Json | None = None, **more: Any) -> Json:
+    return {"services": {"web": service(**more)}, "daemon": {**DAEMON, **(daemon or {})}}
+
+
+def troubled() -> Json:
+    view = status(
+        observed_share_bp=1000,
+        held={
+            "reason": "candidate not healthy: green-2 is down (HTTP 503)",
+            "code": "candidate",
+            "since_ms": 4200,
+            "needs": "every candidate server healthy",
+        },
+        next="waits for every candidate server healthy",
+        daemon={"journal": "no space left on device", "alerts_pending": 2},
+    )
+    found = view["services"]["web"]
+    found["servers"]["green-2"] = {**servers()["green-2"], "up": False, "detail": "HTTP 503"}
+    found["servers"]["green-1"] = {**servers()["green-1"], "up": None, "weight": None, "in_flight": None}
+    found["instances"]["edge/lb1"] |= {
+        "routes": ["1000:10000:10000", "2500:10000:10000"],
+        "old_generations": 1,
+        "warnings": ["NO_MASTER_SOCKET: old workers cannot be read"],
+    }
+    lost = {"reachable": False, "reason": "connection refused", "generation": None, "old_generations": 0}
+    found["instances"]["edge/lb2"] = {**lost, "routes": [], "boot": None}
+    return view
+
+
+def at_rest() -> Json:
+    return status(
+        active="green",
+        candidate=None,
+        share_bp=10000,
+        observed_share_bp=10000,
+        phase="finished",
+        step=None,
+        next="",
+        verdict=None,
+        pools={"blue": pool("draining", "1.9.3", 18000, 38), "green": pool("active", "2.0.0", 0, 0)},
+        instances={},
+    )
+
+
+def hostile() -> Json:
+    view = status()
+    name = "evil\x1b[2J\x07\r\nfake  ● up\u202e\u200b"
+    view["services"]["web"]["servers"][name] = {**servers()["green-1"], "up": False, "detail": "\x9b31m\tgotcha\x00"}
+    return view
+
+
+SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
+    "status-shifting": (status_screen, status()),
+    "status-every-server": (lambda data: status_screen(data, servers=True), status()),
+    "status-trouble": (status_screen, troubled()),
+    "status-at-rest": (status_screen, at_rest()),
+    "status-rolled-back": (
+        status_screen,
+        status(candidate=None, phase="rolled_back", share_bp=0, step=None, verdict=None),
+    ),
+    "status-observed": (
+        status_screen,
+        status(active=None, candidate=None, phase=None, release=None, mode="observe", step=None, verdict=None),
+    ),
+    "status-maintenance": (status_screen, status(mode="maintenance")),
+    "status-no-service": (status_screen, {"services": {}, "daemon": DAEMON}),
+    "status-hostile-names": (status_screen, hostile()),
+    "plan": (plan_screen, DESK.plan("web", None, Plan(), "2.0.0")),
+    "plan-refused": (
+        plan_screen,
+        {
+            **DESK.plan("web", None, Plan(), "2.0.0"),
+            "refusals": [{"code": "candidate", "text": "candidate not healthy (1 of 2 up): green-2: HTTP 503"}],
+            "warnings": [{"code": "NO_MASTER_SOCKET", "text": "edge/lb1: old workers cannot be read"}],
+        },
+    ),
+    "releases": (
+        releases_screen,
+        {"releases": [release(), release(id="6", phase="rolled_back", share_bp=0, outcome="green fails more")]},
+    ),
+    "releases-none": (releases_screen, {"releases": []}),
+    "release-show": (
+        release_screen,
+        {
+            "release": {
+                **release(),
+                "holds": [
+                    {"reason": "paused by uid 0", "code": "paused", "since_ms": 90000, "needs": "lbctl resume 7"}
+                ],
+                "events": [event(1, "release.started", "release 7: web blue → green"), event(2, severity="page")],
+            }
+        },
+    ),
+    "why": (
+        why_screen,
+        {
+            "service": "web",
+            "release": "7",
+            "phase": "shifting",
+            "lines": [
+                {
+                    "what": "only 3 requests of 5 judged",
+                    "since_ms": 4000,
+                    "needs": "traffic, or lbctl promote 7",
+                    "deadline": "in 25m",
+                    "then": "a person is paged, it stays",
+                },
+                {"what": "ended", "since_ms": 90000, "needs": "", "deadline": "", "then": ""},
+            ],
+        },
+    ),
+    "explain": (
+        explain_screen,
+        {
+            "release": "7",
+            "summary": "web blue → green (2.0.0) rolled back by itself; it had reached 25 %",
+            "why": ["green fails more: 3.9 % of 2110 against 0.1 % of 6330"],
+            "not": ["health ok: candidate 2/2", "latency not judged"],
+            "seen": [],
+            "decisions": [event(1, "rollback.started", "back: green fails more", severity="warning")],
+        },
+    ),
+    "started": (
+        started_screen,
+        {
+            "release": "7",
+            "service": "web",
+            "from": "green",
+            "to": "blue",
+            "steps_bp": [500, 10000],
+            "phase": "preflight",
+        },
+    ),
+    "changed": (changed_screen, {"release": "7", "phase": "rolling_back"}),
+    "event": (event_line, event(9, "release.paused", "paused", actor="uid 1000 (eva) pid 4711", severity="warning")),
+    "waiting": (waiting_line, {"what": "no request was judged yet", "since_ms": 61000, "needs": "lbctl promote 7"}),
+}
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_screens_are_as_kept(name: str) -> None:
+    screen, data = SCREENS[name]
+    shown = screen(clean(data)) + "\n"
+    file = FILES / f"{name}.txt"
+    if os.environ.get("UPDATE"):
+        file.write_text(shown, encoding="utf-8")
+    assert shown == file.read_text(encoding="utf-8")
+
+
+def test_every_kept_screen_is_tested() -> None:
+    assert {file.stem for file in FILES.glob("*.txt")} == set(SCREENS)
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_no_screen_can_steer_a_terminal(name: str) -> None:
+    screen, data = SCREENS[name]
+    for line in screen(clean(data)).split("\n"):
+        assert line.isprintable(), line
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_screens_look_the_same_from_the_other_colour(name: str) -> None:
+    """Swapping the colours in the data swaps them in the words and changes nothing else that depends on age."""
+    screen, data = SCREENS[name]
+    if "shifting" not in name and "started" not in name:
+        return
+    swapped = _swapped(data)
+    words = screen(clean(swapped))
+    assert ("green → blue" in words) == ("blue → green" in screen(clean(data)))
+
+
+def _swapped(value: Any) -> Any:
+    swap = {"blue": "green", "green": "blue"}
+    if isinstance(value, dict):
+        return {swap.get(key, key): _swapped(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_swapped(one) for one in value]
+    return swap.get(value, value) if isinstance(value, str) else value
