@@ -32,7 +32,10 @@ def _chosen(ctx: click.Context, _: click.Parameter, value: str) -> str:
 def form_option(command: Command) -> Command:
     """Add `-o table|json` and `--json`; the command gets `form`."""
     form = click.Choice(["table", "json"])
-    long = click.option("-o", "--output", "form", type=form, default="table", show_default=True, callback=_chosen)
+    text = "Form of the output."
+    long = click.option(
+        "-o", "--output", "form", type=form, default="table", show_default=True, callback=_chosen, help=text
+    )
     short = click.option(
         "--json", is_flag=True, is_eager=True, expose_value=False, callback=_short, help="Short for -o json."
     )

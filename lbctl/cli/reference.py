@@ -61,7 +61,7 @@ def _sentences(command: click.Command) -> str:
 
 
 def _options(command: click.Command, ctx: click.Context) -> Iterator[str]:
-    records = [one.get_help_record(ctx) for one in command.params]
+    records = [one.get_help_record(ctx) for one in command.params if isinstance(one, click.Option)]
     rows = [record for record in records if record is not None]
     if rows:
         yield "\n| option | meaning |\n|---|---|"

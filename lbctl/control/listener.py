@@ -22,11 +22,11 @@ class CannotListen(LbctlError):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A bound, listening socket; `identity` is the device and inode of its file (None: it came from outside)."""
+    """A bound, listening socket; `identity` tells its file from any other (None: the socket came from outside)."""
 
     sock: socket.socket
     path: str
-    identity: tuple[int, int] | None
+    identity: tuple[int, int, int] | None
 
     def remove(self) -> None:
         """Remove the socket's file, unless another daemon has put its own there."""
@@ -115,6 +115,7 @@ def _bound(path: str) -> Listener:
     return Listener(sock, path, _identity(path))
 
 
-def _identity(path: str) -> tuple[int, int]:
+def _identity(path: str) -> tuple[int, int, int]:
+    """Inode numbers are used again at once, so the time of the last change belongs to it."""
     found = os.lstat(path)
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_ctime_ns

@@ -80,8 +80,8 @@ def _instance(
     if isinstance(able, str):
         return
     for told in able.cannot:
-        code = told.split(":", 1)[0]
-        (refusals if code in FORBIDDING else warnings).append({"code": code, "text": f"{name}: {told}"})
+        code, _, text = told.partition(": ")
+        (refusals if code in FORBIDDING else warnings).append({"code": code, "text": f"{name}: {text}"})
 
 
 def _writes(state: State, name: ServiceName, candidate: Colour, plan: Plan) -> list[str]:

@@ -32,6 +32,8 @@ def service_view(state: State, service: Service, now: Instant) -> Json:
         "phase": None if release is None else release.phase.value,
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "release": None if release is None else release.id,
+        "from": None if release is None else release.origin.value,
+        "to": None if release is None else release.to.value,
         "mode": _mode(state, adopted),
         "version": None if adopted is None else adopted.pool(adopted.active).version,
         "servers": _servers(state, service),
@@ -175,7 +177,7 @@ def _step(here: Situation) -> Json | None:
 
 def _verdict(here: Situation) -> Json | None:
     verdict = here.verdict
-    if verdict is None:
+    if verdict is None or not here.moving:
         return None
     return {
         "word": verdict.word.value,

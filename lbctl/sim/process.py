@@ -8,6 +8,7 @@ from lbctl.core.state import Effect, State
 from lbctl.model.names import InstanceName
 from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading, Observed, Unreadable
+from lbctl.model.record import Record
 from lbctl.model.request import Request
 from lbctl.model.units import Instant
 from lbctl.sim.balancer import Pending
@@ -62,6 +63,8 @@ class Process:
     core: Core
     outside: Outside
     state: State
+    before: Record = field(default_factory=Record)
+    """The newest decision before the last step."""
     batches: list[Batch] = field(default_factory=list)
 
     def tick(self, now: Instant) -> None:
@@ -102,6 +105,7 @@ class Process:
         self._take(self.core.step(self.state, event), now)
 
     def _take(self, stepped: tuple[State, tuple[Effect, ...]], now: Instant) -> None:
+        self.before = self.state.record
         self.state, effects = stepped
         for effect in effects:
             name = type(effect).__name__

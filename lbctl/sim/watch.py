@@ -51,8 +51,7 @@ class Watch:
     forbidden: dict[ReleaseId, str] = field(default_factory=dict)
     """Releases that were told to go back, and the nonce they had: nothing may raise them again."""
     full_promoted: set[ReleaseId] = field(default_factory=set)
-    decided: Record = field(default_factory=Record)
-    """The newest decision of the process that lives."""
+    ended: set[ReleaseId] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, what: str) -> None:
@@ -74,14 +73,15 @@ class Watch:
                 self.forbidden[release.id] = release.nonce
             elif self.forbidden.get(release.id, release.nonce) != release.nonce:
                 del self.forbidden[release.id]
-        if release is not None and release.phase.ended:
-            self.count(f"durable {release.phase.value}")
+        if release is not None and release.phase.ended and release.id not in self.ended:
+            self.ended.add(release.id)
+            self.count(release.phase.value)
 
-    def save(self, record: Record, readings: dict[InstanceName, Any], durable: Record, token: Token) -> None:
+    def save(
+        self, before: Record, record: Record, readings: dict[InstanceName, Any], durable: Record, token: Token
+    ) -> None:
         """A decision was taken and is about to be written."""
-        before, self.decided = self.decided, record
-        if record.rev <= before.rev:
-            # Offered again; or a step forward that could not be recorded was undone.
+        if record.rev == before.rev:
             return
         check(before, record)
         old, new = before.releases.get(self.service), record.releases.get(self.service)
@@ -214,10 +214,6 @@ class Watch:
         if answer.accepted and answer.after_rev > durable.rev:
             self._claim(failing, f"told as accepted before it was durable: {answer.body}")
             self._claim(answer.body.get("phase") == Phase.ROLLING_BACK.value, f"told without a journal: {answer.body}")
-
-    def restarted(self, record: Record) -> None:
-        """A new process begins from the disk."""
-        self.decided = record
 
     def _claim(self, holds: bool, otherwise: str) -> None:
         if not holds:

@@ -109,7 +109,6 @@ class World:
             for one in record.releases.values()
             if not one.phase.ended and one.id in self.disk.accounts
         }
-        self.watch.restarted(record)
         self.process = Process(self.core, self, self.core.start(record, self.topology, self.now, accounts))
 
     def kill(self, *, reboot: bool = False) -> None:
@@ -229,9 +228,10 @@ class World:
         durable = self.disk.record
         release = durable.releases.get(SERVICE)
         token = Token.NONE if release is None else self.tokens.read(release.id, release.nonce)
-        was = self.watch.decided.releases.get(SERVICE)
+        before = self.process.before
+        was = before.releases.get(SERVICE)
         readings = dict(self.process.state.observed.instances)
-        self.watch.save(record, readings, durable, token)
+        self.watch.save(before, record, readings, durable, token)
         new = record.releases.get(SERVICE)
         if new is not None and new.phase is Phase.ROLLED_BACK and (was is None or was.phase is not new.phase):
             for name, balancer in self.balancers.items():

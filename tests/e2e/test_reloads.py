@@ -56,14 +56,14 @@ def at_runtime(here: Stage, value: str) -> None:
         admin.recv(100)
 
 
-async def reached_by_hand(here: Stage) -> None:
-    """Wait until runtime and boot value agree on what the hand did."""
+async def agreed(here: Stage) -> None:
+    """Wait until runtime and boot value agree and nothing holds."""
 
-    async def agreed() -> bool:
+    async def there() -> bool:
         _, routes, boot = await lives(here)
         return routes == [boot] and (await status(here))["held"] is None
 
-    await until(agreed, 5)
+    await until(there, 5)
 
 
 async def lives(here: Stage) -> tuple[str, list[str], str]:
@@ -113,7 +113,7 @@ async def test_a_reload_with_an_older_file_rebases_the_release_and_it_climbs_aga
         now = await status(here)
         assert (now["phase"], now["share_bp"]) == ("shifting", 1_000)
         assert [event for event in await events(here) if event["kind"] == "drift.found"]
-        await reached(here, 1_000)
+        await agreed(here)
         await here.control.post(f"/v1/releases/{SERVICE}/promote", {"reason": "climb again"})
         await share_is(here, 5_000)
         assert (await users.stop()).failed_requests == 0
@@ -144,7 +144,7 @@ async def test_a_share_lowered_by_hand_is_respected_until_somebody_resumes() -> 
 
         await until(held, 5)
         await here.control.post(f"/v1/releases/{SERVICE}/resume", {"reason": "that was me"})
-        await reached_by_hand(here)
+        await agreed(here)
         await here.control.post(f"/v1/releases/{SERVICE}/promote", {"reason": "go on"})
         await share_is(here, 1_000)
 

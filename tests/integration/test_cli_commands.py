@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pty
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -179,12 +180,28 @@ async def test_steering_reaches_the_desk_with_its_reason(desk: FakeDesk, path: s
     assert len({one.nonce for one in desk.asked}) == 5
 
 
-async def test_promote_full_asks_on_a_terminal_and_elsewhere_names_the_option(desk: FakeDesk, path: str) -> None:
-    done = await run(path, "promote", "web", "--full")
-    assert done.code == 2
-    assert "--yes" in done.err
-    assert desk.asked == []
-    assert (await run(path, "promote", "web", "--full", "--yes")).code == 0
+async def test_without_a_terminal_nothing_ever_asks(desk: FakeDesk, path: str) -> None:
+    for words in ("promote web --full", "promote web --full --yes", "rollback web"):
+        assert (await run(path, *words.split())).code == 0
+    assert len(desk.asked) == 3
+
+
+async def test_promote_full_asks_on_a_terminal_and_a_rollback_never(desk: FakeDesk, path: str) -> None:
+    for words, answer, count in (
+        ("promote web --full", b"n\n", 0),
+        ("promote web --full", b"y\n", 1),
+        ("rollback web", b"", 2),
+    ):
+        ours, theirs = pty.openpty()
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--socket", path, *words.split(), stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        os.write(ours, answer)
+        code = await asyncio.wait_for(process.wait(), 20)
+        os.close(theirs)
+        os.close(ours)
+        assert (code == 5) == (answer == b"n\n")
+        assert len(desk.asked) == count
 
 
 async def test_a_refusal_is_what_why_next_with_the_daemons_exit_code(desk: FakeDesk, path: str) -> None:

@@ -41,12 +41,12 @@ def bad(tmp_path: Path) -> str:
 
 @pytest.fixture
 def haproxy(tmp_path: Path) -> str:
-    text = Path("config/one-service-haproxy.yaml").read_text(encoding="utf-8")
-    places = f"{{control_socket: {tmp_path}/none.sock, state_dir: {tmp_path}/state, runtime_dir: {tmp_path}/run}}"
-    lines = [f"daemon: {places}" if line.startswith("daemon: {}") else line for line in text.splitlines()]
-    assert f"daemon: {places}" in lines
+    plane = f"{{driver: haproxy, instances: {{lb1: {{socket: {tmp_path}/h.sock, map_dir: {tmp_path}/maps}}}}}}"
+    text = (ENVOY % {"dir": tmp_path}).replace("{driver: envoy, mode: embedded}", plane)
     file = tmp_path / "haproxy.yaml"
-    file.write_text("\n".join(lines))
+    file.write_text(
+        text.replace("    health:", "    haproxy: {backends: {blue: web_blue, green: web_green}}\n    health:")
+    )
     return str(file)
 
 
@@ -148,8 +148,7 @@ def test_maps_are_written_once_and_told_on_stderr(haproxy: str, tmp_path: Path, 
     assert "wrote " in capsys.readouterr().err
     assert main([*call, "--active", "web=blue"]) == 0
     assert "wrote " not in capsys.readouterr().err
-    (file,) = tmp_path.rglob("state.map")
-    assert "web 10000:10000:10000" in file.read_text()
+    assert "web 10000:10000:10000" in (tmp_path / "maps" / "state.map").read_text()
 
 
 def test_maps_are_for_haproxy_only(good: str, capsys: Captured) -> None:

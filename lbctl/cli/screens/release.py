@@ -31,7 +31,9 @@ def releases_screen(data: Json) -> str:
     """Return a list of releases."""
     if not data["releases"]:
         return "no release yet"
-    rows = [("ID", "SERVICE", "WAY", "VERSION", "PHASE", "SHARE", "PEAK", "STARTED", "BY", "OUTCOME")]
+    rows: list[tuple[str, ...]] = [
+        ("ID", "SERVICE", "WAY", "VERSION", "PHASE", "SHARE", "PEAK", "STARTED", "BY", "OUTCOME")
+    ]
     rows += [_row(one) for one in data["releases"]]
     return "\n".join(columns(rows))
 

@@ -1,0 +1,134 @@
+"""Rights by what the kernel says of the peer: real processes of other users on a real socket."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.config.accounts import Principal
+from lbctl.config.settings import Access
+from lbctl.control.door import Limits
+from lbctl.control.listener import listen
+from lbctl.control.server import ControlServer
+from lbctl.model.names import ServiceName
+from lbctl.model.request import Rollback
+from tests.fake_desk import FakeDesk
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
+
+STRANGER, OBSERVER, OPERATOR, GATE = 40_001, 40_002, 40_003, 40_004
+ACCESS = Access(
+    observe=(Principal(is_group=True, id=OBSERVER, text="group lbctl"),),
+    operate=(Principal(is_group=True, id=OPERATOR, text="group lbctl-admin"),),
+    gate={ServiceName("web"): (Principal(is_group=True, id=GATE, text="group ci-web"),)},
+)
+ASK = """
+import http.client, json, os, socket, sys
+path, method, target, uid, groups, count = sys.argv[1:]
+os.setgroups([int(one) for one in groups.split(",") if one])
+os.setgid(int(uid))
+os.setuid(int(uid))
+found = []
+for _ in range(int(count)):
+    connection = http.client.HTTPConnection("lbctl")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(path)
+    connection.request(method, target, "{}" if method == "POST" else None)
+    answer = connection.getresponse()
+    found.append([answer.status, json.loads(answer.read())])
+print(json.dumps(found[-1]))
+"""
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A directory that other users can reach; pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory(prefix="lbctl-peers-") as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
+@pytest.fixture
+async def serve(open_to_all: Path) -> AsyncIterator[Callable[..., Any]]:
+    servers = []
+
+    async def begin(desk: FakeDesk, access: Access, limits: Limits | None = None) -> str:
+        path = str(open_to_all / "run" / "control.sock")
+        server = ControlServer(desk, listen(path), access=lambda: access, limits=limits)
+        await server.start()
+        servers.append(server)
+        return path
+
+    yield begin
+    for server in servers:
+        await server.stop()
+
+
+async def ask(
+    path: str, method: str, target: str, *, uid: int, groups: tuple[int, ...] = (), count: int = 1
+) -> tuple[int, dict[str, Any]]:
+    """Ask as that user with those supplementary groups."""
+    words = (path, method, target, str(uid), ",".join(map(str, groups)), str(count))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", ASK, *words, stdout=asyncio.subprocess.PIPE)
+    out, _ = await asyncio.wait_for(process.communicate(), 20)
+    status, body = json.loads(out)
+    return status, body
+
+
+@pytest.mark.parametrize(
+    ("groups", "method", "target", "status"),
+    [
+        ((), "GET", "/v1/status", 403),
+        ((), "GET", "/v1/openapi.json", 403),
+        ((OBSERVER,), "GET", "/v1/status", 200),
+        ((OBSERVER,), "POST", "/v1/releases/7/rollback", 403),
+        ((GATE,), "GET", "/v1/status", 200),
+        ((GATE,), "POST", "/v1/releases/7/rollback", 200),
+        ((GATE,), "POST", "/v1/releases/web/pause", 200),
+        ((GATE,), "POST", "/v1/releases/7/resume", 403),
+        ((GATE,), "POST", "/v1/releases/99/rollback", 403),
+        ((OPERATOR,), "POST", "/v1/releases/7/resume", 200),
+        ((OPERATOR,), "POST", "/v1/releases/99/rollback", 404),
+        ((OPERATOR,), "POST", "/v1/maintenance", 403),
+        ((OBSERVER, OPERATOR, GATE), "POST", "/v1/releases/7/promote", 200),
+    ],
+)
+async def test_supplementary_groups_decide(
+    serve: Callable[..., Any], groups: tuple[int, ...], method: str, target: str, status: int
+) -> None:
+    path = await serve(FakeDesk(), ACCESS)
+    found, body = await ask(path, method, target, uid=STRANGER, groups=groups)
+    assert found == status, body
+    if status == 403:
+        assert body["exit_code"] == 6
+        assert " is for " in body["detail"]
+        assert body["then"]
+
+
+async def test_without_access_a_stranger_gets_nothing_and_root_everything(serve: Callable[..., Any]) -> None:
+    path = await serve(FakeDesk(), Access())
+    assert (await ask(path, "GET", "/v1/status", uid=STRANGER))[0] == 403
+    assert (await ask(path, "GET", "/v1/status", uid=0))[0] == 200
+    assert (await ask(path, "POST", "/v1/releases/7/rollback", uid=0))[0] == 200
+
+
+async def test_the_audit_names_the_peer_as_the_kernel_does(serve: Callable[..., Any]) -> None:
+    desk = FakeDesk()
+    path = await serve(desk, ACCESS)
+    await ask(path, "POST", "/v1/releases/7/rollback", uid=STRANGER, groups=(OPERATOR,))
+    asked = desk.asked[0]
+    assert isinstance(asked, Rollback)
+    assert asked.actor.startswith(f"uid {STRANGER} pid ")
+
+
+async def test_a_user_with_many_idle_connections_disturbs_only_itself(serve: Callable[..., Any]) -> None:
+    path = await serve(FakeDesk(), ACCESS, Limits(per_user=2, connections=6, per_privileged=4))
+    status, _ = await ask(path, "GET", "/v1/status", uid=STRANGER, groups=(OBSERVER,), count=10)
+    assert status == 200
+    assert (await ask(path, "GET", "/v1/status", uid=0))[0] == 200

@@ -1,0 +1,85 @@
+"""A copy of the decision core with one rule damaged, in a package of its own: the real core is never touched."""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import lbctl.core
+from lbctl.sim.core import Core
+
+CORE = Path(lbctl.core.__file__).parent
+_OWN = re.compile(r"from lbctl\.core\.(?!judge)")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One rule left out or read loosely: in `module`, the text `old` (there exactly once) becomes `new`."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    liveness: bool = False
+    """Only peace shows it: something never ends."""
+
+
+class _Loader(importlib.abc.InspectLoader):
+    def __init__(self, package: str, mutant: Mutant) -> None:
+        self._package = package
+        self._mutant = mutant
+
+    def is_package(self, fullname: str) -> bool:
+        return fullname == self._package
+
+    def get_source(self, fullname: str) -> str:
+        name = fullname.removeprefix(self._package).removeprefix(".")
+        if not name:
+            return ""
+        text = (CORE / f"{name}.py").read_text()
+        if name == self._mutant.module:
+            assert text.count(self._mutant.old) == 1, f"{self._mutant.name}: its place in {name} is gone: {self._mutant.old}"
+            text = text.replace(self._mutant.old, self._mutant.new)
+        return _OWN.sub(f"from {self._package}.", text)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, package: str, mutant: Mutant) -> None:
+        self._package = package
+        self._loader = _Loader(package, mutant)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        del path, target
+        if fullname != self._package and not fullname.startswith(f"{self._package}."):
+            return None
+        return importlib.util.spec_from_loader(fullname, self._loader)
+
+
+def damaged(mutant: Mutant) -> Core:
+    """Return the core with that one damage."""
+    package = f"damaged_{re.sub('[^a-z]+', '_', mutant.name.lower())}"
+    finder = _Finder(package, mutant)
+    sys.meta_path.insert(0, finder)
+    try:
+        machine = importlib.import_module(f"{package}.machine")
+        state = importlib.import_module(f"{package}.state")
+        invariants = importlib.import_module(f"{package}.invariants")
+    finally:
+        sys.meta_path.remove(finder)
+    return Core(
+        start=machine.start,
+        step=machine.step,
+        ask=machine.ask,
+        tick=state.Tick,
+        recorded=state.Recorded,
+        applied=state.Applied,
+        broken=invariants.InvariantViolatedError,
+    )
