@@ -11,8 +11,8 @@ from lbctl.cli.screens.lines import event_line, waiting_line
 Json = dict[str, Any]
 POLL_S = 0.25
 WHY_EVERY_S = 0.5
-STANDS_S = 1.0
-"""A reason to wait that stands this long is told."""
+STANDS_S = 2.0
+"""A reason to wait that stands this long is told; the daemon's own event about it comes after one second."""
 PASSING = frozenset({"", "time", "nothing", "the load balancers"})
 """What comes by itself: no news."""
 AWAY_MAX_S = 30.0
@@ -37,7 +37,7 @@ def outcome(release: Json, goal: str, *, late: bool = False) -> Exit | None:
 
 
 class Reasons:
-    """Which reasons to wait are worth a line: those that stand for a second, once for each step. Pure."""
+    """Which reasons to wait are worth a line: those that stand for two seconds, once for each step. Pure."""
 
     def __init__(self) -> None:
         self._seen_s: dict[tuple[str, str], float] = {}

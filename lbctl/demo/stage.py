@@ -92,12 +92,17 @@ class Daemon:
 
 @asynccontextmanager
 async def stage(
-    keep: Path | None, proxy: Proxy | None = None, plan: str = PLAN, state_dir: Path | None = None
+    keep: Path | None,
+    proxy: Proxy | None = None,
+    plan: str = PLAN,
+    *,
+    state_dir: Path | None = None,
+    alerts: str = "[]",
 ) -> AsyncIterator[Stage]:
     """Set the stage up; leave no process, and no file unless `keep` names a directory for them.
 
     `proxy` None: the best one installed. `plan` is the service's release policy, as YAML lines. `state_dir` None: in
-    the stage's own directory.
+    the stage's own directory. `alerts` is the config's list, as YAML.
 
     Raises:
         StageError: no load balancer is installed, or something did not start.
@@ -116,7 +121,8 @@ async def stage(
         }
         port = _free_port()
         config = directory / "lbctl.yaml"
-        config.write_text(configured(directory, proxy, port, pools, plan, state_dir))
+        text = configured(directory, proxy, port, pools, plan, state_dir=state_dir, alerts=alerts)
+        config.write_text(text)
         stack.push_async_callback(proxy.end, directory)
         await proxy.begin(directory, config, SERVICE)
         daemon = Daemon(directory, config)
@@ -149,7 +155,14 @@ def _free_port() -> int:
 
 
 def configured(
-    directory: Path, proxy: Proxy, port: int, pools: dict[str, ToyPool], plan: str = PLAN, state_dir: Path | None = None
+    directory: Path,
+    proxy: Proxy,
+    port: int,
+    pools: dict[str, ToyPool],
+    plan: str = PLAN,
+    *,
+    state_dir: Path | None = None,
+    alerts: str = "[]",
 ) -> str:
     """Return the config of a stage."""
 
@@ -164,6 +177,7 @@ daemon:
   control_socket: {directory}/run/control.sock
 data_planes:
   edge: {proxy.plane(directory)}
+alerts: {alerts}
 services:
   {SERVICE}:
     data_plane: edge

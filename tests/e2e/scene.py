@@ -65,9 +65,11 @@ def _missing(why: str) -> None:
 
 
 @asynccontextmanager
-async def adopted(proxy: Proxy, plan: str = PLAN, state_dir: Path | None = None) -> AsyncIterator[Stage]:
+async def adopted(
+    proxy: Proxy, plan: str = PLAN, *, state_dir: Path | None = None, alerts: str = "[]"
+) -> AsyncIterator[Stage]:
     """A stage whose service is adopted with blue active and healthy."""
-    async with stage(None, proxy, plan, state_dir) as here:
+    async with stage(None, proxy, plan, state_dir=state_dir, alerts=alerts) as here:
         await adopt(here)
         yield here
 

@@ -131,7 +131,7 @@ async def test_a_wait_ends_with_what_became_of_the_release(
 
 
 async def test_a_wait_says_why_it_waits_and_how_to_go_on_without_traffic(desk: FakeDesk, path: str) -> None:
-    done = await run(path, "release", "wait", "web", "--for", "finished", "--timeout", "3s")
+    done = await run(path, "release", "wait", "web", "--for", "finished", "--timeout", "5s")
     assert done.code == 22
     assert done.err.count("only 3 requests of 5 judged; needs traffic, or lbctl promote 7") == 1
     assert "release 7 goes on" in done.err

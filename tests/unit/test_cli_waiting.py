@@ -68,10 +68,11 @@ def test_a_reason_is_told_once_for_each_step_and_only_when_it_stands() -> None:
     reasons = Reasons()
     paused = [line("lbctl resume 7")]
     assert reasons.fresh("shifting 500", paused, 0.0) == []
-    assert reasons.fresh("shifting 500", paused, 1.0) == paused
-    assert reasons.fresh("shifting 500", paused, 2.0) == []
-    assert reasons.fresh("shifting 2500", paused, 3.0) == []
-    assert reasons.fresh("shifting 2500", paused, 4.0) == paused
+    assert reasons.fresh("shifting 500", paused, 1.9) == []
+    assert reasons.fresh("shifting 500", paused, 2.0) == paused
+    assert reasons.fresh("shifting 500", paused, 3.0) == []
+    assert reasons.fresh("shifting 2500", paused, 4.0) == []
+    assert reasons.fresh("shifting 2500", paused, 6.0) == paused
 
 
 def test_missing_traffic_is_no_news_while_time_is_missing() -> None:
@@ -80,7 +81,7 @@ def test_missing_traffic_is_no_news_while_time_is_missing() -> None:
     for now_s in (0.0, 5.0):
         assert reasons.fresh("shifting 500", both, now_s) == []
     assert reasons.fresh("shifting 500", both[1:], 6.0) == []
-    assert reasons.fresh("shifting 500", both[1:], 7.0) == both[1:]
+    assert reasons.fresh("shifting 500", both[1:], 8.0) == both[1:]
 
 
 def test_what_an_event_said_is_not_said_again() -> None:

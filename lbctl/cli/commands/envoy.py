@@ -98,5 +98,5 @@ def _lines(found: Json) -> str:
     lines = []
     for one in found["instances"].values():
         lines.append(f"{'●' if one['running'] else '-'} {one['detail']}")
-        lines += [f"  {sentence}" for sentence in one["did"]]
+        lines += [f"  {sentence}" for sentence in one["did"] if sentence not in one["detail"]]
     return "\n".join(lines)

@@ -113,8 +113,9 @@ def _instances(view: Json) -> list[str]:
             lines.append(f"  ✖ {name} cannot be read: {instance['reason']}")
         elif instance["old_generations"]:
             lines.append(f"  ◐ {name}: {instance['old_generations']} old worker(s) still hold work")
-        if instance["reachable"] and set(instance["routes"]) != {instance["boot"]}:
-            lines.append(f"  ◐ {name}: routes {', '.join(instance['routes'])}, after a reload {instance['boot']}")
+        if instance["routes"] and set(instance["routes"]) != {instance["boot"]}:
+            after = instance["boot"] or "not known"
+            lines.append(f"  ◐ {name}: routes {', '.join(instance['routes'])}, after a reload {after}")
         lines += [f"  ! {name}: {warning}" for warning in instance.get("warnings", [])]
     return lines
 
