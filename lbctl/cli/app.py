@@ -3,8 +3,9 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from errno import ENOSPC, EPIPE
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -62,14 +63,23 @@ def lbctl(ctx: click.Context, socket: str | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    # A stream that was closed before the start is None: what would go there goes nowhere.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has gone: nothing is left to say, and the interpreter must not complain of it at its end.
+    except OSError as error:
+        # Nothing more can be said on stdout, and the interpreter must not try it again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.PIPE_CLOSED
+        if isinstance(error, BrokenPipeError):
+            return Exit.PIPE_CLOSED
+        return _failed(Failure(f"stdout cannot be written: {error.strerror}"))
     return int(code)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _run(arguments: list[str]) -> int:
@@ -81,11 +91,17 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         tell("interrupted")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the end of the line: told with its place and a code of its own
+    except Exception as error:
+        # The end of the line: whatever it is, it is told with its place and a code of its own.
+        if _of_stdout(error):
+            raise
         return _failed(_failure(error))
     return Exit.DONE
+
+
+def _of_stdout(error: Exception) -> bool:
+    """Whether it came from printing: files that cannot be written have a name."""
+    return isinstance(error, OSError) and error.errno in {EPIPE, ENOSPC} and error.filename is None
 
 
 def _failure(error: Exception) -> Failure:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from lbctl.control.door import Door
 from lbctl.control.framing import BODY_MAX, HEAD_MAX, Framed, Partial, frame
@@ -59,13 +59,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the peer in, or tell it that there is no room."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclasses.
         connection: socket.socket = transport.get_extra_info("socket")
         try:
             self.peer = read_peer(connection)
         except OSError:
-            transport.abort()
+            self._transport.abort()
             return
         if not self._door.admit(self):
             self._refuse(FULL)

@@ -11,6 +11,7 @@ from lbctl.core.invariants import check
 from lbctl.core.state import Effect, Free, Note, Offered, Recorded, Reply, Save, State
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.reading import Token
+from lbctl.model.record import Phase
 from lbctl.model.request import Answer
 from lbctl.model.units import Instant, Span, after
 
@@ -80,11 +81,18 @@ def _failed(state: State, ended: Offered, event: Recorded) -> tuple[State, tuple
     stands = ended.record.rev != state.record.rev or state.kept_rev > state.durable.rev
     if stands:
         state = replace(state, untold=(*ended.entries, *state.untold)[-UNTOLD_MAX:])
-        told = [answer for answer in state.answers if answer.after_rev <= state.kept_rev]
+        told = [answer for answer in state.answers if tellable(state, answer)]
         answers = tuple(answer for answer in state.answers if answer not in told)
         return replace(state, answers=answers), (*noted, *map(Reply, told))
     refused = [Reply(_not_recorded(answer, event.error)) for answer in state.answers]
     return replace(state, record=state.durable, untold=(), answers=()), (*noted, *refused)
+
+
+def tellable(state: State, answer: Answer) -> bool:
+    """Whether an answer may be told now: its decision is durable, or it is a way back, which waits for no journal."""
+    if answer.after_rev <= state.durable.rev:
+        return True
+    return bool(state.journal_error) and answer.body.get("phase") == Phase.ROLLING_BACK.value
 
 
 def retried(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:

@@ -90,7 +90,7 @@ def _operations(state: State, name: ServiceName, instance: InstanceName, now: In
         due = anew or now >= after(lane.sent_at, OPERATION_TIMEOUT)
         return lowering(name, want, record.rev) if going_back and open_home and due else ()
     outdated = reading.taken_at <= lane.ended_at
-    if outdated and not anew:
+    if outdated and not (anew and open_home):
         return ()
     resolvable = bool(lane.unresolved) and now >= lane.resolvable_at
     leave = Leave(
@@ -103,6 +103,6 @@ def _operations(state: State, name: ServiceName, instance: InstanceName, now: In
 
 def _untouchable(state: State, name: ServiceName, here: Situation | None) -> bool:
     """In maintenance only a person's rollback still writes."""
-    if not (state.record.maintenance or state.record.services[name].maintenance):
+    if not any(one.maintenance or one.services[name].maintenance for one in (state.record, state.ordered)):
         return False
     return not (here is not None and here.release.phase is Phase.ROLLING_BACK and here.release.back_by is By.PERSON)

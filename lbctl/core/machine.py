@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from lbctl.core import judge
 from lbctl.core.change import Change
-from lbctl.core.commit import recorded, retried, take
+from lbctl.core.commit import recorded, retried, take, tellable
 from lbctl.core.evidence import begin, follow, replace_in
 from lbctl.core.lanes import applied, apply_all
 from lbctl.core.notes import noted
@@ -85,7 +85,7 @@ def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effe
     if change is not None:
         state, effects = take(state, change, now)
     answer = Answer(request.id, accepted=True, body=dict(facts), after_rev=state.record.rev)
-    if answer.after_rev <= state.durable.rev or (state.journal_error and answer.after_rev <= state.kept_rev):
+    if tellable(state, answer):
         return state, (*effects, Reply(answer))
     return replace(state, answers=(*state.answers, answer)), effects
 

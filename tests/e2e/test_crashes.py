@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import statistics
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
@@ -49,19 +50,34 @@ async def killed_and_started(here: Stage) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("proxy", proxies())
-async def test_killing_lbctld_at_any_moment_harms_nobody_and_forgets_nothing(proxy: Callable[[], Proxy]) -> None:
-    async with adopted(proxy(), CHURN) as here, await crowd(here, rate=300) as users:
-        await release(here)
-        recoveries = []
-        for _ in range(4):
+async def killed_again_and_again(proxy: Proxy, kills: int) -> list[float]:
+    """Kill lbctld at random moments of releases under load; returns the recovery times. Nobody may notice."""
+    async with adopted(proxy, CHURN) as here, await crowd(here, rate=300) as users:
+        recoveries: list[float] = []
+        while len(recoveries) < kills:
+            if (await status(here))["phase"] not in {"preflight", "shifting", "baking", "draining"}:
+                await release(here)
             await asyncio.sleep(random.uniform(0.1, 1.2))
             recoveries.append(await killed_and_started(here))
         assert (await ended(here))["phase"] == "finished"
         report = await users.stop()
         assert report.failed_requests == 0, report.first_failures
         assert report.colour_changes == 0
-        assert max(recoveries) <= 5 * RECOVERY_S, recoveries
+        return recoveries
+
+
+@pytest.mark.parametrize("proxy", proxies())
+async def test_killing_lbctld_at_any_moment_harms_nobody_and_forgets_nothing(proxy: Callable[[], Proxy]) -> None:
+    recoveries = await killed_again_and_again(proxy(), 4)
+    assert max(recoveries) <= 5 * RECOVERY_S, recoveries
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("proxy", proxies())
+async def test_sixty_kills_are_recovered_from_as_fast_as_promised(proxy: Callable[[], Proxy]) -> None:
+    recoveries = await killed_again_and_again(proxy(), 60)
+    print(f"\nstart to right again: p50 {statistics.median(recoveries):.2f} s, max {max(recoveries):.2f} s of 60 kills")
+    assert max(recoveries) <= RECOVERY_S, recoveries
 
 
 @pytest.mark.parametrize("proxy", proxies())

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -134,3 +135,41 @@ async def test_a_dead_alert_receiver_delays_no_rollback(proxy: Callable[[], Prox
             assert time.monotonic() - broken <= 5.0
             assert (await ended(here))["phase"] == "rolled_back"
             assert (await users.stop()).failed_requests == 0
+
+
+@pytest.mark.envoy
+async def test_systemd_is_told_ready_fed_by_ticks_and_told_the_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        async with adopted(envoy()) as here:
+            await here.daemon.stop()
+            watched = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
+            await here.daemon.start(environment=watched)
+            assert "READY=1" in await told(manager)
+            assert "WATCHDOG=1" in await told(manager)
+            assert here.daemon.pid is not None
+            os.kill(here.daemon.pid, signal.SIGSTOP)
+            await asyncio.sleep(1)
+            await emptied(manager)
+            await asyncio.sleep(1.5)
+            assert not await emptied(manager), "a daemon that decides nothing must not look alive"
+            os.kill(here.daemon.pid, signal.SIGCONT)
+            await here.daemon.stop()
+            assert "STOPPING=1" in "".join(await emptied(manager))
+
+
+async def told(manager: socket.socket) -> str:
+    """Wait for one message of the daemon to its service manager."""
+    async with asyncio.timeout(15):
+        return (await asyncio.get_running_loop().sock_recv(manager, 1_000)).decode()
+
+
+async def emptied(manager: socket.socket) -> list[str]:
+    """Take all messages that are there."""
+    messages = []
+    try:
+        while True:
+            messages.append(manager.recv(1_000).decode())
+    except BlockingIOError:
+        return messages

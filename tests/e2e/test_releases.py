@@ -96,3 +96,21 @@ async def test_a_persons_rollback_leaves_sessions_where_they_are(proxy: Callable
             assert report.window.get("green", 0) == 0
             assert report.colour_changes == 0
             assert report.failed_requests == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("proxy", proxies())
+async def test_a_hundred_thousand_requests_through_release_after_release(proxy: Callable[[], Proxy]) -> None:
+    async with (
+        adopted(proxy(), STEPS) as here,
+        await crowd(here, rate=1_000, sessions=200, visitors=0.4, websockets=5, slow=5, slow_ms=10_000) as users,
+    ):
+        count = 0
+        while (await users.snapshot()).requests < 100_000:
+            await release(here)
+            assert (await ended(here))["phase"] == "finished"
+            count += 1
+        report = await users.stop()
+        print(f"\n{report.requests} requests in {count} releases: {report.failed_requests} failed")
+        assert report.failed_requests == 0, report.first_failures
+        assert (report.colour_changes, report.websockets.cut, report.slow.cut) == (0, 0, 0)

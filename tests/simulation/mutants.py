@@ -18,7 +18,7 @@ MUTANTS = (
     Mutant("a raise does not wait for what is unresolved", "holds", "    _unresolved,\n    _fresh,", "    _fresh,"),
     Mutant("a pause does not hold", "holds", "    _paused,\n    _latched,", "    _latched,"),
     Mutant("a latched hold does not hold", "holds", "    _paused,\n    _latched,", "    _paused,"),
-    Mutant("a decision is told before it is durable", "machine", "if answer.after_rev <= state.durable.rev or", "if answer or"),
+    Mutant("a decision is told before it is durable", "machine", "if tellable(state, answer):", "if answer:"),
     # Going back.
     Mutant("a rollback marks no back token", "change", "return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))", "return Change(record=changed, entries=(told,), lowering=True)"),
     Mutant("a rollback waits for the journal", "change", "entries=(told,), lowering=True, marks=(mark,)", "entries=(told,), marks=(mark,)"),
@@ -44,8 +44,8 @@ MUTANTS = (
     Mutant("an unresolved instance is not sent its target", "lanes", "resend=resolvable or outdated", "resend=False", liveness=True),
     Mutant("a stale answer never lifts the revision", "lanes", "if lane.stale_count >= STALE_MAX:", "if False:", liveness=True),
     Mutant("a raise is planned from an older reading", "holds", "    _unresolved,\n    _fresh,", "    _unresolved,"),
-    Mutant("a raise is not bound to what was read", "reconcile", "bound = not routes or goal.share_bp(exposed) > 0", "bound = False"),
-    Mutant("a raise of the boot value is not bound to what was read", "reconcile", "        expect=want if raises else None,\n", ""),
+    Mutant("a raise is not bound to what was read", "reconcile", "    return goal.share_bp(exposed) > 0 or not leave.lowers", "    return False"),
+    Mutant("a raise of the boot value is not bound to what was read", "reconcile", "        expect_generation=reading.generation if bound else None,\n        expect=newest if bound else None,\n    )\n\n\ndef _permitted", "    )\n\n\ndef _permitted"),
     # Drift.
     Mutant("a reload is climbed over", "drift", "    if not now.moving:\n        return None\n    lost", "    if now.moving:\n        return None\n    lost"),
     Mutant("drift at rest is left", "lanes", "if want is None or _untouchable(state, name, here):", "if want is None or here is None:", liveness=True),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lbctl.cli.app import main
-from lbctl.cli.options import span_ms
+from lbctl.cli.options import confirm, span_ms
 from lbctl.cli.sockets import candidates
 
 Captured = pytest.CaptureFixture[str]
@@ -75,6 +75,20 @@ def test_help_lists_every_command_on_stdout(capsys: Captured) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(f"\n  {name} " in out for name in ("status", "switch", "rollback", "demo", "version"))
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [(">&-", 0, ""), ("2>&-", 0, ""), (">/dev/full", 1, "error: stdout cannot be written: No space left on device\n")],
+)
+def test_an_output_that_cannot_be_written_leaves_no_traceback(redirection: str, code: int, said: str) -> None:
+    call = f"exec {sys.executable} -m lbctl.cli config schema {redirection}"
+    done = subprocess.run(call, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_a_script_is_not_asked_and_does_what_it_says() -> None:
+    confirm("Really?", yes=False)
 
 
 def test_durations_are_read_exactly() -> None:
