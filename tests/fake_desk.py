@@ -102,6 +102,8 @@ def service(**more: Any) -> Json:
         "phase": "shifting",
         "held": None,
         "release": "7",
+        "from": "blue",
+        "to": "green",
         "mode": "adopted",
         "version": "1.9.3",
         "servers": servers(),

@@ -4,9 +4,11 @@ import ast
 import importlib.util
 import re
 import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
@@ -16,6 +18,7 @@ from lbctl.cli.failure import Exit
 from lbctl.config.load import load
 from lbctl.config.words import ALERT_WORDS
 from lbctl.model.entry import Kind
+from lbctl.notify.signature import headers
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -182,6 +185,16 @@ def test_commands_exist_and_take_what_is_written(page: Path) -> None:
 @pytest.mark.parametrize("config", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
 def test_the_configs_the_docs_start_from_are_valid(config: Path) -> None:
     assert load(str(config), uid=1_000, environ={"HOME": "/nonexistent"}).topology.services
+
+
+def test_the_signature_check_shown_to_receivers_accepts_ours_and_nothing_else() -> None:
+    blocks = dict(FENCE.findall((DOCS / "how-to" / "alerts.md").read_text()))
+    shown: dict[str, Any] = {}
+    exec(blocks["python"], shown)
+    signed = headers("entry-1", b'{"a": 1}', "key", int(time.time()))
+    assert shown["genuine"](signed, b'{"a": 1}', b"key")
+    assert not shown["genuine"](signed, b'{"a": 2}', b"key")
+    assert not shown["genuine"](headers("entry-1", b"{}", "key", int(time.time()) - 400), b"{}", b"key")
 
 
 def test_the_readme_is_short_and_opens_with_its_two_commands() -> None:

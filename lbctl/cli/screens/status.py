@@ -37,7 +37,7 @@ def _head(name: str, view: Json) -> list[str]:
     step = view["step"]
     where = f"   step {step['index']}/{step['count']}" if step else ""
     since = f" for {seconds(step['since_ms'])}" if step else ""
-    way = f"{view['active']} → {view['candidate']}"
+    way = f"{view['from']} → {view['to']}"
     lines = [
         f"{name}   release {view['release']}   {phase_words(view['phase'])}   {way}{where} ({_shares(view)}){since}"
     ]

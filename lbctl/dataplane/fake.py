@@ -1,0 +1,175 @@
+"""A load balancer in memory: the data-plane port with generations, reloads, fences and the routing rules of form `map`.
+
+It does what it is told at once and keeps time by the clock it is given. Tests feed its counters by `send` (requests by
+the routing rules) or by changing `servers` themselves.
+"""
+
+import random
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+from lbctl.model.errors import Unreachable
+from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
+from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
+from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, ServiceReading
+from lbctl.model.route import Route
+from lbctl.model.topology import Service
+from lbctl.model.units import BP_FULL, Instant
+
+BUCKET = "LBK"
+
+
+@dataclass(slots=True)
+class FakeServer:
+    """One server and its counts of the newest generation. `fails`: it answers 500."""
+
+    up: bool = True
+    fails: bool = False
+    requests: int = 0
+    errors: int = 0
+    in_flight: int = 0
+
+    def reading(self) -> ServerReading:
+        """The server as the load balancer sees it."""
+        return ServerReading(self.up, self.up, 100, self.requests, self.errors, 0, self.in_flight)
+
+
+@dataclass(slots=True)
+class FakePool:
+    """One pool; `unserved` counts the 503s that the load balancer answered itself."""
+
+    servers: dict[ServerName, FakeServer]
+    unserved: int = 0
+
+    def reading(self) -> PoolReading:
+        """The pool as its callers got it."""
+        servers = self.servers.values()
+        return PoolReading(
+            servers={name: server.reading() for name, server in self.servers.items()},
+            requests=self.unserved + sum(server.requests for server in servers),
+            errors=self.unserved + sum(server.errors for server in servers),
+            in_flight=sum(server.in_flight for server in servers),
+        )
+
+
+@dataclass(slots=True)
+class FakeInstance:
+    """One load balancer. Implements `lbctl.dataplane.port.DataPlane`. `broken` set: nobody answers, and that is why."""
+
+    name: InstanceName
+    services: Sequence[Service]
+    clock: Callable[[], Instant]
+    broken: str = ""
+    chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - a toy's dice
+    boot: dict[ServiceName, Route] = field(default_factory=dict)
+    runtime: dict[Generation, dict[ServiceName, Route]] = field(default_factory=dict)
+    """By generation, the newest last; the others are old workers that still route."""
+    pools: dict[tuple[ServiceName, Colour], FakePool] = field(default_factory=dict)
+    _fence: int = 0
+    _lives: int = 0
+
+    def __post_init__(self) -> None:
+        self.boot = {service.name: Route(0) for service in self.services} | self.boot
+        self.reload(keep_old=False)
+
+    @property
+    def generation(self) -> Generation:
+        """The life that new connections reach."""
+        return next(reversed(self.runtime))
+
+    def reload(self, *, keep_old: bool = True) -> Generation:
+        """Start anew from the boot values with counters at zero; returns the new life. Not `keep_old`: a restart."""
+        self._lives += 1
+        old = self.runtime if keep_old else {}
+        self.runtime = {**old, Generation(f"{self._lives}@0"): dict(self.boot)}
+        up = {key: {name: one.up for name, one in pool.servers.items()} for key, pool in self.pools.items()}
+        self.pools = {
+            (service.name, colour): FakePool(
+                {one.name: FakeServer(up.get((service.name, colour), {}).get(one.name, True)) for one in pool.servers}
+            )
+            for service in self.services
+            for colour, pool in ((Colour.BLUE, service.blue), (Colour.GREEN, service.green))
+        }
+        return self.generation
+
+    def end_old(self) -> None:
+        """Let the old workers end."""
+        self.runtime = {self.generation: self.runtime[self.generation]}
+
+    async def probe(self) -> Capabilities:
+        """See `DataPlane.probe`."""
+        self._answer()
+        return Capabilities(version="fake 1")
+
+    async def observe(self) -> InstanceReading:
+        """See `DataPlane.observe`."""
+        self._answer()
+        return InstanceReading(
+            taken_at=self.clock(),
+            generation=self.generation,
+            services={service.name: self._reading(service.name) for service in self.services},
+            draining_generations=tuple(self.runtime)[:-1],
+        )
+
+    async def apply(self, operation: SetRoute) -> Result:
+        """See `DataPlane.apply`."""
+        if self.broken:
+            return Result(Status.UNKNOWN, self.broken)
+        if operation.service not in self.boot:
+            return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
+        if operation.fence < self._fence:
+            return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}")
+        now = self.runtime[self.generation][operation.service]
+        if operation.expect_generation not in {None, self.generation} or operation.expect not in {None, now}:
+            return Result(Status.STALE, f"{self.generation} routes {now}")
+        self._fence = operation.fence
+        for routes in [self.boot] if operation.place is Place.BOOT else self.runtime.values():
+            routes[operation.service] = operation.route
+        return Result(Status.DONE)
+
+    async def verify(self, service: ServiceName, route: Route) -> bool | None:
+        """See `DataPlane.verify`."""
+        return None if self.broken else all(routes.get(service) == route for routes in self.runtime.values())
+
+    async def close(self) -> None:
+        """See `DataPlane.close`."""
+
+    def send(self, service: ServiceName, jar: MutableMapping[str, str] | None = None) -> tuple[int, str]:
+        """Route one request by the newest generation; returns status and server name. `jar` is a session's cookies."""
+        jar = {} if jar is None else jar
+        wanted = next(one for one in self.services if one.name == service)
+        route = self.runtime[self.generation][service]
+        colour = self._colour(wanted, route, jar)
+        if 0 < route.green_bp < BP_FULL and not _usable(self.pools[service, colour]):
+            colour = colour.other
+        pool = self.pools[service, colour]
+        if not (usable := _usable(pool)):
+            pool.unserved += 1
+            return 503, ""
+        kept = ServerName(jar.get(wanted.cookie, ""))
+        name = kept if kept in usable else self.chance.choice(usable)
+        server = pool.servers[name]
+        server.requests += 1
+        server.errors += server.fails
+        jar[wanted.cookie] = name
+        jar.setdefault(BUCKET, str(self.chance.randrange(max(1, route.keep_bp(colour)))))
+        return 500 if server.fails else 200, name
+
+    def _colour(self, service: Service, route: Route, jar: MutableMapping[str, str]) -> Colour:
+        for colour in Colour:
+            if any(one.name == jar.get(service.cookie) for one in service.pool(colour).servers):
+                return colour if int(jar.get(BUCKET, "0")) < route.keep_bp(colour) else colour.other
+        return Colour.GREEN if self.chance.randrange(BP_FULL) < route.green_bp else Colour.BLUE
+
+    def _reading(self, service: ServiceName) -> ServiceReading:
+        runtime = {life: routes[service] for life, routes in self.runtime.items()}
+        pools = {colour: self.pools[service, colour].reading() for colour in Colour}
+        return ServiceReading(runtime=runtime, boot=self.boot[service], pools=pools)
+
+    def _answer(self) -> None:
+        if self.broken:
+            raise Unreachable(f"{self.name}: {self.broken}")
+
+
+def _usable(pool: FakePool) -> list[ServerName]:
+    return [name for name, server in pool.servers.items() if server.up]
