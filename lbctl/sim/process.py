@@ -120,6 +120,7 @@ class Process:
 
     def _free(self, free: Any, now: Instant) -> None:
         del now
+        self.outside.told("free", free)
         self.outside.tokens.free(free.release, free.nonce)
 
     def _save(self, save: Any, now: Instant) -> None:

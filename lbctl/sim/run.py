@@ -34,9 +34,9 @@ def run(
 ) -> Report:
     """Return the report of one run; the same seed, ticks and rates give the same run."""
     lines: deque[str] = deque(maxlen=LOG_LINES)
-    world = World(core, seed, rates, log=None)
+    world = World(core, seed, rates)
     if log:
-        world.log = lambda line: lines.append(f"{world.now:>8} {line}")
+        world.log = lambda what, fact: lines.append(f"{world.now:>8} {what} {fact}")
     try:
         _adopted(world)
         for _ in range(ticks):

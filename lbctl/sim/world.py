@@ -65,13 +65,18 @@ class World:
         rates: Rates,
         *,
         instances: int | None = None,
-        log: Callable[[str], None] | None = None,
+        orderly: bool = False,
     ) -> None:
         self.chance = Random(seed)  # noqa: S311 - a simulation must be repeatable, not secret
         self.rates = rates
         self.core = core
         self.now = Instant(1_000)
-        self.log = log
+        self.log: Callable[[str, Any], None] | None = None
+        """Told everything that happens: a word and the fact."""
+        self.orderly = orderly
+        """No chance at all: for scenarios."""
+        self.crash_at = ""
+        """The boundary at which the process dies, once."""
         count = instances or self.chance.choice((1, 1, 2))
         names = tuple(InstanceName(f"edge/lb{number}") for number in range(1, count + 1))
         self.topology = topology(names)
@@ -137,6 +142,9 @@ class World:
 
     def boundary(self, where: str) -> None:
         """Perhaps die here."""
+        if self.crash_at and where == self.crash_at:
+            self.crash_at = ""
+            raise Crash(where)
         if self.rates.crash and self.chance.random() < self.rates.crash:
             raise Crash(where)
 
@@ -167,7 +175,7 @@ class World:
         )
         balancer.pending.append(pending)
         if self.log is not None:
-            self.log(f"send {instance} {operation.place.value} {operation.route} fence {operation.fence}")
+            self.log("send", (instance, operation))
         return pending
 
     def _sent(self, *, unknown: bool) -> Sent:
@@ -221,7 +229,7 @@ class World:
             failing = bool(self.process.state.journal_error)
             self.watch.reply(fact.answer, self.disk.record, failing=failing)
         if self.log is not None:
-            self.log(f"{what} {fact}")
+            self.log(what, fact)
 
     def _saving(self, record: Record) -> None:
         assert self.process is not None
@@ -242,7 +250,8 @@ class World:
     def tick(self) -> None:
         """Let a tenth of a second pass."""
         moves = [self._lands, self._finishes, self._reads, self._answers]
-        self.chance.shuffle(moves)
+        if not self.orderly:
+            self.chance.shuffle(moves)
         self._serves()
         try:
             if self.process is None and self.now >= self.down_until:
@@ -255,9 +264,13 @@ class World:
             self._perhaps_die()
         except Crash as crash:
             if self.log is not None:
-                self.log(f"crash {crash}")
+                self.log("crash", str(crash))
             self.kill(reboot=self.chance.random() < self.rates.reboot)
         self.now = Instant(self.now + TICK_MS - 10 * len(moves))
+
+    def _part(self) -> float:
+        """What decides whether a fraction of a request comes in this tick."""
+        return 0.5 if self.orderly else self.chance.random()
 
     def _perhaps_die(self) -> None:
         if self.rates.idle_crash and self.chance.random() < self.rates.idle_crash:
@@ -268,13 +281,15 @@ class World:
         if self.process is None:
             return
         if self.log is not None:
-            self.log(f"ask {request}")
+            self.log("ask", request)
         release = self.process.state.record.running(SERVICE)
         if release is not None and getattr(request, "full", False):
             self.watch.full_promoted.add(release.id)
         try:
             self.process.ask(request, self.now)
-        except Crash:
+        except Crash as crash:
+            if self.log is not None:
+                self.log("crash", str(crash))
             self.kill(reboot=self.chance.random() < self.rates.reboot)
 
     def _lands(self) -> None:
@@ -289,7 +304,7 @@ class World:
         routes = balancer.routes
         changes = balancer.land(pending, self.now)
         if self.log is not None:
-            self.log(f"land {balancer.name} {pending.operation.place.value} {pending.operation.route} {pending.result}")
+            self.log("land", (balancer.name, pending.operation, pending.result))
         for landed in changes:
             if landed.before != landed.after:
                 self.watch.count("landed")
@@ -328,9 +343,9 @@ class World:
     def _serves(self) -> None:
         for balancer in self.balancers.values():
             total = self.traffic
-            green = int(total * balancer.routes.green_bp / 10_000 + self.chance.random())
+            green = int(total * balancer.routes.green_bp / 10_000 + self._part())
             for colour, requests in ((Colour.GREEN, green), (Colour.BLUE, total - green)):
                 if requests:
                     alive = any(name in self.up for name in SERVERS[colour])
                     ratio = self.error_ratio[colour] if alive else 1.0
-                    balancer.serve(colour, requests, int(requests * ratio + self.chance.random() if ratio else 0))
+                    balancer.serve(colour, requests, int(requests * ratio + self._part() if ratio else 0))

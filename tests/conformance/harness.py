@@ -1,0 +1,131 @@
+"""What the conformance suite asks of a load balancer with two services, whichever it is. See `EnvoyWorld` for the model."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from lbctl.dataplane.port import DataPlane
+from lbctl.model.names import Colour, Generation, ServerName, ServiceName
+from lbctl.model.operation import Place, Result, SetRoute, Status
+from lbctl.model.reading import PoolReading, ServiceReading
+from lbctl.model.route import Route
+from lbctl.model.topology import Address, Service
+
+SHOP = ServiceName("shop")
+TILL = ServiceName("till")
+NAMES = tuple(f"{colour}-{number}" for colour in Colour for number in (1, 2))
+"""The servers of `shop`, by name. `till` has the same ones with `till-` before the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer: the server's name is its body, empty if the load balancer answered itself."""
+
+    status: int
+    server: str
+
+    @property
+    def colour(self) -> Colour | None:
+        """Which pool answered."""
+        return next((colour for colour in Colour if f"{colour}-" in self.server), None)
+
+
+class Visitor(Protocol):
+    """A keep-alive client, with cookies if it is a session."""
+
+    async def ask(self) -> Answered:
+        """Send one request."""
+
+
+class World(Protocol):
+    """A running load balancer with `shop` and `till`, toy servers behind it, and a driver. Nothing is adopted yet."""
+
+    driver: DataPlane
+
+    @property
+    def socket(self) -> str:
+        """What the text of an `Unreachable` must name."""
+
+    def visitor(self, service: ServiceName = SHOP, *, session: bool = False) -> Visitor:
+        """A client, hung up at the end."""
+
+    def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
+        """Make a server answer 500 to users, or refuse connections; by default it is well again."""
+
+    def another_driver(self) -> DataPlane:
+        """A driver as a fresh lbctld would make it."""
+
+    async def restart(self) -> None:
+        """End the load balancer and start it on the files that are there, without lbctl."""
+
+    async def end(self) -> None:
+        """End the load balancer."""
+
+
+Opened = Callable[[], AbstractAsyncContextManager[World]]
+
+
+@dataclass(slots=True)
+class Operator:
+    """Gives operations with rising fences to a world's driver, as the daemon does."""
+
+    world: World
+    fence: int = 0
+    fences: dict[ServiceName, int] = field(default_factory=dict)
+
+    def operation(self, route: Route, service: ServiceName = SHOP, place: Place = Place.RUNTIME) -> SetRoute:
+        """An operation with the next fence."""
+        self.fence += 1
+        return SetRoute(service=service, place=place, route=route, fence=self.fence)
+
+    async def apply(self, route: Route, service: ServiceName = SHOP, place: Place = Place.RUNTIME) -> Result:
+        """Apply a route with the next fence."""
+        return await self.world.driver.apply(self.operation(route, service, place))
+
+    async def route(self, green_bp: int, keep_blue_bp: int = 10_000, keep_green_bp: int = 10_000) -> None:
+        """Bring `shop` there, runtime and boot value."""
+        await self.bring(SHOP, Route(green_bp, keep_blue_bp, keep_green_bp))
+
+    async def bring(self, service: ServiceName, route: Route) -> None:
+        """Bring a service there, runtime and boot value; both must be done."""
+        for place in Place:
+            result = await self.world.driver.apply(replace(self.operation(route, service), place=place))
+            assert result.status is Status.DONE, result
+
+    async def reading(self, service: ServiceName = SHOP) -> ServiceReading:
+        """What the driver sees of a service."""
+        return (await self.world.driver.observe()).services[service]
+
+    async def pool(self, colour: Colour, service: ServiceName = SHOP) -> PoolReading:
+        """What the driver sees of a pool."""
+        return (await self.reading(service)).pools[colour]
+
+    async def server(self, name: str) -> tuple[int, int]:
+        """Requests and errors of one server of `shop`."""
+        pool = await self.pool(Colour.BLUE if name.startswith("blue") else Colour.GREEN)
+        return pool.servers[ServerName(name)].requests, pool.servers[ServerName(name)].errors
+
+    async def generation(self) -> Generation:
+        """The life that answers."""
+        return (await self.world.driver.observe()).generation
+
+
+@asynccontextmanager
+async def adopted(opened: Opened) -> AsyncIterator[Operator]:
+    """A world with everything on blue, runtime and boot."""
+    async with opened() as world:
+        operator = Operator(world)
+        for service in (SHOP, TILL):
+            await operator.bring(service, Route(0))
+        yield operator
+
+
+def twin(shop: Service, port: int) -> Service:
+    """`till`: the same servers under other names, on a port of its own."""
+    pools = [
+        replace(pool, servers=tuple(replace(one, name=ServerName(f"till-{one.name}")) for one in pool.servers))
+        for pool in (shop.blue, shop.green)
+    ]
+    listen = Address("127.0.0.1", port)
+    return replace(shop, name=TILL, blue=pools[0], green=pools[1], listen=listen)

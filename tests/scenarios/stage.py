@@ -1,0 +1,254 @@
+"""Carries out the commands of a scenario in the simulated world, and writes down what was decided and sent."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from lbctl.model.entry import Entry
+from lbctl.model.names import Colour, InstanceName
+from lbctl.model.record import Record
+from lbctl.model.request import Cancel, Pause, Promote, Rollback
+from lbctl.model.route import Route
+from lbctl.model.topology import DriftPolicy, HoldLimit, Plan, SessionsBack
+from lbctl.model.units import Instant, Span
+from lbctl.sim.balancer import Balancer
+from lbctl.sim.chance import NONE
+from lbctl.sim.core import REAL
+from lbctl.sim.process import Crash
+from lbctl.sim.world import SERVERS, SERVICE, TICK_MS, World
+
+FOREVER = Instant(1 << 50)
+UNTIL_TICKS_MAX = 3_000
+ON_RELEASE = {"pause": Pause, "promote": Promote, "rollback": Rollback, "cancel": Cancel}
+PLAN: dict[str, tuple[str, Callable[[str], Any]]] = {}
+
+
+def span(text: str) -> Span:
+    """Read `2s` or `300ms`."""
+    number, unit = re.fullmatch(r"([0-9.]+)(ms|s|m)", text).groups()  # type: ignore[union-attr]
+    return Span(int(float(number) * {"ms": 1, "s": 1_000, "m": 60_000}[unit]))
+
+
+def share(text: str) -> int:
+    """Read `25%`."""
+    return round(float(text.rstrip("%")) * 100)
+
+
+PLAN |= {
+    "steps": ("steps_bp", lambda text: tuple(share(one) for one in text.split(","))),
+    "hold": ("hold_min", span),
+    "hold-max": ("hold_max", span),
+    "then": ("hold_then", HoldLimit),
+    "bake": ("bake", span),
+    "retain": ("retain", span),
+    "preflight": ("preflight", span),
+    "sessions": ("sessions_back", SessionsBack),
+    "drift": ("drift", DriftPolicy),
+    "capacity": ("capacity", int),
+}
+
+
+class Stage:
+    """One scenario's world. `lines` is what happened since `take` was last called."""
+
+    def __init__(self) -> None:
+        self.world = World(REAL, 1, NONE, instances=1, orderly=True)
+        self.began = self.world.now
+        self.lines: list[str] = []
+
+    def take(self) -> list[str]:
+        """Return what happened, with times since the last call."""
+        lines, self.lines, self.began = self.lines, [], self.world.now
+        return lines
+
+    def do(self, command: str) -> None:
+        """Carry out one line."""
+        word, *rest = command.split()
+        getattr(self, f"do_{word.replace('-', '_')}")(*rest)
+
+    # ---- the world
+
+    def do_world(self, instances: str, kind: str = "haproxy") -> None:
+        self.world = World(REAL, 1, NONE, instances=int(instances), orderly=True)
+        for balancer in self.world.balancers.values():
+            balancer.one_file, balancer.keeps_fence = kind == "envoy", kind == "envoy"
+        self.world.traffic = 100
+        self.world.log = self._log
+        self.began = self.world.now
+
+    def do_run(self, text: str) -> None:
+        for _ in range(span(text) // TICK_MS):
+            self.world.tick()
+
+    def do_until(self, word: str, value: str = "") -> None:
+        for _ in range(UNTIL_TICKS_MAX):
+            if self._is(word, value):
+                return
+            self.world.tick()
+        raise AssertionError(f"{word} {value} never came")
+
+    def _is(self, word: str, value: str) -> bool:
+        release = self.world.disk.record.releases[SERVICE]
+        return release.reached_bp == share(value) if word == "reached" else release.phase.value == word
+
+    def do_errors(self, colour: str, ratio: str) -> None:
+        self.world.error_ratio[Colour(colour)] = share(ratio) / 10_000
+
+    def do_traffic(self, per_tick: str) -> None:
+        self.world.traffic = int(per_tick)
+
+    def do_dead(self, name: str) -> None:
+        self.world.up -= set(SERVERS.get(Colour(name), ()) if name in {*Colour} else {name})
+
+    def do_alive(self, colour: str) -> None:
+        self.world.up |= set(SERVERS[Colour(colour)])
+
+    def do_checker(self, word: str) -> None:
+        self.world.checker = "" if word == "well" else word
+
+    def do_unreadable(self, name: str) -> None:
+        self._balancer(name).unreadable_until = FOREVER
+
+    def do_readable(self, name: str) -> None:
+        self._balancer(name).unreadable_until = Instant(-1)
+
+    def do_stall(self, name: str) -> None:
+        self._balancer(name).stalled_until = FOREVER
+
+    def do_unstall(self, name: str) -> None:
+        self._balancer(name).stalled_until = Instant(-1)
+
+    def do_reload(self, name: str) -> None:
+        self._balancer(name).reload(self.world.now, keep_old=True)
+
+    def do_restart(self, name: str) -> None:
+        self._balancer(name).reload(self.world.now, keep_old=False)
+
+    def do_edit(self, name: str, route: str) -> None:
+        self._balancer(name).edit(self.world.now, Route(*map(int, route.split(":"))))
+
+    def do_edit_boot(self, name: str, route: str) -> None:
+        self._balancer(name).edit_boot(self.world.now, Route(*map(int, route.split(":"))))
+
+    def do_old_gone(self, name: str) -> None:
+        self._balancer(name).old_gone()
+
+    def do_journal(self, word: str) -> None:
+        self.world.disk.full = word == "full"
+
+    def do_crash(self, *where: str) -> None:
+        """At once, or at the next boundary of that name: `crash after Mark`."""
+        self.world.crash_at = " ".join(where)
+        if not where:
+            self._die(reboot=False)
+
+    def do_reboot(self) -> None:
+        self._die(reboot=True)
+
+    def do_start(self) -> None:
+        self.world.down_until = self.world.now
+
+    def _die(self, *, reboot: bool) -> None:
+        self.world.kill(reboot=reboot)
+        self.world.down_until = FOREVER
+
+    def _balancer(self, name: str) -> Balancer:
+        return self.world.balancers[InstanceName(f"edge/{name}")]
+
+    # ---- people
+
+    def do_adopt(self, colour: str, settle: str = "") -> None:
+        self.world.ask(self.world.asking.adopt(Colour(colour), settle=bool(settle)))
+
+    def do_switch(self, *words: str) -> None:
+        options = dict(zip(words[::2], words[1::2], strict=True))
+        to = Colour(options.pop("to")) if "to" in options else None
+        quick = {"hold_min": Span(500), "bake": Span(500), "retain": Span(0)}
+        plan = Plan(**{**quick, **{PLAN[key][0]: PLAN[key][1](text) for key, text in options.items()}})
+        self.world.ask(self.world.asking.switch(plan, to))
+
+    def do_maintenance(self, word: str) -> None:
+        self.world.ask(self.world.asking.maintenance(on=word == "on", every=False))
+
+    def do_resume(self) -> None:
+        self.world.ask(self.world.asking.resume(self._record().releases[SERVICE].id))
+
+    def do_promote(self, full: str = "") -> None:
+        self._on_release("promote", full=bool(full))
+
+    def do_pause(self) -> None:
+        self._on_release("pause")
+
+    def do_rollback(self) -> None:
+        self._on_release("rollback")
+
+    def do_cancel(self) -> None:
+        self._on_release("cancel")
+
+    def _on_release(self, word: str, **more: bool) -> None:
+        release = self._record().releases[SERVICE]
+        self.world.ask(ON_RELEASE[word](release=release.id, id=99, actor="ann", reason="why not", **more))
+
+    def _record(self) -> Record:
+        return self.world.process.state.record if self.world.process is not None else self.world.disk.record
+
+    # ---- what is written down
+
+    def do_show(self) -> None:
+        """Write down where everything is."""
+        record = self.world.disk.record
+        self._say(f"on disk: {_recorded(record)}")
+        for name, balancer in self.world.balancers.items():
+            routes = " ".join(str(route) for route in balancer.runtime.values())
+            self._say(f"{name} routes {routes}, boot {balancer.boot}")
+        holds = [hold for one in self._progress() for hold in one.holds]
+        for hold in holds:
+            self._say(f"held: {hold.reason}; needs {hold.needs}")
+
+    def _progress(self) -> list[Any]:
+        return [] if self.world.process is None else list(self.world.process.state.progress.values())
+
+    def _log(self, what: str, fact: Any) -> None:
+        for line in WRITTEN.get(what, lambda _: ())(fact):
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        at = (self.world.now - self.began) / 1_000
+        self.lines.append(f"+{at:.2f} {line}")
+
+
+def _recorded(record: Record) -> str:
+    adopted, release = record.services.get(SERVICE), record.releases.get(SERVICE)
+    if adopted is None:
+        return "nothing adopted"
+    keeps = f"keep {adopted.blue.keep_bp}/{adopted.green.keep_bp}"
+    states = f"blue {adopted.blue.state.value}, green {adopted.green.state.value}, active {adopted.active}, {keeps}"
+    if release is None:
+        return states
+    flags = "".join([" paused" * bool(release.paused_by), " latched" * bool(release.latched)])
+    return f"{release.phase.value} {release.share_bp} reached {release.reached_bp}{flags}; {states}"
+
+
+def _entry(entry: Entry) -> str:
+    return f"  tell {entry.severity.value} {entry.kind.value}: {entry.text}"
+
+
+def _reply(reply: Any) -> tuple[str, ...]:
+    answer = reply.answer
+    if answer.accepted:
+        return (f"accepted: {answer.body.get('phase', 'ok')}",)
+    body = answer.body
+    return (f"refused {body['code']} (exit {body['exit_code']}): {body['what']}; {body['why']}; then {body['then']}",)
+
+
+WRITTEN: dict[str, Callable[[Any], tuple[str, ...]]] = {
+    "mark": lambda mark: (f"mark {mark.token.value}",),
+    "free": lambda _: ("mark go again",),
+    "save": lambda save: (f"save {save.record.rev}: {_recorded(save.record)}", *map(_entry, save.entries)),
+    "note": lambda note: tuple(map(_entry, note.entries)),
+    "reply": _reply,
+    "send": lambda sent: (f"send {sent[0]} {sent[1].place.value} {sent[1].route}",),
+    "land": lambda landed: () if landed[2].status.value == "done" else (f"{landed[0]} says {landed[2].status.value}: {landed[2].detail}",),
+    "crash": lambda where: (f"crash {where}",),
+}
+assert issubclass(Crash, Exception)
