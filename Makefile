@@ -54,6 +54,7 @@ bench: $(STAMP) system ## ratios measured inside one run
 docs: $(STAMP) ## the generated reference pages
 	$(BIN)/python -m lbctl.cli.reference > docs/reference/cli.md
 	$(BIN)/python -m lbctl.config.reference > docs/reference/config.md
+	$(BIN)/python docs/generate.py
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 from lbctl.core.change import entry
 from lbctl.core.holds import Hold
-from lbctl.core.situation import Situation, home_open, situation
+from lbctl.core.situation import Situation, home_open, situation, under_way
 from lbctl.core.state import Effect, Note, Progress, State
+from lbctl.core.targets import exposed, target
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import ServiceName
-from lbctl.model.reading import Unreadable
+from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Phase
 from lbctl.model.units import MINUTE, SECOND, Instant, Span, seconds, since
 
@@ -36,8 +37,11 @@ def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
         severity = Severity.PAGE if kind is Kind.ROLLBACK_BLOCKED else Severity.WARNING
         entries.append(Entry(kind=kind, at=now, text=text, severity=severity, service=service))
     for key in sorted(state.told - standing.keys()):
-        if key.startswith("lost "):
-            entries.append(Entry(kind=Kind.INSTANCE_FOUND, at=now, text=f"{key.removeprefix('lost ')} answers again"))
+        word, instance, *_ = key.split()
+        if word == "lost":
+            entries.append(Entry(kind=Kind.INSTANCE_FOUND, at=now, text=f"{instance} answers again"))
+        if word == "drift":
+            entries.append(Entry(kind=Kind.DRIFT_CORRECTED, at=now, text=f"{instance} routes as recorded again"))
     state = replace(state, progress=progress, told=frozenset(standing))
     return state, (Note(tuple(entries)),) if entries else ()
 
@@ -49,10 +53,33 @@ def _standing(state: State) -> Iterator[tuple[str, tuple[Kind, str, ServiceName 
     for name, why in state.observed.checker_suspect.items():
         yield f"checker {name}", (Kind.CHECKER_SUSPECTED, f"the health checker of {name} is suspect: {why}", name)
     for name in state.topology.services:
+        yield from _drift(state, name)
         release = state.record.running(name)
         if release is not None and release.phase is Phase.ROLLING_BACK and not home_open(state, name):
             text = f"release {release.id} cannot go back: {release.origin} is not fit to take traffic; repair it"
             yield f"blocked {name}", (Kind.ROLLBACK_BLOCKED, text, name)
+
+
+def _drift(state: State, name: ServiceName) -> Iterator[tuple[str, tuple[Kind, str, ServiceName | None]]]:
+    """What somebody else changed and lbctl puts right without a decision: anything at rest, too much in a release."""
+    want, release = target(state.ordered, name), state.ordered.running(name)
+    if want is None or (release is not None and release.phase is Phase.ROLLING_BACK):
+        return
+    away = exposed(state.ordered, name)
+    for instance in state.topology.instances_of(name):
+        reading, lane = state.observed.instances.get(instance), state.lanes[instance]
+        if not isinstance(reading, InstanceReading) or under_way(lane, name, reading) or lane.unresolved:
+            continue
+        seen = reading.services.get(name)
+        if seen is None or reading.taken_at <= max(state.changed_at, state.durable_at):
+            continue
+        routes = [*seen.runtime.values(), *([] if seen.boot is None else [seen.boot])]
+        wrong = [one for one in routes if one != want]
+        if release is not None:
+            wrong = [one for one in wrong if one.share_bp(away) > want.share_bp(away)]
+        if wrong:
+            text = f"{instance} has {name} at {wrong[0]}, which nobody recorded, instead of {want}: it is being corrected"
+            yield f"drift {instance} {name}", (Kind.DRIFT_FOUND, text, name)
 
 
 def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:

@@ -134,7 +134,8 @@ def climb(now: Situation, share_bp: int, actor: str = "") -> Change:
     """Return the step to `share_bp`."""
     record = with_share(now.record, now.release, share_bp, now.at)
     release = record.releases[now.release.service]
-    numbers = now.verdict.reason if now.verdict is not None else "preflight passed"
+    judged = now.verdict.reason if now.verdict is not None else "preflight passed"
+    numbers = judged if now.release.share_bp or now.verdict is None else "nothing to judge at 0 %"
     text = f"{percent(now.release.share_bp)} → {percent(share_bp)} on {release.to}: {numbers}"
     told = entry(Kind.STEP_STARTED, release, now.at, text, actor=actor, stop=f"lbctl rollback {release.id}")
     return Change(record=record, entries=(told,))

@@ -75,7 +75,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         progress=state.progress.get(release.id),
         readings=readings,
         unresolved={i: state.lanes[i].unresolved for i in instances if i in state.lanes and state.lanes[i].unresolved},
-        under_way=frozenset(i for i, reading in readings.items() if _under_way(state.lanes.get(i), name, reading)),
+        under_way=frozenset(i for i, reading in readings.items() if under_way(state.lanes.get(i), name, reading)),
         token=state.observed.tokens.get(release.id, Token.NONE),
         candidate=away,
         active=home,
@@ -87,7 +87,8 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
     )
 
 
-def _under_way(lane: Lane | None, name: ServiceName, reading: InstanceReading | Unreadable | None) -> bool:
+def under_way(lane: Lane | None, name: ServiceName, reading: InstanceReading | Unreadable | None) -> bool:
+    """Whether an operation for this service is on its way, or ended after this reading was taken."""
     if lane is None or name not in lane.services:
         return False
     return lane.busy or (isinstance(reading, InstanceReading) and reading.taken_at <= lane.ended_at)

@@ -15,7 +15,7 @@ from lbctl.config.settings import Config
 from lbctl.daemon.logs import configure_logs
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.wiring import Running, running
-from lbctl.model.errors import LbctlError
+from lbctl.model.errors import LbctlError, Refused
 
 log = structlog.get_logger("lbctl.daemon")
 
@@ -37,8 +37,17 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return asyncio.run(_serve(config))
     except LbctlError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(_words(error), file=sys.stderr)
         return EXIT_FAILED
+
+
+def _words(error: LbctlError) -> str:
+    """What, why and the next step, as the command line says them."""
+    lines = [f"error: {error}"]
+    if isinstance(error, Refused):
+        lines += [f"  why   {error.why}"] if error.why else []
+        lines += [f"  next  {error.then}"] if error.then else []
+    return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -107,6 +107,9 @@ async def _play(screen: Screen, directory: Path | None) -> Played:
 
 
 async def _adopt(here: Stage) -> None:
+    async with asyncio.timeout(PHASE_S):
+        while not all(one["reachable"] for one in (await here.control.service(SERVICE))["instances"].values()):
+            await asyncio.sleep(0.05)
     await here.control.post(f"/v1/services/{SERVICE}/adopt", {"active": "blue", "version": "1.0.0", "reason": "demo"})
     async with asyncio.timeout(PHASE_S):
         while True:

@@ -33,6 +33,7 @@ from lbctl.sim.watch import Sent, Watch
 
 SERVICE = ServiceName("shop")
 TICK_MS = 100
+FOREVER = Instant(1 << 60)
 SERVERS = {colour: tuple(ServerName(f"{colour}-{number}") for number in (1, 2)) for colour in Colour}
 
 
@@ -120,13 +121,14 @@ class World:
         """kill -9 at this very moment, or the power of the whole host."""
         self.process = None
         self.watch.count("reboot" if reboot else "crash")
-        self.disk.crash(self.chance.randint(0, len(self.disk.writes)) if self.disk.writes else 0)
+        under_way = 0 if self.orderly else len(self.disk.writes)
+        self.disk.crash(self.chance.randint(0, under_way) if under_way else 0)
         self.watch.durable(self.disk.record)
         for balancer in self.balancers.values():
             self._orphan(balancer, reboot=reboot)
         if reboot:
             self.tokens.files.clear()
-        self.down_until = Instant(self.now + self.chance.choice((0, 100, 500, 2_000)))
+        self.down_until = FOREVER if self.orderly else Instant(self.now + self.chance.choice((0, 100, 500, 2_000)))
 
     def _orphan(self, balancer: Balancer, *, reboot: bool) -> None:
         """What a dead process had sent lands within the time-out, or never; a reboot takes everything with it."""

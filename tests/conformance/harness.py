@@ -1,8 +1,8 @@
-"""What the conformance suite asks of a load balancer with two services, whichever it is. See `EnvoyWorld` for the model."""
+"""What the conformance suite asks of a load balancer with two services, whichever it is."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lbctl.dataplane.port import DataPlane
@@ -51,7 +51,7 @@ class World(Protocol):
         """A client, hung up at the end."""
 
     def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
-        """Make a server answer 500 to users, or refuse connections; by default it is well again."""
+        """Make a server answer 500 to users, or refuse connections from now on."""
 
     def another_driver(self) -> DataPlane:
         """A driver as a fresh lbctld would make it."""
@@ -72,7 +72,6 @@ class Operator:
 
     world: World
     fence: int = 0
-    fences: dict[ServiceName, int] = field(default_factory=dict)
 
     def operation(self, route: Route, service: ServiceName = SHOP, place: Place = Place.RUNTIME) -> SetRoute:
         """An operation with the next fence."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from lbctl.model.entry import Entry
 from lbctl.model.names import Colour, InstanceName
+from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.record import Record
 from lbctl.model.request import Cancel, Pause, Promote, Rollback
 from lbctl.model.route import Route
@@ -14,7 +15,6 @@ from lbctl.model.units import Instant, Span
 from lbctl.sim.balancer import Balancer
 from lbctl.sim.chance import NONE
 from lbctl.sim.core import REAL
-from lbctl.sim.process import Crash
 from lbctl.sim.world import SERVERS, SERVICE, TICK_MS, World
 
 FOREVER = Instant(1 << 50)
@@ -88,7 +88,9 @@ class Stage:
         raise AssertionError(f"{word} {value} never came")
 
     def _is(self, word: str, value: str) -> bool:
-        release = self.world.disk.record.releases[SERVICE]
+        release = self._record().releases.get(SERVICE)
+        if release is None or self.world.disk.record.releases.get(SERVICE) != release:
+            return False
         return release.reached_bp == share(value) if word == "reached" else release.phase.value == word
 
     def do_errors(self, colour: str, ratio: str) -> None:
@@ -140,17 +142,13 @@ class Stage:
         """At once, or at the next boundary of that name: `crash after Mark`."""
         self.world.crash_at = " ".join(where)
         if not where:
-            self._die(reboot=False)
+            self.world.kill()
 
     def do_reboot(self) -> None:
-        self._die(reboot=True)
+        self.world.kill(reboot=True)
 
     def do_start(self) -> None:
         self.world.down_until = self.world.now
-
-    def _die(self, *, reboot: bool) -> None:
-        self.world.kill(reboot=reboot)
-        self.world.down_until = FOREVER
 
     def _balancer(self, name: str) -> Balancer:
         return self.world.balancers[InstanceName(f"edge/{name}")]
@@ -241,6 +239,12 @@ def _reply(reply: Any) -> tuple[str, ...]:
     return (f"refused {body['code']} (exit {body['exit_code']}): {body['what']}; {body['why']}; then {body['then']}",)
 
 
+def _landed(name: InstanceName, operation: SetRoute, result: Result) -> tuple[str, ...]:
+    if result.status is Status.DONE:
+        return ()
+    return (f"{name} {operation.place.value} {operation.route} {result.status.value}: {result.detail}",)
+
+
 WRITTEN: dict[str, Callable[[Any], tuple[str, ...]]] = {
     "mark": lambda mark: (f"mark {mark.token.value}",),
     "free": lambda _: ("mark go again",),
@@ -248,7 +252,6 @@ WRITTEN: dict[str, Callable[[Any], tuple[str, ...]]] = {
     "note": lambda note: tuple(map(_entry, note.entries)),
     "reply": _reply,
     "send": lambda sent: (f"send {sent[0]} {sent[1].place.value} {sent[1].route}",),
-    "land": lambda landed: () if landed[2].status.value == "done" else (f"{landed[0]} says {landed[2].status.value}: {landed[2].detail}",),
+    "land": lambda landed: _landed(*landed),
     "crash": lambda where: (f"crash {where}",),
 }
-assert issubclass(Crash, Exception)

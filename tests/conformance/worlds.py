@@ -1,0 +1,160 @@
+"""The load balancers that the conformance suite runs against: the fake, a real HAProxy, a real Envoy."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from lbctl.dataplane.envoy import embedded
+from lbctl.dataplane.envoy.driver import EnvoyInstance
+from lbctl.dataplane.envoy.layout import layout_of
+from lbctl.dataplane.fake import FakeInstance
+from lbctl.dataplane.port import DataPlane
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.topology import Address, Pool, Server, Service
+from tests.conformance.envoy_harness import Client, EnvoyWorld, clock, envoy_world, free_port
+from tests.conformance.haproxy_harness import haproxy_world
+from tests.conformance.harness import NAMES, SHOP, Answered, World, twin
+
+
+class FakeVisitor:
+    """A client of the fake."""
+
+    def __init__(self, fake: FakeInstance, service: ServiceName, *, session: bool) -> None:
+        self._fake, self._service = fake, service
+        self._jar: dict[str, str] | None = {} if session else None
+
+    async def ask(self) -> Answered:
+        """See `Visitor.ask`."""
+        status, server = self._fake.send(self._service, self._jar)
+        return Answered(status, server.removeprefix("till-"))
+
+
+class FakeWorld:
+    """The fake with both services."""
+
+    socket = "/run/fake.sock"
+
+    def __init__(self) -> None:
+        pools = [
+            Pool(colour, tuple(Server(ServerName(n), Address("127.0.0.1", 1)) for n in NAMES if n.startswith(colour)))
+            for colour in Colour
+        ]
+        shop = Service(name=SHOP, plane=PlaneName("edge"), blue=pools[0], green=pools[1])
+        self.fake = FakeInstance(InstanceName("edge/lb1"), (shop, twin(shop, 1)), clock)
+        self.driver: DataPlane = self.fake
+
+    def visitor(self, service: ServiceName = SHOP, *, session: bool = False) -> FakeVisitor:
+        """See `World.visitor`."""
+        return FakeVisitor(self.fake, service, session=session)
+
+    def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
+        """See `World.let`."""
+        for pool in self.fake.pools.values():
+            for name, one in pool.servers.items():
+                if name.removeprefix("till-") == server:
+                    one.fails, one.up = fails, not dead
+
+    def another_driver(self) -> DataPlane:
+        """See `World.another_driver`: the fake is its own driver."""
+        return self.fake
+
+    async def restart(self) -> None:
+        """See `World.restart`."""
+        self.fake.reload(keep_old=False)
+
+    async def end(self) -> None:
+        """See `World.end`."""
+        self.fake.broken = f"{self.socket}: nobody listens"
+
+
+class EnvoyVisitor:
+    """A client of the embedded Envoy."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def ask(self) -> Answered:
+        """See `Visitor.ask`."""
+        answer = await self._client.get()
+        return Answered(answer.status, answer.body if answer.body in NAMES else "")
+
+
+class EnvoyPair:
+    """`EnvoyWorld` with a second service."""
+
+    def __init__(self, world: EnvoyWorld) -> None:
+        self._world = world
+        self._services: list[Service] = [world.service, twin(world.service, free_port())]
+        self.driver: DataPlane = self.another_driver()
+
+    @property
+    def socket(self) -> str:
+        """See `World.socket`."""
+        return str(layout_of(self._world.instance).admin_socket)
+
+    async def ensure_running(self) -> None:
+        """Start it, or bring its files up to the config."""
+        assert isinstance(self.driver, EnvoyInstance)
+        await self.driver.ensure_running()
+
+    def visitor(self, service: ServiceName = SHOP, *, session: bool = False) -> EnvoyVisitor:
+        """See `World.visitor`."""
+        client = self._world.client(session=session)
+        if service != SHOP:
+            listen = self._services[1].listen
+            assert listen is not None
+            client.port = listen.port
+        return EnvoyVisitor(client)
+
+    def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
+        """See `World.let`."""
+        self._world.servers[server].mode = "error" if fails else "ok"
+        if dead:
+            self._world.servers[server].close()
+
+    def another_driver(self) -> DataPlane:
+        """See `World.another_driver`."""
+        return self._world.another_driver(self._services)
+
+    async def restart(self) -> None:
+        """See `World.restart`."""
+        await self.end()
+        await self.ensure_running()
+
+    async def end(self) -> None:
+        """See `World.end`."""
+        await embedded.stop(self._world.instance)
+
+
+@asynccontextmanager
+async def fake() -> AsyncIterator[World]:
+    """The fake."""
+    yield FakeWorld()
+
+
+@asynccontextmanager
+async def haproxy() -> AsyncIterator[World]:
+    """A real HAProxy."""
+    async with haproxy_world() as world:
+        yield world
+
+
+@asynccontextmanager
+async def envoy() -> AsyncIterator[World]:
+    """A real Envoy."""
+    async with envoy_world() as world:
+        pair = EnvoyPair(world)
+        await pair.ensure_running()
+        try:
+            yield pair
+        finally:
+            await pair.driver.close()
+
+
+ALL: list[Any] = [
+    pytest.param(fake, id="fake"),
+    pytest.param(haproxy, id="haproxy", marks=pytest.mark.haproxy),
+    pytest.param(envoy, id="envoy", marks=pytest.mark.envoy),
+]
