@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # `make test` as root on Debian or Ubuntu installs a missing HAProxy; SYSTEM=no leaves the system alone.
 SYSTEM ?= yes
 ARGS ?=
-PYTEST := $(BIN)/pytest -q
+PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo check test test-long bench docs system clean
