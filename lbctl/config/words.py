@@ -2,8 +2,8 @@
 
 ALERT_WORDS = (
     "started", "step", "finished", "cancelled", "rollback", "held", "paused", "drift", "instance", "health", "journal",
-    "service", "config", "daemon", "refused", "page",
+    "service", "config", "daemon", "page",
 )  # fmt: skip
 """What an alert may be told of; `page`: everything that a person must act on."""
 
-ALERT_DEFAULT = tuple(word for word in ALERT_WORDS if word not in {"step", "refused"})
+ALERT_DEFAULT = tuple(word for word in ALERT_WORDS if word != "step")

@@ -60,8 +60,13 @@ def replace_in(now: Situation, progress: Progress) -> Situation:
 def proved(now: Situation) -> bool:
     """Whether every instance reads back the target, runtime and boot, with no operation unresolved."""
     name = now.service.name
-    return not now.unresolved and not now.under_way and all(
-        isinstance(reading, InstanceReading) and routed(reading, name, now.want) for reading in now.readings.values()
+    return (
+        not now.unresolved
+        and not now.under_way
+        and all(
+            isinstance(reading, InstanceReading) and routed(reading, name, now.want)
+            for reading in now.readings.values()
+        )
     )
 
 

@@ -9,14 +9,17 @@ from dataclasses import replace
 
 from lbctl.core.change import entry
 from lbctl.core.holds import Hold
-from lbctl.core.situation import Situation, home_open, situation, under_way
+from lbctl.core.situation import Situation, home_open, situation
 from lbctl.core.state import Effect, Note, Progress, State
 from lbctl.core.targets import exposed, target
 from lbctl.model.entry import Entry, Kind, Severity
-from lbctl.model.names import ServiceName
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Phase
+from lbctl.model.route import Route
 from lbctl.model.units import MINUTE, SECOND, Instant, Span, seconds, since
+
+Standing = tuple[Kind, str, ServiceName | None]
 
 PAGE_AFTER = Span(15 * MINUTE)
 """A hold with traffic on the candidate that stands this long needs a person."""
@@ -31,7 +34,7 @@ def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
         if here is not None and here.progress is not None:
             progress[here.release.id], told = _holds(here, here.progress)
             entries += told
-    standing = dict(_standing(state))
+    standing = dict(_standing(state, now))
     for key in sorted(standing.keys() - state.told):
         kind, text, service = standing[key]
         severity = Severity.PAGE if kind is Kind.ROLLBACK_BLOCKED else Severity.WARNING
@@ -46,40 +49,48 @@ def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
     return state, (Note(tuple(entries)),) if entries else ()
 
 
-def _standing(state: State) -> Iterator[tuple[str, tuple[Kind, str, ServiceName | None]]]:
+def _standing(state: State, now: Instant) -> Iterator[tuple[str, Standing]]:
     for instance, reading in state.observed.instances.items():
         if isinstance(reading, Unreadable):
             yield f"lost {instance}", (Kind.INSTANCE_LOST, f"{instance} cannot be read: {reading.reason}", None)
     for name, why in state.observed.checker_suspect.items():
         yield f"checker {name}", (Kind.CHECKER_SUSPECTED, f"the health checker of {name} is suspect: {why}", name)
     for name in state.topology.services:
-        yield from _drift(state, name)
+        yield from _drift(state, name, now)
         release = state.record.running(name)
         if release is not None and release.phase is Phase.ROLLING_BACK and not home_open(state, name):
             text = f"release {release.id} cannot go back: {release.origin} is not fit to take traffic; repair it"
             yield f"blocked {name}", (Kind.ROLLBACK_BLOCKED, text, name)
 
 
-def _drift(state: State, name: ServiceName) -> Iterator[tuple[str, tuple[Kind, str, ServiceName | None]]]:
+def _drift(state: State, name: ServiceName, now: Instant) -> Iterator[tuple[str, Standing]]:
     """What somebody else changed and lbctl puts right without a decision: anything at rest, too much in a release."""
     want, release = target(state.ordered, name), state.ordered.running(name)
     if want is None or (release is not None and release.phase is Phase.ROLLING_BACK):
         return
-    away = exposed(state.ordered, name)
     for instance in state.topology.instances_of(name):
-        reading, lane = state.observed.instances.get(instance), state.lanes[instance]
-        if not isinstance(reading, InstanceReading) or under_way(lane, name, reading) or lane.unresolved:
+        key, lane, reading = f"drift {instance} {name}", state.lanes[instance], state.observed.instances.get(instance)
+        fresh = isinstance(reading, InstanceReading) and reading.taken_at > max(state.changed_at, lane.ended_at)
+        if not fresh or lane.unresolved or (lane.busy and lane.sent_at < now):
+            # Nothing new is known: what was told stands.
+            if key in state.told:
+                yield key, (Kind.DRIFT_FOUND, "", name)
             continue
-        seen = reading.services.get(name)
-        if seen is None or reading.taken_at <= max(state.changed_at, state.durable_at):
-            continue
-        routes = [*seen.runtime.values(), *([] if seen.boot is None else [seen.boot])]
-        wrong = [one for one in routes if one != want]
-        if release is not None:
-            wrong = [one for one in wrong if one.share_bp(away) > want.share_bp(away)]
-        if wrong:
-            text = f"{instance} has {name} at {wrong[0]}, which nobody recorded, instead of {want}: it is being corrected"
-            yield f"drift {instance} {name}", (Kind.DRIFT_FOUND, text, name)
+        assert isinstance(reading, InstanceReading)
+        wrong = _wrong(reading, name, want, None if release is None else exposed(state.ordered, name))
+        if wrong is not None:
+            text = f"{instance} has {name} at {wrong} instead of {want}, not by lbctl: put right as soon as it may be"
+            yield key, (Kind.DRIFT_FOUND, text, name)
+
+
+def _wrong(reading: InstanceReading, name: ServiceName, want: Route, exposed: Colour | None) -> Route | None:
+    seen = reading.services.get(name)
+    if seen is None:
+        return None
+    routes = [*seen.runtime.values(), *([] if seen.boot is None else [seen.boot])]
+    if exposed is None:
+        return next((route for route in routes if route != want), None)
+    return next((route for route in routes if route.share_bp(exposed) > want.share_bp(exposed)), None)
 
 
 def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:

@@ -10,11 +10,16 @@ existing blocks may still need room: keep the directory on ext4, xfs or tmpfs.
     keep ──rename──▶ spare      the old content's blocks wait for the next write
 """
 
+import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _MODE = 0o640
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMLINK})
+READ_MAX = 1 << 20
+"""A file that other hands made larger than its slot is read up to here."""
 
 
 class SlotFile:
@@ -34,19 +39,20 @@ class SlotFile:
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:
-            return file.read().rstrip(self._padding)
+            return file.read(max(self._size, READ_MAX)).rstrip(self._padding)
 
     def write(self, content: bytes) -> None:
         """Replace the content, durably. After a crash at any point the file has the old content or the new one.
 
         Raises:
             OSError: nothing was replaced, and the old content stays. With both files in place a full disk is no reason.
+                (Where the disk itself fails after the renames, EIO, the new content may be there: read it.)
             ValueError: the content does not fit.
         """
         if len(content) > self._size:
             raise ValueError(f"{self.path}: {len(content)} bytes do not fit into {self._size}")
         self._repair()
-        self._fill(content.ljust(self._size, self._padding))
+        self._fill(content)
         self._swap()
 
     def ensure(self, initial: bytes) -> None:
@@ -66,46 +72,78 @@ class SlotFile:
         else:
             self._keep.rename(self._spare)
 
-    def _fill(self, padded: bytes) -> None:
-        if _inode(self._spare) is None or _inode(self._spare) == _inode(self.path):
-            self._make_spare()
+    def _fill(self, content: bytes) -> None:
+        self._make_spare()
         descriptor = os.open(self._spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            _written(descriptor, padded)
-            os.ftruncate(descriptor, self._size)
+            self._put(descriptor, content)
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
 
+    def _put(self, descriptor: int, content: bytes) -> None:
+        """Write it with its padding; where a full disk left the spare too small for that, without."""
+        try:
+            _written(descriptor, content.ljust(self._size, self._padding))
+            os.ftruncate(descriptor, self._size)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _written(descriptor, content)
+            os.ftruncate(descriptor, len(content))
+
     def _swap(self) -> None:
-        had_one = _inode(self.path) is not None
-        if had_one:
-            os.link(self.path, self._keep, follow_symlinks=False)
+        kept = self._link()
         self._spare.rename(self.path)
-        if had_one:
+        if kept:
             self._keep.rename(self._spare)
         self._sync_directory()
-        try:
+        # The content is in place: a spare that cannot be made is the next write's concern.
+        with suppress(OSError):
             self._make_spare()
-        except OSError:
-            # The content is in place. Without a spare the next write makes one, or says why it cannot.
-            return
+
+    def _link(self) -> bool:
+        """Give the old content a second name. Where there is no room for a name, its blocks are given up instead."""
+        if _inode(self.path) is None:
+            return False
+        try:
+            os.link(self.path, self._keep, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            return False
+        return True
 
     def _make_spare(self) -> None:
-        """Make the spare, or bring it to its size, with all its blocks."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        if _inode(self._spare) == _inode(self.path) and _inode(self.path) is not None:
+        """Make the spare, and bring it to its size with all its blocks as far as the disk has room.
+
+        Without all of it the next write makes do with what is there, or says why it cannot.
+        """
+        if _inode(self._spare) is not None and _inode(self._spare) == _inode(self.path):
             self._spare.unlink()
-        descriptor = os.open(self._spare, flags, _MODE)
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(0, "not a regular file", str(self._spare))
-            if found.st_size != self._size or found.st_blocks * 512 < self._size:
-                os.posix_fallocate(descriptor, 0, self._size)
-                os.ftruncate(descriptor, self._size)
+            descriptor = os.open(self._spare, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+        except OSError as error:
+            if error.errno in FULL:
+                return
+            raise
+        try:
+            self._grow(descriptor)
         finally:
             os.close(descriptor)
+
+    def _grow(self, descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(self._spare))
+        if found.st_size == self._size and found.st_blocks * 512 >= self._size:
+            return
+        try:
+            os.posix_fallocate(descriptor, 0, self._size)
+            os.ftruncate(descriptor, self._size)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
 
     def _sync_directory(self) -> None:
         descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lbctl.model.units import percent
 
-QUIET_KINDS = frozenset({"alert.tested", "server.changed"})
+QUIET_KINDS = frozenset({"server.changed"})
 BAR = 30
 
 

@@ -34,7 +34,6 @@ class Kind(StrEnum):
     ROLLBACK_FINISHED = "rollback.finished"
     RELEASE_PAUSED = "release.paused"
     RELEASE_RESUMED = "release.resumed"
-    RELEASE_PROMOTED = "release.promoted"
     HOLD_STARTED = "hold.started"
     HOLD_ENDED = "hold.ended"
     HOLD_PAGED = "hold.paged"
@@ -48,11 +47,9 @@ class Kind(StrEnum):
     JOURNAL_FAILED = "journal.failed"
     JOURNAL_RECOVERED = "journal.recovered"
     OPERATION_FAILED = "operation.failed"
-    REQUEST_REFUSED = "request.refused"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REFUSED = "config.refused"
     DAEMON_STARTED = "daemon.started"
-    ALERT_TESTED = "alert.tested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

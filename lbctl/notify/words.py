@@ -14,7 +14,7 @@ WORDS: dict[str, frozenset[Kind]] = {
     "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
     "rollback": frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK_FINISHED}),
     "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED}),
-    "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED, Kind.RELEASE_PROMOTED}),
+    "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED}),
     "drift": frozenset({Kind.DRIFT_FOUND, Kind.DRIFT_CORRECTED}),
     "instance": frozenset({Kind.INSTANCE_RELOADED, Kind.INSTANCE_LOST, Kind.INSTANCE_FOUND, Kind.OPERATION_FAILED}),
     "health": frozenset({Kind.SERVER_CHANGED, Kind.CHECKER_SUSPECTED}),
@@ -22,11 +22,10 @@ WORDS: dict[str, frozenset[Kind]] = {
     "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
     "config": frozenset({Kind.CONFIG_RELOADED, Kind.CONFIG_REFUSED}),
     "daemon": frozenset({Kind.DAEMON_STARTED}),
-    "refused": frozenset({Kind.REQUEST_REFUSED}),
     PAGE: frozenset(),
 }
 
-DEFAULT = frozenset(WORDS) - {"step", "refused"}
+DEFAULT = frozenset(WORDS) - {"step"}
 """Everything but the noise: single steps, and requests whose sender was already told."""
 
 

@@ -23,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
             return _failed(report, options)
     spent = time.process_time() - began
     told = ", ".join(f"{what} {count}" for what, count in sorted(counts.items()))
-    _say(f"{last - first + 1} seeds, {ticks} ticks, 0 violations, {ticks / max(spent, 1e-9):.0f} ticks/s of CPU: {told}")
+    _say(
+        f"{last - first + 1} seeds, {ticks} ticks, 0 violations, {ticks / max(spent, 1e-9):.0f} ticks/s of CPU: {told}"
+    )
     return 0
 
 

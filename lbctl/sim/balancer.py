@@ -17,6 +17,9 @@ UP = ServerReading(True, True, 100, 0, 0, 0, 0)
 DOWN = ServerReading(False, False, 100, 0, 0, 0, 0, detail="L4CON")
 
 
+FIRST = Generation("1@0")
+
+
 @dataclass(slots=True)
 class Pending:
     """An operation on its way. `land_at` None: it is lost. `heard` False: nobody will be told how it ended."""
@@ -38,6 +41,7 @@ class Landed:
     """What one landing changed: the place, and the route there before and after."""
 
     pending: Pending
+    instance: InstanceName
     place: Place
     before: Route
     after: Route
@@ -54,8 +58,8 @@ class Balancer:
     one_file: bool = False
     keeps_fence: bool = True
     runtime: dict[Generation, Route] = field(default_factory=dict)
-    boot: Route = Route(0)
-    newest: Generation = Generation("1@0")
+    boot: Route = field(default_factory=lambda: Route(0))
+    newest: Generation = FIRST
     born: int = 1
     fence: int = 0
     requests: dict[Colour, int] = field(default_factory=dict)
@@ -146,10 +150,12 @@ class Balancer:
         self.fence = operation.fence
         landed = []
         if operation.place is Place.RUNTIME or self.one_file:
-            landed = [Landed(pending, Place.RUNTIME, before, operation.route) for before in self.runtime.values()]
+            landed = [
+                Landed(pending, self.name, Place.RUNTIME, before, operation.route) for before in self.runtime.values()
+            ]
             self.runtime = dict.fromkeys(self.runtime, operation.route)
         if operation.place is Place.BOOT or self.one_file:
-            landed.append(Landed(pending, Place.BOOT, self.boot, operation.route))
+            landed.append(Landed(pending, self.name, Place.BOOT, self.boot, operation.route))
             self.boot = operation.route
         return landed
 

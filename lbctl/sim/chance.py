@@ -43,6 +43,8 @@ class Rates:
     """Per tick: one pool or both begin to fail for a while."""
     checker: float = 0.0
     """Per tick: the health checker is late for a while, or suspect."""
+    keeps_no_fence: float = 0.0
+    """Per run: load balancers whose fence dies with the process."""
     person: float = 0.0
     """Per tick: somebody asks for something."""
     heal: float = 0.0
@@ -75,6 +77,7 @@ FAULTS = Rates(
     pool_dies=0.0005,
     errors=0.001,
     checker=0.001,
+    keeps_no_fence=0.5,
     person=0.03,
     heal=0.06,
 )

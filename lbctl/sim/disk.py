@@ -25,6 +25,8 @@ class Disk:
     record: Record = field(default_factory=Record)
     writes: list[Write] = field(default_factory=list)
     full: bool = False
+    durable_at: Instant = Instant(0)
+    """When the record got there."""
     accounts: dict[ReleaseId, judge.Account] = field(default_factory=dict)
 
     def write(self, save: Save, done_at: Instant) -> None:
@@ -39,7 +41,7 @@ class Disk:
         save = self.writes.pop(0).save
         if self.full:
             return save, "no space left on device"
-        self.record = save.record
+        self.record, self.durable_at = save.record, now
         return save, ""
 
     def crash(self, survivors: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from lbctl.model.names import Colour, ReleaseId, ServiceName
 from lbctl.model.record import Record, Release
@@ -77,19 +78,22 @@ class Asking:
                 make: Callable[..., Request] = kind
                 return make(release=release.id, **self._asked())
 
-    def operator(self, record: Record, *, without_token: bool, idle: bool) -> Request | None:
-        """Return what brings a release to its end: lift what a person must lift, go over what needs no proof."""
+    def operator(self, record: Record, *, without_token: bool, suspected: bool) -> Request | None:
+        """Return what brings a release to its end: lift what a person must lift, and take back a candidate that stays
+        suspected because nothing is left to compare it with."""
         if record.maintenance:
             return self.maintenance(on=False, every=True)
         adopted = record.services.get(self._service)
-        if adopted is not None and adopted.maintenance:
+        if adopted is None:
+            return self.adopt(Colour.BLUE, settle=True)
+        if adopted.maintenance:
             return self.maintenance(on=False, every=False)
         release = record.running(self._service)
         if release is None:
             return None
         if release.paused_by is not None or release.latched or without_token:
             return self.resume(release.id)
-        return Promote(release=release.id, **self._asked()) if idle else None
+        return Rollback(release=release.id, **self._asked()) if suspected else None
 
     def switch(self, with_plan: Plan, to: Colour | None = None) -> Switch:
         """Ask for a release."""
@@ -107,6 +111,6 @@ class Asking:
         """Ask to stop or allow writes."""
         return Maintenance(service=None if every else self._service, on=on, **self._asked())
 
-    def _asked(self) -> dict[str, object]:
+    def _asked(self) -> dict[str, Any]:
         self._number += 1
         return {"id": self._number, "actor": "someone", "nonce": f"{self._number:x}", "wall": ""}

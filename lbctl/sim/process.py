@@ -1,4 +1,4 @@
-"""One life of the simulated lbctld: the shell of `daemon.executor`, with a boundary at every effect where it may die."""
+"""One life of the simulated lbctld: the shell of `daemon.executor`; at every effect there is a boundary to die at."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -113,42 +113,48 @@ class Process:
             CARRY_OUT[name](self, effect, now)
             self.outside.boundary(f"after {name}")
 
-    def _mark(self, mark: Any, now: Instant) -> None:
-        del now
-        self.outside.told("mark", mark)
-        self.outside.tokens.mark(mark.release, mark.nonce, mark.token)
 
-    def _free(self, free: Any, now: Instant) -> None:
-        del now
-        self.outside.told("free", free)
-        self.outside.tokens.free(free.release, free.nonce)
+def _mark(process: Process, mark: Any, now: Instant) -> None:
+    del now
+    process.outside.told("mark", mark)
+    process.outside.tokens.mark(mark.release, mark.nonce, mark.token)
 
-    def _save(self, save: Any, now: Instant) -> None:
-        del now
-        self.outside.told("save", save)
-        self.outside.write(save)
 
-    def _apply(self, apply: Any, now: Instant) -> None:
-        sent = []
-        for operation in apply.operations:
-            sent.append(self.outside.send(apply.instance, operation))
-            self.outside.boundary(f"within Apply {operation.place.value}")
-        self.batches.append(Batch(apply.instance, apply.operations, sent, now))
+def _free(process: Process, free: Any, now: Instant) -> None:
+    del now
+    process.outside.told("free", free)
+    process.outside.tokens.free(free.release, free.nonce)
 
-    def _note(self, note: Any, now: Instant) -> None:
-        del now
-        self.outside.told("note", note)
 
-    def _reply(self, reply: Any, now: Instant) -> None:
-        del now
-        self.outside.told("reply", reply)
+def _save(process: Process, save: Any, now: Instant) -> None:
+    del now
+    process.outside.told("save", save)
+    process.outside.write(save)
+
+
+def _apply(process: Process, apply: Any, now: Instant) -> None:
+    sent = []
+    for operation in apply.operations:
+        sent.append(process.outside.send(apply.instance, operation))
+        process.outside.boundary(f"within Apply {operation.place.value}")
+    process.batches.append(Batch(apply.instance, apply.operations, sent, now))
+
+
+def _note(process: Process, note: Any, now: Instant) -> None:
+    del now
+    process.outside.told("note", note)
+
+
+def _reply(process: Process, reply: Any, now: Instant) -> None:
+    del now
+    process.outside.told("reply", reply)
 
 
 CARRY_OUT: dict[str, Callable[[Process, Any, Instant], None]] = {
-    "Mark": Process._mark,
-    "Free": Process._free,
-    "Save": Process._save,
-    "Note": Process._note,
-    "Apply": Process._apply,
-    "Reply": Process._reply,
+    "Mark": _mark,
+    "Free": _free,
+    "Save": _save,
+    "Note": _note,
+    "Apply": _apply,
+    "Reply": _reply,
 }

@@ -15,6 +15,9 @@ from lbctl.sim.world import SERVICE, World
 PEACE_TICKS_MAX = 1_500
 """Two and a half simulated minutes: longer than any plan here, with all that a release may still have to wait for."""
 OPERATOR_EVERY = 20
+PATIENCE_TICKS = 400
+SUSPICIONS = {"suspicious", "errors_uncompared"}
+"""Holds that only more evidence ends. At 100 % none may ever come, as active gets no new request."""
 LOG_LINES = 60
 
 
@@ -38,27 +41,27 @@ def run(
     if log:
         world.log = lambda what, fact: lines.append(f"{world.now:>8} {what} {fact}")
     try:
-        _adopted(world)
+        _found(world)
         for _ in range(ticks):
             happen(world)
             world.tick()
-        spent = ticks + (_peace(world) if liveness else 0)
+        spent = ticks + (peace(world) if liveness else 0)
     except (ViolationError, core.broken) as violation:
         said = f"{type(violation).__name__}: {violation}"
         return Report(seed, world.now // 100, said, world.watch.counts, tuple(lines))
     return Report(seed, spent, "", world.watch.counts, tuple(lines))
 
 
-def _adopted(world: World) -> None:
-    rates, world.rates = world.rates, NONE
+def _found(world: World) -> None:
+    """Sometimes lbctl finds a service whose traffic is split; adopting it is then the first thing that may go wrong."""
+    if world.chance.random() < 0.3:
+        for balancer in world.balancers.values():
+            world.edit(balancer, Route(world.chance.choice((2_500, 10_000))))
     world.tick()
-    world.ask(world.asking.adopt(Colour.BLUE, settle=False))
-    for _ in range(20):
-        world.tick()
-    world.rates = rates
+    world.ask(world.asking.adopt(Colour.BLUE, settle=True))
 
 
-def _peace(world: World) -> int:
+def peace(world: World) -> int:
     """Every release ends once the faults stop, and the load balancers are then where the record says."""
     world.rates = NONE
     end_all(world)
@@ -81,8 +84,12 @@ def _operate(world: World, tick: int) -> None:
         return
     release = process.state.record.running(SERVICE)
     token = Token.NONE if release is None else world.tokens.read(release.id, release.nonce)
+    progress = None if release is None else process.state.progress.get(release.id)
+    suspected = progress is not None and any(hold.code in SUSPICIONS for hold in progress.holds)
     request = world.asking.operator(
-        process.state.record, without_token=token in {Token.NONE, Token.HOLD}, idle=tick % 300 == 299
+        process.state.record,
+        without_token=token in {Token.NONE, Token.HOLD},
+        suspected=suspected and tick > PATIENCE_TICKS,
     )
     if request is not None:
         world.ask(request)
@@ -90,7 +97,12 @@ def _operate(world: World, tick: int) -> None:
 
 def _settled(world: World) -> bool:
     record = world.disk.record
-    if world.process is None or record.running(SERVICE) is not None or world.process.state.record.rev != record.rev:
+    if (
+        world.process is None
+        or SERVICE not in record.services
+        or record.running(SERVICE) is not None
+        or world.process.state.record.rev != record.rev
+    ):
         return False
     adopted = record.services[SERVICE]
     want = Route(
@@ -98,7 +110,5 @@ def _settled(world: World) -> bool:
         keep_blue_bp=adopted.blue.keep_bp,
         keep_green_bp=adopted.green.keep_bp,
     )
-    agree = all(
-        route == want for one in world.balancers.values() for route in (*one.runtime.values(), one.boot)
-    )
+    agree = all(route == want for one in world.balancers.values() for route in (*one.runtime.values(), one.boot))
     return agree and not any(world.process.state.lanes[name].unresolved for name in world.balancers)

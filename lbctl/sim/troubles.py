@@ -40,16 +40,16 @@ def _balancer(world: World, balancer: Balancer) -> None:
         if chance.random() < 0.5:
             balancer.stalled_until = balancer.unreadable_until
     if chance.random() < rates.reload:
-        balancer.reload(now, keep_old=True)
+        world.reload(balancer, keep_old=True)
         world.watch.count("reload")
     if chance.random() < rates.restart:
-        balancer.reload(now, keep_old=False)
+        world.reload(balancer, keep_old=False)
         world.watch.count("restart")
     if chance.random() < rates.edit:
-        balancer.edit(now, _route(chance))
+        world.edit(balancer, _route(chance))
         world.watch.count("edit")
     if chance.random() < rates.edit_boot:
-        balancer.edit_boot(now, _route(chance))
+        world.edit(balancer, _route(chance), boot=True)
         world.watch.count("edit")
     if len(balancer.runtime) > 1 and chance.random() < rates.heal:
         balancer.old_gone()

@@ -38,6 +38,8 @@ class Sent:
     """Servers of each pool."""
     token: Token
     forbidden: frozenset[ReleaseId]
+    durable_at: Instant
+    """When `durable` reached the disk."""
     unknown: bool
     """An earlier operation to this instance, of whatever process, may still land."""
 
@@ -51,6 +53,10 @@ class Watch:
     forbidden: dict[ReleaseId, str] = field(default_factory=dict)
     """Releases that were told to go back, and the nonce they had: nothing may raise them again."""
     full_promoted: set[ReleaseId] = field(default_factory=set)
+    born_low: dict[InstanceName, tuple[ReleaseId, int]] = field(default_factory=dict)
+    """Instances whose newest generation came up below the target of this release and epoch."""
+    ways_back: set[int] = field(default_factory=set)
+    """Requests for a rollback of traffic: no journal is needed for them."""
     ended: set[ReleaseId] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -86,8 +92,11 @@ class Watch:
         check(before, record)
         old, new = before.releases.get(self.service), record.releases.get(self.service)
         self._keeps(record)
+        self._roles(before, record)
         if old is None or new is None or old.id != new.id:
             return
+        if new.share_bp < old.share_bp and new.phase is Phase.SHIFTING:
+            self._claim(token is not Token.GO, "lowered by drift without holding the token")
         if new.share_bp > old.share_bp:
             self._advance(before, old, new, readings, durable, token)
         if new.phase is Phase.ROLLED_BACK and old.phase is not Phase.ROLLED_BACK:
@@ -97,6 +106,15 @@ class Watch:
             self._everywhere(before, readings, "finished", Instant(-1))
         if new.phase is Phase.DRAINING and old.phase is not Phase.DRAINING:
             self._claim(durable.rev == before.rev, "the roles swap on a decision that is not durable")
+
+    def _roles(self, before: Record, record: Record) -> None:
+        """A pool becomes active by an adoption, at the end of a bake, or at the end of a rollback."""
+        old, new = before.services.get(self.service), record.services.get(self.service)
+        release = record.releases.get(self.service)
+        if old is None or new is None or old.active is new.active or before.running(self.service) is None:
+            return
+        swaps = release is not None and release.phase in {Phase.DRAINING, Phase.ROLLED_BACK}
+        self._claim(swaps, "the roles swap in the middle of a release")
 
     def _advance(
         self,
@@ -121,7 +139,8 @@ class Watch:
         want = target(record, self.service)
         for name in self.instances:
             reading = readings.get(name)
-            self._claim(isinstance(reading, InstanceReading), f"{what}, but {name} could not be read")
+            if not isinstance(reading, InstanceReading):
+                raise ViolationError(f"{what}, but {name} could not be read")
             seen = reading.services[self.service]
             agree = all(route == want for route in seen.runtime.values()) and seen.boot == want
             self._claim(agree, f"{what}, but {name} read {[str(one) for one in seen.runtime.values()]}/{seen.boot}")
@@ -165,6 +184,11 @@ class Watch:
         if after.share_bp(home) > before.share_bp(home) or after.keep_bp(away) < before.keep_bp(away):
             dead = sent.down[home] == sent.servers and sent.down[away] < sent.servers
             self._claim(not dead, f"users moved to {home}, which has no server, while {away} lives")
+        ordered = sent.ordered.running(self.service)
+        climbs = ordered is not None and ordered.phase is Phase.SHIFTING and ordered.share_bp > 0
+        if climbs and not after.share_bp(away):
+            early = after.keep_bp(away) > before.keep_bp(away)
+            self._claim(not early, f"the sessions of {away} are honoured again before its share rises")
         self._claim(after.keep_bp(home) == BP_FULL, f"the sessions of {home} were taken away")
         if after.share_bp(away) and after.share_bp(away) >= before.share_bp(away):
             kept = after.keep_bp(away) == BP_FULL or after.keep_bp(away) >= before.keep_bp(away)
@@ -180,6 +204,10 @@ class Watch:
         if release is None or release.phase.ended:
             raise ViolationError(f"raised at rest: {what}")
         operation = landed.pending.operation
+        reading = sent.readings.get(landed.instance)
+        if isinstance(reading, InstanceReading):
+            self._claim(reading.taken_at > sent.durable_at, f"raised by a reading from before the decision: {what}")
+        self._claim(not self._climbed_over(landed, release), f"climbed over a reload: {what}")
         self._claim(release.id not in sent.forbidden, f"raised after a way back: {what}")
         self._claim(release.phase in {Phase.SHIFTING, Phase.BAKING}, f"raised in {release.phase}: {what}")
         self._claim(landed.after.share_bp(away) <= release.share_bp, f"raised above the durable record: {what}")
@@ -191,6 +219,22 @@ class Watch:
             reading = sent.readings.get(name)
             readable = isinstance(reading, InstanceReading) and sent.at - reading.taken_at <= STALE_MS
             self._claim(readable, f"raised while {name} could not be read: {what}")
+
+    def _climbed_over(self, landed: Landed, release: Release) -> bool:
+        """Whether this generation came up below the target that is still in force: it had to be taken as a step."""
+        born = self.born_low.get(landed.instance)
+        return born == (release.id, release.epoch)
+
+    def reloaded(self, balancer: Balancer, durable: Record) -> None:
+        """A generation came up."""
+        release = durable.running(self.service)
+        self.born_low.pop(balancer.name, None)
+        if release is not None and balancer.routes.share_bp(release.to) < release.share_bp:
+            self.born_low[balancer.name] = (release.id, release.epoch)
+
+    def edited(self, balancer: Balancer) -> None:
+        """A person changed a route: what a generation came up with is no longer seen."""
+        self.born_low.pop(balancer.name, None)
 
     def overwrote(self, pending: Pending, balancer: Balancer, routes: Route, place: Place) -> None:
         """A raise is bound to what was read: whatever somebody else did since then is not undone unseen."""
@@ -210,7 +254,9 @@ class Watch:
         self._claim(not over or now.to is not away, f"an operation of release {release.id} raised after its end")
 
     def reply(self, answer: Any, durable: Record, *, failing: bool) -> None:
-        """Somebody is told that something was accepted."""
+        """Somebody is told that something was accepted, or refused."""
+        if answer.request_id in self.ways_back and not answer.accepted:
+            self._claim(answer.body["code"] != "journal", "a rollback waits for the journal")
         if answer.accepted and answer.after_rev > durable.rev:
             self._claim(failing, f"told as accepted before it was durable: {answer.body}")
             self._claim(answer.body.get("phase") == Phase.ROLLING_BACK.value, f"told without a journal: {answer.body}")

@@ -8,6 +8,7 @@ from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, Servi
 from lbctl.model.operation import SetRoute
 from lbctl.model.reading import Health, InstanceReading, Observed, Token, Unreadable
 from lbctl.model.record import Phase, Record
+from lbctl.model.request import Rollback
 from lbctl.model.route import Route
 from lbctl.model.topology import (
     Address,
@@ -29,7 +30,7 @@ from lbctl.sim.core import Core
 from lbctl.sim.disk import Disk, Tokens
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
-from lbctl.sim.watch import Sent, Watch
+from lbctl.sim.watch import Sent, ViolationError, Watch
 
 SERVICE = ServiceName("shop")
 TICK_MS = 100
@@ -81,7 +82,7 @@ class World:
         count = instances or self.chance.choice((1, 1, 2))
         names = tuple(InstanceName(f"edge/lb{number}") for number in range(1, count + 1))
         self.topology = topology(names)
-        keeps_fence, one_file = self.chance.random() < 0.5, self.chance.random() < 0.3
+        keeps_fence, one_file = self.chance.random() >= rates.keeps_no_fence, self.chance.random() < 0.3
         self.balancers = {
             name: Balancer(name, SERVICE, dict(SERVERS), Route(0), one_file=one_file, keeps_fence=keeps_fence)
             for name in names
@@ -110,7 +111,7 @@ class World:
         record = self.disk.record
         self.tokens.sweep(record)
         self.readings = {}
-        accounts = {
+        accounts = self.saved = {
             one.id: self.disk.accounts[one.id]
             for one in record.releases.values()
             if not one.phase.ended and one.id in self.disk.accounts
@@ -123,6 +124,7 @@ class World:
         self.watch.count("reboot" if reboot else "crash")
         under_way = 0 if self.orderly else len(self.disk.writes)
         self.disk.crash(self.chance.randint(0, under_way) if under_way else 0)
+        self.disk.durable_at = self.now
         self.watch.durable(self.disk.record)
         for balancer in self.balancers.values():
             self._orphan(balancer, reboot=reboot)
@@ -136,9 +138,22 @@ class World:
             pending.heard = False
             if pending.land_at is not None:
                 pending.land_at = Instant(min(pending.land_at, self.now + self.chance.randint(0, 900)))
-        if reboot:
+        if reboot and (self.orderly or self.chance.random() < 0.5):
+            # Else only the runtime directory was emptied, and the load balancer lives on.
             balancer.pending.clear()
-            balancer.reload(self.now, keep_old=False)
+            self.reload(balancer, keep_old=False)
+
+    # ---- other hands
+
+    def reload(self, balancer: Balancer, *, keep_old: bool) -> None:
+        """A reload (or a restart) of a load balancer."""
+        balancer.reload(self.now, keep_old=keep_old)
+        self.watch.reloaded(balancer, self.disk.record)
+
+    def edit(self, balancer: Balancer, route: Route, *, boot: bool = False) -> None:
+        """A person changes a route, or config management a boot value."""
+        (balancer.edit_boot if boot else balancer.edit)(self.now, route)
+        self.watch.edited(balancer)
 
     # ---- what the process touches
 
@@ -194,6 +209,7 @@ class World:
             up={c: sum(up is True for up in health[c]) for c in Colour},
             down={c: self._down(observed, c) for c in Colour},
             servers=2,
+            durable_at=self.disk.durable_at,
             token=Token.NONE if release is None else self.tokens.read(release.id, release.nonce),
             forbidden=frozenset(self.watch.forbidden),
             unknown=unknown,
@@ -263,12 +279,23 @@ class World:
                 move()
             if self.process is not None:
                 self.process.tick(self.now)
+                self._remembered(self.process)
             self._perhaps_die()
         except Crash as crash:
             if self.log is not None:
                 self.log("crash", str(crash))
             self.kill(reboot=self.chance.random() < self.rates.reboot)
         self.now = Instant(self.now + TICK_MS - 10 * len(moves))
+
+    def _remembered(self, process: Process) -> None:
+        """A restart goes on with the judge's account that was saved, so that it does not get a new budget."""
+        for release_id, saved in self.saved.items():
+            progress = process.state.progress.get(release_id)
+            if progress is not None and saved.errors.recent.total > 100:
+                kept = progress.account.errors.recent.total
+                if kept < saved.errors.recent.total / 2:
+                    raise ViolationError("a restart forgot the judge's account")
+        self.saved = {}
 
     def _part(self) -> float:
         """What decides whether a fraction of a request comes in this tick."""
@@ -285,6 +312,8 @@ class World:
         if self.log is not None:
             self.log("ask", request)
         release = self.process.state.record.running(SERVICE)
+        if release is not None and type(request) is Rollback and release.phase is not Phase.PREFLIGHT:
+            self.watch.ways_back.add(request.id)
         if release is not None and getattr(request, "full", False):
             self.watch.full_promoted.add(release.id)
         try:

@@ -121,16 +121,16 @@ class Stage:
         self._balancer(name).stalled_until = Instant(-1)
 
     def do_reload(self, name: str) -> None:
-        self._balancer(name).reload(self.world.now, keep_old=True)
+        self.world.reload(self._balancer(name), keep_old=True)
 
     def do_restart(self, name: str) -> None:
-        self._balancer(name).reload(self.world.now, keep_old=False)
+        self.world.reload(self._balancer(name), keep_old=False)
 
     def do_edit(self, name: str, route: str) -> None:
-        self._balancer(name).edit(self.world.now, Route(*map(int, route.split(":"))))
+        self.world.edit(self._balancer(name), Route(*map(int, route.split(":"))))
 
     def do_edit_boot(self, name: str, route: str) -> None:
-        self._balancer(name).edit_boot(self.world.now, Route(*map(int, route.split(":"))))
+        self.world.edit(self._balancer(name), Route(*map(int, route.split(":"))), boot=True)
 
     def do_old_gone(self, name: str) -> None:
         self._balancer(name).old_gone()

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import lbctl.core
+from lbctl.sim.chance import FAULTS, Rates
 from lbctl.sim.core import Core
 
 CORE = Path(lbctl.core.__file__).parent
@@ -20,14 +21,19 @@ _OWN = re.compile(r"from lbctl\.core\.(?!judge)")
 
 @dataclass(frozen=True)
 class Mutant:
-    """One rule left out or read loosely: in `module`, the text `old` (there exactly once) becomes `new`."""
+    """One rule left out or read loosely: in `module`, the text `old` (there exactly once) becomes `new`.
+
+    `also`: further places, where a rule is kept twice. `liveness`: only peace shows it, something never ends.
+    `rates`: faults that show it sooner.
+    """
 
     name: str
     module: str
     old: str
     new: str
+    also: tuple[tuple[str, str, str], ...] = ()
     liveness: bool = False
-    """Only peace shows it: something never ends."""
+    rates: Rates = FAULTS
 
 
 class _Loader(importlib.abc.InspectLoader):
@@ -43,9 +49,11 @@ class _Loader(importlib.abc.InspectLoader):
         if not name:
             return ""
         text = (CORE / f"{name}.py").read_text()
-        if name == self._mutant.module:
-            assert text.count(self._mutant.old) == 1, f"{self._mutant.name}: its place in {name} is gone: {self._mutant.old}"
-            text = text.replace(self._mutant.old, self._mutant.new)
+        mutant = self._mutant
+        for module, old, new in ((mutant.module, mutant.old, mutant.new), *mutant.also):
+            if module == name:
+                assert text.count(old) == 1, f"{mutant.name}: its place in {name} is gone: {old}"
+                text = text.replace(old, new)
         return _OWN.sub(f"from {self._package}.", text)
 
 

@@ -1,6 +1,19 @@
 """The rules that the world must be able to miss. Each is left out, or read loosely, in one place."""
 
+from dataclasses import replace
+
+from lbctl.sim.chance import FAULTS
 from tests.simulation.damaged import Mutant
+
+SICK = replace(FAULTS, server_dies=0.05, pool_dies=0.02, heal=0.15, person=0.06)
+"""Servers and pools come and go."""
+STUCK = replace(FAULTS, late=0.6, stuck=0.1, mute=0.1, lost=0.05, person=0.06, full=0.0, keeps_no_fence=1.0)
+"""Operations take their time, and the fence dies with the process."""
+DYING = replace(STUCK, crash=0.02, idle_crash=0.02, stuck=0.3)
+BLIND = replace(FAULTS, unreadable=0.03, skipped=0.5, slow=0.5, person=0.06)
+RELOADED = replace(FAULTS, reload=0.03, refused=0.2, lost=0.1, heal=0.02)
+LOST = replace(FAULTS, crash=0.01, idle_crash=0.005, reboot=0.6, late=0.6, person=0.06)
+FULL = replace(FAULTS, full=0.02, heal=0.1, slow=0.3, person=0.06)
 
 MUTANTS = (
     # A decision is durable before its first effect; forward needs everything.
@@ -9,52 +22,233 @@ MUTANTS = (
         "state",
         "return self.record if self.kept_rev > self.durable.rev else self.durable",
         "return self.record",
+        rates=FULL,
     ),
-    Mutant("a raise does not wait for the journal", "lanes", "not outdated and state.settled and", "not outdated and"),
-    Mutant("a raise needs no go-token", "holds", "RAISE_NEEDS: tuple[Question, ...] = (\n    _maintenance,\n    _token,", "RAISE_NEEDS: tuple[Question, ...] = (\n    _maintenance,"),
-    Mutant("an advance needs no go-token", "holds", "    _latched,\n    _token,\n    _journal,", "    _latched,\n    _journal,"),
-    Mutant("a raise needs no healthy candidate", "holds", "    _fresh,\n    _candidate,\n)", "    _fresh,\n)"),
-    Mutant("a raise does not need all instances", "holds", "    _durable,\n    _instances,", "    _durable,"),
-    Mutant("a raise does not wait for what is unresolved", "holds", "    _unresolved,\n    _fresh,", "    _fresh,"),
+    Mutant(
+        "a raise does not wait for the journal",
+        "lanes",
+        "not outdated and state.settled and",
+        "not outdated and",
+        also=(("holds", "    _token,\n    _journal,\n    _durable,", "    _token,"),),
+        rates=RELOADED,
+    ),
+    Mutant(
+        "a raise needs no go-token",
+        "holds",
+        "RAISE_NEEDS: tuple[Question, ...] = (\n    _maintenance,\n    _token,",
+        "RAISE_NEEDS: tuple[Question, ...] = (\n    _maintenance,",
+        rates=LOST,
+    ),
+    Mutant(
+        "an advance needs no go-token",
+        "holds",
+        "    _latched,\n    _token,\n    _journal,",
+        "    _latched,\n    _journal,",
+    ),
+    Mutant(
+        "a raise needs no healthy candidate", "holds", "    _fresh,\n    _candidate,\n)", "    _fresh,\n)", rates=SICK
+    ),
+    Mutant(
+        "a raise does not need all instances", "holds", "    _durable,\n    _instances,", "    _durable,", rates=BLIND
+    ),
+    Mutant(
+        "a raise does not wait for what is unresolved",
+        "holds",
+        "    _unresolved,\n    _fresh,",
+        "    _fresh,",
+        rates=STUCK,
+    ),
     Mutant("a pause does not hold", "holds", "    _paused,\n    _latched,", "    _latched,"),
     Mutant("a latched hold does not hold", "holds", "    _paused,\n    _latched,", "    _paused,"),
     Mutant("a decision is told before it is durable", "machine", "if tellable(state, answer):", "if answer:"),
     # Going back.
-    Mutant("a rollback marks no back token", "change", "return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))", "return Change(record=changed, entries=(told,), lowering=True)"),
-    Mutant("a rollback waits for the journal", "change", "entries=(told,), lowering=True, marks=(mark,)", "entries=(told,), marks=(mark,)"),
+    Mutant(
+        "a rollback marks no back token",
+        "change",
+        "return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))",
+        "return Change(record=changed, entries=(told,), lowering=True)",
+    ),
+    Mutant(
+        "a rollback waits for the journal",
+        "change",
+        "entries=(told,), lowering=True, marks=(mark,)",
+        "entries=(told,), marks=(mark,)",
+        rates=FULL,
+    ),
     Mutant("a back token is not obeyed", "rules", "if now.token is not Token.BACK or", "if True or", liveness=True),
     Mutant("a lowering by drift does not hold the token", "drift", "lowering=True, marks=(mark,))", "lowering=True)"),
-    Mutant("a held token is never freed", "commit", "    if rev != state.record.rev:\n        return state, tuple(effects)", "    if rev:\n        return replace(state, journal_error=''), tuple(effects)", liveness=True),
-    Mutant("rolled_back does not wait for the journal", "rules", "not now.durable or now.journal_error or not proved(now)", "not proved(now)"),
-    Mutant("an end is decided without a journal", "machine", "forward = changes if state.settled and not state.offered else []", "forward = changes"),
-    Mutant("users go home to a dead pool", "wellness", "    if home.dead:\n        return False\n    return home.alive_bp", "    return True or home.alive_bp"),
-    Mutant("sessions go home to a dead pool", "reconcile", "if not leave.lowers and want.keep_bp(exposed) < max(keeps):", "if False:"),
+    Mutant(
+        "a held token is never freed",
+        "commit",
+        "    if rev != state.record.rev:\n        return state, tuple(effects)",
+        "    if rev:\n        return replace(state, journal_error=''), tuple(effects)",
+        liveness=True,
+    ),
+    Mutant(
+        "rolled_back does not wait for the journal",
+        "rules",
+        "not now.durable or now.journal_error or not proved(now)",
+        "not proved(now)",
+        also=(
+            (
+                "machine",
+                "forward = changes if state.settled and not state.offered else []",
+                "forward = changes if not state.offered else []",
+            ),
+        ),
+        rates=FULL,
+    ),
+    Mutant(
+        "users go home to a dead pool",
+        "wellness",
+        "    if home.dead:\n        return False\n    return home.alive_bp",
+        "    return True or home.alive_bp",
+        rates=SICK,
+    ),
+    Mutant(
+        "sessions go home to a dead pool",
+        "reconcile",
+        "if not leave.lowers and want.keep_bp(exposed) < max(keeps):",
+        "if False:",
+        rates=SICK,
+    ),
     # Read back runtime and boot value, of every generation, on every instance.
-    Mutant("old generations are not read back", "reconcile", "        and all(route == want for route in seen.runtime.values())\n        and seen.boot == want", "        and seen.runtime[reading.generation] == want\n        and seen.boot == want"),
+    Mutant(
+        "old generations are not read back",
+        "reconcile",
+        "        and all(route == want for route in seen.runtime.values())\n        and seen.boot == want",
+        "        and seen.runtime[reading.generation] == want\n        and seen.boot == want",
+        rates=RELOADED,
+    ),
     Mutant("boot values are not read back", "reconcile", "        and seen.boot == want\n", ""),
-    Mutant("one instance read back is enough", "evidence", "not now.unresolved and not now.under_way and all(", "not now.unresolved and not now.under_way and any("),
+    Mutant(
+        "one instance read back is enough",
+        "evidence",
+        "        not now.unresolved\n        and not now.under_way\n        and all(",
+        "        not now.unresolved\n        and not now.under_way\n        and any(",
+    ),
     Mutant("the boot value is raised at once", "reconcile", "or (raises and not settled)", ""),
     Mutant("the boot value is never raised", "reconcile", "or (raises and not settled)", "or raises", liveness=True),
     # Fences and unknown outcomes.
-    Mutant("nothing is unresolved after a start", "machine", 'unresolved="lbctl was started: an earlier operation may still land"', 'unresolved=""'),
-    Mutant("an unknown outcome is forgotten", "lanes", 'unresolved=why or "no answer"', 'unresolved=""'),
-    Mutant("any answer resolves", "lanes", "worst == {Status.DONE} and event.sent_at >= lane.resolvable_at", "event.sent_at >= 0"),
-    Mutant("what is under way counts as read back", "evidence", "not now.unresolved and not now.under_way and all(", "not now.unresolved and all("),
-    Mutant("what is unresolved does not block an end", "evidence", "not now.unresolved and not now.under_way and all(", "not now.under_way and all("),
-    Mutant("an unresolved instance is not sent its target", "lanes", "resend=resolvable or outdated", "resend=False", liveness=True),
-    Mutant("a stale answer never lifts the revision", "lanes", "if lane.stale_count >= STALE_MAX:", "if False:", liveness=True),
-    Mutant("a raise is planned from an older reading", "holds", "    _unresolved,\n    _fresh,", "    _unresolved,"),
-    Mutant("a raise is not bound to what was read", "reconcile", "    return goal.share_bp(exposed) > 0 or not leave.lowers", "    return False"),
-    Mutant("a raise of the boot value is not bound to what was read", "reconcile", "        expect_generation=reading.generation if bound else None,\n        expect=newest if bound else None,\n    )\n\n\ndef _permitted", "    )\n\n\ndef _permitted"),
+    Mutant(
+        "nothing is unresolved after a start",
+        "machine",
+        'unresolved="lbctl was started: an earlier operation may still land"',
+        'unresolved=""',
+        rates=DYING,
+    ),
+    Mutant("an unknown outcome is forgotten", "lanes", 'unresolved=why or "no answer"', 'unresolved=""', rates=STUCK),
+    Mutant(
+        "any answer resolves",
+        "lanes",
+        "worst == {Status.DONE} and event.sent_at >= lane.resolvable_at",
+        "event.sent_at >= 0",
+        rates=STUCK,
+    ),
+    Mutant(
+        "what is under way counts as read back",
+        "evidence",
+        "        not now.unresolved\n        and not now.under_way\n        and all(",
+        "        not now.unresolved\n        and all(",
+    ),
+    Mutant(
+        "what is unresolved does not block an end",
+        "evidence",
+        "        not now.unresolved\n        and not now.under_way\n        and all(",
+        "        not now.under_way\n        and all(",
+        rates=DYING,
+    ),
+    Mutant(
+        "an unresolved instance is not sent its target",
+        "lanes",
+        "resend=resolvable or outdated",
+        "resend=False",
+        liveness=True,
+    ),
+    Mutant(
+        "a stale answer never lifts the revision",
+        "lanes",
+        "if lane.stale_count >= STALE_MAX:",
+        "if False:",
+        liveness=True,
+    ),
+    Mutant(
+        "a raise is planned from an older reading",
+        "holds",
+        "    _unresolved,\n    _fresh,",
+        "    _unresolved,",
+        rates=BLIND,
+    ),
+    Mutant(
+        "a raise is not bound to what was read",
+        "reconcile",
+        "    return goal.share_bp(exposed) > 0 or not leave.lowers",
+        "    return False",
+        rates=replace(STUCK, reload=0.02, edit=0.02),
+    ),
+    Mutant(
+        "a raise of the boot value is not bound to what was read",
+        "reconcile",
+        "        expect_generation=reading.generation if bound else None,\n        expect=newest if bound else None,\n    )\n\n\ndef _permitted",
+        "    )\n\n\ndef _permitted",
+        rates=replace(STUCK, reload=0.02, edit=0.02),
+    ),
     # Drift.
-    Mutant("a reload is climbed over", "drift", "    if not now.moving:\n        return None\n    lost", "    if now.moving:\n        return None\n    lost"),
-    Mutant("drift at rest is left", "lanes", "if want is None or _untouchable(state, name, here):", "if want is None or here is None:", liveness=True),
-    Mutant("share 0 waits for evidence", "holds", "    if now.release.share_bp and (now.verdict", "    if (now.verdict", liveness=True),
-    Mutant("maintenance still writes", "lanes", "    if want is None or _untouchable(state, name, here):", "    if want is None:"),
+    Mutant(
+        "a reload is climbed over",
+        "drift",
+        "    if not now.moving:\n        return None\n    lost",
+        "    if now.moving:\n        return None\n    lost",
+    ),
+    Mutant(
+        "drift at rest is left",
+        "lanes",
+        "if want is None or _untouchable(state, name, here):",
+        "if want is None or here is None:",
+        liveness=True,
+    ),
+    Mutant(
+        "share 0 waits for evidence",
+        "holds",
+        "    if now.release.share_bp and (now.verdict",
+        "    if (now.verdict",
+        liveness=True,
+    ),
+    Mutant(
+        "maintenance still writes",
+        "lanes",
+        "    if want is None or _untouchable(state, name, here):",
+        "    if want is None:",
+    ),
     # The account and the record.
-    Mutant("a restart forgets the judge's account", "machine", "account = known.account if known is not None else state.accounts.get(release.id)", "account = known.account if known is not None else None"),
-    Mutant("a step is skipped", "change", "return next((step for step in release.plan.steps_bp if step > release.share_bp), BP_FULL)", "return BP_FULL"),
-    Mutant("a step does not wait for the read-back", "rules", "not now.progress.holds and not waits(now)", "not now.progress.holds"),
-    Mutant("a rolled back pool gets its sessions back before its share", "reconcile", "    if share_bp == 0 and want.share_bp(exposed) > 0:", "    if False:"),
-    Mutant("the roles swap with the rollback's decision", "change", "    adopted = adopted.with_pool(release.origin, origin)", "    adopted = replace(adopted, active=release.origin).with_pool(release.origin, origin)"),
+    Mutant(
+        "a restart forgets the judge's account",
+        "machine",
+        "account = known.account if known is not None else state.accounts.get(release.id)",
+        "account = known.account if known is not None else None",
+    ),
+    Mutant(
+        "a step is skipped",
+        "change",
+        "return next((step for step in release.plan.steps_bp if step > release.share_bp), BP_FULL)",
+        "return BP_FULL",
+    ),
+    Mutant(
+        "a step does not wait for the read-back",
+        "rules",
+        "not now.progress.holds and not waits(now)",
+        "not now.progress.holds",
+    ),
+    Mutant(
+        "a rolled back pool gets its sessions back before its share",
+        "reconcile",
+        "    if share_bp == 0 and want.share_bp(exposed) > 0:",
+        "    if False:",
+    ),
+    Mutant(
+        "the roles swap with the rollback's decision",
+        "change",
+        "    adopted = adopted.with_pool(release.origin, origin)",
+        "    adopted = replace(adopted, active=release.origin).with_pool(release.origin, origin)",
+    ),
 )

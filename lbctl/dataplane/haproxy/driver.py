@@ -3,26 +3,30 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from lbctl.dataplane.haproxy.client import Pending
-from lbctl.dataplane.haproxy.statemap import DEFAULT, map_path, parse_lines, parse_route, read_file, write_file
-from lbctl.dataplane.haproxy.statistics import Table, pool_reading
+from lbctl.dataplane.haproxy.bootfile import BootFile
+from lbctl.dataplane.haproxy.client import ask
+from lbctl.dataplane.haproxy.looking import look_at_all, service_reading, warnings
+from lbctl.dataplane.haproxy.statemap import DEFAULT, map_path, parse_lines, parse_route
+from lbctl.dataplane.haproxy.statistics import Pools
 from lbctl.dataplane.haproxy.workers import Worker, ask_worker, facts, generation, workers
+from lbctl.dataplane.haproxy.writing import Writer
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Garbled, Unreachable
-from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
+from lbctl.model.names import Generation, InstanceName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
-from lbctl.model.reading import InstanceReading, ServiceReading
+from lbctl.model.reading import InstanceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Instance, Service
 from lbctl.model.units import Instant
 
 ANSWER_S = OPERATION_TIMEOUT_S * 0.9
+MASTER_FIRST_S = OPERATION_TIMEOUT_S * 0.2
+"""A master that has not answered by then is not waited for: the admin socket is written first."""
 CONVERGE_PASSES = 3
 """A write that falls into a reload is lost for the new worker: after every write the workers are listed again."""
 OLDEST = (2, 4)
 NO_MASTER = "NO_MASTER_SOCKET: old workers of a reload cannot be seen or written; set `master_socket` (haproxy -S)"
-
-Seen = dict[Worker, tuple[dict[str, str], dict[str, str], list[list[str]]]]
+UNSEEN = "OLD_WORKERS_UNSEEN: it was reloaded, and old workers may still route; set `master_socket`"
 
 
 class HaproxyInstance:
@@ -34,9 +38,11 @@ class HaproxyInstance:
         self._clock = clock
         self._map = str(map_path(instance))
         self._fence = 0
-        self._pending: dict[int | None, set[asyncio.Task[bytes]]] = {}
-        self._file_order = asyncio.Lock()
-        self._first: tuple[Generation, bool] | None = None
+        self._writer = Writer(instance)
+        self._boot = BootFile(instance)
+        self._pools = Pools()
+        self._first: Generation | None = None
+        self._was_reloaded = False
 
     @property
     def name(self) -> InstanceName:
@@ -45,21 +51,11 @@ class HaproxyInstance:
 
     async def probe(self) -> Capabilities:
         """See `DataPlane.probe`."""
-        found = await workers(self._instance, ANSWER_S)
-        info, level, maps = await ask_worker(
-            self._instance, found[0], ["show info", "show cli level", "show map"], ANSWER_S
-        )
-        version = facts(info).get("Version", "")
-        if _numbers(version) < OLDEST:
-            raise Garbled(
-                f"{self.name}: HAProxy {version or 'of an unknown version'} is too old: 2.4 or newer is needed"
-            )
-        if level and level[0].strip() != "admin":
-            then = "write `level admin` on its `stats socket` line"
-            raise Garbled(f"{self.name}: the socket has level {level[0].strip()}: {then}")
-        if not any(self._map in line for line in maps):
-            then = "include what `lbctl config render haproxy --write-maps` prints, and reload HAProxy"
-            raise Garbled(f"{self.name}: HAProxy has not loaded {self._map}: {then}")
+        try:
+            async with asyncio.timeout(OPERATION_TIMEOUT_S):
+                version = await self._checked()
+        except TimeoutError:
+            raise Unreachable(self._too_late()) from None
         await self.observe()
         seeing = self._instance.master_socket is not None
         cannot = () if seeing else (NO_MASTER,)
@@ -68,24 +64,22 @@ class HaproxyInstance:
     async def observe(self) -> InstanceReading:
         """See `DataPlane.observe`: one batch per worker."""
         taken_at = self._clock()
-        asked = await workers(self._instance, ANSWER_S)
-        answers = await asyncio.gather(*(self._look(worker) for worker in asked), return_exceptions=True)
-        seen: Seen = {}
-        for worker, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, BaseException):
-                if not worker.is_old or not await self._gone(worker):
-                    raise answer
-            else:
-                seen[worker] = answer
-        newest = next(iter(seen))
-        lives = {worker: generation(info) for worker, (info, _, _) in seen.items()}
-        boot = self._boot()
+        try:
+            async with asyncio.timeout(OPERATION_TIMEOUT_S):
+                looks = await look_at_all(self._instance, self._services.values(), ANSWER_S)
+        except TimeoutError:
+            raise Unreachable(self._too_late()) from None
+        if looks[0].entries is None:
+            raise Garbled(f"{self.name}: {self._unloaded()}")
+        boot = self._boot.read()
         return InstanceReading(
             taken_at=taken_at,
-            generation=lives[newest],
-            services={name: self._service(service, seen, lives, boot) for name, service in self._services.items()},
-            draining_generations=tuple(life for worker, life in lives.items() if worker.is_old),
-            warnings=self._warnings(lives[newest], seen[newest][1], boot),
+            generation=looks[0].life,
+            services={
+                name: service_reading(service, looks, boot, self._pools) for name, service in self._services.items()
+            },
+            draining_generations=tuple(look.life for look in looks if look.worker.is_old),
+            warnings=(*self._unseen(looks[0].life), *warnings(self._instance, self._services, looks, boot)),
         )
 
     async def apply(self, operation: SetRoute) -> Result:
@@ -95,12 +89,12 @@ class HaproxyInstance:
         if operation.fence < self._fence:
             return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}")
         self._fence = operation.fence
-        if operation.place is Place.BOOT:
-            return await self._write_boot(operation)
         try:
-            return await asyncio.wait_for(self._write_runtime(operation), OPERATION_TIMEOUT_S)
+            async with asyncio.timeout(OPERATION_TIMEOUT_S):
+                return await self._apply(operation)
         except TimeoutError:
-            return Result(Status.UNKNOWN, f"{self.name}: not confirmed within {OPERATION_TIMEOUT_S:g} s")
+            why = f"not confirmed within {OPERATION_TIMEOUT_S:g} s; it may still be applied"
+            return Result(Status.UNKNOWN, f"{self.name}: {why}")
 
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """See `DataPlane.verify`."""
@@ -111,106 +105,84 @@ class HaproxyInstance:
         return all(seen == route for seen in reading.services[service].runtime.values())
 
     async def close(self) -> None:
-        """See `DataPlane.close`."""
-        for tasks in self._pending.values():
-            for task in tasks:
-                task.cancel()
+        """See `DataPlane.close`. Batches that HAProxy has not answered by now may still be carried out."""
+        self._writer.close()
 
     # ---- reading
 
-    async def _look(self, worker: Worker) -> tuple[dict[str, str], dict[str, str], list[list[str]]]:
-        backends = [backend for service in self._services.values() for backend in _backends(service)]
-        commands = ["show info", f"show map {self._map}", *(f"show stat {backend} 6 -1" for backend in backends)]
-        info, entries, *tables = await self._ask(worker, commands)
-        return facts(info), parse_lines(entries, columns=3), tables
+    async def _checked(self) -> str:
+        """Return the version of an HAProxy that lbctl can drive. Raises Garbled, Unreachable."""
+        found = await workers(self._instance, ANSWER_S)
+        asked = await ask_worker(self._instance, found[0], ["show info", "show cli level", "show map"], ANSWER_S)
+        info, level, maps = asked
+        version = facts(info).get("Version", "")
+        if _numbers(version) < OLDEST:
+            kind = version or "of an unknown version"
+            raise Garbled(f"{self.name}: HAProxy {kind} is too old: 2.4 or newer is needed")
+        self._check_level(self._instance.master_socket or str(self._instance.socket), level)
+        if self._instance.master_socket is not None and self._instance.socket is not None:
+            (level,) = await ask(self._instance.socket, ["show cli level"], ANSWER_S)
+            self._check_level(self._instance.socket, level)
+        if not any(f"({self._map})" in line for line in maps):
+            raise Garbled(f"{self.name}: {self._unloaded()}")
+        return version
 
-    async def _gone(self, worker: Worker) -> bool:
-        """Whether an old worker that did not answer has ended meanwhile: then it routes nothing any more."""
-        return worker.pid not in {one.pid for one in await workers(self._instance, ANSWER_S)}
+    def _check_level(self, path: str, level: Sequence[str]) -> None:
+        if level and level[0].strip() in {"user", "operator"}:
+            where = "the master's `-S PATH,level,admin`" if path == self._instance.master_socket else "its line"
+            then = f"write `level admin` on {where}: `stats socket {path} level admin`, and restart HAProxy"
+            raise Garbled(f"{self.name}: the socket {path} has level {level[0].strip()}: {then}")
 
-    def _service(
-        self, service: Service, seen: Seen, lives: dict[Worker, Generation], boot: dict[str, str] | None
-    ) -> ServiceReading:
-        runtime = {
-            lives[worker]: parse_route(entries.get(service.name, "")) or DEFAULT
-            for worker, (_, entries, _) in seen.items()
-        }
-        backends = [backend for one in self._services.values() for backend in _backends(one)]
-        pools = {}
-        for colour, backend in zip(Colour, _backends(service), strict=True):
-            at = backends.index(backend)
-            pools[colour] = pool_reading([Table(backend, tables[at]) for _, _, tables in seen.values()])
-        written = None if boot is None else (parse_route(boot.get(service.name, "")) or DEFAULT)
-        return ServiceReading(runtime=runtime, boot=written, pools=pools)
+    def _unloaded(self) -> str:
+        then = "include what `lbctl config render haproxy --write-maps` prints, and reload HAProxy"
+        return f"HAProxy has not loaded {self._map}: {then}"
 
-    def _boot(self) -> dict[str, str] | None:
-        try:
-            return read_file(self._instance)
-        except OSError:
-            return None
+    def _too_late(self) -> str:
+        socket = self._instance.master_socket or self._instance.socket
+        return f"{socket}: not read within {OPERATION_TIMEOUT_S:g} s: HAProxy is stopped, overloaded or being reloaded"
 
-    def _warnings(self, newest: Generation, entries: dict[str, str], boot: dict[str, str] | None) -> tuple[str, ...]:
+    def _unseen(self, newest: Generation) -> tuple[str, ...]:
         """Without a master socket a change of generation means old workers that nobody sees."""
-        warnings = []
-        if self._instance.master_socket is None:
-            warnings.append(NO_MASTER)
-            first, reloaded = self._first or (newest, False)
-            reloaded = reloaded or newest != first
-            self._first = (first, reloaded)
-            if reloaded:
-                warnings.append(
-                    "OLD_WORKERS_UNSEEN: it was reloaded, and old workers may still route; set `master_socket`"
-                )
-        if boot is None:
-            warnings.append(f"MAP_UNREADABLE: {self._map} cannot be read: check its owner and mode")
-        for name in self._services:
-            for place, values in (("in HAProxy", entries), ("in its file", boot or {})):
-                if parse_route(values.get(name, "")) is None:
-                    warnings.append(
-                        f"STATE_KEY_MISSING: {name} {place}: it means all traffic to blue; it is written at adopt"
-                    )
-        return tuple(warnings)
+        if self._instance.master_socket is not None:
+            return ()
+        self._first = self._first or newest
+        self._was_reloaded = self._was_reloaded or newest != self._first
+        return (NO_MASTER, UNSEEN) if self._was_reloaded else (NO_MASTER,)
 
     # ---- writing
 
-    async def _write_boot(self, operation: SetRoute) -> Result:
-        async with self._file_order:
-            try:
-                await asyncio.to_thread(write_file, self._instance, operation.service, operation.route)
-            except (OSError, ValueError) as error:
-                return Result(Status.REFUSED, f"{self._map} cannot be written: {error}")
-        return Result(Status.DONE)
-
-    async def _write_runtime(self, operation: SetRoute) -> Result:
-        """Write to every worker, list them again, and go on until one list is read back right as a whole."""
+    async def _apply(self, operation: SetRoute) -> Result:
+        if operation.place is Place.BOOT:
+            return await self._boot.write(operation)
         if (unexpected := await self._unexpected(operation)) is not None:
             return unexpected
-        for _ in range(CONVERGE_PASSES):
-            try:
-                asked = await workers(self._instance, ANSWER_S)
-            except DataPlaneError as error:
-                return await self._write_newest(operation, error)
-            results = await asyncio.gather(*(self._write_worker(worker, operation) for worker in asked))
-            worst = next((result for result in results if result.status is not Status.DONE), None)
-            after = await self._listed_again(asked)
-            if worst is not None and after:
-                return worst
-            if after:
-                return Result(Status.DONE)
-        return Result(Status.UNKNOWN, f"{self.name} is being reloaded again and again: read it anew")
-
-    async def _listed_again(self, asked: Sequence[Worker]) -> bool:
-        """Whether no worker came that was not written."""
+        self._writer.admit(operation)
         try:
-            return {one.pid for one in await workers(self._instance, ANSWER_S)} <= {one.pid for one in asked}
-        except DataPlaneError:
-            return False
+            return await self._write_everywhere(operation, await self._listed(operation))
+        except DataPlaneError as error:
+            return Result(Status.UNKNOWN, f"not every worker was written: {error}")
 
-    async def _write_newest(self, operation: SetRoute, why: DataPlaneError) -> Result:
-        """The master does not answer: whoever listens at the admin socket is written at once, the rest is unknown."""
-        if self._instance.socket is not None:
-            await self._write_worker(Worker(None, is_old=False), operation)
-        return Result(Status.UNKNOWN, f"the master does not answer, so not every worker was written: {why}")
+    async def _listed(self, operation: SetRoute) -> list[Worker]:
+        """List the workers. If the master does not answer at once, whoever is at the admin socket is written first."""
+        try:
+            return await workers(self._instance, MASTER_FIRST_S, patience_s=0)
+        except DataPlaneError:
+            if self._instance.socket is not None:
+                await self._writer.write(Worker(None, is_old=False), operation, ANSWER_S)
+            return await workers(self._instance, ANSWER_S)
+
+    async def _write_everywhere(self, operation: SetRoute, asked: Sequence[Worker]) -> Result:
+        """Write to every worker, list them again, and go on until one list is read back right as a whole."""
+        for _ in range(CONVERGE_PASSES):
+            results = await asyncio.gather(*(self._writer.write(worker, operation, ANSWER_S) for worker in asked))
+            now = await workers(self._instance, ANSWER_S)
+            self._writer.forget(now)
+            left = {worker.pid for worker in now}
+            undone = [one for worker, one in zip(asked, results, strict=True) if worker.pid in left and not _done(one)]
+            if left <= {worker.pid for worker in asked}:
+                return next(iter(undone), Result(Status.DONE))
+            asked = now
+        return Result(Status.UNKNOWN, f"{self.name} is being reloaded again and again: read it anew")
 
     async def _unexpected(self, operation: SetRoute) -> Result | None:
         """Compare what is there with what the decision was made for."""
@@ -218,74 +190,20 @@ class HaproxyInstance:
             return None
         try:
             newest = (await workers(self._instance, ANSWER_S))[0]
-            info, lines = await self._ask(newest, ["show info", f"show map {self._map}"])
+            asked = await ask_worker(self._instance, newest, ["show info", f"show map {self._map}"], ANSWER_S)
+            life = generation(facts(asked[0]))
         except DataPlaneError as error:
-            return Result(Status.REFUSED, str(error))
-        life = generation(facts(info))
+            return Result(Status.REFUSED, f"nothing was written: {error}")
         if operation.expect_generation not in {None, life}:
             return Result(Status.STALE, f"{life} answers, not {operation.expect_generation}")
-        now = parse_route(parse_lines(lines, columns=3).get(operation.service, "")) or DEFAULT
+        now = parse_route(parse_lines(asked[1], columns=3).get(operation.service, "")) or DEFAULT
         if operation.expect not in {None, now}:
             return Result(Status.STALE, f"it routes {now}, not {operation.expect}")
         return None
 
-    async def _write_worker(self, worker: Worker, operation: SetRoute) -> Result:
-        """Write one worker and read it back. That proves nothing while an older batch is still under way to it."""
-        overtaken = [task for task in self._pending.get(worker.pid, ()) if not task.done()]
-        try:
-            right = await self._set(worker, operation)
-            if overtaken:
-                # An older batch may be carried out after ours: wait for its end, then write again.
-                await asyncio.wait(overtaken)
-                right = await self._set(worker, operation)
-        except Pending as pending:
-            return Result(Status.UNKNOWN, str(pending))
-        except DataPlaneError as error:
-            return await self._unwritten(worker, error)
-        return Result(Status.DONE) if right else Result(Status.REFUSED, f"{self.name} does not take {operation.route}")
 
-    async def _unwritten(self, worker: Worker, error: DataPlaneError) -> Result:
-        try:
-            if worker.is_old and await self._gone(worker):
-                return Result(Status.DONE)
-        except DataPlaneError:
-            return Result(Status.UNKNOWN, str(error))
-        return Result(Status.UNKNOWN, str(error))
-
-    async def _set(self, worker: Worker, operation: SetRoute) -> bool:
-        """Set the value and read it back in the same batch; `set map` knows only keys that are there."""
-        show = f"show map {self._map}"
-        for verb in ("set", "add"):
-            commands = [f"{verb} map {self._map} {operation.service} {operation.route}", show]
-            _, lines = await self._ask(worker, commands)
-            entries = parse_lines(lines, columns=3)
-            if entries.get(operation.service) == str(operation.route):
-                return True
-            if operation.service in entries:
-                return False
-        return False
-
-    async def _ask(self, worker: Worker, commands: Sequence[str]) -> list[list[str]]:
-        try:
-            return await ask_worker(self._instance, worker, commands, ANSWER_S)
-        except Pending as pending:
-            kept = self._pending.setdefault(worker.pid, set())
-            kept.add(pending.resolved)
-            pending.resolved.add_done_callback(lambda task: _forget(kept, task))
-            raise
-
-
-def _forget(kept: "set[asyncio.Task[bytes]]", task: "asyncio.Task[bytes]") -> None:
-    """A late answer, or the end of the connection: either way nothing of it can land any more."""
-    kept.discard(task)
-    if not task.cancelled():
-        task.exception()
-
-
-def _backends(service: Service) -> tuple[str, str]:
-    if service.haproxy is None:
-        raise Unreachable(f"{service.name} has no `haproxy:` binding: write which backends are its pools")
-    return service.haproxy.backends[Colour.BLUE], service.haproxy.backends[Colour.GREEN]
+def _done(result: Result) -> bool:
+    return result.status is Status.DONE
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -5,9 +5,10 @@ honoured (its bucket lies below the colour's keep limit), else it moves to the o
 decides by chance. A session without bucket gets one below its colour's limit: it is born honoured.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
-from lbctl.dataplane.haproxy.statemap import DEFAULT, map_path, write_maps
+from lbctl.dataplane.haproxy.statemap import DEFAULT, VALUE, map_path, write_maps
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
 from lbctl.model.topology import HealthCheck, Instance, Probe, Server, Service
@@ -30,12 +31,11 @@ frontend {name}
     timeout http-request 10s
     timeout http-keep-alive 1m
     http-request set-var(txn.lb_state) str({name}),map({map})
-    http-request set-var(txn.lb_mix) bool(true) if !{{ var(txn.lb_state) -m found }}
-    http-request set-var(txn.lb_state) str({default}) if !{{ var(txn.lb_state) -m found }}
+    http-request set-var(txn.lb_mix) bool(true) if !{{ var(txn.lb_state) -m reg {value} }}
+    http-request set-var(txn.lb_state) str({default}) if {{ var(txn.lb_mix) -m bool }}
     http-request set-var(txn.lb_green) var(txn.lb_state),field(1,:),add(0)
     http-request set-var(txn.lb_mix) bool(true) if {{ var(txn.lb_green) -m int 1:9999 }}
-    http-request set-var(txn.lb_had) str(blue) if {{ req.cook({cookie}) -m str {blue_cookies} }}
-    http-request set-var(txn.lb_had) str(green) if {{ req.cook({cookie}) -m str {green_cookies} }}
+{had}
     http-request set-var(txn.lb_keep) var(txn.lb_state),field(2,:),add(0) if {{ var(txn.lb_had) -m str blue }}
     http-request set-var(txn.lb_keep) var(txn.lb_state),field(3,:),add(0) if {{ var(txn.lb_had) -m str green }}
     http-request set-var(txn.lb_bucket) req.cook({bucket}),add(0) if {{ req.cook({bucket}) -m reg ^[0-9]{{1,4}}$ }}
@@ -60,6 +60,10 @@ frontend {name}
     default_backend {blue}
 """
 
+COOKIES_A_LINE = 10
+_WORD = re.compile(r"[A-Za-z0-9._~:/@+\[\]-]{1,400}")
+_PATH = re.compile(r"/[A-Za-z0-9._~:/@+?&=%;,!*-]{0,400}")
+
 BACKEND = """
 backend {backend}
     mode http
@@ -81,13 +85,14 @@ def render(instance: Instance, services: Sequence[Service]) -> str:
     """Return the sections for `services` on one HAProxy; `haproxy -c` accepts them behind a minimal global section.
 
     Raises:
-        Garbled: a service has no `haproxy:` or `listen:`; the text names it.
+        Garbled: a service has no `haproxy:` or `listen:`, or a word that HAProxy would read as something else; the
+            text names it.
     """
     head = HEAD.format(
-        name=instance.name,
-        socket=instance.socket or "/run/haproxy/admin.sock",
-        master=instance.master_socket or "/run/haproxy-master.sock",
-        map=map_path(instance),
+        name=word(f"{instance.name}", "the instance's name"),
+        socket=word(instance.socket or "/run/haproxy/admin.sock", "socket"),
+        master=word(instance.master_socket or "/run/haproxy-master.sock", "master_socket"),
+        map=word(str(map_path(instance)), "map_dir"),
     )
     return head + "".join(_service(instance, service) for service in services)
 
@@ -96,20 +101,20 @@ def _service(instance: Instance, service: Service) -> str:
     if service.haproxy is None or service.listen is None:
         missing = "haproxy" if service.haproxy is None else "listen"
         raise Garbled(f"services.{service.name}.{missing} is needed to render HAProxy's configuration: add it")
-    secure = "; Secure" if service.listen_tls else ""
-    names = {"blue": service.haproxy.backends[Colour.BLUE], "green": service.haproxy.backends[Colour.GREEN]}
+    where = f"services.{service.name}"
     frontend = FRONTEND.format(
-        name=service.name,
-        bind=service.listen if ":" not in service.listen.host else f"[{service.listen.host}]:{service.listen.port}",
+        name=word(service.name, where),
+        bind=word(str(service.listen), f"{where}.listen"),
         tls_note="    # the client side is TLS: add `ssl crt FILE` here" if service.listen_tls else "",
         map=map_path(instance),
         default=DEFAULT,
-        cookie=service.haproxy.cookie,
-        bucket=service.haproxy.bucket_cookie,
-        blue_cookies=_cookies(service.blue.servers),
-        green_cookies=_cookies(service.green.servers),
-        secure=secure,
-        **names,
+        value=VALUE,
+        cookie=word(service.haproxy.cookie, f"{where}.haproxy.cookie"),
+        bucket=word(service.haproxy.bucket_cookie, f"{where}.haproxy.bucket_cookie"),
+        had="\n".join(line for colour in Colour for line in _had(service, service.haproxy.cookie, colour)),
+        secure="; Secure" if service.listen_tls else "",
+        blue=word(service.haproxy.backends[Colour.BLUE], f"{where}.haproxy.backends.blue"),
+        green=word(service.haproxy.backends[Colour.GREEN], f"{where}.haproxy.backends.green"),
     )
     return frontend + "".join(_backend(service, colour) for colour in Colour)
 
@@ -130,18 +135,19 @@ def _backend(service: Service, colour: Colour) -> str:
 def _check(check: HealthCheck | None) -> str:
     if check is None or check.kind not in {Probe.HTTP, Probe.HTTPS}:
         return ""
-    host = f" hdr Host {check.host}" if check.host else " hdr Host lbctl"
     low, high = check.status
+    path, host = word(check.path, "health: the path", _PATH), word(check.host or "lbctl", "health.host")
     return (
         "    option httpchk\n"
-        f"    http-check send meth GET uri {check.path} ver HTTP/1.1{host}\n"
+        f"    http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {host}\n"
         f"    http-check expect status {low}-{high}\n"
     )
 
 
 def _server(service: Service, server: Server, check: HealthCheck | None) -> str:
-    words = [f"    server {server.name} {server.address} cookie {_cookie(server)}", *_check_words(service, check)]
-    return " ".join(words)
+    where = f"services.{service.name}: server {server.name}"
+    name, address = word(server.name, where), word(str(server.address), where)
+    return " ".join([f"    server {name} {address} cookie {_cookie(service, server)}", *_check_words(service, check)])
 
 
 def _check_words(service: Service, check: HealthCheck | None) -> Iterable[str]:
@@ -151,15 +157,37 @@ def _check_words(service: Service, check: HealthCheck | None) -> Iterable[str]:
     if check.port is not None:
         yield f"port {check.port}"
     if check.kind is Probe.HTTPS:
-        yield f"check-ssl verify required ca-file {service.tls.ca}" if service.tls else "check-ssl verify none"
+        yield (
+            f"check-ssl verify required ca-file {word(service.tls.ca, 'tls.ca')}"
+            if service.tls
+            else "check-ssl verify none"
+        )
         if service.tls:
-            yield f"check-sni {service.tls.name} verifyhost {service.tls.name}"
+            name = word(service.tls.name, "tls.name")
+            yield f"check-sni {name} verifyhost {name}"
 
 
-def _cookies(servers: Sequence[Server]) -> str:
-    return " ".join(_cookie(server) for server in servers)
+def _had(service: Service, cookie: str, colour: Colour) -> Iterable[str]:
+    """Which cookies are of that colour: several rules, because HAProxy takes 64 words and 2 kB a line."""
+    other = {_cookie(service, server) for server in service.pool(colour.other).servers}
+    mine = [_cookie(service, server) for server in service.pool(colour).servers]
+    if shared := other.intersection(mine):
+        then = "give the servers cookie values of their own"
+        raise Garbled(f"services.{service.name}: the cookie {min(shared)} is in both pools: {then}")
+    for first in range(0, len(mine), COOKIES_A_LINE):
+        some = " ".join(mine[first : first + COOKIES_A_LINE])
+        yield f"    http-request set-var(txn.lb_had) str({colour}) if {{ req.cook({cookie}) -m str -- {some} }}"
 
 
-def _cookie(server: Server) -> str:
+def _cookie(service: Service, server: Server) -> str:
     """The value as it is configured: nobody is logged out by adopting lbctl."""
-    return server.cookie or server.name
+    return word(server.cookie or server.name, f"services.{service.name}: the cookie of {server.name}")
+
+
+def word(text: str, what: str, allowed: re.Pattern[str] = _WORD) -> str:
+    """Return `text` if HAProxy reads it as one plain word. Raises Garbled."""
+    if not allowed.fullmatch(text):
+        raise Garbled(
+            f"{what}: {text!r} cannot stand in HAProxy's configuration: use letters, digits and . _ ~ : / @ + -"
+        )
+    return text

@@ -1,5 +1,6 @@
 """The state map: one composite value per service, `green_bp:keep_blue:keep_green`, in the workers and in its file."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from lbctl.model.topology import Instance
 MAP_BYTES = 32_768
 DEFAULT = Route(0)
 """What the rendered config does with a missing or damaged entry: all new traffic to blue, every session kept."""
+SHARE = "(10000|[0-9]{1,4})"
+VALUE = f"^{SHARE}:{SHARE}:{SHARE}$"
+"""What both lbctl and the rendered config take for a value; anything else is a damaged entry."""
+_ROUTE = re.compile(VALUE.strip("^$"))
 
 
 def map_path(instance: Instance) -> Path:
@@ -25,13 +30,8 @@ def map_file(instance: Instance) -> SlotFile:
 
 def parse_route(text: str) -> Route | None:
     """Return the route of a map value; None if HAProxy could not use it either."""
-    parts = text.split(":")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) <= 5 for part in parts):
-        return None
-    try:
-        return Route(*(int(part) for part in parts))
-    except ValueError:
-        return None
+    found = _ROUTE.fullmatch(text)
+    return Route(*(int(part) for part in found.groups())) if found else None
 
 
 def parse_lines(lines: Sequence[str], *, columns: int) -> dict[str, str]:
@@ -53,15 +53,15 @@ def rendered(entries: Mapping[str, str]) -> bytes:
     return (head + "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))).encode()
 
 
-def read_file(instance: Instance) -> dict[str, str]:
-    """Return the file as the next start of HAProxy would read it. Raises OSError."""
+def read_file(instance: Instance) -> dict[str, str] | None:
+    """Return the file as the next start of HAProxy would read it; None if there is none. Raises OSError."""
     raw = map_file(instance).read()
-    return {} if raw is None else parse_lines(raw.decode("utf-8", "replace").splitlines(), columns=2)
+    return None if raw is None else parse_lines(raw.decode("utf-8", "replace").splitlines(), columns=2)
 
 
 def write_file(instance: Instance, service: ServiceName, route: Route) -> None:
     """Set one service's boot value, and leave everything else in the file as it is. Raises OSError, ValueError."""
-    map_file(instance).write(rendered(read_file(instance) | {str(service): str(route)}))
+    map_file(instance).write(rendered((read_file(instance) or {}) | {str(service): str(route)}))
 
 
 def write_maps(instance: Instance, active: Mapping[ServiceName, Colour]) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def write_maps(instance: Instance, active: Mapping[ServiceName, Colour]) -> tupl
         OSError: the file cannot be written; the text names it.
     """
     Path(instance.directory).mkdir(mode=0o750, parents=True, exist_ok=True)
-    entries = read_file(instance)
+    entries = read_file(instance) or {}
     missing = {str(name): str(Route.all_to(colour)) for name, colour in active.items() if name not in entries}
     if missing or not map_path(instance).exists():
         map_file(instance).write(rendered(entries | missing))

@@ -5,10 +5,10 @@ read back from it. The master refuses connections while it executes itself anew:
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lbctl.dataplane.haproxy.client import ask
+from lbctl.dataplane.haproxy.client import Blocks, Exchange, ask
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import Generation
 from lbctl.model.topology import Instance
@@ -26,12 +26,16 @@ class Worker:
     is_old: bool
 
 
-async def workers(instance: Instance, timeout_s: float) -> list[Worker]:
-    """Return every worker, the newest first. Raises Unreachable, Garbled."""
+async def workers(instance: Instance, timeout_s: float, patience_s: float = MASTER_PATIENCE_S) -> list[Worker]:
+    """Return every worker, the newest first; a master that refuses is asked again for `patience_s`.
+
+    Raises:
+        Unreachable, Garbled: the master did not answer, or has no worker.
+    """
     if instance.master_socket is None:
         return [Worker(None, is_old=False)]
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + MASTER_PATIENCE_S
+    give_up = loop.time() + patience_s
     while True:
         try:
             (lines,) = await ask(instance.master_socket, ["show proc"], timeout_s)
@@ -60,7 +64,13 @@ def parse_processes(lines: Sequence[str]) -> list[Worker]:
     return sorted(found, key=lambda worker: worker.is_old)
 
 
-async def ask_worker(instance: Instance, worker: Worker, commands: Sequence[str], timeout_s: float) -> list[list[str]]:
+async def ask_worker(
+    instance: Instance,
+    worker: Worker,
+    commands: Sequence[str],
+    timeout_s: float,
+    sending: Callable[[Exchange], None] | None = None,
+) -> Blocks:
     """Ask one worker. At the master every command needs the prefix, else it is carried out by the master or by nobody.
 
     Raises: as `client.ask`.
@@ -68,9 +78,10 @@ async def ask_worker(instance: Instance, worker: Worker, commands: Sequence[str]
     if worker.pid is None:
         if instance.socket is None:
             raise Unreachable(f"{instance.name}: no `socket` is configured")
-        return await ask(instance.socket, commands, timeout_s)
+        return await ask(instance.socket, commands, timeout_s, sending)
     assert instance.master_socket is not None
-    return await ask(instance.master_socket, [f"@!{worker.pid} {command}" for command in commands], timeout_s)
+    prefixed = [f"@!{worker.pid} {command}" for command in commands]
+    return await ask(instance.master_socket, prefixed, timeout_s, sending)
 
 
 def facts(lines: Sequence[str]) -> dict[str, str]:

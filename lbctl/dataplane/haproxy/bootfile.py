@@ -1,0 +1,48 @@
+"""The map file as boot value: read at every look, written in order, never waited for longer than an operation takes."""
+
+import asyncio
+
+from lbctl.dataplane.haproxy.statemap import map_path, read_file, write_file
+from lbctl.model.names import ServiceName
+from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.topology import Instance
+
+WAITING_MAX = 64
+"""More writes than this do not wait for a disk that hangs."""
+
+
+class BootFile:
+    """One instance's map file. Writes go on in their order even where nobody waits any more; older ones give way."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._order = asyncio.Lock()
+        self._newest: dict[ServiceName, int] = {}
+        self._running: set[asyncio.Task[Result]] = set()
+
+    def read(self) -> dict[str, str] | None:
+        """Return what HAProxy would read at its next start; None if it cannot be read."""
+        try:
+            return read_file(self._instance)
+        except OSError:
+            return None
+
+    async def write(self, operation: SetRoute) -> Result:
+        """Set one service's boot value. A cancellation stops the waiting, not the write."""
+        self._newest[operation.service] = operation.fence
+        if len(self._running) >= WAITING_MAX:
+            return Result(Status.UNKNOWN, f"{map_path(self._instance)}: {WAITING_MAX} writes wait: does its disk hang?")
+        task = asyncio.create_task(self._write(operation))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _write(self, operation: SetRoute) -> Result:
+        async with self._order:
+            if self._newest[operation.service] > operation.fence:
+                return Result(Status.STALE, f"{map_path(self._instance)}: overtaken by a newer operation")
+            try:
+                await asyncio.to_thread(write_file, self._instance, operation.service, operation.route)
+            except (OSError, ValueError) as error:
+                return Result(Status.REFUSED, f"{map_path(self._instance)} cannot be written: {error}")
+        return Result(Status.DONE)

@@ -1,0 +1,129 @@
+"""Writes to the workers of one HAProxy, fenced: an older write never has the last word over a newer one that was done.
+
+A worker that is stopped or overloaded may carry out a batch long after its time-out. So every batch is known from the
+moment before it is sent until HAProxy has answered it. A write that finds an older batch under way goes out at once,
+waits for the older one's end, and then writes and reads back again. Whoever asks gets `unknown` until that is through.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from lbctl.dataplane.haproxy.client import Exchange
+from lbctl.dataplane.haproxy.looking import NO_MAP
+from lbctl.dataplane.haproxy.statemap import map_path, parse_lines
+from lbctl.dataplane.haproxy.workers import Worker, ask_worker
+from lbctl.model.errors import DataPlaneError, Garbled
+from lbctl.model.names import ServiceName
+from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.topology import Instance
+
+UNDER_WAY_MAX = 4
+"""So many unanswered batches per worker and service; HAProxy's own queue has about ten places for everybody."""
+LANDING_S = 0.1
+"""A batch whose connection broke waits in front of a later one that was answered: by then it has been carried out."""
+
+Key = tuple[int | None, ServiceName]
+
+
+class Overtaken(Exception):
+    """A newer operation for the same service came in; nothing was sent."""
+
+
+class Writer:
+    """Sets routes in workers, one batch after the other where that matters."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._under_way: dict[Key, set[Exchange]] = {}
+        self._broken: set[Key] = set()
+        self._newest: dict[ServiceName, int] = {}
+
+    def admit(self, operation: SetRoute) -> None:
+        """From now on nothing older is sent for this service."""
+        self._newest[operation.service] = operation.fence
+
+    def forget(self, alive: Iterable[Worker]) -> None:
+        """Drop what was under way to workers that have ended: nothing of it can land."""
+        pids = {None, *(worker.pid for worker in alive)}
+        self._broken = {key for key in self._broken if key[0] in pids}
+        for key in [key for key in self._under_way if key[0] not in pids]:
+            for exchange in self._under_way.pop(key):
+                exchange.cancel()
+
+    def close(self) -> None:
+        """Hang up. What was sent may still be carried out."""
+        self.forget(())
+        for exchanges in self._under_way.values():
+            for exchange in exchanges:
+                exchange.cancel()
+
+    async def write(self, worker: Worker, operation: SetRoute, timeout_s: float) -> Result:
+        """Write one worker and read it back. Never raises."""
+        keys = self._older(worker, operation.service)
+        older = {exchange for key in keys for exchange in self._under_way.get(key, ())}
+        try:
+            full = len(older) >= UNDER_WAY_MAX
+            right = not full and await self._set(worker, operation, timeout_s)
+            if older or self._broken & keys:
+                await self._landed(older, keys)
+                right = await self._set(worker, operation, timeout_s)
+                # Answered before and after the wait: what was in front of the first answer has had its turn.
+                self._broken -= set() if full else keys
+        except Overtaken:
+            return Result(Status.STALE, f"{self._instance.name}: overtaken by a newer operation")
+        except DataPlaneError as error:
+            return Result(Status.UNKNOWN, str(error))
+        if not right:
+            return Result(Status.REFUSED, f"{self._instance.name}: HAProxy does not take {operation.route}")
+        return Result(Status.DONE)
+
+    def _older(self, worker: Worker, service: ServiceName) -> set[Key]:
+        """Nobody knows which worker a batch at the admin socket went to, so it counts for all, and all for it."""
+        known = {*self._under_way, *self._broken}
+        return {key for key in known if key[1] == service and (None in {worker.pid, key[0]} or key[0] == worker.pid)}
+
+    async def _landed(self, older: set[Exchange], keys: set[Key]) -> None:
+        if older:
+            await asyncio.wait(older)
+        if self._broken & keys:
+            await asyncio.sleep(LANDING_S)
+
+    def _sending(self, worker: Worker, operation: SetRoute) -> Callable[[Exchange], None]:
+        key = (worker.pid, operation.service)
+
+        def sending(exchange: Exchange) -> None:
+            if self._newest.get(operation.service, 0) > operation.fence:
+                raise Overtaken
+            self._under_way.setdefault(key, set()).add(exchange)
+            exchange.add_done_callback(lambda ended: self._ended(key, ended))
+
+        return sending
+
+    def _ended(self, key: Key, exchange: Exchange) -> None:
+        left = self._under_way.get(key, set())
+        left.discard(exchange)
+        if not left:
+            self._under_way.pop(key, None)
+        if exchange.cancelled() or exchange.exception() is not None:
+            self._broken.add(key)
+
+    async def _set(self, worker: Worker, operation: SetRoute, timeout_s: float) -> bool:
+        """Set the value and read it back in the same batch; `set map` knows only keys that are there."""
+        path = map_path(self._instance)
+        for verb in ("set", "add"):
+            change = f"{verb} map {path} {operation.service} {operation.route}"
+            _, lines = await ask_worker(
+                self._instance, worker, [change, f"show map {path}"], timeout_s, self._sending(worker, operation)
+            )
+            if lines and lines[0].startswith(NO_MAP):
+                return self._unsteered(worker)
+            entries = parse_lines(lines, columns=3)
+            if operation.service in entries:
+                return entries[operation.service] == str(operation.route)
+        return False
+
+    def _unsteered(self, worker: Worker) -> bool:
+        if worker.is_old:
+            # It began before its config had the map: it routes nothing by it, and there is nothing to write.
+            return True
+        raise Garbled(f"{self._instance.name}: HAProxy has not loaded {map_path(self._instance)}")
