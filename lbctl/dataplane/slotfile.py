@@ -104,7 +104,8 @@ class SlotFile:
 
     def _link(self) -> bool:
         """Give the old content a second name. Where there is no room for a name, its blocks are given up instead."""
-        if _inode(self.path) is None:
+        if _inode(self.path) is None or self.path.is_symlink():
+            # A symlink is replaced, never followed, and not worth keeping.
             return False
         try:
             os.link(self.path, self._keep, follow_symlinks=False)

@@ -95,6 +95,8 @@ class Watch:
         self._roles(before, record)
         if old is None or new is None or old.id != new.id:
             return
+        if new.phase is Phase.ROLLING_BACK:
+            self.forbidden[new.id] = new.nonce
         if new.share_bp < old.share_bp and new.phase is Phase.SHIFTING:
             self._claim(token is not Token.GO, "lowered by drift without holding the token")
         if new.share_bp > old.share_bp:
@@ -187,7 +189,9 @@ class Watch:
         ordered = sent.ordered.running(self.service)
         climbs = ordered is not None and ordered.phase is Phase.SHIFTING and ordered.share_bp > 0
         if climbs and not after.share_bp(away):
-            early = after.keep_bp(away) > before.keep_bp(away)
+            reading = sent.readings.get(landed.instance)
+            seen = reading.services[self.service].runtime.values() if isinstance(reading, InstanceReading) else ()
+            early = any(after.keep_bp(away) > one.keep_bp(away) for one in seen)
             self._claim(not early, f"the sessions of {away} are honoured again before its share rises")
         self._claim(after.keep_bp(home) == BP_FULL, f"the sessions of {home} were taken away")
         if after.share_bp(away) and after.share_bp(away) >= before.share_bp(away):

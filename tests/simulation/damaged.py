@@ -24,7 +24,7 @@ class Mutant:
     """One rule left out or read loosely: in `module`, the text `old` (there exactly once) becomes `new`.
 
     `also`: further places, where a rule is kept twice. `liveness`: only peace shows it, something never ends.
-    `rates`: faults that show it sooner.
+    `rates` and `seed`: where it shows soon.
     """
 
     name: str
@@ -34,6 +34,8 @@ class Mutant:
     also: tuple[tuple[str, str, str], ...] = ()
     liveness: bool = False
     rates: Rates = FAULTS
+    seed: int = 1
+    """Where it shows: tried first."""
 
 
 class _Loader(importlib.abc.InspectLoader):

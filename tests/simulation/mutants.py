@@ -13,6 +13,7 @@ DYING = replace(STUCK, crash=0.02, idle_crash=0.02, stuck=0.3)
 BLIND = replace(FAULTS, unreadable=0.03, skipped=0.5, slow=0.5, person=0.06)
 RELOADED = replace(FAULTS, reload=0.03, refused=0.2, lost=0.1, heal=0.02)
 LOST = replace(FAULTS, crash=0.01, idle_crash=0.005, reboot=0.6, late=0.6, person=0.06)
+FORGOTTEN = replace(FAULTS, full=0.02, heal=0.1, crash=0.02, idle_crash=0.02, person=0.06, reboot=0.0)
 FULL = replace(FAULTS, full=0.02, heal=0.1, slow=0.3, person=0.06)
 
 MUTANTS = (
@@ -23,14 +24,6 @@ MUTANTS = (
         "return self.record if self.kept_rev > self.durable.rev else self.durable",
         "return self.record",
         rates=FULL,
-    ),
-    Mutant(
-        "a raise does not wait for the journal",
-        "lanes",
-        "not outdated and state.settled and",
-        "not outdated and",
-        also=(("holds", "    _token,\n    _journal,\n    _durable,", "    _token,"),),
-        rates=RELOADED,
     ),
     Mutant(
         "a raise needs no go-token",
@@ -67,6 +60,7 @@ MUTANTS = (
         "change",
         "return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))",
         "return Change(record=changed, entries=(told,), lowering=True)",
+        rates=FORGOTTEN,
     ),
     Mutant(
         "a rollback waits for the journal",
@@ -75,7 +69,14 @@ MUTANTS = (
         "entries=(told,), marks=(mark,)",
         rates=FULL,
     ),
-    Mutant("a back token is not obeyed", "rules", "if now.token is not Token.BACK or", "if True or", liveness=True),
+    Mutant(
+        "a back token is not obeyed",
+        "rules",
+        "if now.token is not Token.BACK or",
+        "if True or",
+        liveness=True,
+        rates=FORGOTTEN,
+    ),
     Mutant("a lowering by drift does not hold the token", "drift", "lowering=True, marks=(mark,))", "lowering=True)"),
     Mutant(
         "a held token is never freed",
@@ -139,17 +140,11 @@ MUTANTS = (
     ),
     Mutant("an unknown outcome is forgotten", "lanes", 'unresolved=why or "no answer"', 'unresolved=""', rates=STUCK),
     Mutant(
-        "any answer resolves",
-        "lanes",
-        "worst == {Status.DONE} and event.sent_at >= lane.resolvable_at",
-        "event.sent_at >= 0",
-        rates=STUCK,
-    ),
-    Mutant(
         "what is under way counts as read back",
         "evidence",
         "        not now.unresolved\n        and not now.under_way\n        and all(",
         "        not now.unresolved\n        and all(",
+        rates=STUCK,
     ),
     Mutant(
         "what is unresolved does not block an end",
@@ -171,6 +166,7 @@ MUTANTS = (
         "if lane.stale_count >= STALE_MAX:",
         "if False:",
         liveness=True,
+        rates=replace(FORGOTTEN, edit=0.02, reload=0.02, keeps_no_fence=0.0),
     ),
     Mutant(
         "a raise is planned from an older reading",

@@ -4,7 +4,7 @@ A thousand servers are read ten times a second, so a line is cut only as far as 
 not change is not made anew.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 
@@ -20,6 +20,7 @@ BACKEND = "BACKEND"
 
 Row = tuple[str, ...]
 """The wanted fields of a line, in the order of `WANTED`."""
+Known = tuple[dict[str, Row], dict[ServerName, ServerReading]]
 
 
 @lru_cache(maxsize=16)
@@ -42,12 +43,14 @@ class Table:
             raise Garbled(f"HAProxy answers {said!r} to `show stat {backend}`: {then}")
         depth, take, self._check_at = _columns(lines[0])
         self.rows: dict[str, Row] = {}
-        self._lines: dict[str, str] = {}
+        self._unwell: dict[str, str] = {}
         for line in lines[1:]:
             fields = line.split(",", depth)
             if len(fields) > depth and fields[0] == backend:
-                self.rows[fields[1]] = take(fields)
-                self._lines[fields[1]] = line
+                name = fields[1]
+                self.rows[name] = row = take(fields)
+                if row[0] not in SERVING:
+                    self._unwell[name] = line
         if BACKEND not in self.rows:
             raise Garbled(f"HAProxy has no backend {backend}: `lbctl config render haproxy` prints it")
         self.own = self.rows.pop(BACKEND)
@@ -59,9 +62,10 @@ class Table:
 
     def last_check(self, server: str) -> str:
         """Return what HAProxy's own check said last; empty if it checks nothing."""
-        if self._check_at is None:
+        line = self._unwell.get(server)
+        if self._check_at is None or line is None:
             return ""
-        fields = self._lines[server].split(",", self._check_at + 1)
+        fields = line.split(",", self._check_at + 1)
         return fields[self._check_at].strip('"') if len(fields) > self._check_at else ""
 
 
@@ -69,51 +73,65 @@ class Pools:
     """Makes readings of tables, and remembers those of servers whose figures stay as they are."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Mapping[str, tuple[list[Row], ServerReading]]] = {}
+        self._known: dict[str, Known] = {}
 
     def reading(self, backend: str, tables: Sequence[Table]) -> PoolReading:
         """Return a pool from the tables of all workers, the newest first: counters are its own, gauges are summed."""
-        known = self._known.get(backend, {})
-        now: dict[str, tuple[list[Row], ServerReading]] = {}
-        for name, row in tables[0].rows.items():
-            rows = [row, *(table.rows[name] for table in tables[1:] if name in table.rows)]
-            before = known.get(name)
-            same = before is not None and before[0] == rows and before[1].usable
-            now[name] = before if before is not None and same else (rows, _server(tables[0], name, rows))
-        self._known[backend] = now
-        own = _numbers(tables[0].own)
+        newest, *older = tables
+        own = _Figures(newest.own)
         return PoolReading(
-            servers={ServerName(name): one for name, (_, one) in now.items()},
-            requests=sum(own[name] for name in ANSWERS),
+            servers=self._servers(backend, newest, older),
+            requests=sum(own.answers),
             # The backend's own row also has what HAProxy answered itself: 503 without a server, 502, 504. An answer
             # that its server broke off counts by its status line, which the user got, and as an abort of the server.
-            errors=own["hrsp_5xx"] + own["srv_abrt"],
-            in_flight=_total((table.own for table in tables), "scur", "qcur"),
+            errors=own.failures + own.aborts,
+            in_flight=sum(figures.running + figures.queued for figures in (own, *(_Figures(one.own) for one in older))),
         )
 
+    def _servers(self, backend: str, newest: Table, older: Sequence[Table]) -> dict[ServerName, ServerReading]:
+        """Only with older workers, whose gauges are added, every server is made anew."""
+        rows, readings = self._known.get(backend, ({}, {}))
+        found: dict[ServerName, ServerReading] = {}
+        for name, row in newest.rows.items():
+            before = readings.get(ServerName(name)) if rows.get(name) == row and not older else None
+            if before is None or not before.usable:
+                others = [_Figures(table.rows[name]) for table in older if name in table.rows]
+                before = _server(row, others, newest.last_check(name))
+            found[ServerName(name)] = before
+        self._known[backend] = ({}, {}) if older else (newest.rows, found)
+        return found
 
-def _server(table: Table, name: str, rows: Sequence[Row]) -> ServerReading:
+
+class _Figures:
+    """The counts of a row; 0 where this kind of row has none."""
+
+    __slots__ = ("aborts", "answers", "errors", "failures", "queued", "retries", "running", "total", "weight")
+
+    def __init__(self, row: Row) -> None:
+        try:
+            numbers = [*map(int, row[1:])]
+        except ValueError:
+            numbers = [int(text) if text.isascii() and text.isdigit() else 0 for text in row[1:]]
+        self.queued, self.running, self.total, econ, eresp, wretr, wredis, self.weight, self.aborts, *self.answers = (
+            numbers
+        )
+        self.failures = self.answers[4]
+        self.errors = self.failures + econ + eresp
+        self.retries = wretr + wredis
+
+
+def _server(row: Row, older: Sequence[_Figures], last_check: str) -> ServerReading:
     """`requests` are the attempts: HAProxy counts each that it sent to this server, whatever came of it."""
-    newest = _numbers(rows[0])
-    status = rows[0][0]
+    newest, status = _Figures(row), row[0]
     serving = status.startswith(SERVING)
     return ServerReading(
         up=status.startswith(UP),
-        usable=serving and newest["weight"] > 0,
-        weight=newest["weight"],
-        requests=newest["stot"],
-        errors=newest["hrsp_5xx"] + newest["eresp"] + newest["econ"],
-        retries=newest["wretr"] + newest["wredis"],
-        in_flight=_total(rows, "scur"),
-        queued=_total(rows, "qcur"),
-        detail="" if serving else " ".join(part for part in (status, table.last_check(name)) if part),
+        usable=serving and newest.weight > 0,
+        weight=newest.weight,
+        requests=newest.total,
+        errors=newest.errors,
+        retries=newest.retries,
+        in_flight=newest.running + sum(one.running for one in older),
+        queued=newest.queued + sum(one.queued for one in older),
+        detail="" if serving else " ".join(part for part in (status, last_check) if part),
     )
-
-
-def _numbers(row: Row) -> dict[str, int]:
-    """Return the counts of a row; 0 where this kind of row has none."""
-    return {name: int(text) if text.isascii() and text.isdigit() else 0 for name, text in zip(WANTED, row, strict=True)}
-
-
-def _total(rows: Iterable[Row], *names: str) -> int:
-    return sum(_numbers(row)[name] for row in rows for name in names)
