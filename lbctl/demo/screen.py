@@ -6,7 +6,6 @@ from typing import Any
 
 from lbctl.model.units import percent
 
-QUIET_KINDS = frozenset({"server.changed"})
 BAR = 30
 
 
@@ -28,8 +27,7 @@ class Screen:
 
     def event(self, event: dict[str, Any]) -> None:
         """Print one event of the daemon."""
-        if event["kind"] not in QUIET_KINDS:
-            self.say(f"{event['kind']:<18} {event['text']}")
+        self.say(f"{event['kind']:<18} {event['text']}")
 
     def live(self, status: dict[str, Any]) -> None:
         """Redraw the live line."""

@@ -17,7 +17,7 @@ WORDS: dict[str, frozenset[Kind]] = {
     "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED}),
     "drift": frozenset({Kind.DRIFT_FOUND, Kind.DRIFT_CORRECTED}),
     "instance": frozenset({Kind.INSTANCE_RELOADED, Kind.INSTANCE_LOST, Kind.INSTANCE_FOUND, Kind.OPERATION_FAILED}),
-    "health": frozenset({Kind.SERVER_CHANGED, Kind.CHECKER_SUSPECTED}),
+    "health": frozenset({Kind.CHECKER_SUSPECTED}),
     "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
     "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
     "config": frozenset({Kind.CONFIG_RELOADED, Kind.CONFIG_REFUSED}),

@@ -47,5 +47,7 @@ def test_the_check_sees_what_it_is_for() -> None:
 
 def test_the_import_contracts_are_kept() -> None:
     tool = Path(sys.executable).parent / "lint-imports"
-    done = subprocess.run([tool, "--no-cache"], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [tool, "--no-cache"], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout

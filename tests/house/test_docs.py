@@ -109,14 +109,14 @@ def test_a_generated_page_is_as_the_code_draws_it(name: str) -> None:
     assert (REFERENCE / name).read_text() == GENERATE.PAGES[name](), "run: python docs/generate.py"
 
 
-def test_events_said_to_be_unrecorded_are_those_no_code_records() -> None:
+def test_every_kind_of_event_is_recorded_somewhere() -> None:
     used = {
         node.attr
         for tree in _trees("core", "daemon", "store")
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "Kind"
     }
-    assert {kind.name for kind in GENERATE.NOT_SENT} == {kind.name for kind in Kind} - used
+    assert used >= {kind.name for kind in Kind}
 
 
 def test_every_error_code_is_explained_and_no_other() -> None:

@@ -18,7 +18,9 @@ LONGER = {"daemon/wiring.py:_assemble"}
 WALL_CLOCK_READERS = {"store/clock.py", "daemon/wiring.py", "control/call.py", "notify/outbox.py", "notify/webhook.py"}
 """Times for people and signatures; nothing is decided by them."""
 NO_NAMES = {"utils", "helpers", "manager", "common", "misc"}
-WALL_CLOCK = re.compile(r"\b(datetime\.(now|utcnow|today)|time\.time(_ns)?|date\.today|utcfromtimestamp|localtime|gmtime)\b")
+WALL_CLOCK = re.compile(
+    r"\b(datetime\.(now|utcnow|today)|time\.time(_ns)?|date\.today|utcfromtimestamp|localtime|gmtime)\b"
+)
 OPEN_ENDS = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b")
 SWALLOWED = re.compile(r"except( Exception| BaseException)?:\s*\n\s*(pass|\.\.\.)\b")
 

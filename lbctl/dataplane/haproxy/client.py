@@ -104,7 +104,8 @@ def _blocks(path: str, answer: bytes, count: int) -> Blocks:
         raise Unreachable(f"{path}: the connection ended without an answer: HAProxy is ending or just being reloaded")
     blocks: Blocks = []
     lines: list[str] = []
-    for line in answer.decode("utf-8", "replace").split("\n"):
+    # What follows the last line's end is a line that was cut off, or nothing.
+    for line in answer.decode("utf-8", "replace").split("\n")[:-1]:
         if line:
             lines.append(line)
         elif len(blocks) < count:

@@ -1,0 +1,138 @@
+"""HAProxy's configuration as rendered: no name can say more than a name."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from lbctl.dataplane.haproxy.render import render
+from lbctl.dataplane.haproxy.statemap import VALUE, parse_route
+from lbctl.model.errors import Garbled
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.route import Route
+from lbctl.model.topology import Address, HaproxyBinding, HealthCheck, Instance, Pool, Probe, Server, ServerTls, Service
+
+INSTANCE = Instance(name=InstanceName("edge/lb1"), directory="/var/lib/lbctl/maps", socket="/run/a", master_socket="/m")
+SERVICE = Service(
+    name=ServiceName("shop"),
+    plane=PlaneName("edge"),
+    blue=Pool(Colour.BLUE, (Server(ServerName("web1"), Address("10.0.0.1", 80)),)),
+    green=Pool(Colour.GREEN, (Server(ServerName("web2"), Address("10.0.0.2", 80), "w:2"),)),
+    listen=Address("10.0.0.5", 8000),
+    health=HealthCheck(kind=Probe.HTTP, path="/healthz"),
+    haproxy=HaproxyBinding({Colour.BLUE: "shop_blue", Colour.GREEN: "shop_green"}, "SRV", "LBK"),
+)
+EVIL = [
+    "x\nglobal",
+    "x y",
+    'x"',
+    "x'",
+    "x\\",
+    "x#",
+    "x$HOME",
+    "x{",
+    "x}",
+    "x,y",
+    "x(",
+    "",
+    "x\0",
+    "x\r",
+    "ü",
+    "%[rand]",
+]
+
+
+def blue_server(**changes: object) -> Service:
+    server = replace(SERVICE.blue.servers[0], **changes)  # type: ignore[arg-type]
+    return replace(SERVICE, blue=Pool(Colour.BLUE, (server,)))
+
+
+def binding(**changes: object) -> Service:
+    assert SERVICE.haproxy is not None
+    return replace(SERVICE, haproxy=replace(SERVICE.haproxy, **changes))  # type: ignore[arg-type]
+
+
+def checked(**changes: object) -> Service:
+    return replace(SERVICE, health=HealthCheck(**{"kind": Probe.HTTP, "path": "/", **changes}))  # type: ignore[arg-type]
+
+
+PLACES: dict[str, Callable[[str], Service]] = {
+    "service": lambda text: replace(SERVICE, name=ServiceName(text)),
+    "server": lambda text: blue_server(name=ServerName(text)),
+    "cookie value": lambda text: blue_server(cookie=text or " "),
+    "address": lambda text: blue_server(address=Address(text or " ", 80)),
+    "listen": lambda text: replace(SERVICE, listen=Address(text or " ", 80)),
+    "cookie": lambda text: binding(cookie=text),
+    "bucket cookie": lambda text: binding(bucket_cookie=text),
+    "backend": lambda text: binding(backends={Colour.BLUE: text, Colour.GREEN: "g"}),
+    "path": lambda text: checked(path="/" + (text or " ")),
+    "host": lambda text: checked(host=text or " "),
+    "ca": lambda text: replace(checked(kind=Probe.HTTPS), tls=ServerTls(text, "n")),
+    "tls name": lambda text: replace(checked(kind=Probe.HTTPS), tls=ServerTls("/ca", text)),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_word_can_say_more_than_a_word(place: str) -> None:
+    assert render(INSTANCE, [PLACES[place]("x1")])
+    for text in EVIL:
+        if place == "path" and text in {"x,y", "%[rand]"[:0]}:
+            continue
+        with pytest.raises(Garbled, match="cannot stand in HAProxy's configuration"):
+            render(INSTANCE, [PLACES[place](text)])
+
+
+@pytest.mark.parametrize("key", ["directory", "socket", "master_socket", "name"])
+def test_no_path_of_the_instance_can_either(key: str) -> None:
+    for text in ("/a b", "/a\nglobal", "/a#", '/a"', "/a,1", "/a)"):
+        with pytest.raises(Garbled, match="cannot stand"):
+            render(replace(INSTANCE, **{key: text}), [SERVICE])  # type: ignore[arg-type]
+
+
+def test_a_cookie_value_that_looks_like_a_flag_is_a_value() -> None:
+    text = render(INSTANCE, [blue_server(cookie="-f")])
+    assert "{ req.cook(SRV) -m str -- -f }" in text
+
+
+def test_a_cookie_value_of_both_pools_is_refused_by_name() -> None:
+    with pytest.raises(Garbled, match=r"services\.shop: the cookie w:2 is in both pools"):
+        render(INSTANCE, [blue_server(cookie="w:2")])
+
+
+@pytest.mark.parametrize("key", ["haproxy", "listen"])
+def test_what_is_needed_and_missing_is_named(key: str) -> None:
+    with pytest.raises(Garbled, match=rf"services\.shop\.{key} is needed"):
+        render(INSTANCE, [replace(SERVICE, **{key: None})])  # type: ignore[arg-type]
+
+
+def test_no_line_is_longer_than_haproxy_takes() -> None:
+    servers = tuple(Server(ServerName(f"s{i}"), Address("10.0.0.1", 80), f"{i:03}" + "c" * 125) for i in range(200))
+    text = render(INSTANCE, [replace(SERVICE, blue=Pool(Colour.BLUE, servers))])
+    assert max(len(line) for line in text.splitlines()) < 2_000
+    assert max(len(line.split()) for line in text.splitlines()) < 64
+    assert all(f"cookie {one.cookie}" in text for one in servers)
+
+
+def test_what_haproxy_takes_for_a_value_is_what_lbctl_takes_for_one() -> None:
+    good = [str(Route(0)), str(Route(10_000, 0, 9_999)), "0001:02:3", "1:1:1"]
+    bad = [
+        "",
+        "0",
+        "0:0",
+        "0:0:0:0",
+        "10001:0:0",
+        "00000:0:0",
+        "-1:0:0",
+        " 1:1:1",
+        "1:1:1 ",
+        "a:b:c",
+        "1:1:1\n",
+        "٣:1:1",
+    ]
+    for text in good:
+        assert re.fullmatch(VALUE, text)
+        assert parse_route(text) is not None
+    for text in bad:
+        assert parse_route(text) is None
+    assert parse_route("10000:0:9999") == Route(10_000, 0, 9_999)
