@@ -42,11 +42,19 @@ MUTANTS = (
         seed=2,
     ),
     Mutant(
-        "a raise needs no healthy candidate", "holds", "    _fresh,\n    _candidate,\n)", "    _fresh,\n)", rates=SICK
+        "a raise needs no healthy candidate",
+        "holds",
+        "    _fresh,\n    _candidate,\n)",
+        "    _fresh,\n)",
+        rates=SICK,
         seed=2,
     ),
     Mutant(
-        "a raise does not need all instances", "holds", "    _durable,\n    _instances,", "    _durable,", rates=BLIND
+        "a raise does not need all instances",
+        "holds",
+        "    _durable,\n    _instances,",
+        "    _durable,",
+        rates=BLIND,
         seed=27,
     ),
     Mutant(
@@ -143,7 +151,9 @@ MUTANTS = (
         seed=17,
     ),
     Mutant("the boot value is raised at once", "reconcile", "or (raises and not settled)", ""),
-    Mutant("the boot value is never raised", "reconcile", "or (raises and not settled)", "or raises", liveness=True, seed=2),
+    Mutant(
+        "the boot value is never raised", "reconcile", "or (raises and not settled)", "or raises", liveness=True, seed=2
+    ),
     # Fences and unknown outcomes.
     Mutant(
         "nothing is unresolved after a start",
@@ -153,7 +163,14 @@ MUTANTS = (
         rates=DYING,
         seed=3,
     ),
-    Mutant("an unknown outcome is forgotten", "lanes", 'unresolved=why or "no answer"', 'unresolved=""', rates=STUCK, seed=2),
+    Mutant(
+        "an unknown outcome is forgotten",
+        "lanes",
+        'unresolved=why or "no answer"',
+        'unresolved=""',
+        rates=STUCK,
+        seed=2,
+    ),
     Mutant(
         "what is under way counts as read back",
         "evidence",
