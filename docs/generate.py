@@ -64,7 +64,7 @@ EVENTS: dict[Kind, str] = {
     Kind.HOLD_STARTED: "The release waits for a reason that stood for a second.",
     Kind.HOLD_ENDED: "Nothing holds the release any more.",
     Kind.HOLD_PAGED: "The hold needs a person, or has lasted too long with traffic.",
-    Kind.DRIFT_FOUND: "A load balancer routes otherwise than ordered: it is put right, or the target was lowered to it.",
+    Kind.DRIFT_FOUND: "A load balancer routes otherwise than ordered: it is put right, or the target follows it.",
     Kind.DRIFT_CORRECTED: "Traffic that was changed from outside was set right.",
     Kind.INSTANCE_RELOADED: "A load balancer was reloaded or restarted.",
     Kind.INSTANCE_LOST: "A load balancer cannot be read.",
