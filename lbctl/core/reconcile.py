@@ -77,6 +77,11 @@ def _boot(
     if boot == want:
         return None
     goal = _permitted(want, () if boot is None else (boot,), exposed, leave)
+    if goal is not None and boot is not None and leave.lowers and not settled:
+        # Too high a boot value comes down to what routes, not to a target that is not routed yet.
+        low = min([goal.share_bp(exposed), *(route.share_bp(exposed) for route in seen.runtime.values())])
+        if low < goal.share_bp(exposed) < boot.share_bp(exposed):
+            goal = goal.with_share(exposed, low).with_keep(exposed, min(boot.keep_bp(exposed), goal.keep_bp(exposed)))
     raises = goal is not None and (boot is None or _raised(boot, goal, exposed))
     if goal is None or goal == boot or (raises and not settled):
         return None

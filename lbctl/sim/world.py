@@ -198,7 +198,7 @@ class World:
     def _sent(self, *, unknown: bool) -> Sent:
         assert self.process is not None
         observed = self.process.state.observed
-        durable, record = self.disk.record, self.process.state.record
+        durable, record = self.disk.record, self.process.state.ordered
         release = durable.releases.get(SERVICE)
         health = {c: [observed.health[SERVICE, name].up for name in SERVERS[c]] for c in Colour}
         return Sent(

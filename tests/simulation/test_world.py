@@ -35,8 +35,8 @@ def test_equal_seeds_give_equal_runs() -> None:
 
 def test_a_run_meets_what_it_is_for() -> None:
     counts: dict[str, int] = {}
-    for seed in range(1, 9):
-        for what, count in run(seed, 500, rates=FAULTS.times(3)).counts.items():
+    for seed in range(1, 17):
+        for what, count in run(seed, 300, rates=FAULTS.times(1 + seed % 3)).counts.items():
             counts[what] = counts.get(what, 0) + count
     for what in ("crash", "reboot", "reload", "restart", "edit", "landed", "finished", "rolled_back", "cancelled"):
         assert counts.get(what), what

@@ -18,7 +18,8 @@ __all__ = ["render", "write_maps"]
 
 HEAD = """# Rendered by lbctl for {name}. Frontends and backends only; the global section must contain:
 #     stats socket {socket} mode 600 level admin
-# and the master must be started with `haproxy -W -S {master},mode,600` (both readable by lbctl's user).
+# and the master must be started with `haproxy -W -S {master},mode,600`.
+# Where lbctld runs as another user than HAProxy: mode 660 and lbctl's group on both, never more.
 # HAProxy does not start without {map}: `lbctl config render haproxy --write-maps` makes it.
 """
 
