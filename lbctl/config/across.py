@@ -1,6 +1,7 @@
 """What must fit together between services, data planes, alerts and roles."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from lbctl.config.checks import COLOURS, meet
@@ -96,27 +97,40 @@ def settled(values: Values) -> None:
 
 
 def _apart(planes: dict[str, Any]) -> None:
-    taken: list[tuple[str, str]] = []
+    taken: dict[str, tuple[str, str]] = {}
+    above: dict[str, tuple[str, str]] = {}
     sockets: dict[str, str] = {}
     for plane_name, one in sections(planes):
         for name, instance in sections(one["instances"]):
             key = "map_dir" if one["driver"] == "haproxy" else "directory"
-            _directory(instance, key, f"{plane_name}/{name}", taken)
+            _directory(instance, key, f"{plane_name}/{name}", taken, above)
             for socket in ("socket", "master_socket"):
                 path, owner = instance[socket], f"{socket} of {plane_name}/{name}"
                 if isinstance(path, str) and sockets.setdefault(path, owner) != owner:
                     instance.at(socket).fault(f"{path} is already {sockets[path]}", "write this one's own socket")
 
 
-def _directory(instance: Values, key: str, name: str, taken: list[tuple[str, str]]) -> None:
+def _directory(
+    instance: Values, key: str, name: str, taken: dict[str, tuple[str, str]], above: dict[str, tuple[str, str]]
+) -> None:
+    """One directory in another is a fault. `taken` are those seen so far, `above` all that such a one lies in."""
     path = instance[key]
     if not isinstance(path, str):
         return
-    for other, there in taken:
-        if os.path.commonpath((path, there)) in {path, there}:
-            what = f"{path} overlaps {there}, the directory of {other}"
-            instance.at(key).fault(what, f"give each instance a directory of its own in `{key}`")
-    taken.append((name, path))
+    around = (path, *_parents(path))
+    met = above.get(path) or next((taken[one] for one in around if one in taken), None)
+    if met is not None:
+        what = f"{path} overlaps {met[0]}, the directory of {met[1]}"
+        instance.at(key).fault(what, f"give each instance a directory of its own in `{key}`")
+    taken.setdefault(path, (path, name))
+    for one in around:
+        above.setdefault(one, (path, name))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path != os.path.dirname(path):
+        path = os.path.dirname(path)
+        yield path
 
 
 def _backends(services: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ class Section(Kind):
         key = self.keys.get(name)
         if key is None:
             values.refused.add(name)
-            at_key.fault("unknown key", did_you_mean(name, self.keys))
+            at_key.fault("unknown key", did_you_mean(name, [one for one, about in self.keys.items() if about.built]))
         elif not key.built:
             values.refused.add(name)
             at_key.fault(LATER, "delete it")

@@ -4,6 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from lbctl.config.fault import did_you_mean
@@ -34,7 +35,7 @@ class Kind(ABC):
 
 
 def seen(node: Node) -> str:
-    """Return what stands there, for a message."""
+    """Return what stands there, for a message. A URL is not repeated: that of a webhook is a secret."""
     match node:
         case Mapping():
             return "a mapping"
@@ -43,7 +44,7 @@ def seen(node: Node) -> str:
         case Scalar(value=None):
             return "nothing"
         case Scalar(text=text):
-            return shown(text)
+            return "a URL" if "://" in text else shown(text)
 
 
 def expected(node: Node, place: Place, words: str, then: str) -> Bad:
@@ -228,7 +229,7 @@ class Share(Kind):
     def show(self, value: Any) -> Any:
         if value is None:
             return None
-        return f"{round(value * 100, 9):g}%" if self.ratio else share_text(value)
+        return f"{(Decimal(repr(value)) * 100).normalize():f}%" if self.ratio else share_text(value)
 
     def json(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%$"}

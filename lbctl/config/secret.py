@@ -9,7 +9,6 @@ from typing import Any
 from lbctl.config.kinds import Kind
 from lbctl.config.nodes import Mapping, Node, Scalar
 from lbctl.config.place import BAD, Bad, Place
-from lbctl.config.quantity import shown
 
 SECRET_MAX = 16_384
 FIX = "put it into a file of its own and write {credential: NAME} or {file: PATH}"
@@ -44,7 +43,7 @@ class SecretRef(Kind):
 
     def _credential(self, name: str, place: Place) -> Secret | Bad:
         if not _CREDENTIAL.fullmatch(name):
-            return place.fault(f"{shown(name)} is not a credential's name", FIX)
+            return place.fault("not a credential's name", FIX)
         directory = place.scope.environ.get("CREDENTIALS_DIRECTORY", "")
         if not directory and place.scope.read_secrets:
             then = f"start lbctld by systemd with LoadCredential={name}:PATH, or write {{file: PATH}}"
@@ -53,7 +52,7 @@ class SecretRef(Kind):
         return _read(os.path.join(directory, name), f"credential {name}", place, missing)
 
     def _file(self, path: str, place: Place) -> Secret | Bad:
-        if not path or "\0" in path:
+        if not path or "\0" in path or "://" in path:
             return place.fault("not a path", FIX)
         return _read(os.path.join(place.scope.base, path), f"file {path}", place, "write the path of a readable file")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from lbctl.config.nodes import core_scalar
 from lbctl.config.settings import Config
 
 
@@ -21,7 +22,7 @@ class _Dumper(yaml.SafeDumper):
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     """Quote what YAML 1.1 and 1.2 read differently, so that any reader sees a text."""
     plain = yaml.SafeLoader.yaml_implicit_resolvers.get(value[:1], [])
-    quoted = any(pattern.match(value) for _, pattern in plain)
+    quoted = any(pattern.match(value) for _, pattern in plain) or not isinstance(core_scalar(value), str)
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if quoted else None)
 
 

@@ -152,9 +152,11 @@ class _Composer:
         self._put(node, None, size, height)
 
     def _scalar(self, event: Any, mark: Mark) -> None:
-        text: str = event.value
-        if _CONTROL.search(text):
+        if _CONTROL.search(event.value):
             self._fault(mark, "a control character in a text", "delete it")
+            # Half of a surrogate pair cannot be encoded: what looks at the text next must not fail on it.
+            event.value = _CONTROL.sub("\ufffd", event.value)
+        text: str = event.value
         value = core_scalar(text) if event.implicit[0] and event.style is None else text
         top = self._open[-1] if self._open else None
         if top is not None and top.keys is not None and top.key_next:

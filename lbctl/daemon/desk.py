@@ -34,7 +34,7 @@ class Desk:
         loop: Loop,
         journal: Journal,
         feed: Feed,
-        outbox: Outbox,
+        outbox: Callable[[], Outbox],
         config: Callable[[], Config],
         config_text: Callable[[], str],
         able: Capable,
@@ -70,7 +70,7 @@ class Desk:
                 "version": VERSION,
                 "pid": os.getpid(),
                 "journal": state.journal_error or "ok",
-                "alerts_pending": self._outbox.pending,
+                "alerts_pending": self._outbox().pending,
             },
         }
 
@@ -136,7 +136,7 @@ class Desk:
     async def test_alert(self, name: str) -> Json:
         """Send a test through one alert channel."""
         try:
-            sent, detail = await self._outbox.test(name)
+            sent, detail = await self._outbox().test(name)
         except KeyError:
             known = ", ".join(alert.name for alert in self._config().alerts) or "none"
             raise Refused(

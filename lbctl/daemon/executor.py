@@ -41,7 +41,7 @@ class Executor:
         self.planes = planes
         self._journal = journal
         self._tokens = tokens
-        self._outbox = outbox
+        self.outbox = outbox
         self._now = now
         self._wall = wall
         self._arrived = arrived
@@ -122,7 +122,7 @@ class Executor:
     def _offer(self, entries: tuple[Entry, ...]) -> None:
         fresh = [entry for entry in entries if (entry.kind.value, entry.at, entry.text) not in self._offered]
         self._offered |= {(entry.kind.value, entry.at, entry.text) for entry in fresh}
-        self._outbox.offer(fresh, wall=self._wall())
+        self.outbox.offer(fresh, wall=self._wall())
 
     async def _apply(self, apply: Apply) -> None:
         sent_at = self._now()
@@ -151,6 +151,10 @@ async def _one(plane: DataPlane, operation: SetRoute) -> Result:
         return await asyncio.wait_for(plane.apply(operation), OPERATION_TIMEOUT_S * 2)
     except TimeoutError:
         return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
+    except Exception as error:
+        # Nobody knows what a driver that fell over has written; its lane must not stay busy for ever.
+        log.exception("operation.broken", service=operation.service)
+        return Result(Status.UNKNOWN, f"the driver failed: {error!r}")
 
 
 def _logged(entry: Entry) -> None:

@@ -2,10 +2,35 @@
 
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
 QUIET = frozenset({"operation.applied"})
+
+
+class Unfailing:
+    """A stream for log lines. What cannot be written (a full disk, a closed pipe) is lost.
+
+    A decision must never wait or fail for the line that tells of it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or lose it."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or not."""
+        try:
+            self._stream.flush()
+        except OSError:
+            return
 
 
 def configure_logs(*, verbose: bool) -> None:
@@ -26,7 +51,7 @@ def configure_logs(*, verbose: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
 

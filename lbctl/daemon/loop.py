@@ -16,6 +16,7 @@ from lbctl.daemon.executor import Executor
 from lbctl.daemon.ports import Accounts, Eyes, Now
 from lbctl.model.errors import Refused, StoreError
 from lbctl.model.names import InstanceName
+from lbctl.model.operation import Status
 from lbctl.model.record import Phase
 from lbctl.model.request import Answer, Request
 from lbctl.model.topology import Topology
@@ -115,7 +116,8 @@ class Loop:
             else:
                 self.state, effects = machine.ask(self.state, arrival, self._now())
             self._carry_out(effects)
-            if isinstance(arrival, Applied):
+            if isinstance(arrival, Applied) and any(one.status is not Status.REFUSED for one in arrival.results):
+                # What was refused is tried again at the pace of the readings, not as fast as it can be refused.
                 self._eyes.poke(arrival.instance)
 
     def _tick(self) -> None:

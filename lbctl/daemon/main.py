@@ -66,9 +66,12 @@ async def _serve(config: Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # A hang-up that comes while the daemon still starts must not end it.
+    asked = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
     try:
         async with running(config, notify) as daemon:
-            hang_ups = asyncio.create_task(_reloads(daemon), name="reloads")
+            hang_ups = asyncio.create_task(_reloads(daemon, asked), name="reloads")
             log.info("daemon.ready", socket=config.daemon.control_socket, config=config.path)
             stopping = asyncio.create_task(_set(stop), name="stopping")
             await asyncio.wait({stopping, daemon.failed}, return_when=asyncio.FIRST_COMPLETED)
@@ -89,10 +92,8 @@ async def _set(event: asyncio.Event) -> None:
     await event.wait()
 
 
-async def _reloads(daemon: Running) -> None:
-    """Reload at SIGHUP, one at a time; several hang-ups while one runs are one more."""
-    asked = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+async def _reloads(daemon: Running, asked: asyncio.Event) -> None:
+    """Reload when asked (SIGHUP), one at a time; several hang-ups while one runs are one more."""
     while True:
         await asked.wait()
         asked.clear()

@@ -8,10 +8,10 @@ import structlog
 
 from lbctl.daemon.ports import Checks, Now, Tokens
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
-from lbctl.model.errors import DataPlaneError
+from lbctl.model.errors import DataPlaneError, StoreError
 from lbctl.model.names import InstanceName, ReleaseId
 from lbctl.model.reading import InstanceReading, Observed, Token, Unreadable
-from lbctl.model.record import Record
+from lbctl.model.record import Record, Release
 
 log = structlog.get_logger("lbctl.observer")
 
@@ -40,6 +40,7 @@ class Observer:
         self._seen = seen
         self._repair = repair
         self._busy: frozenset[InstanceName] = frozenset()
+        self._token_trouble = ""
         self._pokes = {name: asyncio.Event() for name in planes}
         self._tasks: dict[InstanceName, asyncio.Task[None]] = {}
         self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
@@ -86,7 +87,19 @@ class Observer:
         self._busy = busy
 
     def _read_tokens(self, record: Record) -> dict[ReleaseId, Token]:
-        return {release.id: self._tokens.read(release.id, release.nonce) for release in record.releases.values()}
+        return {release.id: self._read_token(release) for release in record.releases.values()}
+
+    def _read_token(self, release: Release) -> Token:
+        """A token that cannot be read is none: nothing is raised, and the way back stays open."""
+        try:
+            token = self._tokens.read(release.id, release.nonce)
+        except StoreError as error:
+            if str(error) != self._token_trouble:
+                log.error("token.unread", release=release.id, reason=str(error))
+            self._token_trouble = str(error)
+            return Token.NONE
+        self._token_trouble = ""
+        return token
 
     async def _watch(self, name: InstanceName, plane: DataPlane) -> None:
         loop = asyncio.get_running_loop()
@@ -106,6 +119,10 @@ class Observer:
             return self._unreadable(name, str(error))
         except TimeoutError:
             return self._unreadable(name, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
+        except Exception as error:
+            # A fault of the driver itself must not end the reading for good, nor look like an old reading.
+            log.exception("instance.misread", instance=name)
+            return self._unreadable(name, f"its answer cannot be understood: {error!r}")
 
     def _unreadable(self, name: InstanceName, reason: str) -> Unreadable:
         self._repair(name)

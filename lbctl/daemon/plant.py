@@ -1,7 +1,7 @@
 """The load balancer instances of a config: the one place that knows which driver a data plane has."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from lbctl.daemon.ports import Now
 from lbctl.daemon.preview import Capable
 from lbctl.dataplane.port import DataPlane
 from lbctl.model.errors import DataPlaneError, LbctlError
-from lbctl.model.names import InstanceName
+from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.topology import Driver, Instance, Plane, Service, Topology
 
 log = structlog.get_logger("lbctl.plant")
@@ -35,26 +35,35 @@ class Plant:
 
     def __init__(self, topology: Topology, now: Now) -> None:
         self._now = now
-        self._units: dict[InstanceName, _Unit] = {}
+        self._units: dict[InstanceName, _Unit] = {}  # `_built` looks at what is there already.
         self._repaired_at: dict[InstanceName, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.able: Capable = {}
-        self._build(topology)
+        self._units = self._built(topology)
 
     @property
     def planes(self) -> dict[InstanceName, DataPlane]:
         """The drivers."""
         return {name: unit.plane for name, unit in self._units.items()}
 
-    async def bring_up(self) -> None:
+    async def bring_up(self, in_use: Collection[ServiceName] = ()) -> None:
         """Start the embedded instances that are not running.
 
+        One that serves a service `in_use` and cannot be brought up now is left to `repair`: a daemon that starts anew
+        must be able to steer all others, and this one as soon as it answers.
+
         Raises:
-            LbctlError: one cannot be started; the text says what to do.
+            LbctlError: one that serves nobody yet cannot be started; the text says what to do.
         """
-        for unit in self._units.values():
-            if unit.ensure_running is not None:
+        for name, unit in self._units.items():
+            if unit.ensure_running is None:
+                continue
+            try:
                 await unit.ensure_running()
+            except LbctlError as error:
+                if not any(service.name in in_use for service in unit.made_of[2]):
+                    raise
+                log.warning("instance.not_started", instance=name, reason=str(error))
 
     async def find_out(self) -> None:
         """Ask every instance what it can do, for `plan`; what cannot be asked is told, and asked again by `plan`."""
@@ -78,11 +87,18 @@ class Plant:
         """Take a new config: instances that did not change keep their driver and its connections.
 
         Raises:
-            LbctlError: an embedded instance refuses its new config.
+            LbctlError: an embedded instance refuses its new config; all are then as they were before.
         """
-        before = dict(self._units)
-        self._build(topology)
-        await self.bring_up()
+        before, after = self._units, self._built(topology)
+        changed = [unit for name, unit in after.items() if before.get(name) is not unit]
+        try:
+            for unit in changed:
+                if unit.ensure_running is not None:
+                    await unit.ensure_running()
+        except LbctlError:
+            await self._undone(before, changed)
+            raise
+        self._units = after
         for name, unit in before.items():
             if self._units.get(name) is not unit:
                 self._start(_closed_later(unit.plane))
@@ -96,7 +112,15 @@ class Plant:
         for unit in self._units.values():
             await unit.plane.close()
 
-    def _build(self, topology: Topology) -> None:
+    async def _undone(self, before: dict[InstanceName, _Unit], changed: Sequence[_Unit]) -> None:
+        """Bring the files of what was changed back to the old config, and let go of the new drivers."""
+        for unit in changed:
+            old = before.get(unit.made_of[0].name)
+            if old is not None and old.ensure_running is not None:
+                await self._bring_up_again(unit.made_of[0].name, old.ensure_running)
+            await unit.plane.close()
+
+    def _built(self, topology: Topology) -> dict[InstanceName, _Unit]:
         units: dict[InstanceName, _Unit] = {}
         for plane in topology.planes.values():
             services = tuple(service for service in topology.services.values() if service.plane == plane.name)
@@ -106,7 +130,7 @@ class Plant:
                 units[instance.name] = (
                     old if old and old.made_of == made_of else _made(instance, plane, services, self._now)
                 )
-        self._units = units
+        return units
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -53,6 +53,9 @@ class Outbox(Protocol):
     def offer(self, entries: Sequence[Entry], *, wall: str) -> None:
         """Tell these although they could not be stored."""
 
+    def wake(self) -> None:
+        """Say that the journal has something new."""
+
 
 class Accounts(Protocol):
     """The judge's accounts, kept over restarts of the daemon."""

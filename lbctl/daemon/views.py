@@ -273,6 +273,12 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
         if not lines:
             began = release.phase_since
             lines.append({"what": _doing(here), "since_ms": since(began, now), "needs": "nothing", **_deadline(here)})
+    elif not release.phase.ended:
+        what = f"{release.service} is not in the config: nothing is decided or written for it"
+        needs = "the service back in the config, then a reload"
+        lines.append(
+            {"what": what, "since_ms": since(release.phase_since, now), "needs": needs, "deadline": "none", "then": ""}
+        )
     else:
         ended = f"ended: {release.phase.value}. {release.outcome}".rstrip()
         lines.append(

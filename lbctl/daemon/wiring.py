@@ -91,6 +91,8 @@ class Running:
         self.tell(Kind.CONFIG_REFUSED, f"the new config is refused, the old one stays: {reason}", Severity.WARNING)
 
     async def _take(self, config: Config) -> None:
+        # What may still refuse comes first: the alerts' addresses, then the load balancers.
+        outbox = None if config.alerts == self.config.alerts else self.new_outbox(config)
         await self.plant.rebuild(config.topology)
         self.executor.planes = self.plant.planes
         await self.observer.replan(self.plant.planes)
@@ -98,7 +100,23 @@ class Running:
         self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
         self.loop.arrive(Configured(self.clock.now(), config.topology))
         self.config = config
+        if outbox is not None:
+            await self._replace_outbox(outbox)
         self.tell(Kind.CONFIG_RELOADED, f"the config was reloaded: {len(config.topology.services)} services")
+
+    async def _replace_outbox(self, outbox: Outbox) -> None:
+        """The old channels end before the new ones start: each goes on from its cursor, nothing is told twice."""
+        old, self.outbox, self.executor.outbox = self.outbox, outbox, outbox
+        await old.close(DRAIN_ALERTS_S)
+        outbox.start()
+
+    def new_outbox(self, config: Config) -> Outbox:
+        """Return the alert channels of a config, not started. Raises LbctlError."""
+        return _outbox(config, self.journal, self.loop, self.clock)
+
+    async def close_outbox(self) -> None:
+        """Let waiting alerts go out for a moment; the rest is told after the next start."""
+        await self.outbox.close(DRAIN_ALERTS_S)
 
     def tell(self, kind: Kind, text: str, severity: Severity = Severity.INFO) -> None:
         """Record a fact about the daemon itself."""
@@ -129,7 +147,7 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         tokens.sweep({release.id: release.nonce for release in record.releases.values()})
         plant = Plant(config.topology, clock.now)
         stack.push_async_callback(plant.close)
-        await plant.bring_up()
+        await plant.bring_up(record.services.keys())
         state = machine.start(record, config.topology, clock.now(), _accounts(record, accounts))
         daemon = _assemble(config, state, journal, clock, accounts, tokens, plant, notify)
         await _start(stack, daemon)
@@ -151,17 +169,11 @@ def _assemble(
     loop = Loop(state, accounts, clock.now)
     observer = Observer(plant.planes, checks, tokens, clock.now, seen=loop.wake, repair=plant.repair)
     feed = Feed()
-    outbox = Outbox(
-        journal,
-        [_channel(alert) for alert in config.alerts],
-        record=lambda: loop.state.record,
-        now=clock.now,
-        version=VERSION,
-    )
+    outbox = _outbox(config, journal, loop, clock)
 
     def told(entries: tuple[StoredEntry, ...]) -> None:
         feed.tell(entries)
-        outbox.wake()
+        executor.outbox.wake()
 
     executor = Executor(
         planes=plant.planes,
@@ -192,6 +204,16 @@ def _assemble(
     )
 
 
+def _outbox(config: Config, journal: Journal, loop: Loop, clock: Clock) -> Outbox:
+    return Outbox(
+        journal,
+        [_channel(alert) for alert in config.alerts],
+        record=lambda: loop.state.record,
+        now=clock.now,
+        version=VERSION,
+    )
+
+
 async def _start(stack: AsyncExitStack, daemon: Running) -> None:
     """Start everything, the eyes first, the control socket last: whoever can connect gets true answers."""
     await daemon.prober.start()
@@ -200,7 +222,7 @@ async def _start(stack: AsyncExitStack, daemon: Running) -> None:
     daemon.observer.start()
     stack.push_async_callback(daemon.observer.stop)
     daemon.outbox.start()
-    stack.push_async_callback(daemon.outbox.close, DRAIN_ALERTS_S)
+    stack.push_async_callback(daemon.close_outbox)
     stack.push_async_callback(daemon.executor.drained)
     await stack.enter_async_context(_deciding(daemon))
     asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
@@ -209,7 +231,7 @@ async def _start(stack: AsyncExitStack, daemon: Running) -> None:
         loop=daemon.loop,
         journal=daemon.journal,
         feed=daemon.feed,
-        outbox=daemon.outbox,
+        outbox=lambda: daemon.outbox,
         config=lambda: daemon.config,
         config_text=lambda: config_text(daemon.config),
         able=daemon.plant.able,
@@ -247,6 +269,13 @@ def _greet(daemon: Running) -> None:
     for trouble in (daemon.journal.damage, daemon.journal.read_only):
         if trouble:
             daemon.tell(Kind.JOURNAL_FAILED, f"the journal was found in trouble: {trouble}", Severity.PAGE)
+    for release in daemon.loop.state.record.releases.values():
+        if not release.phase.ended and release.service not in daemon.config.topology.services:
+            text = (
+                f"release {release.id} is in {release.phase}, but {release.service} is not in the config: "
+                "it stays as it is until the service is back in the config and lbctld has reloaded it"
+            )
+            daemon.tell(Kind.HOLD_PAGED, text, Severity.PAGE)
     if not daemon.journal.read_only:
         kept = daemon.journal.set_meta(META_KEY, daemon.clock.origin)
         kept.add_done_callback(_told_if_failed)

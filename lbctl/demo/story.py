@@ -66,7 +66,9 @@ def main(*, json_output: bool = False, keep: str | None = None) -> int:
     try:
         played = asyncio.run(_interruptible(screen, directory))
     except (StageError, ChildFailed, RefusedError, TimeoutError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A time-out has no words of its own.
+        what = str(error) or f"a part of the demo took longer than {PHASE_S:g} s"
+        print(f"error: {what}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted; everything the demo started has been ended", file=sys.stderr)
@@ -80,10 +82,11 @@ def main(*, json_output: bool = False, keep: str | None = None) -> int:
 
 
 async def _interruptible(screen: Screen, directory: Path | None) -> Played:
-    """SIGTERM ends the demo as Ctrl-C does: through every clean-up."""
+    """SIGTERM, or a terminal that is closed, ends the demo as Ctrl-C does: through every clean-up."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await _play(screen, directory)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lbctl.config.accounts import Accounts
 from lbctl.config.fault import ConfigError, Fault, Mark
+from lbctl.config.kinds import Share
 from lbctl.config.load import load_text
 from lbctl.config.nodes import Malformed
 from lbctl.config.quantity import parse_share, parse_span, share_text, span_text
@@ -16,7 +17,8 @@ from tests.unit.config_texts import VALID, config
 
 TOKENS = re.compile(r"[\w./%-]+|\s+|.", re.DOTALL)
 WORDS = [
-    "{}", "[]", "null", "yes", "true", "0", "-1", "1e999", "9" * 400, "500%", "25%", "2m", "''", '"\\0"', '"\\n"', "*a",
+    "{}", "[]", "null", "yes", "true", "0", "-1", "1e999", "9" * 400, "500%", "25%", "2m", "''", '"\\0"', '"\\ud800"',
+    "'1e5'", "99.99999%", '"\\n"', "*a",
     "&a x", "<<", "!!str x", "[[[[", "{a: b}", "\t",
     "---", "# x", "?", ":", "- x", "|", ">", "%YAML 9.9", "\ufeff", "é",
     "blue", "green", "web", "accounts", "haproxy", "envoy", "127.0.0.1:80", "[::1]:80", "two.example:80", "a.b:1", "/",
@@ -106,6 +108,14 @@ def test_any_yaml_signs_are_read_or_refused_with_a_place(text: str) -> None:
 def test_durations_and_shares_survive_being_written(span: int, share_bp: int) -> None:
     assert parse_span(span_text(span)) == span
     assert parse_share(share_text(share_bp)) == share_bp
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 10**11 - 1))
+def test_a_ratio_survives_being_written(billionths: int) -> None:
+    kind = Share(ratio=True)
+    ratio = kind._value(f"{billionths // 10**9}.{billionths % 10**9:09d}%")
+    assert kind._value(kind.show(ratio)) == ratio
 
 
 def test_the_valid_config_is_valid() -> None:

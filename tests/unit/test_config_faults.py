@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501  (a message is tested as it is shown, in one line)
 
+import time
+
 import pytest
 
 from tests.unit.config_texts import VALID, changed, faults
@@ -335,6 +337,56 @@ def test_an_inline_secret_is_refused_and_never_repeated() -> None:
     assert [line.split(": ")[1] for line in found] == ["alerts[0].webhook.url", "alerts[0].webhook.secret"]
     assert "s3cr3t" not in "".join(found)
     assert "write {credential: NAME} or {file: PATH}" in found[0]
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "webhook: https://hooks.example/s3cr3t",
+        "webhook: {url: {credential: 'https://hooks.example/s3cr3t'}, secret: {file: 'https://hooks.example/s3cr3t'}}",
+        "webhook: {url: [https://hooks.example/s3cr3t], secret: {value: s3cr3t}}",
+    ],
+)
+def test_a_secret_in_the_wrong_shape_is_not_repeated_either(hook: str) -> None:
+    found = faults(changed(("exec: /usr/local/bin/page-ops", hook)))
+    assert found[0].startswith("lbctl.yaml:29:")
+    assert "s3cr3t" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "path"),
+    [
+        ("/var/lib/lbctl,", "2:21: daemon.state_dir"),
+        ("/run/haproxy/admin.sock", "7:21: data_planes.edge.instances.lb1.socket"),
+    ],
+)
+def test_a_character_that_no_file_name_can_have_is_a_fault_and_not_a_crash(old: str, path: str) -> None:
+    found = faults(changed((old, '"/\\ud800"' + "," * old.endswith(","))))
+    assert found == [f"lbctl.yaml:{path}: a control character in a text; delete it"]
+
+
+def test_a_key_that_nobody_knows_is_answered_with_those_of_this_version() -> None:
+    found = faults("unit: {}\n" + VALID)
+    assert found == [
+        "lbctl.yaml:1:1: unit: unknown key; known are: access, alerts, apiVersion, daemon, data_planes, services"
+    ]
+
+
+def test_directories_of_many_instances_are_compared_fast() -> None:
+    planes = "".join(
+        f"  p{plane}: {{driver: envoy, instances: {{"
+        + ", ".join(f"i{one}: {{directory: /d/{plane}/{one}}}" for one in range(16))
+        + "}}\n"
+        for plane in range(90)
+    )
+    last = "  last: {driver: envoy, instances: {a: {directory: /d/7}, b: {directory: /d/88/3/x}}}\n"
+    began = time.process_time()
+    found = faults(changed(("data_planes:\n", "data_planes:\n" + planes + last)))
+    assert [line.split("; ")[0] for line in found] == [
+        "lbctl.yaml:94:52: data_planes.last.instances.a.directory: /d/7 overlaps /d/7/0, the directory of p7/i0",
+        "lbctl.yaml:94:74: data_planes.last.instances.b.directory: /d/88/3/x overlaps /d/88/3, the directory of p88/i3",
+    ]
+    assert time.process_time() - began < 4
 
 
 def test_a_hostile_key_cannot_break_a_message_into_lines() -> None:

@@ -32,6 +32,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
         changed(
             ("    steps:", "    judge: {blind_limit: never}\n    capacity: 1\n    health: {tcp: true}\n    steps:")
         ),
+        changed(
+            ("127.0.0.1:8081", "{addr: '127.0.0.1:8081', cookie: '1e5'}"),
+            ("      blue: {blue-1:", "      blue: {'1e5':"),
+            ("ops,", "'2e0',"),
+        ),
+        changed(("    steps:", "    judge: {slo: 99.9999999%, false_rollback: 0.00001%, dispersion: 1e2}\n    steps:")),
         changed(("    steps:", "    health: {command: [/bin/true, 'yes', '1:30']}\n    steps:")),
     ],
 )
