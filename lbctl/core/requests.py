@@ -92,7 +92,12 @@ def _adopt(state: State, request: Adopt, now: Instant) -> tuple[Change | None, F
     }
     if known is not None:
         pools[request.active.other] = replace(pools[request.active.other], state=PoolState.DRAINING)
-    adopted = Adopted(active=request.active, blue=pools[Colour.BLUE], green=pools[Colour.GREEN])
+    adopted = Adopted(
+        active=request.active,
+        blue=pools[Colour.BLUE],
+        green=pools[Colour.GREEN],
+        maintenance=known is not None and known.maintenance,
+    )
     record = state.record.with_service(service.name, adopted)
     text = f"{service.name} is adopted: {request.active} is active with version {request.version}"
     return Change(record=record, entries=(_about(request, Kind.SERVICE_ADOPTED, now, text, service.name),)), facts

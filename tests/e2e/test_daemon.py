@@ -173,3 +173,12 @@ async def emptied(manager: socket.socket) -> list[str]:
             messages.append(manager.recv(1_000).decode())
     except BlockingIOError:
         return messages
+
+
+@pytest.mark.envoy
+async def test_adopting_again_does_not_end_a_maintenance() -> None:
+    async with adopted(envoy()) as here:
+        await here.control.post("/v1/maintenance", {"on": True, "service": SERVICE, "reason": "test"})
+        again = {"active": "blue", "version": "1.0.1", "reason": "test"}
+        await here.control.post(f"/v1/services/{SERVICE}/adopt", again)
+        assert (await status(here))["mode"] == "maintenance"

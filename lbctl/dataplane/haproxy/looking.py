@@ -14,6 +14,7 @@ from lbctl.model.reading import ServiceReading
 from lbctl.model.topology import Instance, Service
 
 PASSES = 3
+ENDING_S = 0.03
 """A reload that falls into a look ends the worker that was asked: then it is looked again."""
 PREFIX_MAX = 16
 NO_MAP = "Unknown map"
@@ -39,12 +40,16 @@ def backends(service: Service) -> tuple[str, str]:
 async def look_at_all(instance: Instance, services: Iterable[Service], timeout_s: float) -> list[Look]:
     """Look at every worker, the newest first. Raises Unreachable, Garbled: never a part for the whole."""
     names = [backend for service in services for backend in backends(service)]
-    for _ in range(PASSES):
+    for left in reversed(range(PASSES)):
         asked = await workers(instance, timeout_s)
         answers = await asyncio.gather(
             *(_look(instance, worker, names, timeout_s) for worker in asked), return_exceptions=True
         )
         failed = {worker: one for worker, one in zip(asked, answers, strict=True) if isinstance(one, BaseException)}
+        if left and failed and all(one.is_old for one in failed):
+            # Most likely it is just ending, and the master has not noticed yet.
+            await asyncio.sleep(ENDING_S)
+            continue
         if failed:
             await _raise_unless_gone(instance, failed, timeout_s)
         looks = [one for one in answers if isinstance(one, Look)]
