@@ -1,7 +1,5 @@
 """Services without a running release: what is noted about them. Their traffic is corrected by `lanes`. Pure."""
 
-from dataclasses import replace
-
 from lbctl.core.change import Change
 from lbctl.core.drift import noted_generations
 from lbctl.core.state import State
@@ -26,4 +24,4 @@ def at_rest(state: State, name: ServiceName, now: Instant) -> Change | None:
     changed = [i for i, g in seen.items() if i in state.record.generations and state.record.generations[i] != g]
     text = f"{', '.join(changed)} was reloaded or restarted"
     told = Entry(kind=Kind.INSTANCE_RELOADED, at=now, text=text, severity=Severity.WARNING, service=name)
-    return Change(record=replace(record), entries=(told,) if changed else ())
+    return Change(record=record, entries=(told,) if changed else ())

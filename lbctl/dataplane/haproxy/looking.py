@@ -14,8 +14,9 @@ from lbctl.model.reading import ServiceReading
 from lbctl.model.topology import Instance, Service
 
 PASSES = 3
-ENDING_S = 0.03
 """A reload that falls into a look ends the worker that was asked: then it is looked again."""
+ENDING_S = 0.03
+"""How long the master may take to notice that a worker has ended."""
 PREFIX_MAX = 16
 NO_MAP = "Unknown map"
 
