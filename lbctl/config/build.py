@@ -15,6 +15,7 @@ from lbctl.model.topology import (
     JudgeSettings,
     Plan,
     Plane,
+    PlanMode,
     Pool,
     Probe,
     Server,
@@ -142,4 +143,9 @@ def _judge(values: Values) -> JudgeSettings:
         active_limit=values["active_limit"],
         dispersion=values["dispersion"],
         blind_limit=values["blind_limit"],
+        target_rate=values["target_rate"],
+        plan=PlanMode(values["plan"]),
+        retreat_above_bp=values["retreat_above"],
+        retreat_to_bp=values["retreat_to"],
+        slow_limit=values["slow_limit"],
     )

@@ -143,17 +143,17 @@ class Whole(Kind):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number(Kind):
-    """A number in bounds; the words in `later` are known and not built."""
+    """A number in bounds, or one of the words in `special`."""
 
     words: str
     lowest: float
     highest: float
-    later: tuple[str, ...] = ()
+    special: Map[str, Any] = field(default_factory=dict)
 
     def read(self, node: Node, place: Place) -> Any:
         bounds = f"write a number within {self.lowest:g}..{self.highest:g}"
-        if isinstance(node, Scalar) and node.text in self.later:
-            return place.fault(f"{node.text} is {LATER}", bounds)
+        if isinstance(node, Scalar) and node.text in self.special:
+            return self.special[node.text]
         if not isinstance(node, Scalar) or not isinstance(node.value, int | float) or isinstance(node.value, bool):
             return expected(node, place, "a number", bounds)
         if not self.lowest <= node.value <= self.highest:
@@ -161,7 +161,11 @@ class Number(Kind):
         return float(node.value)
 
     def json(self) -> dict[str, Any]:
-        return {"type": "number", "minimum": self.lowest, "maximum": self.highest}
+        number = {"type": "number", "minimum": self.lowest, "maximum": self.highest}
+        return _or_special(number, self.special)
+
+    def show(self, value: Any) -> Any:
+        return _special(self.special, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

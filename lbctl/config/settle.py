@@ -9,7 +9,7 @@ from lbctl.config.home import home_of, trust_fault
 from lbctl.config.hostkinds import SOCKET_PATH_MAX
 from lbctl.config.nodes import Mapping
 from lbctl.config.place import BAD
-from lbctl.config.schema import INSTANCE
+from lbctl.config.planes import INSTANCE
 
 
 def settle(root: Values, uid: int) -> None:

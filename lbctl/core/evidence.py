@@ -31,7 +31,7 @@ def settings(configured: JudgeSettings, release: Release) -> judge.Settings:
         margin_abs=1 - configured.slo_ratio,
         margin_rel=configured.margin_rel,
         active_limit=configured.active_limit,
-        dispersion=configured.dispersion,
+        dispersion=2.0 if configured.dispersion is None else configured.dispersion,
         horizon_s=max(60.0, horizon / SECOND),
         blind_limit_s=None if blind is None else blind / SECOND,
     )

