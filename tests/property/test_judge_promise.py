@@ -72,7 +72,7 @@ def test_the_whole_capital_gains_nothing_on_average_with_stakes_dispersion_and_c
         for m in range(b + 1):
             block = Window(Counts(g, k), Counts(b, m), dt_s)
             gains = bets.compared(block.candidate, block.active, border)
-            after = capital.settled(start, gains, block, Settings(dispersion=phi))
+            after = capital.settled(start, gains, block, Settings(), phi)
             mean += chance(g, k, p_candidate) * chance(b, m, p_active) * exp(capital.log_odds(after))
     assert mean <= 1.0 + 1e-9
 

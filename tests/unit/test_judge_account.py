@@ -50,7 +50,7 @@ def test_requests_left_waiting_by_the_step_before_do_not_count_for_the_next() ->
 
 def test_what_active_did_before_is_a_guess_and_no_evidence() -> None:
     known = Account.fresh(TOLD, active=Counts(10_000, 200))
-    assert known.errors.recent.ratio(TOLD) == pytest.approx(0.02, rel=0.02)
+    assert known.errors.recent.ratio(TOLD.margin_abs) == pytest.approx(0.02, rel=0.02)
     assert known.errors.capital == Account.fresh(TOLD).errors.capital
 
 
@@ -59,7 +59,7 @@ def test_a_million_requests_in_a_tick_after_ten_million_ticks_stay_finite() -> N
     account = new_step(Account.fresh(TOLD), TOLD, share_bp=5000)
     for bad in (0, 10**6, 500_000, 1):
         block = Window(Counts(10**6, bad), Counts(10**6, 10**6 - bad), 0.1)
-        capital = settled(capital, (-1e7, 1e7, 0.0, 1.0, -1.0, 2.0, 3.0, 4.0), block, TOLD)
+        capital = settled(capital, (-1e7, 1e7, 0.0, 1.0, -1.0, 2.0, 3.0, 4.0), block, TOLD, 2.0)
         account, verdict = judge(account, Sample(0.1, 5000, block.candidate, block.active), TOLD)
         assert isfinite(log_odds(capital))
         assert isfinite(verdict.odds)
@@ -74,10 +74,10 @@ def test_a_release_that_waited_for_days_still_convicts_a_dead_candidate_within_f
     capital = Account.fresh(TOLD).errors.capital
     quiet = Window(Counts(10, 0), Counts(90, 0), 86_400.0)
     for _ in range(12):
-        capital = settled(capital, (-3.0,) * 8, quiet, TOLD)
+        capital = settled(capital, (-3.0,) * 8, quiet, TOLD, 2.0)
     ticks = Window(Counts(10, 10), Counts(90, 0), 0.1)
     for _ in range(4):
-        capital = settled(capital, (50.0,) * 8, ticks, TOLD)
+        capital = settled(capital, (50.0,) * 8, ticks, TOLD, 2.0)
     assert log_odds(capital) > 6.9
 
 

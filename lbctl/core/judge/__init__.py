@@ -6,6 +6,21 @@ Pure functions over counters. Every tick the loop hands in one `Sample` and gets
 
 from lbctl.core.judge.account import Account, new_step
 from lbctl.core.judge.decision import judge
-from lbctl.core.judge.terms import Counts, Sample, Settings, Verdict, Window, Word
+from lbctl.core.judge.learned import Learned
+from lbctl.core.judge.terms import Counts, Pair, Sample, Settings, Stream, Terms, Verdict, Window, Word
 
-__all__ = ["Account", "Counts", "Sample", "Settings", "Verdict", "Window", "Word", "judge", "new_step"]
+__all__ = [
+    "Account",
+    "Counts",
+    "Learned",
+    "Pair",
+    "Sample",
+    "Settings",
+    "Stream",
+    "Terms",
+    "Verdict",
+    "Window",
+    "Word",
+    "judge",
+    "new_step",
+]

@@ -54,7 +54,9 @@ def staked(capital: Capital, part: float) -> Capital:
     return replace(capital, log_reserve=capital.log_reserve + log1p(-part), log_stakes=stakes)
 
 
-def settled(capital: Capital, evidence: tuple[float, ...], block: Window, settings: Settings) -> Capital:
+def settled(
+    capital: Capital, evidence: tuple[float, ...], block: Window, settings: Settings, dispersion: float
+) -> Capital:
     """Stake for the block's time, then pay off what it proved (log pay-off per expert).
 
     The reserve falls as H / (H + t): close to an exponential within the planned length, but a release that
@@ -63,7 +65,7 @@ def settled(capital: Capital, evidence: tuple[float, ...], block: Window, settin
     ready = _staked_for(capital, block.span_s, settings)
     most = _TICK_PART * limit_log(settings)
     pairs = zip(ready.log_stakes, evidence, strict=True)
-    stakes = tuple([stake + min(gain / settings.dispersion, most) for stake, gain in pairs])
+    stakes = tuple([stake + min(gain / dispersion, most) for stake, gain in pairs])
     rise = max(0.0, capital.rise + _log_sum(stakes) - _log_sum(ready.log_stakes))
     window = capital.window + block if rise > 0.0 else EMPTY
     return Capital(ready.log_reserve, stakes, ready.staked_s, rise, window)

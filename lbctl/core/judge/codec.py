@@ -1,15 +1,18 @@
 """Account to plain JSON values and back. What is read may have been damaged or made up by anybody."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import Field, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from lbctl.core.judge.bets import EXPERTS
 
 T = TypeVar("T")
 
-_VERSION = 1
+_VERSION = 2
 _WHOLE_MAX = 2**63
 _NUMBER_MAX = 1e15
+_NAMES_MAX = 10_000
 
 
 def written(value: object) -> dict[str, object]:
@@ -35,6 +38,8 @@ def _plain(value: Any) -> dict[str, object]:
 def _plain_value(value: object) -> object:
     if is_dataclass(value):
         return _plain(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain_value(one) for name, one in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -56,13 +61,44 @@ def _built(kind: Any, document: object, place: str) -> object:
 def _value(field: Field[Any], value: object, place: str) -> object:
     if field.type is int:
         return _whole(value, place)
+    if field.type is bool:
+        return _flag(value, place)
     if field.type is float:
         return _number(value, place, signed=field.name.startswith("log_"))
     if is_dataclass(field.type):
         return _built(field.type, value, place)
+    if get_origin(field.type) is Mapping:
+        key, kind = get_args(field.type)
+        return _named(key, kind, value, place)
     if not isinstance(value, list) or len(value) != EXPERTS:
         raise ValueError(f"{place}: expected a list of {EXPERTS} numbers, found {_shown(value)}")
     return tuple(_number(item, place, signed=True) for item in value)
+
+
+def _flag(value: object, place: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{place}: expected true or false, found {_shown(value)}")
+
+
+def _named(key: Any, kind: Any, value: object, place: str) -> dict[Any, object]:
+    given = _object(value, place)
+    if len(given) > _NAMES_MAX:
+        raise ValueError(f"{place}: {len(given)} names are too many")
+    return {_key(key, name, place): _named_value(kind, one, f"{place}.{_shown(name)}") for name, one in given.items()}
+
+
+def _named_value(kind: Any, value: object, place: str) -> object:
+    return _number(value, place, signed=False) if kind is float else _built(kind, value, place)
+
+
+def _key(kind: Any, name: object, place: str) -> object:
+    if issubclass(kind, str) and isinstance(name, str):
+        with suppress(ValueError):
+            return kind(name)
+    if kind is int and isinstance(name, str) and name.isascii() and name.isdigit() and len(name) < 10:
+        return int(name)
+    raise ValueError(f"{place}: {_shown(name)} is no name here")
 
 
 def _whole(value: object, place: str) -> int:

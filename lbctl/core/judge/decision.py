@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp
+from math import exp, log
 
 from lbctl.core.judge.account import Account, learned
-from lbctl.core.judge.capital import limit_log, log_odds
+from lbctl.core.judge.capital import Capital, limit_log, log_odds
+from lbctl.core.judge.servers import worst
 from lbctl.core.judge.streams import FAULT_HOLD_S
-from lbctl.core.judge.terms import Sample, Settings, Verdict, Window, Word
+from lbctl.core.judge.terms import Pair, Sample, Seen, Settings, Stream, Verdict, Window, Word
 from lbctl.core.judge.wording import (
     both_text,
     counts_text,
+    ms_text,
     odds_text,
     ratio_text,
     share_text,
@@ -55,7 +57,16 @@ class _Case:
             evidence_count=self.account.evidence_count,
             since_s=shown.span_s,
             alert=alert,
+            streams=tuple(_seen(self.account, stream, one.capital) for stream, _, one in self.account.streams()),
         )
+
+
+def _seen(account: Account, stream: Stream, capital: Capital) -> Seen:
+    suspected = capital.window.candidate.total > 0
+    # The step is counted for errors only; the other streams are shown since their onset, if they have one.
+    shown = capital.window if suspected or stream is not Stream.ERROR else account.step
+    odds = exp(min(log_odds(capital), _ODDS_LOG_MAX))
+    return Seen(stream, odds, shown.candidate, shown.active, shown.span_s)
 
 
 def judge(account: Account, sample: Sample, settings: Settings) -> tuple[Account, Verdict]:
@@ -65,7 +76,7 @@ def judge(account: Account, sample: Sample, settings: Settings) -> tuple[Account
     asked. The caller latches a rollback; this function does not remember that it asked for one.
     """
     after = learned(account, sample, settings)
-    odds = exp(min(log_odds(after.errors.capital), _ODDS_LOG_MAX))
+    odds = exp(min(after.log_odds(), _ODDS_LOG_MAX))
     case = _Case(after, sample, settings, odds, 1.0 / settings.false_rollback)
     said = (rule(case) for rule in _RULES)
     return after, next(verdict for verdict in said if verdict is not None)
@@ -88,12 +99,46 @@ def _both_dead(case: _Case) -> Verdict | None:
     return case.verdict(Word.HOLD, "both_dead", reason, alert=True)
 
 
-def _errors(case: _Case) -> Verdict | None:
+def _proved(case: _Case) -> Verdict | None:
     # Compared as logarithms: the exponential of a logarithm may fall just short of the limit.
-    if log_odds(case.account.errors.capital) < limit_log(case.settings):
+    if case.account.log_odds() < limit_log(case.settings):
         return None
+    stream, window = _leading(case)
+    return case.verdict(Word.ROLLBACK, _code(stream), f"{_code(stream)}: {_stream_text(case, stream)}", window=window)
+
+
+def _leading(case: _Case) -> tuple[Stream, Window]:
+    """Return the stream that holds most of the capital, and its counts since the suspected onset."""
+    stream, _, comparison = max(case.account.streams(), key=lambda one: log(one[1]) + log_odds(one[2].capital))
+    return stream, comparison.capital.window
+
+
+def _code(stream: Stream) -> str:
+    return "errors" if stream is Stream.ERROR else "latency"
+
+
+def _stream_text(case: _Case, stream: Stream) -> str:
     window = case.account.errors.capital.window
-    return case.verdict(Word.ROLLBACK, "errors", f"errors: {_evidence_text(case, window)}", window=window)
+    if stream is Stream.ERROR:
+        return f"{_evidence_text(case, window)}{_worst_text(case)}{_late_text(case)}"
+    window = case.account.comparison(stream).capital.window
+    pair = case.sample.slow.get(stream)
+    return f"{both_text(window)} slower than {_slow_text(stream, pair)}, {_odds_since(case, window)}"
+
+
+def _slow_text(stream: Stream, pair: Pair | None) -> str:
+    quantile = f"active's p{stream.value.removeprefix('slow')}"
+    return f"{ms_text(pair.limit_ms)} ({quantile} and the margin)" if pair is not None else f"{quantile} allows"
+
+
+def _worst_text(case: _Case) -> str:
+    found = worst(case.account.servers)
+    return "" if found is None else f"; {found[0]} alone sent {found[1].bad} of the {found[2]} bad ones in this step"
+
+
+def _late_text(case: _Case) -> str:
+    late = case.account.late_count
+    return f"; {late} of them still without an answer when they were counted" if late else ""
 
 
 def _blind(case: _Case) -> Verdict | None:
@@ -154,7 +199,7 @@ def _active_faulty(case: _Case) -> Verdict | None:
 
 
 def _candidate_faulty(case: _Case) -> Verdict | None:
-    if not case.account.candidate.faulty:
+    if not case.account.candidate.faulty or case.account.has_baseline:
         return None
     episode = case.account.candidate.episode
     limit_text = ratio_text(case.settings.candidate_limit)
@@ -169,12 +214,46 @@ def _candidate_faulty(case: _Case) -> Verdict | None:
     return case.verdict(Word.HOLD, "suspicious", reason, window=episode)
 
 
+def _worse_than_before(case: _Case) -> Verdict | None:
+    """The candidate against what active used to do: a reason to get more of active to compare with, or to wait."""
+    if not case.account.candidate.faulty or not case.account.has_baseline:
+        return None
+    episode, limit = case.account.candidate.episode, case.account.candidate_limit(case.settings)
+    known = counts_text(case.account.terms.baseline)
+    seen = (
+        f"candidate {counts_text(episode.candidate)} since {span_text(episode.span_s)} is over {ratio_text(limit)}, "
+        f"what is tolerated of active's {known} before the release"
+    )
+    if episode.active.total and episode.active.ratio > limit:
+        reason = f"shared fault: {seen}; active {counts_text(episode.active)} is over it too, so traffic stays"
+        return case.verdict(Word.HOLD, "shared_fault", reason, window=episode, alert=True)
+    if case.sample.share_bp > case.settings.retreat_above_bp:
+        reason = f"{seen}; active had only {counts_text(episode.active)} to compare with, so it gets more"
+        return case.verdict(Word.RETREAT, "baseline", reason, window=episode)
+    reason = f"{seen}; active {counts_text(episode.active)} now, {odds_text(case.odds, case.limit)}"
+    reason = f"{reason}; lifts {FAULT_HOLD_S:.0f} s after the last proof"
+    return case.verdict(Word.HOLD, "baseline", reason, window=episode)
+
+
+def _server_faulty(case: _Case) -> Verdict | None:
+    ill = {name: watch for name, watch in case.account.servers.items() if watch.faulty}
+    if not ill:
+        return None
+    seen = ", ".join(f"{name} {counts_text(watch.episode.candidate)}" for name, watch in sorted(ill.items())[:3])
+    first = next(iter(ill.values())).episode
+    reason = (
+        f"single bad server of the candidate: {seen} against active {counts_text(first.active)}, while the pool as a "
+        f"whole is within what is tolerated; repair it or take it out; lifts {FAULT_HOLD_S:.0f} s after the last proof"
+    )
+    return case.verdict(Word.HOLD, "server_fault", reason, window=first, alert=True)
+
+
 def _suspicious(case: _Case) -> Verdict | None:
     if case.odds < _SUSPICIOUS_ODDS:
         return None
-    window = case.account.errors.capital.window
+    stream, window = _leading(case)
     calm = f"the next step waits until the odds fall below {_SUSPICIOUS_ODDS:.0f}:1"
-    reason = f"suspicious: {_evidence_text(case, window)}; {calm}"
+    reason = f"suspicious {_code(stream)}: {_stream_text(case, stream)}; {calm}"
     return case.verdict(Word.HOLD, "suspicious", reason, window=window)
 
 
@@ -199,9 +278,11 @@ def _ok(case: _Case) -> Verdict:
 
 
 def _evidence_text(case: _Case, window: Window) -> str:
-    margin = tolerated_text(window, case.settings)
-    odds = odds_text(case.odds, case.limit)
-    return f"{both_text(window)}, {margin}, {odds}, since {span_text(window.span_s)}"
+    return f"{both_text(window)}, {tolerated_text(window, case.settings)}, {_odds_since(case, window)}"
+
+
+def _odds_since(case: _Case, window: Window) -> str:
+    return f"{odds_text(case.odds, case.limit)}, since {span_text(window.span_s)}"
 
 
 def _step_share(case: _Case) -> str:
@@ -216,12 +297,14 @@ def _due(case: _Case) -> float:
 _RULES: tuple[Callable[[_Case], Verdict | None], ...] = (
     _candidate_dead,
     _both_dead,
-    _errors,
+    _proved,
     _blind,
     _panic,
     _active_down,
     _active_faulty,
     _candidate_faulty,
+    _worse_than_before,
+    _server_faulty,
     _suspicious,
     _not_enough,
     _ok,

@@ -20,9 +20,9 @@ class Recent:
     total: float = 0.0
     bad: float = 0.0
 
-    def ratio(self, settings: Settings) -> float:
+    def ratio(self, margin_abs: float) -> float:
         """Return the guessed bad ratio, strictly between 0 and 1."""
-        prior = max(settings.margin_abs, 1e-4) * _PRIOR_COUNT
+        prior = max(margin_abs, 1e-4) * _PRIOR_COUNT
         return min(max((self.bad + prior) / (self.total + _PRIOR_COUNT), 1e-6), 1.0 - 1e-6)
 
     def after(self, counts: Counts, dt_s: float) -> "Recent":
@@ -44,15 +44,27 @@ class Comparison:
     recent: Recent = UNKNOWN
 
 
-def compared(comparison: Comparison, tick: Window, settings: Settings) -> Comparison:
+FRESH = Comparison()
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a comparison tolerates, p_candidate <= absolute + relative x p_active, and how bursty its stream is."""
+
+    absolute: float
+    relative: float
+    dispersion: float
+
+
+def compared(comparison: Comparison, tick: Window, bar: Bar, settings: Settings) -> Comparison:
     """Take in one tick; the block is judged as soon as it holds a request of either colour."""
     block = comparison.pending + tick
     if not (block.candidate.total and block.active.total):
         return replace(comparison, pending=block)
-    border = bets.Border(settings.margin_abs, settings.margin_rel, comparison.recent.ratio(settings))
+    border = bets.Border(bar.absolute, bar.relative, comparison.recent.ratio(bar.absolute))
     evidence = bets.compared(block.candidate, block.active, border)
     return Comparison(
-        capital=settled(comparison.capital, evidence, block, settings),
+        capital=settled(comparison.capital, evidence, block, settings, bar.dispersion),
         pending=EMPTY,
         recent=comparison.recent.after(block.active, block.span_s),
     )
@@ -60,7 +72,7 @@ def compared(comparison: Comparison, tick: Window, settings: Settings) -> Compar
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One colour against a fixed limit. It can hold a release; it never moves traffic."""
+    """One colour against a fixed limit. It can hold a release; it never moves traffic by itself."""
 
     capital: Capital = NEW
     quiet_s: float = FAULT_HOLD_S
@@ -77,11 +89,11 @@ class Watch:
 CALM = Watch()
 
 
-def watched(watch: Watch, own: Counts, tick: Window, limit: float, settings: Settings) -> Watch:
+def watched(watch: Watch, own: Counts, tick: Window, limit: float, settings: Settings, dispersion: float) -> Watch:
     """Take in one tick of the watched colour (`own`, one of the two in `tick`); a proof starts a new account."""
     capital = watch.capital
     if own.total:
-        capital = settled(capital, bets.alone(own, limit), tick, settings)
+        capital = settled(capital, bets.alone(own, limit), tick, settings, dispersion)
     if own.total and log_odds(capital) >= limit_log(settings):
         episode = watch.episode + tick if watch.faulty else capital.window
         return Watch(NEW, 0.0, episode)

@@ -22,7 +22,8 @@ class Settings:
     active_limit: float = 0.01
     """Active's own bad ratio above this is a shared or an active-only fault, which never moves traffic."""
     dispersion: float = 2.0
-    """How much more errors come in bursts than independent ones would (1 = not at all); evidence is divided by it."""
+    """How much more errors come in bursts than independent ones would (1 = not at all); evidence is divided by it.
+    Only for the first `Terms`: a release that has begun keeps its own."""
     horizon_s: float = 1800.0
     """Planned length of the release; a longer one costs some speed, never the promise."""
     stale_hold_s: float = 3.0
@@ -33,6 +34,10 @@ class Settings:
     """Roll back when counters could not be read for this long and active is probed healthy; None: never."""
     evidence_min: int = 5
     """Candidate requests that must be judged in a step before it may advance."""
+    retreat_above_bp: int = 5_000
+    """Above this share a candidate that is worse than active used to be asks for a retreat; 10000: never."""
+    latency_margin_rel: float = 1.25
+    """Tolerated slow ratio = what is slow by definition + this x active's ratio."""
 
     @property
     def candidate_limit(self) -> float:
@@ -96,14 +101,37 @@ class Stream(StrEnum):
 
 
 SLOW = (Stream.SLOW50, Stream.SLOW95, Stream.SLOW99)
+WEIGHTS = {Stream.ERROR: 0.7, Stream.SLOW50: 0.1, Stream.SLOW95: 0.1, Stream.SLOW99: 0.1}
+"""How the capital is split over the streams; errors have all of it where latency is not judged."""
+SLOW_MARGINS = {Stream.SLOW50: 0.05, Stream.SLOW95: 0.025, Stream.SLOW99: 0.005}
+"""Tolerated excess of the candidate's slow ratio, absolute: a tenth of a half, half of a twentieth, of a hundredth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One stream in one tick, both colours."""
+    """One stream in one tick, both colours. `limit_ms`: the time above which a request counts as slow."""
 
     candidate: Counts
     active: Counts
+    limit_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was known when the release began. It stays fixed: a bet must not change by what it bets on."""
+
+    dispersion: float = 2.0
+    """Of the error stream."""
+    slow_dispersion: Mapping[Stream, float] = field(default_factory=dict)
+    """Of the latency streams; 2 where nothing is said."""
+    latency: bool = False
+    """Whether the times of requests are known, so that the latency streams have their part of the capital."""
+    baseline: Counts = NO_COUNTS
+    """What active did in the hour before; without it a candidate is only compared with active, and never retreats."""
+
+    def dispersion_of(self, stream: Stream) -> float:
+        """Return how bursty a stream is."""
+        return self.dispersion if stream is Stream.ERROR else self.slow_dispersion.get(stream, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +144,8 @@ class Sample:
     candidate: Counts | None
     """None: the counters could not be read in this tick, or were reset."""
     active: Counts | None
+    late: Pair | None = None
+    """The same counts with requests that wait for an answer beyond the slow limit as bad ones; None: as above."""
     slow: Mapping[Stream, Pair] = field(default_factory=dict)
     """The latency streams; a stream that is missing was not judged in this tick."""
     servers: Mapping[str, Counts] = field(default_factory=dict)
@@ -130,7 +160,7 @@ class Sample:
 
 
 class Word(Enum):
-    """What the judge asks for. `RETREAT` belongs to the account against the learned baseline."""
+    """What the judge asks for. `RETREAT`: go down to a share at which active has enough traffic to compare with."""
 
     ADVANCE = "advance"
     HOLD = "hold"
@@ -139,11 +169,23 @@ class Word(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """One stream as a verdict shows it: its own odds, and the counts since its suspected onset or in this step."""
+
+    stream: Stream
+    odds: float
+    candidate: Counts
+    active: Counts
+    span_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the judge says about one tick, with its numbers.
 
-    `code` is stable for machines: ok, not_enough_evidence, suspicious, errors, errors_uncompared, shared_fault,
-    active_fault, candidate_dead, both_dead, panic, counters_stale, blind. `reason` is a sentence for people.
+    `code` is stable for machines: ok, not_enough_evidence, suspicious, errors, latency, errors_uncompared, baseline,
+    server_fault, shared_fault, active_fault, candidate_dead, both_dead, panic, counters_stale, blind. `reason` is a
+    sentence for people.
     `candidate`, `active` and `since_s` count from the suspected onset where a fault is named, else from the
     start of the step. `odds` against the candidate reach `limit` at a rollback.
     """
@@ -159,6 +201,8 @@ class Verdict:
     since_s: float
     alert: bool
     """A person should be paged although nothing moves. A rollback is announced by itself and is False here."""
+    streams: tuple[Seen, ...] = ()
+    """Every stream that is judged, errors first."""
 
     @property
     def overridable_by_promote(self) -> bool:

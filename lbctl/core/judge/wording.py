@@ -39,6 +39,11 @@ def odds_text(odds: float, limit: float) -> str:
     return f"odds {shown}:1 (limit {limit:.0f}:1)"
 
 
+def ms_text(ms: float) -> str:
+    """Return a short time: `35 ms`, `1.2 s`."""
+    return f"{ms:.0f} ms" if ms < 1_000 else f"{ms / 1_000:.1f} s"
+
+
 def span_text(span_s: float) -> str:
     """Return a span of time: `0.8 s`, `45 s`, `12 min`."""
     if span_s < 10:

@@ -1,0 +1,161 @@
+"""What is learned of a service while nothing is released: how bursty, how busy, how good and how fast active is. Pure.
+
+Everything fades, so that last month's traffic does not judge tonight's release, and everything is a handful of sums, so
+that it can be kept over a restart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from lbctl.core.judge.codec import read, written
+from lbctl.core.judge.latency import Speed, slow_counts
+from lbctl.core.judge.terms import NO_COUNTS, SLOW, Counts, Stream, Terms
+
+BUCKET_S = 10.0
+"""Errors are counted in spans of this length to see how bursty they are."""
+UNKNOWN_DISPERSION = 2.0
+"""Assumed until enough was seen."""
+KNOWN_S = 600.0
+KNOWN_COUNT = 1_000
+"""Active must have been seen for so long, with so many requests, before anything learned is used."""
+SURE_S = 4 * 3_600.0
+"""Only after so long may the learned dispersion be below the assumed one: 20 min were measured to be too short."""
+_DISPERSION_MAX = 100.0
+_BURSTS_HALF_LIFE_S = 8 * 3_600.0
+_BASELINE_HALF_LIFE_S = 3_600.0
+_TRAFFIC_HALF_LIFE_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bursts:
+    """Sums over spans of 10 s (n requests, b bad ones), from which Pearson's dispersion follows."""
+
+    n: float = 0.0
+    b: float = 0.0
+    nn: float = 0.0
+    nb: float = 0.0
+    bb: float = 0.0
+    open: Counts = NO_COUNTS
+    open_s: float = 0.0
+
+    def after(self, counts: Counts, span_s: float) -> "Bursts":
+        """Return it with one tick added; a full span is closed."""
+        now, now_s = self.open + counts, self.open_s + span_s
+        if now_s < BUCKET_S:
+            return replace(self, open=now, open_s=now_s)
+        kept = 0.5 ** (now_s / _BURSTS_HALF_LIFE_S)
+        n, b = now.total, min(now.bad, now.total)
+        return Bursts(
+            self.n * kept + n, self.b * kept + b, self.nn * kept + n * n, self.nb * kept + n * b, self.bb * kept + b * b
+        )
+
+    @property
+    def dispersion(self) -> float:
+        """Return the dispersion, shrunk towards 3 while little is known, and taken half as large again for safety.
+
+        statistics: (sum of squared residuals + 30) / (sum of variances + 10), then 1 + 1.5 (phi - 1), at most 100.
+        """
+        ratio = self.b / self.n if self.n else 0.0
+        residual = max(0.0, self.bb - 2 * ratio * self.nb + ratio * ratio * self.nn)
+        variance = self.n * ratio * (1.0 - ratio)
+        shrunk = (residual + 30.0) / (variance + 10.0)
+        return min(max(1.0, 1.0 + 1.5 * (shrunk - 1.0)), _DISPERSION_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Fading:
+    """Counts and the time they come from, older ones fading."""
+
+    total: float = 0.0
+    bad: float = 0.0
+    span_s: float = 0.0
+
+    def after(self, counts: Counts, span_s: float, half_life_s: float) -> "Fading":
+        """Return it with one tick added."""
+        kept = 0.5 ** (span_s / half_life_s)
+        bad = min(counts.bad, counts.total)
+        return Fading(self.total * kept + counts.total, self.bad * kept + bad, self.span_s * kept + span_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is known of a service's active pool."""
+
+    known_s: float = 0.0
+    """How long it was watched in all, without fading."""
+    error: Bursts = field(default_factory=Bursts)
+    slow: Mapping[Stream, Bursts] = field(default_factory=dict)
+    baseline: Fading = field(default_factory=Fading)
+    """Errors of about the last hour."""
+    traffic: Fading = field(default_factory=Fading)
+    """Requests of about the last five minutes."""
+    speed: Speed = field(default_factory=Speed)
+
+    @property
+    def enough(self) -> bool:
+        """Whether enough is known for the dispersion and the baseline to be used."""
+        return self.known_s >= KNOWN_S and self.baseline.total >= KNOWN_COUNT
+
+    @property
+    def rate(self) -> float:
+        """Requests per second, lately; 0 if nothing is known."""
+        return self.traffic.total / self.traffic.span_s if self.traffic.span_s > 0 else 0.0
+
+    @property
+    def bad_ratio(self) -> float:
+        """Active's bad ratio, lately."""
+        return self.baseline.bad / self.baseline.total if self.baseline.total else 0.0
+
+    @property
+    def timed(self) -> bool:
+        """Whether times of requests are known."""
+        return bool(self.speed.limits_ms())
+
+    def after(self, counts: Counts, span_s: float, times: Mapping[int, int] | None = None) -> "Learned":
+        """Return it with one tick of active at rest; `times`: how long its requests took, where that is known."""
+        return replace(
+            self,
+            known_s=self.known_s + span_s,
+            error=self.error.after(counts, span_s),
+            baseline=self.baseline.after(counts, span_s, _BASELINE_HALF_LIFE_S),
+            traffic=self.traffic.after(counts, span_s, _TRAFFIC_HALF_LIFE_S),
+            speed=self.speed if times is None else self.speed.after(times, span_s),
+            slow=self.slow if times is None else {**self.slow, **self._slow(times, span_s)},
+        )
+
+    def _slow(self, times: Mapping[int, int], span_s: float) -> Mapping[Stream, Bursts]:
+        limits = self.speed.limits_ms()
+        return {
+            stream: self.slow.get(stream, Bursts()).after(slow_counts(times, limit), span_s)
+            for stream, limit in limits.items()
+        }
+
+    def dispersion(self, stream: Stream = Stream.ERROR) -> float:
+        """Return how bursty a stream of this service is; 2 until enough is known."""
+        if not self.enough:
+            return UNKNOWN_DISPERSION
+        bursts = self.error if stream is Stream.ERROR else self.slow.get(stream, Bursts())
+        learned = bursts.dispersion
+        return learned if self.known_s >= SURE_S else max(learned, UNKNOWN_DISPERSION)
+
+    def terms(self, dispersion: float | None) -> Terms:
+        """Return what a release that begins now is judged by; `dispersion` given by people replaces the learned one."""
+        baseline = Counts(round(self.baseline.total), round(self.baseline.bad)) if self.enough else NO_COUNTS
+        return Terms(
+            dispersion=self.dispersion() if dispersion is None else dispersion,
+            slow_dispersion={stream: self.dispersion(stream) for stream in SLOW},
+            latency=self.timed,
+            baseline=baseline,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values, to be read back by `from_json`."""
+        return written(self)
+
+    @staticmethod
+    def from_json(document: object) -> "Learned":
+        """Return what `to_json` wrote. Raises `ValueError` naming the place if it is anything else."""
+        return read(Learned, document, "learned")
+
+
+NOTHING = Learned()
