@@ -1,5 +1,6 @@
 """Changes of the record that several rules make: each returns the new record and what to tell. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lbctl.core.state import Mark
@@ -73,7 +74,29 @@ def with_share(record: Record, release: Release, share_bp: int, at: Instant) -> 
     return record.with_service(release.service, adopted).with_release(moved)
 
 
-def go_back(record: Record, release: Release, at: Instant, code: str, reason: str, by: By, actor: str = "") -> Change:
+def lowered(
+    record: Record, release: Release, share_bp: int, at: Instant, told: Entry, latch: Mapping[str, str] | None = None
+) -> Change:
+    """Return a lowering that is no way back: the token is held until it is durable, so that a crash cannot raise to
+    the old target."""
+    record = with_share(record, release, share_bp, at)
+    release = record.releases[release.service]
+    latched = {**release.latched, **(latch or {})}
+    release = replace(release, reached_bp=min(release.reached_bp, share_bp), latched=latched)
+    mark = Mark(release.id, release.nonce, Token.HOLD)
+    return Change(record=record.with_release(release), entries=(told,), lowering=True, marks=(mark,))
+
+
+def go_back(
+    record: Record,
+    release: Release,
+    at: Instant,
+    code: str,
+    reason: str,
+    by: By,
+    actor: str = "",
+    numbers: Mapping[str, float] | None = None,
+) -> Change:
     """Return the way back: latched, the share 0, and the candidate's sessions as the policy says.
 
     `back` is marked first: a rename needs no space, and from then on nothing raises, whatever happens to the journal.
@@ -109,6 +132,7 @@ def go_back(record: Record, release: Release, at: Instant, code: str, reason: st
         from_share_bp=release.share_bp,
         moves_sessions=moves,
         stop=f"lbctl release show {release.id}",
+        **(numbers or {}),
     )
     changed = record.with_service(release.service, adopted).with_release(back)
     return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))

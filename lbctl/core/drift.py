@@ -8,12 +8,11 @@ back: a person's hand. Between the last share read back and the target: our own 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lbctl.core.change import Change, entry, step_at_or_below, with_share
+from lbctl.core.change import Change, entry, lowered, step_at_or_below
 from lbctl.core.situation import Situation
-from lbctl.core.state import Mark
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import Generation, InstanceName
-from lbctl.model.reading import InstanceReading, Token
+from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Record, Release
 from lbctl.model.topology import DriftPolicy
 from lbctl.model.units import Instant, percent
@@ -91,13 +90,9 @@ def _lowered(
     latch: tuple[str, str] | None = None,
     generations: dict[InstanceName, Generation] | None = None,
 ) -> Change:
-    """Return a lowering by drift: the token is held until it is durable, so a crash cannot raise to the old target."""
-    record = with_share(now.record, now.release, share_bp, now.at)
-    release = record.releases[now.release.service]
-    latched = release.latched if latch is None else {**release.latched, latch[0]: latch[1]}
-    release = replace(release, reached_bp=min(release.reached_bp, share_bp), latched=latched)
-    record = replace(record.with_release(release), generations={**record.generations, **(generations or {})})
+    """Return a lowering by drift."""
+    record = replace(now.record, generations={**now.record.generations, **(generations or {})})
     severity = Severity.WARNING if latch is None else Severity.PAGE
-    told = entry(Kind.DRIFT_FOUND, release, now.at, text, severity=severity, stop=f"lbctl rollback {release.id}")
-    mark = Mark(release.id, release.nonce, Token.HOLD)
-    return Change(record=record, entries=(told,), lowering=True, marks=(mark,))
+    stop = f"lbctl rollback {now.release.id}"
+    told = entry(Kind.DRIFT_FOUND, replace(now.release, share_bp=share_bp), now.at, text, severity=severity, stop=stop)
+    return lowered(record, now.release, share_bp, now.at, told, None if latch is None else dict([latch]))

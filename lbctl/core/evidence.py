@@ -1,24 +1,25 @@
-"""From readings to evidence: counter deltas, the judge's tick, and whether the target is read back. Pure.
-
-Counters belong to a generation. After a reload or restart the first reading is only a new baseline: "no data", never
-a negative count. A tick without any new reading gives no sample; an instance that cannot be read gives "not read".
-"""
+"""What is known of a running target: counts since the last reading, the judge's word, since when things stand. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from lbctl.core import judge
+from lbctl.core.counting import Counted
 from lbctl.core.holds import Hold, holds, waits
+from lbctl.core.judge.latency import slow_pairs
 from lbctl.core.reconcile import routed
 from lbctl.core.situation import Situation
-from lbctl.core.state import Baseline, Progress
-from lbctl.model.names import Colour, InstanceName, ServiceName
+from lbctl.core.state import Progress
+from lbctl.model.names import Colour
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Release
 from lbctl.model.topology import JudgeSettings
-from lbctl.model.units import SECOND, Instant, since
+from lbctl.model.units import SECOND, Instant, Span, after, since
 
-Baselines = Mapping[tuple[InstanceName, Colour], Baseline]
+WARM_UP = Span(30 * SECOND)
+"""After its first traffic, and after a server came back, a candidate may be slower; errors stay strict."""
+WARM_UP_STEP = Span(15 * SECOND)
+"""The same after a step that more than doubles its load."""
 
 
 def settings(configured: JudgeSettings, release: Release) -> judge.Settings:
@@ -31,24 +32,44 @@ def settings(configured: JudgeSettings, release: Release) -> judge.Settings:
         margin_abs=1 - configured.slo_ratio,
         margin_rel=configured.margin_rel,
         active_limit=configured.active_limit,
-        dispersion=2.0 if configured.dispersion is None else configured.dispersion,
         horizon_s=max(60.0, horizon / SECOND),
         blind_limit_s=None if blind is None else blind / SECOND,
+        retreat_above_bp=configured.retreat_above_bp,
     )
 
 
-def begin(release: Release, configured: JudgeSettings, saved: judge.Account | None, now: Instant) -> Progress:
+def begin(
+    release: Release,
+    configured: JudgeSettings,
+    saved: judge.Account | None,
+    learned: judge.Learned,
+    now: Instant,
+) -> Progress:
     """Return the progress of a target that was just set, or met again after a start."""
-    account = saved if saved is not None else judge.Account.fresh(settings(configured, release))
-    account = judge.new_step(account, settings(configured, release), share_bp=release.share_bp)
-    return Progress(epoch=release.epoch, account=account, sampled_at=now, target_since=now)
+    told = settings(configured, release)
+    terms = learned.terms(configured.dispersion)
+    account = saved if saved is not None else judge.Account.fresh(told, terms=terms, active=learned.recent)
+    account = judge.new_step(account, told, share_bp=release.share_bp)
+    return Progress(epoch=release.epoch, account=account, target_since=now, warm_until=after(now, _warm_up(release)))
 
 
-def follow(now: Situation, progress: Progress) -> Progress:
+def _warm_up(release: Release) -> Span:
+    """Return how long the candidate may be slower at a target that was just set: its caches are cold."""
+    if not release.reached_bp:
+        return WARM_UP
+    return WARM_UP_STEP if release.share_bp > 2 * release.reached_bp else Span(0)
+
+
+def follow(now: Situation, progress: Progress, counted: Counted | None, learned: judge.Learned) -> Progress:
     """Return the progress after this tick: evidence taken in, read-back noted, holds computed."""
     progress = replace(progress, reached_since=_reached(now, progress))
-    if now.moving:
-        progress = _judged(now, progress)
+    if now.moving and counted is not None:
+        account, verdict = judge.judge(
+            progress.account,
+            sample(now, progress, counted, learned),
+            settings(now.service.judge, now.release),
+        )
+        progress = replace(progress, account=account, verdict=verdict)
     return _held(replace_in(now, progress), progress)
 
 
@@ -76,62 +97,42 @@ def _reached(now: Situation, progress: Progress) -> Instant | None:
     return now.at if progress.reached_since is None else progress.reached_since
 
 
-def _judged(now: Situation, progress: Progress) -> Progress:
-    fresh = {n: r for n, r in now.readings.items() if isinstance(r, InstanceReading) and _is_new(n, r, progress)}
-    unread = [name for name, reading in now.readings.items() if not isinstance(reading, InstanceReading)]
-    if not fresh and not (unread and len(unread) == len(now.readings)):
-        return progress
-    candidate = _delta(fresh, progress.baselines, now.service.name, now.release.to)
-    active = _delta(fresh, progress.baselines, now.service.name, now.release.origin)
-    sample = judge.Sample(
-        dt_s=max(0.001, since(progress.sampled_at, now.at) / SECOND),
+def sample(now: Situation, progress: Progress, counted: Counted, learned: judge.Learned) -> judge.Sample:
+    """Return one tick as the judge sees it. `learned` is what was known before this tick."""
+    candidate, active = counted.pools[now.release.to], counted.pools[now.release.origin]
+    return judge.Sample(
+        dt_s=counted.span_s,
         share_bp=now.release.share_bp,
-        candidate=candidate,
-        active=active,
+        candidate=None if candidate is None else candidate.counts,
+        active=None if active is None else active.counts,
+        late=None if candidate is None or active is None else judge.Pair(candidate.late, active.late),
+        slow=_slow(now, progress, counted, learned),
+        servers={} if candidate is None else {str(name): counts for name, counts in candidate.servers.items()},
         candidate_down=now.candidate.dead,
         active_down=now.active.dead,
         active_probed_healthy=now.active.alive_bp >= now.release.plan.min_healthy_bp and now.active.up_count > 0,
         panic=bool(now.checker_suspect),
     )
-    account, verdict = judge.judge(progress.account, sample, settings(now.service.judge, now.release))
-    baselines = {**progress.baselines, **_baselines(fresh, now.service.name)}
-    return replace(progress, account=account, verdict=verdict, sampled_at=now.at, baselines=baselines)
 
 
-def _is_new(name: InstanceName, reading: InstanceReading, progress: Progress) -> bool:
-    return all(
-        (baseline := progress.baselines.get((name, colour))) is None or reading.taken_at > baseline.taken_at
-        for colour in Colour
-    )
+def _slow(
+    now: Situation, progress: Progress, counted: Counted, learned: judge.Learned
+) -> Mapping[judge.Stream, judge.Pair]:
+    if counted.times is None:
+        return {}
+    warming = now.at < progress.warm_until or since(now.candidate_up_since, now.at) < WARM_UP
+    limits = learned.speed.limits_ms(warming=warming)
+    return slow_pairs(limits, counted.times[now.release.to], counted.times[now.release.origin])
 
 
-def _delta(
-    fresh: Mapping[InstanceName, InstanceReading], baselines: Baselines, service: ServiceName, colour: Colour
-) -> judge.Counts | None:
-    """Return what a pool did since the last reading, over all instances that can say; None if none can."""
-    total = bad = 0
-    known = False
-    for name, reading in fresh.items():
-        before = baselines.get((name, colour))
-        seen = reading.services.get(service)
-        if seen is None or before is None or before.generation != reading.generation:
-            continue
-        pool = seen.pools[colour]
-        if pool.requests < before.requests or pool.errors < before.errors:
-            continue
-        total, bad, known = total + pool.requests - before.requests, bad + pool.errors - before.errors, True
-    return judge.Counts(total, bad) if known else None
-
-
-def _baselines(
-    fresh: Mapping[InstanceName, InstanceReading], service: ServiceName
-) -> dict[tuple[InstanceName, Colour], Baseline]:
-    return {
-        (name, colour): Baseline(reading.generation, reading.taken_at, pool.requests, pool.errors)
-        for name, reading in fresh.items()
-        if service in reading.services
-        for colour, pool in reading.services[service].pools.items()
-    }
+def learn(learned: judge.Learned, counted: Counted, active: Colour, *, moving: bool) -> judge.Learned:
+    """Return what is known of active after this tick. While a release moves only its speed is followed: everything
+    else it is judged by was fixed when it began."""
+    times = None if counted.times is None else counted.times[active]
+    if moving:
+        return learned if times is None else learned.faster(times, counted.span_s)
+    pool = counted.pools[active]
+    return learned if pool is None else learned.after(pool.counts, counted.span_s, times)
 
 
 def _held(now: Situation, progress: Progress) -> Progress:

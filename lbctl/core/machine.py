@@ -10,13 +10,14 @@ from dataclasses import replace
 from lbctl.core import judge
 from lbctl.core.change import Change
 from lbctl.core.commit import recorded, retried, take, tellable
-from lbctl.core.evidence import begin, follow, replace_in
+from lbctl.core.counting import Books, Counted, count
+from lbctl.core.evidence import begin, follow, learn, replace_in
 from lbctl.core.lanes import applied, apply_all
 from lbctl.core.notes import noted
 from lbctl.core.requests import admit
 from lbctl.core.rest import at_rest
 from lbctl.core.rules import decide
-from lbctl.core.situation import situation
+from lbctl.core.situation import Situation, situation
 from lbctl.core.state import (
     OPERATION_TIMEOUT,
     Applied,
@@ -33,7 +34,7 @@ from lbctl.core.state import (
 from lbctl.model.errors import Refused
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import Token
-from lbctl.model.record import Record
+from lbctl.model.record import Phase, Record
 from lbctl.model.request import Answer, Asked, Request
 from lbctl.model.topology import Topology
 from lbctl.model.units import Instant, after
@@ -42,7 +43,11 @@ Event = Tick | Recorded | Applied | Configured
 
 
 def start(
-    record: Record, topology: Topology, now: Instant, accounts: dict[ReleaseId, judge.Account] | None = None
+    record: Record,
+    topology: Topology,
+    now: Instant,
+    accounts: dict[ReleaseId, judge.Account] | None = None,
+    learned: dict[ServiceName, judge.Learned] | None = None,
 ) -> State:
     """Return the state of a daemon that just read `record`. Every instance counts as unresolved for one time-out:
     a stalled load balancer may still carry out what an earlier process sent."""
@@ -58,6 +63,7 @@ def start(
         changed_at=now,
         last_rev=record.rev,
         accounts=accounts or {},
+        learned=learned or {},
         lanes=dict.fromkeys(instances, lane),
     )
 
@@ -117,20 +123,44 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
 
 
 def _folded(state: State, now: Instant) -> State:
-    """Take the observation in: evidence and holds of every running release."""
+    """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release."""
     progress: dict[ReleaseId, Progress] = {}
+    books: dict[ServiceName, Books] = {}
+    learned: dict[ServiceName, judge.Learned] = {}
     for name in state.topology.services:
+        books[name], counted = _counted(state, name, now)
+        known_before = state.learned.get(name, judge.Learned())
         here = situation(state, name, now)
+        learned[name] = _learned(state, name, here, known_before, counted)
         if here is None:
             continue
         release = here.release
         known = here.progress
         if known is None or known.epoch != release.epoch:
             account = known.account if known is not None else state.accounts.get(release.id)
-            fresh = begin(release, here.service.judge, account, now)
-            known = fresh if known is None else replace(fresh, baselines=known.baselines, paged=frozenset())
-        progress[release.id] = follow(replace_in(here, known), known)
-    return replace(state, progress=progress)
+            known = begin(release, here.service.judge, account, known_before, now)
+        progress[release.id] = follow(replace_in(here, known), known, counted, known_before)
+    return replace(state, progress=progress, books=books, learned=learned)
+
+
+def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Counted | None]:
+    observed, instances = state.observed, state.topology.instances_of(name)
+    readings = {instance: observed.instances.get(instance) for instance in instances}
+    timing = {i: observed.timing[i, name] for i in instances if (i, name) in observed.timing}
+    slow_limit = state.topology.services[name].judge.slow_limit
+    return count(state.books.get(name, Books()), readings, timing, name, slow_limit, now)
+
+
+def _learned(
+    state: State, name: ServiceName, here: Situation | None, known: judge.Learned, counted: Counted | None
+) -> judge.Learned:
+    """Learn of active while its pool alone takes new traffic; a way back teaches nothing."""
+    adopted = state.record.services.get(name)
+    if adopted is None or counted is None or (here is not None and here.release.phase is Phase.ROLLING_BACK):
+        return known
+    moving = here is not None and here.moving
+    active = here.release.origin if here is not None and moving else adopted.active
+    return learn(known, counted, active, moving=moving)
 
 
 def _chosen(state: State, now: Instant) -> Change | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from lbctl.core.change import entry
 from lbctl.core.holds import Hold
+from lbctl.core.judge.wording import figures
 from lbctl.core.situation import Situation, home_open, situation
 from lbctl.core.state import Effect, Note, Progress, State
 from lbctl.core.targets import exposed, target
@@ -122,7 +123,8 @@ def _pages(now: Situation, progress: Progress, hold: Hold) -> str:
 
 def _started(now: Situation, hold: Hold) -> Entry:
     text = f"held: {hold.reason}; needs {hold.needs}"
-    return entry(Kind.HOLD_STARTED, now.release, now.at, text, severity=Severity.WARNING, code=hold.code)
+    numbers = figures(now.verdict)
+    return entry(Kind.HOLD_STARTED, now.release, now.at, text, severity=Severity.WARNING, code=hold.code, **numbers)
 
 
 def _paged(now: Situation, hold: Hold, why: str) -> Entry:

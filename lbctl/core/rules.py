@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import judge
-from lbctl.core.change import Change, entry, go_back, next_step, to_phase, with_share
+from lbctl.core.change import Change, entry, go_back, lowered, next_step, to_phase, with_share
 from lbctl.core.drift import handmade, moved_generations, rebased
 from lbctl.core.evidence import proved
 from lbctl.core.holds import waits
+from lbctl.core.judge.wording import figures
 from lbctl.core.situation import Situation
 from lbctl.model.entry import Kind, Severity
 from lbctl.model.reading import Token
@@ -64,7 +65,7 @@ def _judged_bad(now: Situation) -> Change | None:
     verdict = now.verdict
     if not now.moving or verdict is None or verdict.word is not judge.Word.ROLLBACK:
         return None
-    return go_back(now.record, now.release, now.at, verdict.code, verdict.reason, By.ITSELF)
+    return go_back(now.record, now.release, now.at, verdict.code, verdict.reason, By.ITSELF, numbers=figures(verdict))
 
 
 def _candidate_dead(now: Situation) -> Change | None:
@@ -98,6 +99,29 @@ def _hold_deadline(now: Situation) -> Change | None:
 
 def _has_traffic(now: Situation) -> bool:
     return now.progress is not None and now.progress.account.step.candidate.total > 0
+
+
+def _retreat(now: Situation) -> Change | None:
+    """Worse than active used to be, and too little of active left to tell whose fault it is: get more of it. Once; a
+    second time a person decides."""
+    verdict, release = now.verdict, now.release
+    if not now.moving or verdict is None or verdict.word is not judge.Word.RETREAT:
+        return None
+    share_bp = now.service.judge.retreat_to_bp
+    if release.share_bp <= share_bp or not now.way_open:
+        return None
+    stop = f"lbctl rollback {release.id}"
+    if release.retreats:
+        if "retreat" in release.latched:
+            return None
+        why = f"a second retreat would be due: {verdict.reason}; it stays so until `lbctl resume {release.id}`"
+        latched = replace(release, latched={**release.latched, "retreat": why})
+        return Change(record=now.record.with_release(latched))
+    text = f"{percent(release.share_bp)} → {percent(share_bp)} on {release.to}: {verdict.reason}"
+    there = replace(release, share_bp=share_bp)
+    numbers = figures(verdict)
+    told = entry(Kind.STEP_RETREATED, there, now.at, text, severity=Severity.WARNING, stop=stop, **numbers)
+    return lowered(now.record, replace(release, retreats=1), share_bp, now.at, told)
 
 
 def _reached(now: Situation) -> Change | None:
@@ -137,7 +161,8 @@ def climb(now: Situation, share_bp: int, actor: str = "") -> Change:
     judged = now.verdict.reason if now.verdict is not None else "preflight passed"
     numbers = judged if now.release.share_bp or now.verdict is None else "nothing to judge at 0 %"
     text = f"{percent(now.release.share_bp)} → {percent(share_bp)} on {release.to}: {numbers}"
-    told = entry(Kind.STEP_STARTED, release, now.at, text, actor=actor, stop=f"lbctl rollback {release.id}")
+    stop = f"lbctl rollback {release.id}"
+    told = entry(Kind.STEP_STARTED, release, now.at, text, actor=actor, stop=stop, **figures(now.verdict))
     return Change(record=record, entries=(told,))
 
 
@@ -215,6 +240,7 @@ RULES: tuple[Rule, ...] = (
     rebased,
     handmade,
     moved_generations,
+    _retreat,
     _reached,
     _advance,
 )

@@ -33,6 +33,8 @@ class Situation:
     token: Token
     candidate: Wellness
     active: Wellness
+    candidate_up_since: Instant
+    """When the last of the candidate's servers came up, by the prober."""
     way_open: bool
     checker_suspect: str
     durable: bool
@@ -79,12 +81,18 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         token=state.observed.tokens.get(release.id, Token.NONE),
         candidate=away,
         active=home,
+        candidate_up_since=_up_since(state, service, release.to),
         way_open=way_open(home, away, release.plan.min_healthy_bp),
         checker_suspect=state.observed.checker_suspect.get(name, ""),
         durable=state.durable.rev == state.record.rev,
         durable_at=state.durable_at,
         journal_error=state.journal_error,
     )
+
+
+def _up_since(state: State, service: Service, colour: Colour) -> Instant:
+    health = [state.observed.health.get((service.name, server.name)) for server in service.pool(colour).servers]
+    return max((one.since for one in health if one is not None and one.up), default=Instant(-(1 << 40)))
 
 
 def under_way(lane: Lane | None, name: ServiceName, reading: InstanceReading | Unreadable | None) -> bool:

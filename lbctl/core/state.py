@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lbctl.core import judge
+from lbctl.core.counting import Books
 from lbctl.core.holds import Hold
 from lbctl.model.entry import Entry
-from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import InstanceName, ReleaseId, ServiceName
 from lbctl.model.operation import Result, SetRoute
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Record
@@ -18,16 +19,6 @@ OPERATION_TIMEOUT = Span(1_000)
 """How long an operation may land late; after a start every instance counts as unresolved for as long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The last counters of one pool on one instance, to take deltas from."""
-
-    generation: Generation
-    taken_at: Instant
-    requests: int
-    errors: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """What is known of the running target of a release. Restarts with every epoch, but for the judge's account."""
@@ -35,10 +26,10 @@ class Progress:
     epoch: int
     account: judge.Account
     verdict: judge.Verdict | None = None
-    sampled_at: Instant
     target_since: Instant
+    warm_until: Instant = Instant(0)
+    """Until then a slower candidate is filling its caches."""
     reached_since: Instant | None = None
-    baselines: Mapping[tuple[InstanceName, Colour], Baseline] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
     held_since: Mapping[str, Instant] = field(default_factory=dict)
     told: frozenset[str] = frozenset()
@@ -102,6 +93,9 @@ class State:
     progress: Mapping[ReleaseId, Progress] = field(default_factory=dict)
     accounts: Mapping[ReleaseId, judge.Account] = field(default_factory=dict)
     """Accounts saved by an earlier process, used when a release's progress starts."""
+    books: Mapping[ServiceName, Books] = field(default_factory=dict)
+    learned: Mapping[ServiceName, judge.Learned] = field(default_factory=dict)
+    """What is known of every adopted service's active pool."""
     lanes: Mapping[InstanceName, Lane] = field(default_factory=dict)
     observed: Observed = field(default_factory=lambda: Observed(instances={}))
     told: frozenset[str] = frozenset()

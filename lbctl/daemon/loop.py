@@ -8,20 +8,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
-
 from lbctl.core import machine
 from lbctl.core.state import Applied, Configured, Effect, Recorded, State, Tick
 from lbctl.daemon.executor import Executor
-from lbctl.daemon.ports import Accounts, Eyes, Now
-from lbctl.model.errors import Refused, StoreError
+from lbctl.daemon.ports import Eyes, Keeping, Now
+from lbctl.model.errors import Refused
 from lbctl.model.names import InstanceName
 from lbctl.model.operation import Status
-from lbctl.model.record import Phase
 from lbctl.model.request import Answer, Request
 from lbctl.model.topology import Topology
-
-log = structlog.get_logger("lbctl.loop")
 
 TICK_BUSY_S = 0.1
 """The longest time between two decisions while a release runs; a new reading decides at once."""
@@ -35,14 +30,13 @@ Arrival = Request | Recorded | Applied | Configured
 class Loop:
     """Owns the state. `arrive` and `submit` are the only ways in; `state` may be read by anyone on the event loop."""
 
-    def __init__(self, state: State, accounts: Accounts, now: Now) -> None:
+    def __init__(self, state: State, keeper: Keeping, now: Now) -> None:
         self.state = state
-        self._accounts = accounts
+        self._keeper = keeper
         self._now = now
         self._inbox: asyncio.Queue[Arrival] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._answers: dict[int, asyncio.Future[Answer]] = {}
-        self._account_trouble = ""
         self._eyes: Eyes
         self._executor: Executor
         self._ticked: Callable[[], None]
@@ -125,7 +119,7 @@ class Loop:
         self.state, effects = machine.step(self.state, Tick(self._now(), observed))
         self._carry_out(effects)
         self._eyes.pace(self._instances_in_release())
-        self._keep_accounts()
+        self._keeper.keep(self.state, self._now())
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> None:
         self._executor.carry_out(effects)
@@ -138,17 +132,3 @@ class Loop:
             if not release.phase.ended and name in topology.services
             for instance in topology.instances_of(name)
         )
-
-    def _keep_accounts(self) -> None:
-        """Save what the judge knows (no fsync), so that restarts do not multiply its budget of false alarms."""
-        for release in self.state.record.releases.values():
-            progress = self.state.progress.get(release.id)
-            if progress is None or release.phase not in {Phase.SHIFTING, Phase.BAKING}:
-                continue
-            try:
-                self._accounts.save(release.id, progress.account.to_json())
-                self._account_trouble = ""
-            except StoreError as error:
-                if str(error) != self._account_trouble:
-                    log.warning("account.unsaved", release=release.id, reason=str(error))
-                self._account_trouble = str(error)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from lbctl.core.state import State
 from lbctl.model.entry import Entry
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.reading import Health, Observed, Token
@@ -57,11 +58,11 @@ class Outbox(Protocol):
         """Say that the journal has something new."""
 
 
-class Accounts(Protocol):
-    """The judge's accounts, kept over restarts of the daemon."""
+class Keeping(Protocol):
+    """Keeps what the judge knows over restarts of the daemon."""
 
-    def save(self, release: ReleaseId, document: dict[str, object]) -> None:
-        """Replace the account of a release."""
+    def keep(self, state: State, now: Instant) -> None:
+        """Save what changed. Never raises: less evidence is no reason to stop."""
 
 
 class Checks(Protocol):

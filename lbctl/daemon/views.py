@@ -187,6 +187,15 @@ def _verdict(here: Situation) -> Json | None:
         "limit": verdict.limit,
         "candidate": [verdict.candidate.total, verdict.candidate.bad],
         "active": [verdict.active.total, verdict.active.bad],
+        "streams": {
+            seen.stream.value: {
+                "odds": seen.odds,
+                "candidate": [seen.candidate.total, seen.candidate.bad],
+                "active": [seen.active.total, seen.active.bad],
+                "span_s": seen.span_s,
+            }
+            for seen in verdict.streams
+        },
     }
 
 

@@ -17,27 +17,27 @@ from lbctl.config.settings import Alert, Config, ExecAlert
 from lbctl.config.show import config_text
 from lbctl.control.listener import listen
 from lbctl.control.server import ControlServer
-from lbctl.core import judge, machine
+from lbctl.core import machine
 from lbctl.core.state import Configured, State
 from lbctl.daemon.checks import Checks
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
+from lbctl.daemon.keeper import Keeper, accounts_before, learned_before
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.errors import LbctlError
-from lbctl.model.names import ReleaseId
 from lbctl.model.record import Record
 from lbctl.notify.outbox import Outbox
 from lbctl.notify.port import Channel, ExecChannel, WebhookChannel
 from lbctl.probe.port import targets_of
 from lbctl.probe.supervisor import Prober
-from lbctl.store.account import AccountFiles
 from lbctl.store.clock import META_KEY, Clock
 from lbctl.store.journal import Journal
+from lbctl.store.kept import account_files, learned_files
 from lbctl.store.tables import StoredEntry
 from lbctl.store.token import TokenDir
 
@@ -142,14 +142,17 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         stack.callback(journal.close)
         record = journal.latest() or Record()
         clock = Clock(record.clock, journal.meta(META_KEY))
-        accounts = AccountFiles(state_dir / "accounts")
+        accounts = account_files(state_dir / "accounts")
+        lessons = learned_files(state_dir / "learned")
         tokens = TokenDir(runtime_dir / "tokens")
         tokens.sweep({release.id: release.nonce for release in record.releases.values()})
         plant = Plant(config.topology, clock.now)
         stack.push_async_callback(plant.close)
         await plant.bring_up(record.services.keys())
-        state = machine.start(record, config.topology, clock.now(), _accounts(record, accounts))
-        daemon = _assemble(config, state, journal, clock, accounts, tokens, plant, notify)
+        known = learned_before(config.topology, lessons)
+        state = machine.start(record, config.topology, clock.now(), accounts_before(record, accounts), known)
+        keeper = Keeper(accounts, lessons)
+        daemon = _assemble(config, state, journal, clock, keeper, tokens, plant, notify)
         await _start(stack, daemon)
         _greet(daemon)
         yield daemon
@@ -160,13 +163,13 @@ def _assemble(
     state: State,
     journal: Journal,
     clock: Clock,
-    accounts: AccountFiles,
+    keeper: Keeper,
     tokens: TokenDir,
     plant: Plant,
     notify: NotifySocket,
 ) -> Running:
     checks = Checks(config.topology, clock.now)
-    loop = Loop(state, accounts, clock.now)
+    loop = Loop(state, keeper, clock.now)
     observer = Observer(plant.planes, checks, tokens, clock.now, seen=loop.wake, repair=plant.repair)
     feed = Feed()
     outbox = _outbox(config, journal, loop, clock)
@@ -285,25 +288,6 @@ def _greet(daemon: Running) -> None:
 def _told_if_failed(kept: "asyncio.Future[None]") -> None:
     if not kept.cancelled() and (error := kept.exception()) is not None:
         log.warning("clock.unsaved", reason=str(error))
-
-
-def _accounts(record: Record, files: AccountFiles) -> dict[ReleaseId, judge.Account]:
-    """Return the judge's accounts of running releases as an earlier process left them; a lost one is told."""
-    found: dict[ReleaseId, judge.Account] = {}
-    for release in record.releases.values():
-        if release.phase.ended:
-            continue
-        loaded = files.load(release.id)
-        try:
-            if loaded.account is not None:
-                found[release.id] = judge.Account.from_json(loaded.account)
-                continue
-            reason = loaded.reason
-        except ValueError as error:
-            reason = str(error)
-        if release.peak_bp:
-            log.warning("account.lost", release=release.id, reason=reason)
-    return found
 
 
 def _channel(alert: Alert) -> Channel:

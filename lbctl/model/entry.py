@@ -24,6 +24,7 @@ class Kind(StrEnum):
     MAINTENANCE_CHANGED = "maintenance.changed"
     RELEASE_STARTED = "release.started"
     STEP_STARTED = "step.started"
+    STEP_RETREATED = "step.retreated"
     STEP_REACHED = "step.reached"
     BAKE_STARTED = "bake.started"
     DRAIN_STARTED = "drain.started"

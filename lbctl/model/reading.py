@@ -35,7 +35,9 @@ class PoolReading:
     gave itself for this pool (503 without a usable server, 502); monotonic within a generation.
 
     `retries`: failed attempts that the load balancer hid by trying again, none of them in `errors`; monotonic.
-    `tunnels`: upper bound of those `in_flight` that were already answered and counted in `requests` (WebSockets).
+    `started` counts what was handed out to be answered, `answered` what got the head of its answer: the difference
+    waits. Both monotonic within a generation, but for a few; both 0 where a load balancer does not tell. `answered` may
+    be too high, never too low.
     """
 
     servers: Mapping[ServerName, ServerReading]
@@ -43,7 +45,8 @@ class PoolReading:
     errors: int
     in_flight: int
     retries: int = 0
-    tunnels: int = 0
+    started: int = 0
+    answered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,8 @@ class Release:
     epoch: int = 1
     paused_by: str | None = None
     latched: Mapping[str, str] = field(default_factory=dict)
+    retreats: int = 0
+    """How often it went down because the candidate was worse than active used to be; once by itself."""
     moves_sessions: bool = False
     """A rollback that takes the candidate's sessions back at once (its keep is 0)."""
     back_by: By | None = None

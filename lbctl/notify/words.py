@@ -13,7 +13,7 @@ WORDS: dict[str, frozenset[Kind]] = {
     "finished": frozenset({Kind.RELEASE_FINISHED}),
     "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
     "rollback": frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK_FINISHED}),
-    "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED}),
+    "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED, Kind.STEP_RETREATED}),
     "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED}),
     "drift": frozenset({Kind.DRIFT_FOUND, Kind.DRIFT_CORRECTED}),
     "instance": frozenset({Kind.INSTANCE_RELOADED, Kind.INSTANCE_LOST, Kind.INSTANCE_FOUND, Kind.OPERATION_FAILED}),

@@ -11,8 +11,8 @@ import pytest
 from lbctl.model.errors import StoreError
 from lbctl.model.names import ReleaseId
 from lbctl.model.reading import Token
-from lbctl.store.account import AccountFiles
 from lbctl.store.journal import Journal
+from lbctl.store.kept import account_files
 from lbctl.store.token import TokenDir
 from tests.integration.test_store_journal import WALL, entry, record
 
@@ -125,13 +125,13 @@ async def test_no_fill_of_many_damages_anything(disk: Path) -> None:
 
 
 def test_tokens_turn_back_and_accounts_stay_when_their_disk_is_full(disk: Path) -> None:
-    tokens, accounts, seven = TokenDir(disk / "tokens"), AccountFiles(disk), ReleaseId("7")
+    tokens, accounts, seven = TokenDir(disk / "tokens"), account_files(disk), ReleaseId("7")
     tokens.make_go(seven, "ab")
     accounts.save(seven, {"odds": 1.5})
     fill(disk)
     with pytest.raises(StoreError, match="free some space"):
         accounts.save(seven, {"odds": [2.5] * 3000})
-    assert accounts.load(seven).account == {"odds": 1.5}
+    assert accounts.load(seven).document == {"odds": 1.5}
     tokens.mark_hold(seven, "ab")
     tokens.mark_back(seven, "ab")
     assert tokens.read(seven, "ab") is Token.BACK

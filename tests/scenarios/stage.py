@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from lbctl.core.judge.learned import Bursts, Fading, Learned
 from lbctl.model.entry import Entry
 from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Result, SetRoute, Status
@@ -95,6 +97,14 @@ class Stage:
 
     def do_errors(self, colour: str, ratio: str) -> None:
         self.world.error_ratio[Colour(colour)] = share(ratio) / 10_000
+
+    def do_learned(self, total: str, bad: str) -> None:
+        """Active was watched for a day and did this in the last hour."""
+        assert self.world.process is not None
+        seen = Fading(float(total), float(bad), 3_600.0)
+        known = Learned(known_s=86_400.0, baseline=seen, error=Bursts(n=float(total), b=float(bad)))
+        process = self.world.process
+        process.state = replace(process.state, learned={SERVICE: known})
 
     def do_traffic(self, per_tick: str) -> None:
         self.world.traffic = int(per_tick)

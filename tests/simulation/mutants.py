@@ -94,7 +94,12 @@ MUTANTS = (
         rates=FORGOTTEN,
         seed=3,
     ),
-    Mutant("a lowering by drift does not hold the token", "drift", "lowering=True, marks=(mark,))", "lowering=True)"),
+    Mutant(
+        "a lowering by drift does not hold the token",
+        "change",
+        "record=record.with_release(release), entries=(told,), lowering=True, marks=(mark,))",
+        "record=record.with_release(release), entries=(told,), lowering=True)",
+    ),
     Mutant(
         "a held token is never freed",
         "commit",

@@ -107,6 +107,11 @@ class Learned:
         return self.baseline.bad / self.baseline.total if self.baseline.total else 0.0
 
     @property
+    def recent(self) -> Counts:
+        """What active did lately, as counts."""
+        return Counts(round(self.traffic.total), round(self.traffic.bad))
+
+    @property
     def timed(self) -> bool:
         """Whether times of requests are known."""
         return bool(self.speed.limits_ms())
@@ -122,6 +127,10 @@ class Learned:
             speed=self.speed if times is None else self.speed.after(times, span_s),
             slow=self.slow if times is None else {**self.slow, **self._slow(times, span_s)},
         )
+
+    def faster(self, times: Mapping[int, int], span_s: float) -> "Learned":
+        """Return it with active's times of one tick of a release that moves, and nothing else."""
+        return replace(self, speed=self.speed.after(times, span_s))
 
     def _slow(self, times: Mapping[int, int], span_s: float) -> Mapping[Stream, Bursts]:
         limits = self.speed.limits_ms()

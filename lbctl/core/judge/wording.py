@@ -1,6 +1,8 @@
 """How the judge's numbers read in a sentence for an operator."""
 
-from lbctl.core.judge.terms import Counts, Settings, Window
+from math import sqrt
+
+from lbctl.core.judge.terms import Counts, Settings, Verdict, Window
 
 _ODDS_SHOWN_MAX = 1_000_000.0
 
@@ -37,6 +39,38 @@ def odds_text(odds: float, limit: float) -> str:
     if odds > _ODDS_SHOWN_MAX:
         shown = f"over {_ODDS_SHOWN_MAX:.0f}"
     return f"odds {shown}:1 (limit {limit:.0f}:1)"
+
+
+def interval(counts: Counts) -> tuple[float, float]:
+    """Return where the true ratio lies with 95 % confidence, for people to look at.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927. No decision uses it: looked at
+    again and again, such an interval promises nothing.
+    """
+    if not counts.total:
+        return 0.0, 1.0
+    n, ratio, z = counts.total, min(counts.ratio, 1.0), 1.96
+    centre = (ratio + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(ratio * (1 - ratio) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def figures(verdict: Verdict | None) -> dict[str, float | int]:
+    """Return the numbers of a verdict for machines: what every decision is told with."""
+    if verdict is None:
+        return {}
+    low, high = interval(verdict.candidate)
+    return {
+        "candidate_total": verdict.candidate.total,
+        "candidate_bad": verdict.candidate.bad,
+        "candidate_low": round(low, 6),
+        "candidate_high": round(high, 6),
+        "active_total": verdict.active.total,
+        "active_bad": verdict.active.bad,
+        "odds": round(verdict.odds, 3),
+        "odds_limit": round(verdict.limit, 3),
+        "since_s": round(verdict.since_s, 3),
+    }
 
 
 def ms_text(ms: float) -> str:

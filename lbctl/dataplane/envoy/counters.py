@@ -99,8 +99,12 @@ def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -
     """Return one pool. `completed` and `5xx` hold what Envoy answered itself: no usable server, no connection."""
     name = cluster_name(service.name, colour)
     scope = f"cluster.{name}.upstream_rq"
+    counted = [_counted(host) for host in hosts.get(name, {}).values()]
     return PoolReading(
         servers=_servers(service.pool(colour), hosts.get(name, {})),
+        started=sum(stats.get("rq_total", 0) for stats in counted),
+        # A failed connection is an error without having been handed out: too high by those, which only hides.
+        answered=sum(stats.get("rq_success", 0) + stats.get("rq_error", 0) for stats in counted),
         requests=_number(stats, f"{scope}_completed"),
         errors=_number(stats, f"{scope}_5xx"),
         in_flight=_number(stats, f"{scope}_active") + _number(stats, f"{scope}_pending_active"),
@@ -118,7 +122,7 @@ def _server(host: Host | None) -> ServerReading:
         return ServerReading(
             up=False, usable=False, weight=0, requests=0, errors=0, retries=0, in_flight=0, detail=gone
         )
-    counted = {stat.name: int(stat.value) for stat in host.stats if str(stat.value).isdigit()}
+    counted = _counted(host)
     errors = counted.get("rq_error", 0)
     detail = _why_down(host.health_status)
     return ServerReading(
@@ -131,6 +135,10 @@ def _server(host: Host | None) -> ServerReading:
         in_flight=counted.get("rq_active", 0),
         detail=detail,
     )
+
+
+def _counted(host: Host) -> dict[str, int]:
+    return {stat.name: int(stat.value) for stat in host.stats if str(stat.value).isdigit()}
 
 
 def _why_down(health: _Health) -> str:

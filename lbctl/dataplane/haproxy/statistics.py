@@ -20,7 +20,7 @@ BACKEND = "BACKEND"
 
 Row = tuple[str, ...]
 """The wanted fields of a line, in the order of `WANTED`."""
-Known = tuple[dict[str, Row], dict[ServerName, ServerReading]]
+Known = tuple[dict[str, Row], dict[ServerName, ServerReading], dict[str, int]]
 
 
 @lru_cache(maxsize=16)
@@ -79,27 +79,42 @@ class Pools:
         """Return a pool from the tables of all workers, the newest first: counters are its own, gauges are summed."""
         newest, *older = tables
         own = _Figures(newest.own)
+        servers, answered = self._servers(backend, newest, older)
+        ended = sum(own.answers)
+        waiting = own.running + own.queued
+        # A server's answer counts with its head, the backend's when the stream ends: the difference is under way to the
+        # user, or a WebSocket. Only classes that HAProxy never answers by itself.
+        flowing = min(own.running, max(0, answered - sum(own.answers[:3])))
         return PoolReading(
-            servers=self._servers(backend, newest, older),
-            requests=sum(own.answers),
+            servers=servers,
+            requests=ended,
             # The backend's own row also has what HAProxy answered itself: 503 without a server, 502, 504. An answer
             # that its server broke off counts by its status line, which the user got, and as an abort of the server.
             errors=own.failures + own.aborts,
             in_flight=sum(figures.running + figures.queued for figures in (own, *(_Figures(one.own) for one in older))),
+            retries=own.retries,
+            started=ended + waiting,
+            answered=ended + flowing,
         )
 
-    def _servers(self, backend: str, newest: Table, older: Sequence[Table]) -> dict[ServerName, ServerReading]:
-        """Only with older workers, whose gauges are added, every server is made anew."""
-        rows, readings = self._known.get(backend, ({}, {}))
+    def _servers(
+        self, backend: str, newest: Table, older: Sequence[Table]
+    ) -> tuple[dict[ServerName, ServerReading], int]:
+        """Return the servers, and how many good answers they began in all. Only with older workers, whose gauges are
+        added, every server is made anew."""
+        rows, readings, answered = self._known.get(backend, ({}, {}, {}))
         found: dict[ServerName, ServerReading] = {}
+        good: dict[str, int] = {}
         for name, row in newest.rows.items():
-            before = readings.get(ServerName(name)) if rows.get(name) == row and not older else None
+            same = rows.get(name) == row
+            good[name] = answered[name] if same else sum(_Figures(row).answers[:3])
+            before = readings.get(ServerName(name)) if same and not older else None
             if before is None or not before.usable:
                 others = [_Figures(table.rows[name]) for table in older if name in table.rows]
                 before = _server(row, others, newest.last_check(name))
             found[ServerName(name)] = before
-        self._known[backend] = ({}, {}) if older else (newest.rows, found)
-        return found
+        self._known[backend] = (newest.rows, {} if older else found, good)
+        return found, sum(good.values())
 
 
 class _Figures:

@@ -1,0 +1,83 @@
+"""Saves what the judge knows, so that a restart neither multiplies its budget of false alarms nor forgets a service."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from lbctl.core import judge
+from lbctl.core.state import State
+from lbctl.model.errors import StoreError
+from lbctl.model.names import ReleaseId, ServiceName
+from lbctl.model.record import Phase, Record
+from lbctl.model.topology import Topology
+from lbctl.model.units import MINUTE, Instant, since
+from lbctl.store.kept import KeptFiles
+
+log = structlog.get_logger("lbctl.keeper")
+
+LEARNED_EVERY = MINUTE
+"""What is learned of a service changes slowly; losing a minute of it is nothing."""
+
+
+class Keeper:
+    """The account of every moving release at every tick, and once a minute what was learned. No fsync."""
+
+    def __init__(self, accounts: KeptFiles, learned: KeptFiles) -> None:
+        self._accounts = accounts
+        self._learned = learned
+        self._learned_at: Instant | None = None
+        self._trouble = ""
+
+    def keep(self, state: State, now: Instant) -> None:
+        """Save; what cannot be saved is logged once until it can."""
+        for release in state.record.releases.values():
+            progress = state.progress.get(release.id)
+            if progress is not None and release.phase in {Phase.SHIFTING, Phase.BAKING}:
+                self._save(self._accounts, release.id, progress.account.to_json())
+        if self._learned_at is None or since(self._learned_at, now) >= LEARNED_EVERY:
+            self._learned_at = now
+            for name, learned in state.learned.items():
+                if learned.known_s:
+                    self._save(self._learned, name, learned.to_json())
+
+    def _save(self, files: KeptFiles, name: str, document: Mapping[str, object]) -> None:
+        try:
+            files.save(name, document)
+            self._trouble = ""
+        except StoreError as error:
+            if str(error) != self._trouble:
+                log.warning("judge.unsaved", name=name, reason=str(error))
+            self._trouble = str(error)
+
+
+def accounts_before(record: Record, files: KeptFiles) -> dict[ReleaseId, judge.Account]:
+    """Return the judge's accounts of running releases as an earlier process left them; a lost one is told."""
+    found: dict[ReleaseId, judge.Account] = {}
+    for release in record.releases.values():
+        if release.phase.ended:
+            continue
+        loaded = files.load(release.id)
+        try:
+            if loaded.document is not None:
+                found[release.id] = judge.Account.from_json(loaded.document)
+                continue
+            reason = loaded.reason
+        except ValueError as error:
+            reason = str(error)
+        if release.peak_bp:
+            log.warning("account.lost", release=release.id, reason=reason)
+    return found
+
+
+def learned_before(topology: Topology, files: KeptFiles) -> dict[ServiceName, judge.Learned]:
+    """Return what earlier processes learned of the services; what is lost is learned anew."""
+    found: dict[ServiceName, judge.Learned] = {}
+    for name in topology.services:
+        loaded = files.load(name)
+        if loaded.document is None:
+            continue
+        try:
+            found[name] = judge.Learned.from_json(loaded.document)
+        except ValueError as error:
+            log.warning("learned.lost", service=name, reason=str(error))
+    return found
