@@ -1,7 +1,10 @@
 """What `lbctl explain` says: why a release is where it is, and every decision with its numbers. Pure."""
 
+from math import exp
 from typing import Any
 
+from lbctl.core.judge import Stream
+from lbctl.core.judge.capital import log_odds
 from lbctl.core.situation import Situation
 from lbctl.model.record import Phase, Release
 from lbctl.model.units import percent
@@ -10,6 +13,7 @@ DECISIONS = frozenset(
     {
         "release.started",
         "step.started",
+        "step.retreated",
         "bake.started",
         "drain.started",
         "release.finished",
@@ -64,5 +68,14 @@ def _not(here: Situation | None) -> list[str]:
         fine.append(f"health ok: candidate {here.candidate.up_count}/{here.candidate.server_count}")
     if here.verdict is not None and here.verdict.code == "ok":
         fine.append(f"errors ok: {here.verdict.reason}")
-    fine.append("latency not judged: this version has no per-request times")
+    fine.append(_latency(here))
     return fine
+
+
+def _latency(here: Situation) -> str:
+    account = None if here.progress is None else here.progress.account
+    if account is None or not account.terms.latency:
+        return "latency not judged: the times of requests were not known when the release began"
+    seen = {stream.value: log_odds(one.capital) for stream, _, one in account.streams() if stream is not Stream.ERROR}
+    odds = ", ".join(f"{name} {exp(min(value, 50.0)):.1f}:1" for name, value in seen.items())
+    return f"latency judged: odds {odds}"

@@ -26,6 +26,17 @@ Json = dict[str, Any]
 FILES = Path(__file__).parent / "cli_screens"
 DAEMON: Json = {"version": "0.1.0", "pid": 42, "journal": "ok", "alerts_pending": 0}
 DESK = FakeDesk()
+FIGURES: Json = {
+    "candidate_total": 2110,
+    "candidate_bad": 82,
+    "candidate_low": 0.0314,
+    "candidate_high": 0.048,
+    "active_total": 6330,
+    "active_bad": 6,
+    "odds": 1520.3,
+    "odds_limit": 1000.0,
+    "since_s": 3.4,
+}
 
 
 def status(*, daemon: Json | None = None, **more: Any) -> Json:
@@ -147,7 +158,7 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
             "why": ["green fails more: 3.9 % of 2110 against 0.1 % of 6330"],
             "not": ["health ok: candidate 2/2", "latency not judged"],
             "seen": [],
-            "decisions": [event(1, "rollback.started", "back: green fails more", severity="warning")],
+            "decisions": [event(1, "rollback.started", "back: green fails more", severity="warning", data=FIGURES)],
         },
     ),
     "started": (

@@ -52,6 +52,18 @@ def event_line(event: Json) -> str:
     return f"{clock(event['wall'])} {mark} {about:<12} {event['kind']:<18} {event['text']}{actor}"
 
 
+def figures_line(data: Json) -> list[str]:
+    """Return the numbers of a decision on one line; no line for one that was not made by numbers."""
+    if "odds" not in data:
+        return []
+    total, bad = data["candidate_total"], data["candidate_bad"]
+    true = f"{100 * data['candidate_low']:.2f}-{100 * data['candidate_high']:.2f} %"
+    return [
+        f"candidate {bad}/{total} bad (true ratio {true} at 95 %), active {data['active_bad']}/{data['active_total']}, "
+        f"odds {data['odds']:.3g}:1 of {data['odds_limit']:.0f}:1, over {data['since_s']:.1f} s"
+    ]
+
+
 def waiting_line(line: Json) -> str:
     """Return one reason to wait on one line."""
     parts = [f"waits {seconds(line['since_ms'])}: {line['what']}"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lbctl.cli.screens.lines import columns, event_line, moment, phase_words, share
+from lbctl.cli.screens.lines import columns, event_line, figures_line, moment, phase_words, share
 from lbctl.model.units import percent, seconds
 
 Json = dict[str, Any]
@@ -96,7 +96,8 @@ def explain_screen(data: Json) -> str:
     for word in ("why", "not", "seen"):
         for index, text in enumerate(data[word]):
             lines.append(f"  {word if index == 0 else '':<5} {text}")
-    lines += [f"  {event_line(one)}" for one in data["decisions"]]
+    for one in data["decisions"]:
+        lines += [f"  {event_line(one)}", *(f"{'':14}{line}" for line in figures_line(one["data"]))]
     return "\n".join(lines)
 
 
