@@ -7,7 +7,7 @@ from lbctl.core import judge
 from lbctl.core.counting import Books
 from lbctl.core.holds import Hold
 from lbctl.model.entry import Entry
-from lbctl.model.names import InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.operation import Result, SetRoute
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Record
@@ -61,8 +61,23 @@ class Lane:
     """Batches in a row that were answered `stale`."""
     unresolved: str = ""
     resolvable_at: Instant = Instant(0)
-    failures: str = ""
-    """The last refusal, told once; empty when operations go through."""
+    refusal: tuple[ServiceName, str] | None = None
+    """The last change that was refused, and why."""
+    refused_at: Instant = Instant(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A server that is not up, or was not lately: `word` since when, and what people were told last, how often lately.
+
+    Words are `up`, `down` and `unknown`.
+    """
+
+    word: str = "up"
+    since: Instant
+    told: str = "up"
+    told_at: Instant = Instant(0)
+    times: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +115,9 @@ class State:
     observed: Observed = field(default_factory=lambda: Observed(instances={}))
     told: frozenset[str] = frozenset()
     """Standing troubles of instances and ways home that people were told about; each is told once."""
+    servers: Mapping[tuple[ServiceName, ServerName], Seen] = field(default_factory=dict)
+    """Servers that are, or lately were, otherwise than up. `servers_at` is when they were last looked at."""
+    servers_at: Instant = Instant(0)
     overtaken: bool = False
     """A load balancer has seen a higher fence than ours, of decisions that a crash took: the next revision is above."""
 

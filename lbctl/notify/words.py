@@ -16,8 +16,16 @@ WORDS: dict[str, frozenset[Kind]] = {
     "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED, Kind.STEP_RETREATED}),
     "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED}),
     "drift": frozenset({Kind.DRIFT_FOUND, Kind.DRIFT_CORRECTED}),
-    "instance": frozenset({Kind.INSTANCE_RELOADED, Kind.INSTANCE_LOST, Kind.INSTANCE_FOUND, Kind.OPERATION_FAILED}),
-    "health": frozenset({Kind.CHECKER_SUSPECTED}),
+    "instance": frozenset(
+        {
+            Kind.INSTANCE_RELOADED,
+            Kind.INSTANCE_LOST,
+            Kind.INSTANCE_FOUND,
+            Kind.OPERATION_FAILED,
+            Kind.OPERATION_RECOVERED,
+        }
+    ),
+    "health": frozenset({Kind.CHECKER_SUSPECTED, Kind.SERVER_CHANGED}),
     "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
     "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
     "config": frozenset({Kind.CONFIG_RELOADED, Kind.CONFIG_REFUSED}),

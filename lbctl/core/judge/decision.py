@@ -104,17 +104,16 @@ def _proved(case: _Case) -> Verdict | None:
     if case.account.log_odds() < limit_log(case.settings):
         return None
     stream, window = _leading(case)
-    return case.verdict(Word.ROLLBACK, _code(stream), f"{_code(stream)}: {_stream_text(case, stream)}", window=window)
+    text = _stream_text(case, stream)
+    if stream is Stream.ERROR:
+        return case.verdict(Word.ROLLBACK, "errors", f"errors: {text}", window=window)
+    return case.verdict(Word.ROLLBACK, "latency", f"latency: {text}", window=window)
 
 
 def _leading(case: _Case) -> tuple[Stream, Window]:
     """Return the stream that holds most of the capital, and its counts since the suspected onset."""
     stream, _, comparison = max(case.account.streams(), key=lambda one: log(one[1]) + log_odds(one[2].capital))
     return stream, comparison.capital.window
-
-
-def _code(stream: Stream) -> str:
-    return "errors" if stream is Stream.ERROR else "latency"
 
 
 def _stream_text(case: _Case, stream: Stream) -> str:
@@ -253,7 +252,8 @@ def _suspicious(case: _Case) -> Verdict | None:
         return None
     stream, window = _leading(case)
     calm = f"the next step waits until the odds fall below {_SUSPICIOUS_ODDS:.0f}:1"
-    reason = f"suspicious {_code(stream)}: {_stream_text(case, stream)}; {calm}"
+    what = "errors" if stream is Stream.ERROR else "latency"
+    reason = f"suspicious {what}: {_stream_text(case, stream)}; {calm}"
     return case.verdict(Word.HOLD, "suspicious", reason, window=window)
 
 
