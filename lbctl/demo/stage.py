@@ -98,11 +98,12 @@ async def stage(
     *,
     state_dir: Path | None = None,
     alerts: str = "[]",
+    servers: int = SERVERS,
 ) -> AsyncIterator[Stage]:
     """Set the stage up; leave no process, and no file unless `keep` names a directory for them.
 
     `proxy` None: the best one installed. `plan` is the service's release policy, as YAML lines. `state_dir` None: in
-    the stage's own directory. `alerts` is the config's list, as YAML.
+    the stage's own directory. `alerts` is the config's list, as YAML. `servers`: how many each pool has.
 
     Raises:
         StageError: no load balancer is installed, or something did not start.
@@ -116,8 +117,8 @@ async def stage(
     async with AsyncExitStack() as stack:
         directory = _directory(stack, keep)
         pools = {
-            "blue": await stack.enter_async_context(await ToyPool.start("blue", "1.0.0", servers=SERVERS)),
-            "green": await stack.enter_async_context(await ToyPool.start("green", "2.0.0", servers=SERVERS)),
+            "blue": await stack.enter_async_context(await ToyPool.start("blue", "1.0.0", servers=servers)),
+            "green": await stack.enter_async_context(await ToyPool.start("green", "2.0.0", servers=servers)),
         }
         port = _free_port()
         config = directory / "lbctl.yaml"

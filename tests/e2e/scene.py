@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lbctl.demo.proxy import EmbeddedEnvoy, OwnHaproxy, Proxy
-from lbctl.demo.stage import PLAN, SERVICE, Stage, stage
+from lbctl.demo.stage import PLAN, SERVERS, SERVICE, Stage, stage
 from lbctl.demo.users import Users
 
 ENDED = {"finished", "rolled_back", "cancelled"}
@@ -66,10 +66,10 @@ def _missing(why: str) -> None:
 
 @asynccontextmanager
 async def adopted(
-    proxy: Proxy, plan: str = PLAN, *, state_dir: Path | None = None, alerts: str = "[]"
+    proxy: Proxy, plan: str = PLAN, *, state_dir: Path | None = None, alerts: str = "[]", servers: int = SERVERS
 ) -> AsyncIterator[Stage]:
     """A stage whose service is adopted with blue active and healthy."""
-    async with stage(None, proxy, plan, state_dir=state_dir, alerts=alerts) as here:
+    async with stage(None, proxy, plan, state_dir=state_dir, alerts=alerts, servers=servers) as here:
         await adopt(here)
         yield here
 

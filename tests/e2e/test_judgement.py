@@ -1,0 +1,72 @@
+"""What a verdict can be trusted with, on real load balancers: hangs, single servers, latency, blindness."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lbctl.demo.proxy import Proxy
+from lbctl.demo.stage import Stage
+from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, events, proxies, release, share_is, status, until
+
+LOAD_BALANCERS_OWN_TIMEOUT_S = 30
+
+
+async def rollback_text(here: Stage) -> str:
+    """What was said when the release went back."""
+    (told,) = [event for event in await events(here) if event["kind"] == "rollback.started"]
+    text: str = told["text"]
+    return text
+
+
+@pytest.mark.parametrize("proxy", proxies())
+async def test_a_candidate_that_stops_answering_is_found_before_the_load_balancer_gives_up(
+    proxy: Callable[[], Proxy],
+) -> None:
+    plan = SLOW_STEP + "judge: {slow_limit: 2s}\n"
+    async with adopted(proxy(), plan) as here, await crowd(here, rate=200, visitors=0.8):
+        await release(here)
+        await share_is(here, 1_000)
+        await asyncio.sleep(3)
+        # Health checks are answered, users are not: nothing has failed yet that a counter of errors could show.
+        await here.pools["green"].fault(delay_ms=60_000)
+        took = await until(lambda: _phase_is(here, "rolled_back"), LOAD_BALANCERS_OWN_TIMEOUT_S)
+        assert took < LOAD_BALANCERS_OWN_TIMEOUT_S / 3
+        assert "still without an answer" in await rollback_text(here)
+        await here.pools["green"].heal()
+
+
+async def _phase_is(here: Stage, phase: str) -> bool:
+    return bool((await status(here))["phase"] == phase)
+
+
+@pytest.mark.parametrize("proxy", proxies())
+async def test_the_one_bad_server_of_seven_is_named(proxy: Callable[[], Proxy]) -> None:
+    plan = SLOW_STEP + "judge: {dispersion: 1}\n"
+    async with adopted(proxy(), plan, servers=7) as here, await crowd(here, rate=700, visitors=1.0):
+        await release(here, steps=["50%", "100%"])
+        await share_is(here, 5_000)
+        await asyncio.sleep(1)
+        await here.pools["green"].fault(server="green-3", error_ratio=0.5)
+        assert (await ended(here, 30))["phase"] == "rolled_back"
+        assert "green-3 alone sent" in await rollback_text(here)
+
+
+@pytest.mark.parametrize("proxy", proxies())
+async def test_one_bad_server_that_the_pool_can_bear_holds_and_is_named(proxy: Callable[[], Proxy]) -> None:
+    plan = SLOW_STEP + "judge: {dispersion: 1, slo: 90%}\n"
+    async with adopted(proxy(), plan, servers=7) as here, await crowd(here, rate=700, visitors=1.0):
+        await release(here, steps=["50%", "100%"])
+        await share_is(here, 5_000)
+        await here.pools["green"].fault(server="green-3", error_ratio=0.5)
+        await until(lambda: _held_by(here, "server_fault"), 60)
+        held: Any = (await status(here))["held"]
+        assert "green-3" in held["reason"]
+        assert "green-4" not in held["reason"]
+        assert (await status(here))["observed_share_bp"] == 5_000
+
+
+async def _held_by(here: Stage, code: str) -> bool:
+    held = (await status(here))["held"]
+    return held is not None and held["code"] == code
