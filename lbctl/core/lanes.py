@@ -9,9 +9,8 @@ from dataclasses import replace
 from lbctl.core.holds import may_raise
 from lbctl.core.reconcile import Leave, lowering, reconcile
 from lbctl.core.situation import Situation, home_open, situation
-from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, Note, State
+from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, State
 from lbctl.core.targets import exposed, target
-from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.operation import SetRoute, Status
 from lbctl.model.reading import InstanceReading
@@ -40,8 +39,8 @@ def apply_all(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
     return replace(state, lanes=lanes), tuple(effects)
 
 
-def applied(state: State, event: Applied) -> tuple[State, tuple[Effect, ...]]:
-    """Fold in the results of a batch."""
+def applied(state: State, event: Applied) -> State:
+    """Fold in the results of a batch. What was refused is told by `notes`, once for each lane."""
     lane = state.lanes.get(event.instance, Lane())
     lane = replace(lane, busy=False, ended_at=event.now)
     worst = {result.status for result in event.results}
@@ -49,25 +48,15 @@ def applied(state: State, event: Applied) -> tuple[State, tuple[Effect, ...]]:
         why = next(result.detail for result in event.results if result.status is Status.UNKNOWN)
         lane = replace(lane, unresolved=why or "no answer", resolvable_at=after(event.now, OPERATION_TIMEOUT))
     elif worst == {Status.DONE} and event.sent_at >= lane.resolvable_at:
-        lane = replace(lane, unresolved="", failures="")
+        lane = replace(lane, unresolved="")
     lane = replace(lane, stale_count=lane.stale_count + 1 if Status.STALE in worst else 0)
     if lane.stale_count >= STALE_MAX:
         lane = replace(lane, stale_count=0)
         state = replace(state, overtaken=True, last_rev=state.last_rev + FENCE_LEAP)
-    refusals = [result.detail for result in event.results if result.status is Status.REFUSED]
-    notes: tuple[Effect, ...] = ()
-    if refusals and refusals[0] != lane.failures:
-        lane = replace(lane, failures=refusals[0])
-        text = f"{event.instance} refused a change: {refusals[0]}"
-        told = Entry(
-            kind=Kind.OPERATION_FAILED,
-            at=event.now,
-            text=text,
-            severity=Severity.PAGE,
-            service=event.operations[0].service,
-        )
-        notes = (Note((told,)),)
-    return replace(state, lanes={**state.lanes, event.instance: lane}), notes
+    for operation, result in zip(event.operations, event.results, strict=True):
+        if result.status is Status.REFUSED:
+            lane = replace(lane, refusal=(operation.service, result.detail), refused_at=event.now)
+    return replace(state, lanes={**state.lanes, event.instance: lane})
 
 
 def _services_on(state: State, instance: InstanceName) -> list[ServiceName]:

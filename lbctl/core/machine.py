@@ -76,7 +76,7 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
         case Recorded():
             return recorded(state, event)
         case Applied():
-            return applied(state, event)
+            return applied(state, event), ()
         case Configured():
             return _configured(state, event.topology), ()
 

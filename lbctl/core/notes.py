@@ -24,6 +24,15 @@ Standing = tuple[Kind, str, ServiceName | None]
 
 PAGE_AFTER = Span(15 * MINUTE)
 """A hold with traffic on the candidate that stands this long needs a person."""
+REFUSED_FOR = MINUTE
+"""A refusal stands until nothing was refused for this long: it is tried again all the time, in ever new words."""
+PAGING = {Kind.ROLLBACK_BLOCKED, Kind.OPERATION_FAILED}
+ENDINGS = {
+    "lost": (Kind.INSTANCE_FOUND, "answers again"),
+    "refused": (Kind.OPERATION_RECOVERED, f"has refused nothing for {seconds(REFUSED_FOR)}"),
+    "drift": (Kind.DRIFT_CORRECTED, "routes as recorded again"),
+}
+"""What is told when a standing trouble of an instance is over."""
 
 
 def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
@@ -38,14 +47,13 @@ def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
     standing = dict(_standing(state, now))
     for key in sorted(standing.keys() - state.told):
         kind, text, service = standing[key]
-        severity = Severity.PAGE if kind is Kind.ROLLBACK_BLOCKED else Severity.WARNING
+        severity = Severity.PAGE if kind in PAGING else Severity.WARNING
         entries.append(Entry(kind=kind, at=now, text=text, severity=severity, service=service))
     for key in sorted(state.told - standing.keys()):
         word, instance, *_ = key.split()
-        if word == "lost":
-            entries.append(Entry(kind=Kind.INSTANCE_FOUND, at=now, text=f"{instance} answers again"))
-        if word == "drift":
-            entries.append(Entry(kind=Kind.DRIFT_CORRECTED, at=now, text=f"{instance} routes as recorded again"))
+        if word in ENDINGS and instance in state.lanes:
+            kind, text = ENDINGS[word]
+            entries.append(Entry(kind=kind, at=now, text=f"{instance} {text}"))
     state = replace(state, progress=progress, told=frozenset(standing))
     return state, (Note(tuple(entries)),) if entries else ()
 
@@ -54,6 +62,11 @@ def _standing(state: State, now: Instant) -> Iterator[tuple[str, Standing]]:
     for instance, reading in state.observed.instances.items():
         if isinstance(reading, Unreadable):
             yield f"lost {instance}", (Kind.INSTANCE_LOST, f"{instance} cannot be read: {reading.reason}", None)
+    for instance, lane in state.lanes.items():
+        if lane.refusal is not None and since(lane.refused_at, now) < REFUSED_FOR:
+            service, why = lane.refusal
+            text = f"{instance} refuses a change of {service}, which is tried again: {why}"
+            yield f"refused {instance}", (Kind.OPERATION_FAILED, text, service)
     for name, why in state.observed.checker_suspect.items():
         yield f"checker {name}", (Kind.CHECKER_SUSPECTED, f"the health checker of {name} is suspect: {why}", name)
     for name in state.topology.services:

@@ -61,8 +61,9 @@ class Lane:
     """Batches in a row that were answered `stale`."""
     unresolved: str = ""
     resolvable_at: Instant = Instant(0)
-    failures: str = ""
-    """The last refusal, told once; empty when operations go through."""
+    refusal: tuple[ServiceName, str] | None = None
+    """The last change that was refused, and why."""
+    refused_at: Instant = Instant(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     JOURNAL_FAILED = "journal.failed"
     JOURNAL_RECOVERED = "journal.recovered"
     OPERATION_FAILED = "operation.failed"
+    OPERATION_RECOVERED = "operation.recovered"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REFUSED = "config.refused"
     DAEMON_STARTED = "daemon.started"

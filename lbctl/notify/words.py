@@ -16,7 +16,15 @@ WORDS: dict[str, frozenset[Kind]] = {
     "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED, Kind.STEP_RETREATED}),
     "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED}),
     "drift": frozenset({Kind.DRIFT_FOUND, Kind.DRIFT_CORRECTED}),
-    "instance": frozenset({Kind.INSTANCE_RELOADED, Kind.INSTANCE_LOST, Kind.INSTANCE_FOUND, Kind.OPERATION_FAILED}),
+    "instance": frozenset(
+        {
+            Kind.INSTANCE_RELOADED,
+            Kind.INSTANCE_LOST,
+            Kind.INSTANCE_FOUND,
+            Kind.OPERATION_FAILED,
+            Kind.OPERATION_RECOVERED,
+        }
+    ),
     "health": frozenset({Kind.CHECKER_SUSPECTED}),
     "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
     "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),

@@ -67,6 +67,7 @@ class Balancer:
     pending: list[Pending] = field(default_factory=list)
     unreadable_until: Instant = Instant(-1)
     stalled_until: Instant = Instant(-1)
+    refuses: bool = False
     disturbed_at: Instant = Instant(-1)
     """When somebody other than lbctl last changed a route here."""
 
@@ -143,7 +144,7 @@ class Balancer:
     def land(self, pending: Pending, now: Instant) -> list[Landed]:
         """Carry out one operation and note its result."""
         operation = pending.operation
-        pending.result = self._objection(pending)
+        pending.result = self._objection(pending, now)
         if pending.result is not None:
             return []
         pending.result = Result(Status.DONE)
@@ -159,10 +160,10 @@ class Balancer:
             self.boot = operation.route
         return landed
 
-    def _objection(self, pending: Pending) -> Result | None:
+    def _objection(self, pending: Pending, now: Instant) -> Result | None:
         operation = pending.operation
-        if pending.refused:
-            return Result(Status.REFUSED, "no")
+        if pending.refused or self.refuses:
+            return Result(Status.REFUSED, f"no room at {now}")
         if self.keeps_fence and operation.fence < self.fence:
             return Result(Status.STALE, f"fence {operation.fence} is older than {self.fence}")
         if operation.expect_generation not in {None, self.newest}:

@@ -130,6 +130,12 @@ class Stage:
     def do_unstall(self, name: str) -> None:
         self._balancer(name).stalled_until = Instant(-1)
 
+    def do_refuse(self, name: str) -> None:
+        self._balancer(name).refuses = True
+
+    def do_take(self, name: str) -> None:
+        self._balancer(name).refuses = False
+
     def do_reload(self, name: str) -> None:
         self.world.reload(self._balancer(name), keep_old=True)
 
