@@ -69,6 +69,9 @@ def _token(now: "Situation") -> Hold | None:
             return Hold("token", why, f"the journal; else lbctl resume {now.release.id}")
         case Token.BACK:
             return Hold("token", "the way back was taken", "nothing: it goes back")
+        case _ if now.token_trouble:
+            why = f"the go-token cannot be read: {now.token_trouble}"
+            return Hold("token", why, f"that repaired; else lbctl rollback {now.release.id}", pages=True)
         case _:
             why = "no go-token (the runtime directory was emptied, as by a reboot): a rollback may be forgotten"
             return Hold("token", why, f"lbctl rollback {now.release.id} or lbctl resume {now.release.id}", pages=True)

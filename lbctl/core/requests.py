@@ -246,6 +246,13 @@ def _pause(state: State, now: Situation, request: Asked) -> Change | None:
 def _resume(state: State, now: Situation, request: Asked) -> Change | None:
     _not_going_back(now.release)
     _journal_works(state)
+    if now.token_trouble:
+        raise Refused(
+            "token_unread",
+            f"release {now.release.id} cannot be resumed: its go-token cannot be read",
+            why=now.token_trouble,
+            then=f"repair that; lbctl rollback {now.release.id} works without it",
+        )
     needs_token = now.token in {Token.NONE, Token.HOLD} and now.release.id not in state.held_tokens
     if now.release.paused_by is None and not now.release.latched and not needs_token:
         return None

@@ -31,6 +31,8 @@ class Situation:
     under_way: frozenset[InstanceName]
     """Instances with an operation for this service on its way, or not read since it ended."""
     token: Token
+    token_trouble: str
+    """Why the token cannot be read; empty if it can."""
     candidate: Wellness
     active: Wellness
     candidate_up_since: Instant
@@ -79,6 +81,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         unresolved={i: state.lanes[i].unresolved for i in instances if i in state.lanes and state.lanes[i].unresolved},
         under_way=frozenset(i for i, reading in readings.items() if under_way(state.lanes.get(i), name, reading)),
         token=state.observed.tokens.get(release.id, Token.NONE),
+        token_trouble=state.observed.token_trouble.get(release.id, ""),
         candidate=away,
         active=home,
         candidate_up_since=_up_since(state, service, release.to),

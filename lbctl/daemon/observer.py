@@ -11,7 +11,7 @@ from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
 from lbctl.model.errors import DataPlaneError, StoreError
 from lbctl.model.names import InstanceName, ReleaseId
 from lbctl.model.reading import InstanceReading, Observed, Token, Unreadable
-from lbctl.model.record import Record, Release
+from lbctl.model.record import Record
 
 log = structlog.get_logger("lbctl.observer")
 
@@ -40,7 +40,6 @@ class Observer:
         self._seen = seen
         self._repair = repair
         self._busy: frozenset[InstanceName] = frozenset()
-        self._token_trouble = ""
         self._pokes = {name: asyncio.Event() for name in planes}
         self._tasks: dict[InstanceName, asyncio.Task[None]] = {}
         self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
@@ -68,10 +67,12 @@ class Observer:
     def observed(self, record: Record) -> Observed:
         """Return all that is known now."""
         now = self._now()
+        tokens, trouble = self._read_tokens(record)
         return Observed(
             instances=dict(self.readings),
             health=self._checks.health(now),
-            tokens=self._read_tokens(record),
+            tokens=tokens,
+            token_trouble=trouble,
             checker_suspect=self._checks.suspects(now),
         )
 
@@ -86,20 +87,16 @@ class Observer:
             self.poke(name)
         self._busy = busy
 
-    def _read_tokens(self, record: Record) -> dict[ReleaseId, Token]:
-        return {release.id: self._read_token(release) for release in record.releases.values()}
-
-    def _read_token(self, release: Release) -> Token:
-        """A token that cannot be read is none: nothing is raised, and the way back stays open."""
-        try:
-            token = self._tokens.read(release.id, release.nonce)
-        except StoreError as error:
-            if str(error) != self._token_trouble:
-                log.error("token.unread", release=release.id, reason=str(error))
-            self._token_trouble = str(error)
-            return Token.NONE
-        self._token_trouble = ""
-        return token
+    def _read_tokens(self, record: Record) -> tuple[dict[ReleaseId, Token], dict[ReleaseId, str]]:
+        """A token that cannot be read is none, and why is told: nothing is raised, and the way back stays open."""
+        tokens: dict[ReleaseId, Token] = {}
+        trouble: dict[ReleaseId, str] = {}
+        for release in record.releases.values():
+            try:
+                tokens[release.id] = self._tokens.read(release.id, release.nonce)
+            except StoreError as error:
+                trouble[release.id] = str(error)
+        return tokens, trouble
 
     async def _watch(self, name: InstanceName, plane: DataPlane) -> None:
         loop = asyncio.get_running_loop()

@@ -123,6 +123,8 @@ class Observed:
     instances: Mapping[InstanceName, InstanceReading | Unreadable]
     health: Mapping[tuple[ServiceName, ServerName], Health] = field(default_factory=dict)
     tokens: Mapping[ReleaseId, Token] = field(default_factory=dict)
+    token_trouble: Mapping[ReleaseId, str] = field(default_factory=dict)
+    """Releases whose token cannot be read, and why: nothing is raised for them, as if they had none."""
     checker_suspect: Mapping[ServiceName, str] = field(default_factory=dict)
     """Services for which the prober itself is the suspect (panic rule), and why."""
     timing: Mapping[tuple[InstanceName, ServiceName], Timing] = field(default_factory=dict)

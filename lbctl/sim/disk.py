@@ -57,16 +57,22 @@ class Tokens:
     """The files of the runtime directory, with the same rules as `store.token`."""
 
     files: set[tuple[ReleaseId, str, Token]] = field(default_factory=set)
+    trouble: str = ""
+    """Why the directory can be neither read nor written; empty if it can."""
 
     def read(self, release: ReleaseId, nonce: str) -> Token:
-        """Return the most careful token there is."""
+        """Return the most careful token there is; none if the directory cannot be read."""
+        if self.trouble:
+            return Token.NONE
         for token in (Token.BACK, Token.HOLD, Token.GO):
             if (release, nonce, token) in self.files:
                 return token
         return Token.NONE
 
     def mark(self, release: ReleaseId, nonce: str, token: Token) -> None:
-        """Carry out a mark of the core."""
+        """Carry out a mark of the core, if it can be."""
+        if self.trouble:
+            return
         here = self.read(release, nonce)
         match token:
             case Token.GO:

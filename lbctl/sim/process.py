@@ -1,7 +1,7 @@
 """One life of the simulated lbctld: the shell of `daemon.executor`; at every effect there is a boundary to die at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from lbctl.core.state import Effect, State
@@ -70,9 +70,10 @@ class Process:
     def tick(self, now: Instant) -> None:
         """One tick of the loop."""
         observed = self.outside.observed()
-        releases = self.state.record.releases.values()
-        tokens = {one.id: self.outside.tokens.read(one.id, one.nonce) for one in releases}
-        seen = Observed(observed.instances, observed.health, tokens, observed.checker_suspect)
+        store, releases = self.outside.tokens, self.state.record.releases.values()
+        tokens = {one.id: store.read(one.id, one.nonce) for one in releases}
+        trouble = {one.id: store.trouble for one in releases if store.trouble}
+        seen = replace(observed, tokens=tokens, token_trouble=trouble)
         self._take(self.core.step(self.state, self.core.tick(now, seen)), now)
         for release_id, progress in self.state.progress.items():
             self.outside.disk.accounts[release_id] = progress.account

@@ -234,7 +234,7 @@ class World:
             for name in names
         }
         suspect = {SERVICE: "most of both pools look dead"} if self.checker == "suspect" else {}
-        return Observed(dict(self.readings), health, {}, suspect)
+        return Observed(dict(self.readings), health, checker_suspect=suspect)
 
     def told(self, what: str, fact: Any) -> None:
         """Let the watch look at what the process is about to do."""

@@ -5,6 +5,7 @@ that every crash leaves one of these states; a rename needs no room, so a full d
 back. The directory lives on tmpfs and is kept over restarts of lbctld: after a reboot there is no token.
 """
 
+import errno
 import os
 import re
 import stat
@@ -95,7 +96,7 @@ class TokenDir:
             act(fd)
         except OSError as error:
             raise StoreError(
-                f"{self._path}: {error.filename or 'token'}: {error.strerror}: check that this directory is on tmpfs, "
+                f"{self._path}: {error.filename or 'token'}: {_said(error)}: check that this directory is on tmpfs, "
                 "has room and belongs to the user lbctld runs as"
             ) from error
         finally:
@@ -106,7 +107,7 @@ class TokenDir:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
-            raise StoreError(f"{self._path}: {error.strerror}: make it a directory of lbctld's user, 0700") from error
+            raise StoreError(f"{self._path}: {_said(error)}: make it a directory of lbctld's user, 0700") from error
         found = os.fstat(fd)
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
             os.close(fd)
@@ -120,6 +121,10 @@ def _name(release: ReleaseId, nonce: str, token: Token) -> str:
     if not _FILE.fullmatch(name):
         raise StoreError(f"{name!r}: not a token's name: a release is digits, a nonce is lower-case hexadecimal")
     return name
+
+
+def _said(error: OSError) -> str:
+    return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, 'no errno')})"
 
 
 def _create(fd: int, name: str) -> None:

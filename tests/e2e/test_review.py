@@ -44,9 +44,11 @@ async def test_a_token_directory_that_others_may_read_holds_the_release_and_leav
 
         async def held() -> bool:
             why = (await status(here))["held"]
-            return why is not None and why["code"] == "token"
+            return why is not None and why["code"] == "token" and "chown and chmod 0700" in why["reason"]
 
         await until(held, 5)
+        with pytest.raises(RefusedError, match="go-token cannot be read"):
+            await here.control.post(f"/v1/releases/{number}/resume", {"reason": "test"})
         await here.control.post(f"/v1/releases/{number}/rollback", {"reason": "test"})
         assert (await ended(here, 10))["phase"] == "rolled_back"
 

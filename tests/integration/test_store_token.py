@@ -99,3 +99,12 @@ def test_a_directory_that_vanished_means_no_token_and_back_still_works(tokens: T
     assert tokens.read(SEVEN, "ab") is Token.NONE
     tokens.mark_back(SEVEN, "ab")
     assert tokens.read(SEVEN, "ab") is Token.BACK
+
+
+def test_a_directory_that_cannot_be_read_is_named_with_the_reason_and_what_to_do(
+    tokens: TokenDir, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").rmdir()
+    (tmp_path / "tokens").symlink_to(tmp_path)
+    with pytest.raises(StoreError, match=r"/tokens: .* \(E[A-Z]+\): make it a directory of lbctld's user, 0700"):
+        tokens.read(SEVEN, "ab")

@@ -136,6 +136,9 @@ class Stage:
     def do_take(self, name: str) -> None:
         self._balancer(name).refuses = False
 
+    def do_tokens(self, *trouble: str) -> None:
+        self.world.tokens.trouble = " ".join(trouble)
+
     def do_reload(self, name: str) -> None:
         self.world.reload(self._balancer(name), keep_old=True)
 
