@@ -93,7 +93,9 @@ def _settled(state: HealthState, now: Instant, settings: HealthSettings, detail:
     """Return the state with damping applied. A server that flaps counts as down while it looks up."""
     is_damped = state.seen_up is True and _is_flapping(state, now, settings)
     up = False if is_damped else state.seen_up
-    words = _flapping_words(state, now, settings) if is_damped else detail
+    is_rising = not state.seen_up and 0 < state.good < settings.rise
+    rising = f"{state.good} of {settings.rise} good checks in a row"
+    words = _flapping_words(state, now, settings) if is_damped else rising if is_rising else detail
     return replace(state, up=up, since=now if up is not state.up else state.since, detail=words)
 
 

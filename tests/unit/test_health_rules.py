@@ -45,8 +45,15 @@ def test_rise_good_probes_make_a_server_up_and_fall_bad_ones_down(probes: str, u
 
 
 def test_since_is_when_the_state_changed_and_detail_is_the_last_probes() -> None:
-    state = after("++++---+")
+    state = after("++++----")
     assert state.health == Health(up=False, since=Instant(7_000), detail="probe 8")
+
+
+@pytest.mark.parametrize("probes", ["+", "++---+", "?+"])
+def test_a_server_that_answers_but_not_often_enough_says_how_often_it_did(probes: str) -> None:
+    assert after(probes).detail == "1 of 2 good checks in a row"
+    assert after(probes + "-").detail == f"probe {len(probes) + 1}"
+    assert after(probes + "+").detail == f"probe {len(probes) + 1}"
 
 
 def test_silence_of_three_intervals_and_a_timeout_is_unknown_not_down() -> None:
