@@ -1,6 +1,6 @@
 """What the prober says, folded into one view per server: rise and fall, flaps, and when not to believe it at all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from lbctl.core.health import HealthSettings, HealthState, observe, panic, refresh
 from lbctl.daemon.ports import Now
@@ -25,15 +25,15 @@ class Checks:
         self.configure(topology)
 
     def configure(self, topology: Topology) -> None:
-        """Take a new config: servers that stay keep what is known of them."""
+        """Take a new config: servers that stay where they were keep what is known of them."""
         services = {name: service for name, service in topology.services.items() if service.health is not None}
         self._services = services
         self._settings = {
             name: HealthSettings.of(one.health) for name, one in services.items() if one.health is not None
         }
-        self._keys = {key_of(name, server): (name, server) for name, one in services.items() for server in _names(one)}
+        before, self._keys = self._keys, {text: key for one in services.values() for text, key in _keys_of(one)}
         unknown = HealthState.unknown(self._now())
-        self._states = {key: self._states.get(key, unknown) for key in self._keys.values()}
+        self._states = {key: self._states[key] if text in before else unknown for text, key in self._keys.items()}
 
     def heard(self, results: Sequence[ProbeResult]) -> None:
         """Fold a batch of results in. Results of servers that left the config are dropped."""
@@ -61,5 +61,7 @@ class Checks:
         return panic(blue, green, now, self._settings[service.name])
 
 
-def _names(service: Service) -> list[ServerName]:
-    return [server.name for server in (*service.blue.servers, *service.green.servers)]
+def _keys_of(service: Service) -> Iterator[tuple[str, Key]]:
+    if service.health is not None:
+        for server in (*service.blue.servers, *service.green.servers):
+            yield key_of(service, service.health, server), (service.name, server.name)

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lbctl.model.names import ServerName, ServiceName
-from lbctl.model.topology import HealthCheck, Server, Service
+from lbctl.model.topology import Address, HealthCheck, Server, Service
 from lbctl.probe.target import Target
 
 
@@ -56,9 +55,14 @@ class HealthProber(Protocol):
         """End the prober. Safe to call twice."""
 
 
-def key_of(service: ServiceName, server: ServerName) -> str:
-    """Return the key under which a server's results come back."""
-    return f"{service}/{server}"
+def key_of(service: Service, check: HealthCheck, server: Server) -> str:
+    """Return the key under which a server's results come back. It names the place that was asked: what an old address
+    answered is nothing that is known of a new one."""
+    return f"{service.name}/{server.name}@{_asked(check, server)}"
+
+
+def _asked(check: HealthCheck, server: Server) -> Address:
+    return Address(server.address.host, check.port or server.address.port)
 
 
 def targets_of(service: Service) -> tuple[Target, ...]:
@@ -71,10 +75,10 @@ def targets_of(service: Service) -> tuple[Target, ...]:
 
 def _target(service: Service, check: HealthCheck, server: Server) -> Target:
     return Target(
-        key=key_of(service.name, server.name),
+        key=key_of(service, check, server),
         kind=check.kind,
         ip=server.address.host,
-        port=check.port or server.address.port,
+        port=_asked(check, server).port,
         path=check.path,
         host=check.host or "",
         status=check.status,

@@ -138,7 +138,7 @@ def test_a_services_servers_of_both_colours_become_targets() -> None:
         name=service.name, plane=service.plane, blue=blue, green=green, health=check, tls=ServerTls("/ca.pem", "a.test")
     )
     targets = targets_of(watched)
-    assert [target.key for target in targets] == ["a/a-blue", "a/a-green"]
+    assert [target.key for target in targets] == ["a/a-blue@127.0.0.1:8443", "a/a-green@127.0.0.1:8443"]
     assert {(t.port, t.path, t.tls_ca, t.tls_name, t.interval_ms) for t in targets} == {
         (8443, "/up", "/ca.pem", "a.test", 1_000)
     }
