@@ -78,14 +78,14 @@ def _failed(state: State, ended: Offered, event: Recorded) -> tuple[State, tuple
     text = f"the journal cannot be written, so nothing goes forward: {event.error}"
     noted = () if state.journal_error else _note(Kind.JOURNAL_FAILED, event.now, text, Severity.PAGE)
     state = replace(state, journal_error=event.error, retry_at=after(event.now, RETRY))
+    told = tuple(answer for answer in state.answers if tellable(state, answer))
+    answers = tuple(answer for answer in state.answers if answer not in told)
     stands = ended.record.rev != state.record.rev or state.kept_rev > state.durable.rev
     if stands:
-        state = replace(state, untold=(*ended.entries, *state.untold)[-UNTOLD_MAX:])
-        told = [answer for answer in state.answers if tellable(state, answer)]
-        answers = tuple(answer for answer in state.answers if answer not in told)
-        return replace(state, answers=answers), (*noted, *map(Reply, told))
-    refused = [Reply(_not_recorded(answer, event.error)) for answer in state.answers]
-    return replace(state, record=state.durable, untold=(), answers=()), (*noted, *refused)
+        untold = (*ended.entries, *state.untold)[-UNTOLD_MAX:]
+        return replace(state, untold=untold, answers=answers), (*noted, *map(Reply, told))
+    told = (*told, *(_not_recorded(answer, event.error) for answer in answers))
+    return replace(state, record=state.durable, untold=(), answers=()), (*noted, *map(Reply, told))
 
 
 def tellable(state: State, answer: Answer) -> bool:
