@@ -10,6 +10,7 @@ from dataclasses import replace
 from lbctl.core.change import entry
 from lbctl.core.holds import Hold
 from lbctl.core.judge.wording import figures
+from lbctl.core.servers import changed
 from lbctl.core.situation import Situation, home_open, situation
 from lbctl.core.state import Effect, Note, Progress, State
 from lbctl.core.targets import exposed, target
@@ -54,7 +55,8 @@ def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
         if word in ENDINGS and instance in state.lanes:
             kind, text = ENDINGS[word]
             entries.append(Entry(kind=kind, at=now, text=f"{instance} {text}"))
-    state = replace(state, progress=progress, told=frozenset(standing))
+    state, news = changed(replace(state, progress=progress, told=frozenset(standing)), now)
+    entries += news
     return state, (Note(tuple(entries)),) if entries else ()
 
 

@@ -7,7 +7,7 @@ from lbctl.core import judge
 from lbctl.core.counting import Books
 from lbctl.core.holds import Hold
 from lbctl.model.entry import Entry
-from lbctl.model.names import InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.operation import Result, SetRoute
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Record
@@ -67,6 +67,20 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A server that is not up, or was not lately: `word` since when, and what people were told last, how often lately.
+
+    Words are `up`, `down` and `unknown`.
+    """
+
+    word: str = "up"
+    since: Instant
+    told: str = "up"
+    told_at: Instant = Instant(0)
+    times: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """All the core knows. `record` is the newest decision, `durable` the newest one known to be on disk.
 
@@ -101,6 +115,9 @@ class State:
     observed: Observed = field(default_factory=lambda: Observed(instances={}))
     told: frozenset[str] = frozenset()
     """Standing troubles of instances and ways home that people were told about; each is told once."""
+    servers: Mapping[tuple[ServiceName, ServerName], Seen] = field(default_factory=dict)
+    """Servers that are, or lately were, otherwise than up. `servers_at` is when they were last looked at."""
+    servers_at: Instant = Instant(0)
     overtaken: bool = False
     """A load balancer has seen a higher fence than ours, of decisions that a crash took: the next revision is above."""
 

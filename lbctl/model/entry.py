@@ -43,6 +43,7 @@ class Kind(StrEnum):
     INSTANCE_RELOADED = "instance.reloaded"
     INSTANCE_LOST = "instance.lost"
     INSTANCE_FOUND = "instance.found"
+    SERVER_CHANGED = "server.changed"
     CHECKER_SUSPECTED = "checker.suspected"
     JOURNAL_FAILED = "journal.failed"
     JOURNAL_RECOVERED = "journal.recovered"

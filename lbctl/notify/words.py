@@ -25,7 +25,7 @@ WORDS: dict[str, frozenset[Kind]] = {
             Kind.OPERATION_RECOVERED,
         }
     ),
-    "health": frozenset({Kind.CHECKER_SUSPECTED}),
+    "health": frozenset({Kind.CHECKER_SUSPECTED, Kind.SERVER_CHANGED}),
     "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
     "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
     "config": frozenset({Kind.CONFIG_RELOADED, Kind.CONFIG_REFUSED}),

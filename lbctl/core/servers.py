@@ -1,0 +1,175 @@
+"""Servers that went down, came up, or of which nothing is known any more: told in few words. Pure.
+
+What prober and load balancers say together counts. All that changes within a few seconds is one entry, however many
+servers that are. One that goes up and down again and again is told ever more rarely: each time it must have stood for
+twice as long as the time before. Nobody is told that servers are up when lbctl starts: that is what people expect.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from lbctl.core.state import Seen, State
+from lbctl.core.targets import target
+from lbctl.core.wellness import Wellness, wellness
+from lbctl.model.entry import Entry, Kind, Scalar, Severity
+from lbctl.model.names import Colour, ServerName, ServiceName
+from lbctl.model.reading import InstanceReading
+from lbctl.model.topology import Service
+from lbctl.model.units import HOUR, MINUTE, SECOND, Instant, Span, after, since
+
+Key = tuple[ServiceName, ServerName]
+Words = Mapping[Key, str]
+Pools = Mapping[tuple[ServiceName, Colour], Wellness]
+
+LOOK_EVERY = Span(900)
+QUIET = Span(3 * SECOND)
+"""Changes are told when none was added for this long,"""
+LONGEST = Span(30 * SECOND)
+"""or when the first of them has waited this long."""
+HARMLESS_FOR = Span(30 * SECOND)
+"""What harms no user must stand this long: a server that is unknown (a start, a reload, a late checker), and one of a
+pool without traffic (a deploy)."""
+PATIENCE = Span(5 * SECOND)
+"""Doubled each time that a server was told lately."""
+PATIENCE_MAX = Span(10 * MINUTE)
+FORGOTTEN_AFTER = HOUR
+SERVICES_MAX = 5
+"""Changes of more services than this are one entry for all."""
+NAMES_MAX = 5
+UP, DOWN, UNKNOWN = WORDS = ("up", "down", "unknown")
+
+
+def changed(state: State, now: Instant) -> tuple[State, list[Entry]]:
+    """Return the state that remembers what is told of servers, and what is told now."""
+    if since(state.servers_at, now) < LOOK_EVERY:
+        return state, []
+    pools = {
+        (service.name, colour): wellness(service, colour, state.observed, state.topology)
+        for service in state.topology.services.values()
+        for colour in Colour
+    }
+    seen: dict[Key, Seen] = {}
+    due: dict[Key, Instant] = {}
+    for key, one, due_at in _seen(state, pools, now):
+        seen[key] = one
+        if one.word != one.told and due_at <= now:
+            due[key] = due_at
+    entries: list[Entry] = []
+    if due and (since(max(due.values()), now) >= QUIET or since(min(due.values()), now) >= LONGEST):
+        entries = _entries(state, pools, {key: seen[key].word for key in due}, now)
+        seen |= {key: _told(seen[key], now) for key in due}
+    return replace(state, servers=seen, servers_at=now), entries
+
+
+def _seen(state: State, pools: Pools, now: Instant) -> Iterator[tuple[Key, Seen, Instant]]:
+    """Every server that is not up, or was not lately, and when a change of it may be told."""
+    for service in state.topology.services.values():
+        blind = _blind(state, service)
+        for colour in Colour:
+            pool = pools[service.name, colour]
+            for server in service.pool(colour).servers:
+                key = (service.name, server.name)
+                word = DOWN if server.name in pool.down else UNKNOWN if server.name in pool.unknown else UP
+                before = state.servers.get(key)
+                if before is None and word == UP:
+                    continue
+                before = before or Seen(since=now)
+                if blind:
+                    # What a load balancer said is not over because none can be asked.
+                    word = before.word
+                one = before if word == before.word else replace(before, word=word, since=now)
+                if one.word != UP or one.told != UP or since(max(one.since, one.told_at), now) < FORGOTTEN_AFTER:
+                    yield key, one, after(one.since, _patience(state, service, colour, one))
+
+
+def _blind(state: State, service: Service) -> bool:
+    """Whether nobody can say anything of its servers now: no prober, and no load balancer that can be read."""
+    if service.health is not None:
+        return False
+    readings = (state.observed.instances.get(name) for name in state.topology.instances_of(service.name))
+    return not any(isinstance(reading, InstanceReading) for reading in readings)
+
+
+def _patience(state: State, service: Service, colour: Colour, seen: Seen) -> Span:
+    """Return how long a server must stand as it is before that is told."""
+    patience = min(PATIENCE_MAX, PATIENCE << seen.times) if seen.times else 0
+    if seen.word == UNKNOWN and service.health is not None:
+        patience = max(patience, HARMLESS_FOR + service.health.rise * service.health.interval)
+    elif seen.word == UNKNOWN or not _serves(state, service.name, colour):
+        patience = max(patience, HARMLESS_FOR)
+    return Span(patience)
+
+
+def _serves(state: State, name: ServiceName, colour: Colour) -> bool:
+    """Whether this pool is to have traffic; nobody knows that of a service that is only observed."""
+    route = target(state.record, name)
+    return route is None or route.share_bp(colour) > 0
+
+
+def _told(seen: Seen, now: Instant) -> Seen:
+    lately = seen.times and since(seen.told_at, now) < FORGOTTEN_AFTER
+    return replace(seen, told=seen.word, told_at=now, times=min(seen.times + 1, 10) if lately else 1)
+
+
+# ---- words
+
+
+def _entries(state: State, pools: Pools, words: Words, now: Instant) -> list[Entry]:
+    names = sorted({service for service, _ in words})
+    if len(names) <= SERVICES_MAX:
+        return [
+            _entry(state, pools, name, {k: word for k, word in words.items() if k[0] == name}, now) for name in names
+        ]
+    counts = _counts(words)
+    parts = ", ".join(f"{counts[f'to_{word}']} {word}" for word in WORDS if counts[f"to_{word}"])
+    text = f"servers of {len(names)} services changed: {parts}; of {_some(names)}"
+    warns = any(_warns(state, pools, name, words) for name in names)
+    return [Entry(kind=Kind.SERVER_CHANGED, at=now, text=text, severity=_severity(warns), data=counts)]
+
+
+def _entry(state: State, pools: Pools, name: ServiceName, words: Words, now: Instant) -> Entry:
+    reasons = {server: why for colour in Colour for server, why in _reasons(pools[name, colour]).items()}
+    parts = [
+        f"{word}: {_some([_named(server, reasons) for (_, server), its in words.items() if its == word])}"
+        for word in WORDS
+        if word in words.values()
+    ]
+    up = " and ".join(f"{pools[name, c].up_count} of {pools[name, c].server_count} {c}" for c in Colour)
+    return Entry(
+        kind=Kind.SERVER_CHANGED,
+        at=now,
+        text=f"servers of {name} changed: {'; '.join(parts)}; now {up} servers are up",
+        severity=_severity(_warns(state, pools, name, words)),
+        service=name,
+        data=_counts(words) | {f"{colour}_up": pools[name, colour].up_count for colour in Colour},
+    )
+
+
+def _counts(words: Words) -> dict[str, Scalar]:
+    return {f"to_{word}": [*words.values()].count(word) for word in WORDS}
+
+
+def _reasons(pool: Wellness) -> Mapping[ServerName, str]:
+    return {**pool.down, **pool.unknown}
+
+
+def _named(server: ServerName, reasons: Mapping[ServerName, str]) -> str:
+    return f"{server} ({reasons[server]})" if reasons.get(server) else server
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more
+
+
+def _severity(warns: bool) -> Severity:
+    return Severity.WARNING if warns else Severity.INFO
+
+
+def _warns(state: State, pools: Pools, name: ServiceName, words: Words) -> bool:
+    """A server that fails is a warning where its pool has traffic; an idle pool's servers come and go at a deploy."""
+    return any(
+        _serves(state, name, colour) and words.get((name, server), UP) != UP
+        for colour in Colour
+        for server in _reasons(pools[name, colour])
+    )
