@@ -6,8 +6,10 @@ Each request becomes at most one change of the record. A refusal names the reaso
 from collections.abc import Callable
 from dataclasses import replace
 
+from lbctl.core.ahead import ahead
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.evidence import proved
+from lbctl.core.planner import cut
 from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import Mark, State
@@ -153,6 +155,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
     service = _service(state, request.service)
     adopted = switchable(state, service, request.to)
     _journal_works(state)
+    plan = cut(ahead(state, service, request.plan))
     to = adopted.active.other
     release_id = ReleaseId(str(state.record.next_release))
     release = Release(
@@ -161,7 +164,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
         origin=adopted.active,
         to=to,
         version=request.version,
-        plan=request.plan,
+        plan=plan,
         nonce=request.nonce,
         reason=request.reason,
         initiator=request.actor,
@@ -176,7 +179,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
     candidate = replace(adopted.pool(to), state=PoolState.CANDIDATE, version=request.version)
     record = state.record.with_service(service.name, adopted.with_pool(to, candidate)).with_release(release)
     record = replace(record, next_release=state.record.next_release + 1)
-    steps = ", ".join(percent(step) for step in request.plan.steps_bp)
+    steps = ", ".join(percent(step) for step in plan.steps_bp)
     text = f"release {release_id}: {service.name} {adopted.active} → {to} ({request.version}) by {steps}"
     told = entry(Kind.RELEASE_STARTED, release, now, text, actor=request.actor, reason=request.reason)
     facts: Facts = {
@@ -185,7 +188,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
         "from": adopted.active.value,
         "to": to.value,
         "phase": release.phase.value,
-        "steps_bp": list(request.plan.steps_bp),
+        "steps_bp": list(plan.steps_bp),
     }
     return Change(record=record, entries=(told,), marks=(Mark(release_id, request.nonce, Token.GO),)), facts
 
