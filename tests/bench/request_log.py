@@ -25,7 +25,7 @@ RATE = 15_000
 ROUND_S = 3.0
 ROUNDS = 5
 PULSE_S = 0.002
-RATIO_GOAL = 3.0
+RATIO_GOAL = 2.5
 LAG_GOAL_MS = 20.0
 LINES = [line(f"shop_{colour}", f"{colour}-1", active=ms) for colour in ("blue", "green") for ms in range(1, 400, 7)]
 

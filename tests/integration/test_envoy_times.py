@@ -161,6 +161,23 @@ async def test_what_envoy_answers_itself_what_breaks_off_and_who_leaves_has_no_t
         assert bucket_of(39 / BIN) <= bucket < bucket_of(400)
 
 
+async def test_users_who_leave_wait_no_longer_and_those_who_stay_do() -> None:
+    async with envoy_world() as world:
+        await world.route(0)
+        for _ in range(3):
+            client = world.client()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.get("/after/5000"), 0.15)
+            client.close()
+        staying = asyncio.create_task(world.client().get("/after/800"))
+        await asyncio.sleep(0.3)
+        seen = await pool(world)
+        assert (seen.started - seen.answered, seen.in_flight) == (1, 1)
+        await staying
+        seen = await pool(world)
+        assert (seen.started, seen.answered, seen.in_flight) == (4, 4, 0)
+
+
 async def test_another_life_of_envoy_is_another_source() -> None:
     async with envoy_world() as world:
         before = await timing(world)
