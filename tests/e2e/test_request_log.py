@@ -12,7 +12,7 @@ import pytest
 
 from lbctl.demo.proxy import OwnHaproxy
 from lbctl.demo.stage import Stage
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, envoy, events, haproxy, reached, release, status, until
+from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, events, haproxy, reached, release, status, until
 from tests.e2e.test_daemon import hang_up, lbctld
 
 pytestmark = pytest.mark.haproxy
@@ -129,6 +129,22 @@ async def test_the_daemon_reads_a_unix_socket_again_after_it_was_killed(tmp_path
         await here.daemon.start()
         await here.control.wait_up(10)
         await timed(here, 1)
+
+
+@pytest.mark.parametrize("driver", [pytest.param("envoy", marks=pytest.mark.envoy), "haproxy"])
+async def test_a_candidate_that_becomes_slow_goes_back_by_the_times_of_its_requests(driver: str) -> None:
+    stage = adopted(envoy(), SLOW_STEP) if driver == "envoy" else logging_haproxy(udp())
+    async with stage as here, await crowd(here, rate=300, visitors=0.8) as users:
+        await timed(here, 500)
+        await release(here)
+        await reached(here, 1_000)
+        await timed(here, 20, "green")
+        # Beyond the warm-up's patience: four times the limit.
+        await here.pools["green"].fault(delay_ms=400.0)
+        assert (await ended(here, 30))["phase"] == "rolled_back"
+        told = [event["text"] for event in await events(here) if event["kind"] == "rollback.started"]
+        assert "latency: candidate" in told[0]
+        assert (await users.stop()).failed_requests == 0
 
 
 @pytest.mark.envoy

@@ -24,7 +24,7 @@ async def timing(world: EnvoyWorld) -> Timing:
 
 
 async def timed(world: EnvoyWorld, colour: Colour, number: int) -> Timing:
-    """Wait until so many requests of a pool are in its histogram: Envoy adds them up once a second."""
+    """Wait until so many requests of a pool are in its histogram: Envoy adds them up at each flush."""
     async with asyncio.timeout(10):
         while count((found := await timing(world)).pools[colour]) < number:
             await asyncio.sleep(0.02)
@@ -38,7 +38,7 @@ async def pool(world: EnvoyWorld) -> PoolReading:
 
 async def flushed() -> None:
     """Wait for Envoy's next sum."""
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(0.6)
 
 
 async def ask(client: Client, path: str) -> float:

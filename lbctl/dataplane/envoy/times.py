@@ -3,7 +3,7 @@
 Checked on the real process: it counts every answer that came whole from a server, whatever its status, from the end of
 the request to the last byte of the answer. It counts no WebSocket, however it ends, nothing that Envoy answers itself,
 and no attempt that was repeated. An access log would tell nothing more that is judged, so there is none. Histograms are
-merged at each flush (`stats_flush_interval`, 1 s where lbctl renders the bootstrap): a time shows up that much later.
+merged at each flush (`stats_flush_interval`: 0.2 s as lbctl renders it, 5 s by default), so a time shows up later.
 """
 
 from collections.abc import Mapping
