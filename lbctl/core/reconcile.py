@@ -44,7 +44,7 @@ def lowering(service: ServiceName, want: Route, fence: int) -> tuple[SetRoute, .
 def _runtime(
     service: ServiceName, want: Route, reading: InstanceReading, exposed: Colour, fence: int, leave: Leave
 ) -> SetRoute | None:
-    routes = tuple(reading.services[service].runtime.values())
+    routes = tuple(reading.services[service].effective.values())
     if routes and not leave.resend and all(route == want for route in routes):
         return None
     goal = _permitted(want, routes, exposed, leave)
@@ -139,6 +139,6 @@ def routed(reading: InstanceReading, service: ServiceName, want: Route) -> bool:
     return (
         seen is not None
         and bool(seen.runtime)
-        and all(route == want for route in seen.runtime.values())
+        and all(route == want for route in seen.effective.values())
         and seen.boot == want
     )
