@@ -87,10 +87,11 @@ def _envoy(services: Sequence[Service], active: Active) -> str:
 def _haproxy(
     instance: Instance, services: Sequence[Service], active: Active, asked: Asked, log: RequestLog | None
 ) -> tuple[str, Sequence[str]]:
-    from lbctl.dataplane.haproxy.render import render, write_maps
+    from lbctl.dataplane.haproxy.firstfiles import write_maps
+    from lbctl.dataplane.haproxy.render import render
 
     text = render(instance, services, log)
-    wrote = write_maps(instance, active) if asked.write_maps else ()
+    wrote = write_maps(instance, services, active) if asked.write_maps else ()
     return text, [f"wrote {line}" for line in wrote]
 
 

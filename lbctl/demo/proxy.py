@@ -79,12 +79,13 @@ class OwnHaproxy:
 
     async def begin(self, directory: Path, config: Path, service: str) -> None:
         """Render, check and start."""
-        from lbctl.dataplane.haproxy.render import render, write_maps  # noqa: PLC0415
+        from lbctl.dataplane.haproxy.firstfiles import write_maps  # noqa: PLC0415
+        from lbctl.dataplane.haproxy.render import render  # noqa: PLC0415
 
         topology = _topology(config)
         plane = next(iter(topology.planes.values()))
         services = list(topology.services.values())
-        write_maps(plane.instances[0], {ServiceName(service): Colour.BLUE})
+        write_maps(plane.instances[0], services, {ServiceName(service): Colour.BLUE})
         text = _GLOBAL.format(directory=directory) + render(plane.instances[0], services, plane.request_log)
         (directory / "haproxy.cfg").write_text(text)
         await self.launch(directory)

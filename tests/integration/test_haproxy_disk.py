@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.dataplane.haproxy.render import write_maps
+from lbctl.dataplane.haproxy.firstfiles import write_maps
 from lbctl.dataplane.slotfile import SlotFile
 from lbctl.model.names import Colour
 from lbctl.model.operation import Place, Status
@@ -56,7 +56,7 @@ async def test_a_full_disk_stops_neither_runtime_nor_boot_value(small_disk: Path
     async with haproxy_world(begin=False) as world:
         world.instance = replace(world.instance, directory=str(small_disk))
         world.driver = world.another_driver()
-        write_maps(world.instance, {SHOP: Colour.GREEN, TILL: Colour.BLUE})
+        write_maps(world.instance, world.services, {SHOP: Colour.GREEN, TILL: Colour.BLUE})
         world.write_config()
         await world.begin()
         here = Operator(world)
