@@ -63,5 +63,9 @@ def _haproxy(name: str, service: Values, haproxy: Values) -> None:
     if isinstance(sessions, Values):
         haproxy.fill("cookie", sessions["cookie"])
     haproxy.fill("bucket_cookie", f"lbctl_{name}")
+    if haproxy["form"] == "weights":
+        haproxy.fill("backend", f"{name}_servers")
+        haproxy.fill("backends", None)
+        return
     for colour in COLOURS if isinstance(backends, Values) else ():
         backends.fill(colour, f"{name}_{colour}")

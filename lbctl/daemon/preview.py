@@ -16,7 +16,7 @@ from lbctl.model.route import Route
 from lbctl.model.topology import Plan, Service
 
 Json = dict[str, Any]
-FORBIDDING = ("NOT_DURABLE", "NOT_FENCED")
+FORBIDDING = ("NOT_DURABLE", "NOT_FENCED", "WRONG_MODE")
 
 
 def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, version: str, able: Capable) -> Json:
@@ -31,7 +31,7 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
     origin = adopted.active if adopted is not None else (to.other if to is not None else Colour.BLUE)
     candidate = origin.other
     for instance in state.topology.instances_of(service.name):
-        _instance(state, instance, able.get(instance, "not asked yet"), refusals, warnings)
+        _instance(state, service, instance, able.get(instance, "not asked yet"), refusals, warnings)
     forecast = ahead(state, service, plan)
     strict = objection(forecast)
     if strict is not None:
@@ -44,7 +44,7 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
         text = "no health check is configured: only the load balancer's own view counts"
         warnings.append({"code": "NO_HEALTH_CHECK", "text": text})
     here = {name: able[name] for name in state.topology.instances_of(service.name) if name in able}
-    refusals += floors(plan, here)
+    refusals += floors(plan, here, service, candidate)
     warnings += sight_warnings(forecast, state, service, here)
     return {
         "service": service.name,
@@ -72,17 +72,29 @@ def _joined(refused: Refused) -> str:
 
 
 def _instance(
-    state: State, name: InstanceName, able: Capabilities | str, refusals: list[Json], warnings: list[Json]
+    state: State,
+    service: Service,
+    name: InstanceName,
+    able: Capabilities | str,
+    refusals: list[Json],
+    warnings: list[Json],
 ) -> None:
     reading = state.observed.instances.get(name)
     if not isinstance(reading, InstanceReading):
         reason = reading.reason if reading is not None else "it was not read yet"
         refusals.append({"code": "unreachable", "text": f"{name} cannot be read: {reason}"})
+    elif service.name in reading.services:
+        refusals += [_told(name, obstacle) for obstacle in reading.services[service.name].obstacles]
     if isinstance(able, str):
         return
-    for told in able.cannot:
-        code, _, text = told.partition(": ")
-        (refusals if code in FORBIDDING else warnings).append({"code": code, "text": f"{name}: {text}"})
+    for cannot in (*able.cannot, *able.of(service.name).cannot):
+        told = _told(name, cannot)
+        (refusals if told["code"] in FORBIDDING else warnings).append(told)
+
+
+def _told(name: InstanceName, cannot: str) -> Json:
+    code, _, text = cannot.partition(": ")
+    return {"code": code, "text": f"{name}: {text}"}
 
 
 def _writes(state: State, name: ServiceName, candidate: Colour, plan: Plan) -> list[str]:

@@ -8,10 +8,10 @@ from lbctl.config.quantity import share_text, span_text
 from lbctl.core.planner import Better, Forecast, Outlook, Source, Traffic, way_out
 from lbctl.core.planner.wording import better_words, ratio_words, step_sentence, step_words, traffic_words
 from lbctl.core.state import State
-from lbctl.model.names import InstanceName
+from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.topology import Driver, Plan, PlanMode, Service
-from lbctl.model.units import percent, seconds
+from lbctl.model.units import BP_FULL, percent, seconds
 
 Json = dict[str, Any]
 Capable = dict[InstanceName, Capabilities | str]
@@ -92,15 +92,20 @@ def sight_warnings(ahead: Forecast, state: State, service: Service, able: Capabl
     yield from _grains(ahead.plan, able)
 
 
-def floors(plan: Plan, able: Capable) -> Iterator[Json]:
-    """Yield the steps that an instance cannot set at all."""
+def floors(plan: Plan, able: Capable, service: Service, candidate: Colour) -> Iterator[Json]:
+    """Yield the steps that an instance cannot set at all, for the candidate or for what is left to active."""
     for name, known in able.items():
-        low = [] if isinstance(known, str) else [step for step in plan.steps_bp if step < known.share_grain_bp]
-        if low and not isinstance(known, str):
-            least = percent(known.share_grain_bp)
-            yield _told(
-                "SHARE_FLOOR", f"{name} sets no share below {least}: {_listed(low)} cannot be met; leave it out"
-            )
+        if isinstance(known, str):
+            continue
+        floor = known.of(service.name).floor_bp
+        least = max(known.share_grain_bp, floor.get(candidate, 1))
+        most = BP_FULL - floor.get(candidate.other, 0)
+        low = [step for step in plan.steps_bp if step < least]
+        high = [step for step in plan.steps_bp if most < step < BP_FULL]
+        for steps, limit in ((low, f"below {percent(least)}"), (high, f"above {percent(most)} but 100 %")):
+            if steps:
+                text = f"{name} sets no share {limit}: {_listed(steps)} cannot be met; leave it out"
+                yield _told("SHARE_FLOOR", text)
 
 
 def _step_text(step: int, ahead: Forecast, outlook: Outlook | None) -> str:

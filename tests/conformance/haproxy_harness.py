@@ -29,6 +29,7 @@ from lbctl.model.topology import (
     Instance,
     Pool,
     Probe,
+    Protocol,
     RequestLog,
     Server,
     Service,
@@ -99,9 +100,11 @@ class HaproxyWorld:
         *,
         master: bool = True,
         form: HaproxyForm = HaproxyForm.MAP,
+        protocol: Protocol = Protocol.HTTP,
     ) -> None:
         self.directory = directory
         self.form = form
+        self.protocol = protocol
         self.servers = servers
         self.instance = Instance(
             name=InstanceName("edge/lb1"),
@@ -123,7 +126,7 @@ class HaproxyWorld:
                 colour,
                 tuple(
                     Server(ServerName(name), Address("127.0.0.1", self.servers[name].port))
-                    for name in NAMES
+                    for name in self.servers
                     if name.startswith(colour)
                 ),
             )
@@ -138,6 +141,7 @@ class HaproxyWorld:
                 green=pools[Colour.GREEN],
                 listen=Address("127.0.0.1", free_port()),
                 health=check,
+                protocol=self.protocol,
             ),
             self.form,
         )
@@ -271,14 +275,16 @@ async def haproxy_world(
     master: bool = True,
     begin: bool = True,
     form: HaproxyForm = HaproxyForm.MAP,
+    protocol: Protocol = Protocol.HTTP,
+    names: Sequence[str] = NAMES,
     request_log: RequestLog | None = None,
 ) -> AsyncIterator[HaproxyWorld]:
     """A started world. Its directory is short, because a unix socket's path is."""
     require_haproxy()
     directory = Path(tempfile.mkdtemp(prefix="lbh-"))
     directory.chmod(0o755)
-    servers = {name: await WebSocketServer(name).open() for name in NAMES}
-    world = HaproxyWorld(directory, servers, master=master, form=form)
+    servers = {name: await WebSocketServer(name).open() for name in names}
+    world = HaproxyWorld(directory, servers, master=master, form=form, protocol=protocol)
     try:
         write_maps(world.instance, world.services, {SHOP: Colour.BLUE, TILL: Colour.BLUE})
         world.request_log = request_log

@@ -22,11 +22,13 @@ from lbctl.model.topology import (
     Address,
     Driver,
     HaproxyBinding,
+    HaproxyForm,
     HealthCheck,
     HoldLimit,
     JudgeSettings,
     Plan,
     Probe,
+    Protocol,
     RequestLog,
     SessionsBack,
 )
@@ -46,6 +48,20 @@ def test_the_shipped_configs_load_without_faults_and_warnings(name: str, uid: in
     assert len((SHIPPED / name).read_text().splitlines()) <= 60
 
 
+@pytest.mark.parametrize(("written", "backend"), [("", "accounts_servers"), (", backend: shop", "shop")])
+def test_in_form_weights_both_pools_have_the_one_backend(written: str, backend: str) -> None:
+    map_form = "{form: map, backends: {blue: accounts_blue, green: accounts_green}}"
+    loaded = config(changed((map_form, f"{{form: weights{written}}}"))).topology.services[ACCOUNTS]
+    backends = dict.fromkeys(Colour, backend)
+    assert loaded.haproxy == HaproxyBinding(backends, "SRV", "lbctl_accounts", HaproxyForm.WEIGHTS)
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_the_protocol_arrives_in_the_model(protocol: Protocol) -> None:
+    text = changed(("    listen: 10.0.0.5:9000", f"    listen: 10.0.0.5:9000\n    protocol: {protocol}"))
+    assert config(text).topology.services[ACCOUNTS].protocol is protocol
+
+
 def test_what_is_written_arrives_in_the_model() -> None:
     topology = config(VALID).topology
     edge = topology.planes[PlaneName("edge")]
@@ -57,6 +73,7 @@ def test_what_is_written_arrives_in_the_model() -> None:
     assert accounts.health == HealthCheck(kind=Probe.HTTP, path="/healthz")
     backends = {Colour.BLUE: "accounts_blue", Colour.GREEN: "accounts_green"}
     assert accounts.haproxy == HaproxyBinding(backends, "SRV", "lbctl_accounts")
+    assert accounts.protocol is Protocol.HTTP
     assert topology.services[WEB].plan.steps_bp == (100, 2_500, 10_000)
     assert topology.instances_of(WEB) == (InstanceName("demo/local"),)
 

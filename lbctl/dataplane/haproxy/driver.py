@@ -109,7 +109,8 @@ class HaproxyInstance:
             reading = await self.observe()
         except DataPlaneError:
             return None
-        return all(seen == route for seen in reading.services[service].effective.values())
+        seen = reading.services[service]
+        return all(one == route for one in (*seen.runtime.values(), *seen.skewed.values()))
 
     async def close(self) -> None:
         """See `DataPlane.close`. Batches that HAProxy has not answered by now may still be carried out."""
