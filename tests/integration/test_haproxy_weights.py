@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,12 +11,13 @@ from dataclasses import replace
 import pytest
 
 from lbctl.dataplane.haproxy.client import ask
-from lbctl.dataplane.haproxy.serverstate import read_states, state_path
+from lbctl.dataplane.haproxy.firstfiles import write_maps
+from lbctl.dataplane.haproxy.serverstate import StateFile, state_path
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.operation import Place, Status
 from lbctl.model.reading import ServiceReading
 from lbctl.model.route import Route
-from lbctl.model.topology import HaproxyForm
+from lbctl.model.topology import Address, HaproxyForm, Pool, Server, Service
 from tests.conformance.haproxy_harness import HaproxyWorld, haproxy_world
 from tests.conformance.harness import SHOP, Operator
 
@@ -253,7 +255,7 @@ async def test_a_changed_port_comes_back_from_the_file_until_haproxy_was_told_to
         await command(world, f"set server {BACKEND}/blue-1 addr 127.0.0.1 port {port + 1}")
         assert (await here.reading()).boot is None, "the file would bring the old port back"
         await here.route(0)
-        states = read_states(world.instance, SHOP, BACKEND)
+        states = StateFile(world.instance, SHOP, BACKEND).read()
         assert states is not None
         assert states[ServerName("blue-1")].port == str(port + 1)
 
@@ -378,3 +380,41 @@ async def test_sessions_are_honoured_again_with_the_raise_that_brings_their_pool
         for _ in range(3):
             assert [(await one.ask()).server for one in fresh] == born
             assert [(await one.ask()).server for one in visitors] == moved
+
+
+# ---- many servers
+
+
+async def test_a_thousand_weights_go_out_in_batches_that_haproxy_takes_whole() -> None:
+    async with haproxy_world(form=HaproxyForm.WEIGHTS, begin=False) as world:
+        world.services = [many(world.service(), 500)]
+        state_path(world.instance, SHOP).unlink()
+        write_maps(world.instance, world.services, {SHOP: Colour.BLUE})
+        world.write_config()
+        await world.begin()
+        world.driver = world.another_driver()
+        here = Operator(world)
+        for green_bp in (5_000, 1, 10_000, 3_333, 0):
+            began = time.monotonic()
+            await here.route(green_bp)
+            assert time.monotonic() - began < 2.0
+            reading = await here.reading()
+            assert (only(reading), reading.boot) == (Route(green_bp), Route(green_bp))
+        assert len(await weights_of(world)) == 1_000
+        await world.reloaded()
+        assert only(await here.reading()) == Route(0)
+
+
+def many(service: Service, count: int) -> Service:
+    """The same service with so many servers a pool that nobody checks, under names as long as names can be."""
+    pools = {
+        colour.value: Pool(
+            colour,
+            tuple(
+                Server(ServerName(f"{colour}-{number:04}-".ljust(63, "x")), Address("127.0.0.1", 1_000 + number))
+                for number in range(count)
+            ),
+        )
+        for colour in Colour
+    }
+    return replace(service, health=None, **pools)  # type: ignore[arg-type]

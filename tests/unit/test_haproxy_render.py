@@ -153,6 +153,11 @@ def test_in_form_weights_one_backend_has_both_pools_and_its_state_file() -> None
     assert "LBK" not in text, "sessions do not move in parts, so nobody needs a bucket"
 
 
+def test_form_weights_does_not_carry_tcp() -> None:
+    with pytest.raises(Garbled, match="form weights is for http and grpc"):
+        render(INSTANCE, [replace(WEIGHTS, protocol=Protocol.TCP)])
+
+
 def test_a_dot_in_a_cookies_name_is_a_dot() -> None:
     assert WEIGHTS.haproxy is not None
     text = render(INSTANCE, [replace(WEIGHTS, haproxy=replace(WEIGHTS.haproxy, cookie="S.R"))])

@@ -50,6 +50,6 @@ def _state_file(instance: Instance, service: Service, backend: str) -> list[str]
         for colour in Colour
         for server in service.pool(colour).servers
     }
-    serverstate.write_states(instance, service.name, backend, states)
+    serverstate.StateFile(instance, service.name, backend).write(states)
     write_entry(instance, service.name, value_of(route, weighed.seal(goal)))
     return [f"{path}: {service.name} {route}"]

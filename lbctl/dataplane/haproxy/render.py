@@ -54,6 +54,8 @@ def _service(instance: Instance, service: Service, log: str) -> str:
         raise Garbled(f"services.{service.name}.{missing} is needed to render HAProxy's configuration: add it")
     words = _words(instance, service, service.haproxy) | {"log": log}
     if service.haproxy.form is HaproxyForm.WEIGHTS:
+        if service.protocol is Protocol.TCP:
+            raise Garbled(f"services.{service.name}: form weights is for http and grpc: write `form: map`")
         return _filled(words, "FRONTEND", "STATE", "BY_WEIGHTS") + _backend(instance, service, tuple(Colour))
     kind = ("TCP_FRONTEND",) if service.protocol is Protocol.TCP else ("FRONTEND", "STATE", "BY_MAP")
     return _filled(words, *kind, "CHOICE") + "".join(_backend(instance, service, (colour,)) for colour in Colour)

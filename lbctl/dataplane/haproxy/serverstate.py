@@ -24,6 +24,8 @@ UNCHANGED_MIN_S = 60
 """A server that has been in its state for longer than its process lives shows that the file was loaded."""
 LINE_BYTES = 256
 BLOCK_BYTES = 4_096
+PADDING = b"\n"
+"""HAProxy skips empty lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +77,25 @@ def rendered(backend: str, states: States) -> bytes:
     return (HEAD + "".join(lines)).encode()
 
 
-def read_states(instance: Instance, service: ServiceName, backend: str) -> dict[ServerName, State] | None:
-    """Return the file as HAProxy would read it at its next start; None if there is none to use. Raises OSError."""
-    raw = _file(instance, service, 0).read()
-    return None if raw is None else parse_states(backend, raw.decode("utf-8", "replace").splitlines())
+class StateFile:
+    """The file of one service. It is read at every look and hardly ever changes: what it said is remembered."""
 
+    def __init__(self, instance: Instance, service: ServiceName, backend: str) -> None:
+        self.path = state_path(instance, service)
+        self._backend = backend
+        self._last: tuple[bytes | None, dict[ServerName, State] | None] = (None, None)
 
-def write_states(instance: Instance, service: ServiceName, backend: str, states: States) -> None:
-    """Replace the file, durably. Raises OSError, ValueError."""
-    _file(instance, service, len(states)).write(rendered(backend, states))
+    def read(self) -> dict[ServerName, State] | None:
+        """Return what HAProxy would read at its next start; None if there is nothing to use. Raises OSError."""
+        raw = SlotFile(self.path, 0, PADDING).read()
+        before, said = self._last
+        if raw != before:
+            lines = [] if raw is None else raw.decode("utf-8", "replace").splitlines()
+            said = parse_states(self._backend, lines)
+            self._last = (raw, said)
+        return said
 
-
-def _file(instance: Instance, service: ServiceName, count: int) -> SlotFile:
-    blocks = 1 + (len(HEAD) + count * LINE_BYTES) // BLOCK_BYTES
-    return SlotFile(state_path(instance, service), blocks * BLOCK_BYTES, b"\n")
+    def write(self, states: States) -> None:
+        """Replace the file, durably. Raises OSError, ValueError."""
+        blocks = 1 + (len(HEAD) + len(states) * LINE_BYTES) // BLOCK_BYTES
+        SlotFile(self.path, blocks * BLOCK_BYTES, PADDING).write(rendered(self._backend, states))

@@ -19,7 +19,16 @@ from lbctl.dataplane.haproxy.obstacles import obstacles
 from lbctl.dataplane.haproxy.sharedpools import SharedPools
 from lbctl.dataplane.haproxy.statemap import map_path, parse_lines, parse_value, read_file, value_of, write_entry
 from lbctl.dataplane.haproxy.statistics import Table
-from lbctl.dataplane.haproxy.weighed import Pools, Weighed, Weights, all_weights, parse_backend, pools_of, route_of
+from lbctl.dataplane.haproxy.weighed import (
+    Backend,
+    Pools,
+    Weighed,
+    Weights,
+    all_weights,
+    parse_backend,
+    pools_of,
+    route_of,
+)
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.operation import Ability
@@ -42,6 +51,7 @@ class WeightsForm:
         self._show_state = f"show servers state {self._backend}"
         names = {colour: [server.name for server in service.pool(colour).servers] for colour in Colour}
         self._counted = SharedPools(self._backend, names)
+        self._file = serverstate.StateFile(instance, service.name, self._backend)
         self._states: serverstate.States = {}
         """What the newest worker said last: the boot file needs the configured weights."""
 
@@ -58,17 +68,18 @@ class WeightsForm:
     @property
     def boot_files(self) -> tuple[Path, ...]:
         """See `Form.boot_files`."""
-        return (self._map, serverstate.state_path(self._instance, self._service.name))
+        return (self._map, self._file.path)
 
     # ---- reading
 
     def reading(self, looks: Sequence[Look], boot: Entries | None) -> ServiceReading:
         """See `Form.reading`."""
         newest = looks[0]
-        backend = parse_backend(self._backend, newest.answers[self._show_stat])
+        backends = {look.life: self._backend_of(look) for look in looks if not look.worker.is_old}
+        backend = backends[newest.life]
         pools = pools_of(self._service, backend)
         self._states = serverstate.parse_states(self._backend, newest.answers[self._show_state]) or {}
-        routes = {look.life: self._routes(look) for look in looks if not look.worker.is_old}
+        routes = {look.life: self._routes(look, backends[look.life]) for look in looks if look.life in backends}
         older = (Table.of(self._backend, look.answers[self._show_stat]) for look in looks[1:])
         tables = [Table(self._backend, newest.answers[self._show_stat]), *(one for one in older if one is not None)]
         return ServiceReading(
@@ -81,17 +92,21 @@ class WeightsForm:
 
     def runtime(self, look: Look) -> Route | None:
         """See `Form.runtime`."""
-        return None if look.worker.is_old or look.entries is None else self._routes(look)[0]
+        if look.worker.is_old or look.entries is None:
+            return None
+        return self._routes(look, self._backend_of(look))[0]
 
-    def _routes(self, look: Look) -> tuple[Route, Route | None]:
-        backend = parse_backend(self._backend, look.answers[self._show_stat])
+    def _backend_of(self, look: Look) -> Backend:
+        return parse_backend(self._backend, look.answers[self._show_stat])
+
+    def _routes(self, look: Look, backend: Backend) -> tuple[Route, Route | None]:
         value = (look.entries or {}).get(self._service.name, "")
         return route_of(value, pools_of(self._service, backend))
 
     def _boot(self, entries: Entries) -> Route | None:
         """What the next start would make of map and state file; None if the state file does not fit what runs."""
         try:
-            written = serverstate.read_states(self._instance, self._service.name, self._backend)
+            written = self._file.read()
         except OSError:
             return None
         if written is None or not self._fits(written):
@@ -174,21 +189,23 @@ class WeightsForm:
     def store(self, route: Route) -> None:
         """See `Form.store`. A crash between the files leaves new weights with sessions honoured, never moved."""
         name = self._service.name
-        states = self._states or serverstate.read_states(self._instance, name, self._backend)
+        states = self._states or self._file.read()
         if not states:
             raise ValueError(f"the configured weights of {self._backend} are not known before HAProxy was read once")
-        known = {server.name for colour in Colour for server in self._service.pool(colour).servers} & states.keys()
-        goal = weights(route.green_bp, self._all_alive(known))
+        pools = self._all_alive(states)
+        if not all(pools.values()):
+            raise ValueError(f"backend {self._backend} does not have the servers of both pools")
+        goal = weights(route.green_bp, pools)
         now, sealed = parse_value((read_file(self._instance) or {}).get(name, ""))
         if now is not None and (lifted := lifted_keeps(now, route)) != now:
             write_entry(self._instance, name, value_of(lifted, sealed))
         written = {server: replace(one, weight=goal.get(server, one.weight)) for server, one in states.items()}
-        serverstate.write_states(self._instance, name, self._backend, written)
+        self._file.write(written)
         write_entry(self._instance, name, value_of(route, weighed.seal(goal)))
 
-    def _all_alive(self, known: set[ServerName]) -> dict[Colour, dict[ServerName, bool]]:
+    def _all_alive(self, states: serverstate.States) -> dict[Colour, dict[ServerName, bool]]:
         """Nobody knows who will be alive at the next start."""
-        return {c: {s.name: True for s in self._service.pool(c).servers if s.name in known} for c in Colour}
+        return {c: {s.name: True for s in self._service.pool(c).servers if s.name in states} for c in Colour}
 
     # ---- saying what it can
 
