@@ -11,7 +11,7 @@ from typing import Protocol
 
 from lbctl.config.load import load
 from lbctl.model.names import Colour, ServiceName
-from lbctl.model.topology import Topology
+from lbctl.model.topology import HaproxyForm, Topology
 
 
 class Proxy(Protocol):
@@ -64,8 +64,9 @@ class OwnHaproxy:
 
     name = "HAProxy"
 
-    def __init__(self, binary: str) -> None:
+    def __init__(self, binary: str, form: HaproxyForm = HaproxyForm.MAP) -> None:
         self._binary = binary
+        self._form = form
         self._process: asyncio.subprocess.Process | None = None
 
     def plane(self, directory: Path) -> str:
@@ -75,6 +76,8 @@ class OwnHaproxy:
 
     def binding(self, service: str) -> str:
         """The backends that lbctl renders."""
+        if self._form is HaproxyForm.WEIGHTS:
+            return f"haproxy: {{form: weights, backend: {service}_servers}}"
         return f"haproxy: {{form: map, backends: {{blue: {service}_blue, green: {service}_green}}}}"
 
     async def begin(self, directory: Path, config: Path, service: str) -> None:

@@ -48,7 +48,7 @@ def envoy() -> Proxy:
     return EmbeddedEnvoy()
 
 
-def haproxy(kind: type[OwnHaproxy] = OwnHaproxy) -> Proxy:
+def haproxy(kind: Callable[[str], OwnHaproxy] = OwnHaproxy) -> Proxy:
     """The real HAProxy, or a skip that says why."""
     binary = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     if binary is None:

@@ -41,7 +41,7 @@ class Shared(OwnHaproxy):
         block = text[text.index(f"  {service}:") :].replace(service, OTHER)
         config.write_text(text + re.sub(r"listen: 127.0.0.1:\d+", f"listen: 127.0.0.1:{self.other_port}", block))
         instance = Instance(name=InstanceName("edge/lb1"), directory=str(directory / "maps"))
-        write_maps(instance, {ServiceName(OTHER): Colour.BLUE})
+        write_maps(instance, services, {ServiceName(OTHER): Colour.BLUE})
         await super().begin(directory, config, service)
 
 
