@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lbctl.config.load import load
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour
 from lbctl.model.topology import HaproxyForm, Topology
 
 
@@ -88,7 +88,7 @@ class OwnHaproxy:
         topology = _topology(config)
         plane = next(iter(topology.planes.values()))
         services = list(topology.services.values())
-        write_maps(plane.instances[0], services, {ServiceName(service): Colour.BLUE})
+        write_maps(plane.instances[0], services, dict.fromkeys(topology.services, Colour.BLUE))
         text = _GLOBAL.format(directory=directory) + render(plane.instances[0], services, plane.request_log)
         (directory / "haproxy.cfg").write_text(text)
         await self.launch(directory)
