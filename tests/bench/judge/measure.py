@@ -17,6 +17,7 @@ from tests.bench.judge import (
     false_alarms,
     latency,
     learning,
+    power,
     quiet,
     response,
     rival_detection,
@@ -49,12 +50,13 @@ class Size:
     chunks: int
     cells: tuple[Cell, ...]
     runs: int
+    """Releases of each fault."""
     few: int
+    """Releases of everything else."""
     quiet: int
     agreement: tuple[int, int]
     """Releases and ticks."""
     latency: tuple[latency.Case, ...]
-    latency_runs: int
     healthy_s: float
     """How long a candidate is well before it falls ill in mid-step."""
     wide: bool
@@ -67,15 +69,39 @@ class Size:
 def full() -> Size:
     """Return what `make bench-judge` runs."""
     cases = (*latency.changes(0.01), *latency.changes(0.10), *latency.even(0.10), *latency.cold_starts(0.10))
-    cells = tuple(detection.cells())
-    return Size(tuple(worlds.CLASSES), 500, 4, cells, 500, 200, 1000, (50, 400), cases, 200, 130.0, wide=True)
+    return Size(
+        classes=tuple(worlds.CLASSES),
+        chunk=500,
+        chunks=4,
+        cells=tuple(detection.cells()),
+        runs=500,
+        few=200,
+        quiet=1000,
+        agreement=(50, 400),
+        latency=cases,
+        healthy_s=130.0,
+        wide=True,
+    )
 
 
 def small() -> Size:
     """Return what runs among the tests: a part of it that still tells when the judge gets worse."""
     cells = tuple(cell for cell in detection.cells() if (cell.p0, cell.w) in {(0.001, 0.1), (0.01, 0.5)})
     cases = tuple(case for case in latency.changes(0.10) if case.text in {"all x1.2", "all x1.5", "both pools x2"})
-    return Size(("A", "B", "D", "F"), 60, 1, cells, 25, 25, 25, (8, 150), cases, 100, 40.0, wide=False, cost_ms=3.0)
+    return Size(
+        classes=("A", "B", "D", "F"),
+        chunk=60,
+        chunks=1,
+        cells=cells,
+        runs=25,
+        few=100,
+        quiet=25,
+        agreement=(8, 150),
+        latency=cases,
+        healthy_s=40.0,
+        wide=False,
+        cost_ms=3.0,
+    )
 
 
 def measure(size: Size, workers: int, say: Callable[[str], None]) -> Figures:
@@ -101,6 +127,7 @@ def experiments(size: Size) -> dict[Key, Callable[[], Any]]:
         **_faults(size),
         **_responses(size),
         **_agreements(size),
+        **_powers(size),
         **_further(size),
     }
 
@@ -121,7 +148,7 @@ def _faults(size: Size) -> dict[Key, Callable[[], Any]]:
         found["at step", cell] = run
         found["later", cell] = partial(run, healthy_s=size.healthy_s)
     for place, case in enumerate(size.latency):
-        found["latency", case] = partial(latency.run, case, size.latency_runs, size.seed + 200 + place)
+        found["latency", case] = partial(latency.run, case, size.few, size.seed + 200 + place)
     return found
 
 
@@ -147,6 +174,11 @@ def _agreements(size: Size) -> dict[Key, Callable[[], Any]]:
         ("agreement", "errors"): partial(run, size.seed, latency=False, servers=False),
         ("agreement", "everything"): partial(run, size.seed + 1, latency=True, servers=True),
     }
+
+
+def _powers(size: Size) -> dict[Key, Callable[[], Any]]:
+    wanted = power.steps() if size.wide else [power.Step(1000, 0.1, 0.02), power.Step(50, 0.1, 0.05)]
+    return {("power", step): partial(power.power, step, size.few, size.seed) for step in wanted}
 
 
 def _further(size: Size) -> dict[Key, Callable[[], Any]]:
