@@ -24,6 +24,8 @@ class Row:
     held: int
     """Releases that saw any hold but "not enough evidence"."""
     retreated: int
+    worse_than_before: int
+    """Releases in which the account against the baseline alone, which never rolls back, proved its point."""
     highest_odds: Floats
     phi: Floats
     """The learned dispersion of each release."""
@@ -38,6 +40,7 @@ class Row:
             self.rolled_back + other.rolled_back,
             self.held + other.held,
             self.retreated + other.retreated,
+            self.worse_than_before + other.worse_than_before,
             np.concatenate([self.highest_odds, other.highest_odds]),
             np.concatenate([self.phi, other.phi]),
             {name: count + other.others[name] for name, count in self.others.items()},
@@ -63,6 +66,7 @@ def chunk(name: str, seed: int, releases: int, *, rivals_too: bool, fixed_too: b
         rolled_back=int(said.rolled_back.sum()),
         held=int(said.held.sum()),
         retreated=int(said.retreated.sum()),
+        worse_than_before=int(said.worse_than_before.sum()),
         highest_odds=said.highest_odds,
         phi=known.phi,
         others={rule: int((judge(traffic, world.base) > 0).sum()) for rule, judge in rules.items()},
@@ -75,6 +79,7 @@ class _Followed:
     rolled_back: Mask
     held: Mask
     retreated: Mask
+    worse_than_before: Mask
     highest_odds: Floats
 
 
@@ -82,11 +87,12 @@ def _followed(traffic: Traffic, known: Known, tick_s: float = 1.0) -> _Followed:
     fleet = Fleet(known, Settings(horizon_s=float(worlds.RELEASE_S)))
     share = worlds.shares(tick_s)
     said = np.zeros((4, traffic.releases), dtype=bool)
-    highest = np.zeros(traffic.releases)
+    highest, worse = np.zeros(traffic.releases), np.zeros(traffic.releases, dtype=bool)
     for tick in range(traffic.ticks):
         if tick % traffic.step_ticks == 0:
             fleet.step()
         seen = fleet.tick(traffic.at(tick), tick_s, share[tick])
         highest = np.maximum(highest, seen.odds)
+        worse |= fleet.candidate.faulty
         said[seen.words, np.arange(traffic.releases)] |= ~seen.waits
-    return _Followed(said[ROLLBACK], said[HOLD], said[RETREAT], highest)
+    return _Followed(said[ROLLBACK], said[HOLD], said[RETREAT], worse, highest)

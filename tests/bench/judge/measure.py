@@ -26,7 +26,7 @@ from tests.bench.judge import (
 )
 from tests.bench.judge.detection import Cell
 
-LARGE_SHARES = ((0.99, 0.02), (0.99, 0.05), (0.99, 0.2), (0.99, 1.0), (0.9, 0.02))
+LARGE_SHARES = ((0.9, 0.02), (0.99, 0.02), (0.99, 0.05), (0.99, 0.2), (0.99, 1.0), (1.0, 0.02), (1.0, 1.0))
 """Share of the candidate, fault."""
 OUTAGES = ((0.2, 0.1, 0.2), (1.0, 0.1, 0.2), (0.2, 0.9, 0.2), (0.2, 0.1, 1.0), (1.0, 0.1, 1.0))
 MILD_OUTAGES = ((0.02, 0.1, 0.2), (0.02, 0.5, 0.2), (0.02, 0.9, 0.2))

@@ -9,6 +9,7 @@ from tests.bench.judge import detection, latency, learning, power, rival_detecti
 from tests.bench.judge.false_alarms import FIXED, Row
 from tests.bench.judge.lines import Line
 from tests.bench.judge.measure import BAD_SERVERS, LARGE_SHARES, LOW_TRAFFIC, MILD_OUTAGES, OUTAGES, Figures, Size
+from tests.bench.judge.vector import Floats
 from tests.bench.judge.worlds import CLASSES
 
 _HEAD = """# Figures of the judge
@@ -60,7 +61,7 @@ _LARGE_SHARES = """## Large shares: the retreat
 
 Above 50 % active has too little traffic to compare with. The account against what active used to do asks for a retreat
 to 50 %, and there the comparison decides. {runs} releases each, ticks of 0.2 s, fault in mid-step, shares that change
-at once.
+at once; at most 400 s are looked at.
 """
 _OUTAGES = """## Both pools ill at once
 
@@ -68,8 +69,9 @@ Nothing is rolled back; the release is held.
 """
 _LATENCY = """## Latency
 
-Times of requests: {spread}; *even*: {even}. Slow is beyond 1.25 x active's quantile + 5 ms. *Bound*: what no method can
-beat. Horizon 10 min (5 min where nothing should be found, 2 min for cold starts). {runs} releases each.
+Times of requests: {spread}; *even*: {even}. Slow is beyond
+1.25 x active's quantile + 5 ms. *Bound*: what no method can beat. Horizon 10 min (5 min where nothing should be found,
+2 min for cold starts). {runs} releases each.
 """
 _EVEN = """\
 The margin is a margin of counts, not of time: where all requests take about the same time, few are near the
@@ -174,6 +176,8 @@ def _false_alarm_rows(rows: Mapping[str, Row]) -> Iterator[tuple[str, ...]]:
         shown = (row.fixed.get(phi, (0, 1)) for row in rows.values())
         text = "nothing learned: dispersion 2" if phi == 2 else "dispersion 1"
         yield f"the same, {text}", *(_per_cent(bad / count) for bad, count in shown)
+    alone = "its account against the baseline, if that could roll back"
+    yield alone, *(_per_cent(row.worse_than_before / row.releases) for row in rows.values())
     for rule in rivals.RULES:
         yield rule, *(_per_cent(row.others[rule] / row.releases) for row in rows.values())
 
@@ -232,12 +236,18 @@ def _large_shares(size: Size, figures: Figures) -> Iterator[str]:
         rows.append(
             (
                 f"{100 * w:g} %, {100 * fault:g} %",
-                f"{_s(float(np.nanmean(alone.rollback_s)))}, {alone.harmed.mean():,.0f} failed",
-                f"{_s(float(np.nanmean(ours.retreat_s)))} / {_s(float(np.nanmean(ours.rollback_s)))}, "
-                f"**{ours.harmed.mean():,.0f} failed**",
+                f"{_mean_s(alone.rollback_s)}, {alone.harmed.mean():,.0f}, {alone.harmed.max():,.0f}",
+                f"{_mean_s(ours.retreat_s)} / {_mean_s(ours.rollback_s)}, **{ours.harmed.mean():,.0f}**, "
+                f"{ours.harmed.max():,.0f}",
             )
         )
-    yield from _table(("w, fault", "comparison alone", "retreat at / rollback at"), rows)
+    head = ("w, fault", "comparison alone: rollback, failed: mean, worst", "retreat / rollback, failed: mean, worst")
+    yield from _table(head, rows)
+
+
+def _mean_s(seconds: Floats) -> str:
+    known = seconds[~np.isnan(seconds)]
+    return _s(float(known.mean())) if len(known) else "never"
 
 
 def _outages(figures: Figures) -> Iterator[str]:
