@@ -10,10 +10,10 @@ ARGS ?=
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-long bench docs system clean
+.PHONY: help venv demo check test test-long bench bench-judge docs system clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lbctl needs Python >= 3.11; set PYTHON=" >&2; exit 1; }
@@ -51,6 +51,9 @@ bench: $(STAMP) system ## ratios measured inside one run
 	$(BIN)/python -m tests.bench.prober_vs_haproxy
 	$(BIN)/python -m tests.bench.judge_quick
 	$(BIN)/python -m tests.bench.request_log
+
+bench-judge: $(STAMP) ## the judge against its promises and other tools' rules, 15 minutes (ARGS=--write: the pages too)
+	$(BIN)/python -m tests.bench.judge $(ARGS)
 
 docs: $(STAMP) ## the generated reference pages
 	$(BIN)/python -m lbctl.cli.reference > docs/reference/cli.md
