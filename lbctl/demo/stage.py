@@ -139,9 +139,12 @@ async def stage(
 
 def _directory(stack: AsyncExitStack, keep: Path | None) -> Path:
     if keep is not None:
-        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(keep.iterdir()):
-            raise StageError(f"{keep} is not empty: name a new directory")
+        try:
+            keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if any(keep.iterdir()):
+                raise StageError(f"{keep} is not empty: name a new directory")
+        except OSError as error:
+            raise StageError(f"{keep} cannot be used: {error.strerror}: name a new directory") from None
         return keep.resolve()
     directory = Path(tempfile.mkdtemp(prefix="lbctl-demo-"))
     stack.callback(shutil.rmtree, directory)
