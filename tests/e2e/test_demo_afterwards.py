@@ -60,6 +60,6 @@ async def test_the_lines_of_the_demo_work_as_they_are_printed(tmp_path: Path) ->
 @pytest.mark.parametrize("taken", ["a file", "a file/below"])
 async def test_a_directory_that_cannot_be_made_is_told_with_the_next_step(taken: str, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
-    with pytest.raises(StageError, match="cannot be used: .*: name a new directory"):
+    with pytest.raises(StageError, match=r"cannot be used: .*: name a new directory"):
         async with stage(tmp_path / taken):
             pass
