@@ -143,6 +143,7 @@ class FakeDesk:
         self.record: list[Json] = [release()]
         self.followers: set[asyncio.Queue[Json | None]] = set()
         self.refusals: list[Json] = []
+        self.unready: list[Json] = []
         self.broken = False
         self.stuck = False
         self._id = 0
@@ -196,6 +197,7 @@ class FakeDesk:
             "version_from": "1.9.3",
             "version_to": version,
             "refusals": self.refusals,
+            "unready": self.unready,
             "warnings": [],
             "steps": [
                 {"share_bp": step, "hold_min_ms": plan.hold_min, "text": f"{before / 100:g} % → {step / 100:g} %"}

@@ -121,11 +121,19 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
         plan_screen,
         {
             **DESK.plan("web", None, Plan(), "2.0.0"),
-            "refusals": [{"code": "candidate", "text": "candidate not healthy (1 of 2 up): green-2: HTTP 503"}],
+            "refusals": [{"code": "maintenance", "text": "maintenance is on: nothing is written"}],
+            "unready": [{"code": "candidate", "text": "candidate not healthy (1 of 2 up): green-2: HTTP 503"}],
             "warnings": [{"code": "NO_MASTER_SOCKET", "text": "edge/lb1: old workers cannot be read"}],
         },
     ),
     "plan-little-traffic": (plan_screen, {**DESK.plan("web", None, Plan(), "2.0.0"), **foreseen()}),
+    "plan-not-ready": (
+        lambda plan: plan_screen(plan, "lbctl switch web --to green --version 2.0.0 --hold 5s"),
+        {
+            **DESK.plan("web", None, Plan(), "2.0.0"),
+            "unready": [{"code": "not_known", "text": "edge/lb1: nobody knows what it can do: no right"}],
+        },
+    ),
     "releases": (
         releases_screen,
         {"releases": [release(), release(id="6", phase="rolled_back", share_bp=0, outcome="green fails more")]},

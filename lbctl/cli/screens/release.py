@@ -8,8 +8,8 @@ from lbctl.model.units import percent, seconds
 Json = dict[str, Any]
 
 
-def plan_screen(plan: Json) -> str:
-    """Return what a release would do."""
+def plan_screen(plan: Json, switch: str = "") -> str:
+    """Return what a release would do; `switch` is the command that starts this very one."""
     versions = f"{plan['version_from']} → {plan['version_to']}"
     lines = [f"{plan['service']}: {plan['from']} → {plan['to']}   ({versions})"]
     traffic = plan.get("traffic")
@@ -23,10 +23,12 @@ def plan_screen(plan: Json) -> str:
     lines += _better(plan.get("better"))
     lines += [f"  ~ {write}" for write in plan["writes"]]
     lines += [f"  ◐ {one['code']}: {one['text']}" for one in plan["warnings"]]
+    lines += [f"  ◐ not ready: {one['text']}" for one in plan["unready"]]
     lines += [f"  ✖ refused: {one['text']}" for one in plan["refusals"]]
     lines.append(f"  back   {plan['back']}")
     if not plan["refusals"]:
-        lines.append(f"  next   lbctl switch {plan['service']} --to {plan['to']}")
+        first = "as soon as all is ready: " if plan["unready"] else ""
+        lines.append(f"  next   {first}{switch or 'lbctl switch ' + plan['service'] + ' --to ' + plan['to']}")
     return "\n".join(lines)
 
 
