@@ -145,4 +145,4 @@ def test_the_screen_shows_the_traffic_and_the_better_plan(state: State) -> None:
     shown = plan_screen(clean(planned(state, busy(5), plan=Plan(hold_min=Span(5 * MINUTE)))))
     assert "\n     at 5 rps, active 0.1 % bad, dispersion 1 (learned); `sees` is with 90 % power\n" in shown
     assert "\n  better by 25 %, 50 %, 100 %, each held 18m" in shown
-    assert f"\n         lbctl switch {SERVICE} --steps 25%,50%,100% --hold 18m --bake 10m\n" in shown
+    assert f"\n         lbctl switch {SERVICE} --steps 25%,50%,100% --hold 18m --bake 10m --version 2.0.0\n" in shown
