@@ -168,7 +168,8 @@ class FakeDesk:
             return {"service": "web", "active": "blue", "version": "1.9.3"}
         if name == "Maintenance":
             return {"maintenance": True, "service": None}
-        return {"release": "7", "phase": "rolling_back" if name == "Rollback" else "shifting"}
+        phase = "rolling_back" if name == "Rollback" else "shifting"
+        return {"release": "7", "service": "web", "phase": phase, "share_bp": 2_500, "did": f"{name.lower()} done"}
 
     def next_request_id(self) -> int:
         self._id += 1

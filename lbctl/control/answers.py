@@ -206,10 +206,16 @@ class Started(msgspec.Struct):
 
 
 class Changed(msgspec.Struct):
-    """What the request made of the release. `note` says what is still to come, where the journal does not work."""
+    """What the request made of the release; `did` is for people.
+
+    `note` says what is still to come, where the journal does not work.
+    """
 
     release: str
+    service: str
     phase: str
+    share_bp: int
+    did: str
     note: str = ""
 
 

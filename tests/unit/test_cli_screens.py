@@ -191,7 +191,16 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
             "phase": "preflight",
         },
     ),
-    "changed": (changed_screen, {"release": "7", "phase": "rolling_back"}),
+    "changed": (
+        changed_screen,
+        {
+            "release": "7",
+            "phase": "shifting",
+            "share_bp": 2_500,
+            "did": "promoted: 5 % → 25 % on green",
+            "note": "look",
+        },
+    ),
     "event": (event_line, event(9, "release.paused", "paused", actor="uid 1000 (eva) pid 4711", severity="warning")),
     "waiting": (waiting_line, {"what": "no request was judged yet", "since_ms": 61000, "needs": "lbctl promote 7"}),
 }
