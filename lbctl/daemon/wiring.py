@@ -11,7 +11,6 @@ from pathlib import Path
 import structlog
 
 from lbctl.about import VERSION
-from lbctl.config.fault import ConfigError
 from lbctl.config.home import directory_mode
 from lbctl.config.load import check_reload, load
 from lbctl.config.settings import Alert, Config, ExecAlert
@@ -86,7 +85,8 @@ class Running:
             else:
                 await self._take(config)
         except LbctlError as error:
-            self._refuse(error.render() if isinstance(error, ConfigError) else str(error))
+            # One line, whatever the number of faults: an event is read in a list.
+            self._refuse("; ".join(str(error).splitlines()))
         self.notify.ready(self.status_line())
 
     def _refuse(self, reason: str) -> None:

@@ -71,7 +71,10 @@ async def test_a_second_daemon_with_a_state_of_its_own_leaves_the_tokens_of_the_
 async def test_a_reload_is_taken_whole_or_refused_whole() -> None:
     async with adopted(envoy()) as here, await crowd(here, rate=100) as users:
         good = here.config.read_text()
-        await hang_up(here, good.replace("bake: 2s", "bake: 2"), "config.refused")
+        await hang_up(here, good.replace("bake: 2s", "bake: 2").replace("retain: 0s", "retain: 0"), "config.refused")
+        refused = [event["text"] for event in await events(here) if event["kind"] == "config.refused"]
+        assert refused[0].count(f"; {here.config}:") == 1
+        assert refused[0].isprintable()
         await hang_up(here, good.replace("[5%, 25%, 50%, 100%]", "[50%, 100%]"), "config.reloaded")
         await release(here)
         found = (await here.control.get(f"/v1/releases/{SERVICE}"))["release"]

@@ -292,6 +292,21 @@ async def test_events_follow_prints_what_comes(desk: FakeDesk, path: str) -> Non
     assert (await ended(process)).code == 130
 
 
+async def test_watching_without_a_terminal_is_one_line_for_each_event(desk: FakeDesk, path: str) -> None:
+    desk.journal = [event(number) for number in range(1, 12)]
+    process = await start(path, "watch", "web", "--plain")
+    assert process.stdout is not None
+    lines = [await asyncio.wait_for(process.stdout.readline(), 20) for _ in range(8)]
+    while not desk.followers:
+        await asyncio.sleep(0.01)
+    desk.tell(event(12, "release.paused"))
+    lines.append(await asyncio.wait_for(process.stdout.readline(), 20))
+    assert all(b" web 7 " in line for line in lines)
+    assert b"release.paused" in lines[-1]
+    process.send_signal(signal.SIGINT)
+    assert (await ended(process)).code == 130
+
+
 async def test_a_reader_that_goes_away_is_no_traceback(desk: FakeDesk, path: str) -> None:
     desk.journal = [event(number, text="x" * 2_000) for number in range(1, 200)]
     process = await start(path, "events", "-n", "199")

@@ -136,7 +136,12 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
     ),
     "releases": (
         releases_screen,
-        {"releases": [release(), release(id="6", phase="rolled_back", share_bp=0, outcome="green fails more")]},
+        {
+            "releases": [
+                release(),
+                release(id="6", phase="rolled_back", share_bp=0, outcome="green fails more"),
+            ]
+        },
     ),
     "releases-none": (releases_screen, {"releases": []}),
     "release-show": (

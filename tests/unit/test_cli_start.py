@@ -82,6 +82,15 @@ def test_wrong_usage_exits_2_with_what_and_the_next_step(arguments: list[str], s
     assert "\n  next  lbctl" in err
 
 
+@pytest.mark.parametrize("group", ["release", "config", "envoy", "notify"])
+def test_a_group_without_a_command_shows_its_help_in_lines(group: str, capsys: Captured) -> None:
+    assert main([group]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"Usage: lbctl {group} [OPTIONS] COMMAND [ARGS]...\n")
+    assert "\nCommands:\n" in err
+
+
 def test_help_lists_every_command_on_stdout(capsys: Captured) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out

@@ -43,7 +43,7 @@ def releases_screen(data: Json) -> str:
     if not data["releases"]:
         return "no release yet"
     rows: list[tuple[str, ...]] = [
-        ("ID", "SERVICE", "WAY", "VERSION", "PHASE", "SHARE", "PEAK", "STARTED", "BY", "OUTCOME")
+        ("ID", "SERVICE", "WAY", "VERSION", "PHASE", "SHARE", "PEAK", "STARTED", "BY", "REASON", "OUTCOME")
     ]
     rows += [_row(one) for one in data["releases"]]
     return "\n".join(columns(rows))
@@ -60,7 +60,8 @@ def _row(one: Json) -> tuple[str, ...]:
         share(one.get("peak_bp")),
         moment(one["started_wall"]),
         one["initiator"],
-        one["outcome"] or one["reason"],
+        one["reason"] or "-",
+        one["outcome"] or "-",
     )
 
 
