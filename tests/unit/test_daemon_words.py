@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,17 +10,20 @@ import pytest
 from lbctl.core.requests import admit
 from lbctl.core.state import State
 from lbctl.core.wellness import wellness
+from lbctl.daemon.checks import Checks
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.preview import plan_view
 from lbctl.daemon.views import service_view
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Capabilities
-from lbctl.model.reading import InstanceReading, Token, Unreadable
+from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.request import Switch
 from lbctl.model.topology import Plan
 from lbctl.model.units import Instant
 from lbctl.sim.world import SERVERS, SERVICE
+from lbctl.store.token import TokenDir
+from lbctl.telemetry.logs import RequestLogs
 from tests.scenarios.stage import Stage
 
 Json = dict[str, Any]
@@ -142,33 +146,18 @@ def test_the_write_that_is_planned_honours_the_candidates_sessions_again() -> No
     assert planned(state)["writes"] == [f"{name}: {SERVICE} 0:10000:0 → 100:10000:10000"]
 
 
-async def test_a_reason_does_not_name_the_instance_that_everybody_names_before_it() -> None:
+async def test_a_reason_does_not_name_the_instance_that_everybody_names_before_it(tmp_path: Path) -> None:
     name = InstanceName("edge/lb1")
-    plane = FakeInstance(name, [], lambda: Instant(0))
+    plane = FakeInstance(name, [], now)
     plane.broken = "HAProxy has not loaded its map"
     seen = asyncio.Event()
-    observer = Observer({name: plane}, NoChecks(), NoTokens(), lambda: Instant(0), seen=seen.set, repair=lambda _: None)
+    checks, tokens = Checks(after().topology, now), TokenDir(tmp_path / "tokens")
+    observer = Observer({name: plane}, checks, tokens, RequestLogs(), now, seen=seen.set, repair=lambda _: None)
     observer.start()
     await asyncio.wait_for(seen.wait(), 10)
     await observer.stop()
     assert observer.readings[name] == Unreadable(Instant(0), "HAProxy has not loaded its map")
 
 
-class NoChecks:
-    """Nobody is checked."""
-
-    def health(self, now: Instant) -> dict[Any, Any]:
-        del now
-        return {}
-
-    def suspects(self, now: Instant) -> dict[Any, Any]:
-        del now
-        return {}
-
-
-class NoTokens:
-    """There is no token."""
-
-    def read(self, release: Any, nonce: str) -> Token:
-        del release, nonce
-        return Token.NONE
+def now() -> Instant:
+    return Instant(0)
