@@ -4,6 +4,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Every program in a virtual environment names its directory: one that was moved or copied is made anew.
+MADE_IN := $(shell cat $(STAMP) 2>/dev/null)
+ifneq ($(or $(MADE_IN),$(CURDIR)),$(CURDIR))
+MOVED := yes
+.PHONY: $(STAMP)
+endif
 # `make test` as root on Debian or Ubuntu installs a missing HAProxy; SYSTEM=no leaves the system alone.
 SYSTEM ?= yes
 ARGS ?=
@@ -19,9 +25,9 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lbctl needs Python >= 3.11; set PYTHON=" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing lbctl and its tools into $(VENV)" >&2
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' >&2
-	@touch $@
+	@echo '$(CURDIR)' > $@
 
 venv: $(STAMP) ## the development environment in .venv
 

