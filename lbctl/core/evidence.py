@@ -62,7 +62,9 @@ def _warm_up(release: Release) -> Span:
 
 def follow(now: Situation, progress: Progress, counted: Counted | None, learned: judge.Learned) -> Progress:
     """Return the progress after this tick: evidence taken in, read-back noted, holds computed."""
-    progress = replace(progress, reached_since=_reached(now, progress))
+    reached_since = _reached(now, progress)
+    if reached_since != progress.reached_since:
+        progress = replace(progress, reached_since=reached_since)
     if now.moving and counted is not None:
         account, verdict = judge.judge(
             progress.account,
@@ -75,7 +77,7 @@ def follow(now: Situation, progress: Progress, counted: Counted | None, learned:
 
 def replace_in(now: Situation, progress: Progress) -> Situation:
     """Return the situation with newer progress."""
-    return replace(now, progress=progress)
+    return now if now.progress is progress else replace(now, progress=progress)
 
 
 def proved(now: Situation) -> bool:

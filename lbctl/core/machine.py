@@ -17,7 +17,7 @@ from lbctl.core.notes import noted
 from lbctl.core.requests import admit
 from lbctl.core.rest import at_rest
 from lbctl.core.rules import decide
-from lbctl.core.situation import Situation, situation
+from lbctl.core.situation import Situation, Situations, situation, situations
 from lbctl.core.state import (
     OPERATION_TIMEOUT,
     Applied,
@@ -31,9 +31,10 @@ from lbctl.core.state import (
     State,
     Tick,
 )
+from lbctl.core.wellness import every_pool
 from lbctl.model.errors import Refused
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName
-from lbctl.model.reading import Token
+from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Answer, Asked, Request
 from lbctl.model.topology import Topology
@@ -65,6 +66,7 @@ def start(
         accounts=accounts or {},
         learned=learned or {},
         lanes=dict.fromkeys(instances, lane),
+        wells=every_pool(topology, Observed(instances={})),
     )
 
 
@@ -109,22 +111,26 @@ def _refusal(request: Asked, refused: Refused) -> Answer:
 
 
 def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
-    state = _folded(replace(state, observed=tick.observed), tick.now)
+    wells = every_pool(state.topology, tick.observed)
+    state, here = _folded(replace(state, observed=tick.observed, wells=wells), tick.now)
     effects: list[Effect] = []
-    change = _chosen(state, tick.now)
+    change = _chosen(state, here, tick.now)
     if change is not None:
         state, taken = take(state, change, tick.now)
         effects += taken
+        here = situations(state, tick.now)
     state, again = retried(state, tick.now)
     effects += again
-    state, operations = apply_all(state, tick.now)
+    state, operations = apply_all(state, here, tick.now)
     effects += operations
-    state, notes = noted(state, tick.now)
+    state, notes = noted(state, here, tick.now)
     return state, (*effects, *_tokens(state), *notes)
 
 
-def _folded(state: State, now: Instant) -> State:
-    """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release."""
+def _folded(state: State, now: Instant) -> tuple[State, Situations]:
+    """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release.
+    Returns the situation of each, too."""
+    found: dict[ServiceName, Situation] = {}
     progress: dict[ReleaseId, Progress] = {}
     books: dict[ServiceName, Books] = {}
     learned: dict[ServiceName, judge.Learned] = {}
@@ -141,7 +147,8 @@ def _folded(state: State, now: Instant) -> State:
             account = known.account if known is not None else state.accounts.get(release.id)
             known = begin(release, here.service.judge, account, known_before, now)
         progress[release.id] = follow(replace_in(here, known), known, counted, known_before)
-    return replace(state, progress=progress, books=books, learned=learned)
+        found[name] = replace_in(here, progress[release.id])
+    return replace(state, progress=progress, books=books, learned=learned), found
 
 
 def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Counted | None]:
@@ -164,20 +171,16 @@ def _learned(
     return learn(known, counted, active, moving=moving)
 
 
-def _chosen(state: State, now: Instant) -> Change | None:
+def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
-    changes = [change for name in state.topology.services if (change := _change_of(state, name, now)) is not None]
+    found = (decide(here[name]) if name in here else at_rest(state, name, now) for name in state.topology.services)
+    changes = [change for change in found if change is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
     if chosen is None and state.overtaken and state.ordered is state.record:
         # The same decision under a revision that load balancers accept; it raises nothing, so it waits for nobody.
         return Change(record=state.record, lowering=True)
     return chosen
-
-
-def _change_of(state: State, name: ServiceName, now: Instant) -> Change | None:
-    here = situation(state, name, now)
-    return at_rest(state, name, now) if here is None else decide(here)
 
 
 def _tokens(state: State) -> Iterable[Mark]:
@@ -191,4 +194,4 @@ def _tokens(state: State) -> Iterable[Mark]:
 def _configured(state: State, topology: Topology) -> State:
     names = [instance.name for plane in topology.planes.values() for instance in plane.instances]
     lanes: dict[InstanceName, Lane] = {name: state.lanes.get(name, Lane()) for name in names}
-    return replace(state, topology=topology, lanes=lanes)
+    return replace(state, topology=topology, lanes=lanes, wells=every_pool(topology, state.observed))

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from lbctl.core import judge
 from lbctl.core.state import Lane, Progress, State
 from lbctl.core.targets import exposed, target
-from lbctl.core.wellness import Wellness, way_open, wellness
+from lbctl.core.wellness import Wellness, way_open
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, Phase, Record, Release
 from lbctl.model.route import Route
-from lbctl.model.topology import Service
+from lbctl.model.topology import Plan, Service
 from lbctl.model.units import Instant
 
 
@@ -59,6 +59,15 @@ class Situation:
         return self.release.phase in {Phase.SHIFTING, Phase.BAKING}
 
 
+Situations = Mapping[ServiceName, Situation]
+
+
+def situations(state: State, now: Instant) -> Situations:
+    """Gather the facts about every running release."""
+    found = ((name, situation(state, name, now)) for name in state.topology.services)
+    return {name: here for name, here in found if here is not None}
+
+
 def situation(state: State, name: ServiceName, now: Instant) -> Situation | None:
     """Gather the facts about `name`'s running release; None if it has none or vanished from the config."""
     release = state.record.running(name)
@@ -68,7 +77,6 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         return None
     instances = state.topology.instances_of(name)
     readings = {instance: state.observed.instances.get(instance) for instance in instances}
-    home, away = pools(state, service, release.to)
     return Situation(
         at=now,
         record=state.record,
@@ -82,10 +90,10 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         under_way=frozenset(i for i, reading in readings.items() if under_way(state.lanes.get(i), name, reading)),
         token=state.observed.tokens.get(release.id, Token.NONE),
         token_trouble=state.observed.token_trouble.get(release.id, ""),
-        candidate=away,
-        active=home,
+        candidate=state.wells[name, release.to],
+        active=state.wells[name, release.origin],
         candidate_up_since=_up_since(state, service, release.to),
-        way_open=way_open(home, away, release.plan.min_healthy_bp),
+        way_open=_way_open(state, name, release.to, release.plan),
         checker_suspect=state.observed.checker_suspect.get(name, ""),
         durable=state.durable.rev == state.record.rev,
         durable_at=state.durable_at,
@@ -105,17 +113,12 @@ def under_way(lane: Lane | None, name: ServiceName, reading: InstanceReading | U
     return lane.busy or (isinstance(reading, InstanceReading) and reading.taken_at <= lane.ended_at)
 
 
-def pools(state: State, service: Service, away: Colour) -> tuple[Wellness, Wellness]:
-    """Return how well the pool other than `away` is, and how well `away` is."""
-    return (
-        wellness(service, away.other, state.observed, state.topology),
-        wellness(service, away, state.observed, state.topology),
-    )
+def _way_open(state: State, name: ServiceName, away: Colour, plan: Plan) -> bool:
+    return way_open(state.wells[name, away.other], state.wells[name, away], plan.min_healthy_bp)
 
 
 def home_open(state: State, name: ServiceName) -> bool:
     """Whether traffic of `name` may be moved away from the pool that should not have it."""
-    service = state.topology.services[name]
-    home, away = pools(state, service, exposed(state.ordered, name))
     release = state.ordered.running(name)
-    return way_open(home, away, (release.plan if release else service.plan).min_healthy_bp)
+    plan = release.plan if release else state.topology.services[name].plan
+    return _way_open(state, name, exposed(state.ordered, name), plan)

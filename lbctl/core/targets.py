@@ -11,11 +11,10 @@ def target(record: Record, service: ServiceName) -> Route | None:
     adopted = record.services.get(service)
     if adopted is None:
         return None
-    keeps = Route(0, keep_blue_bp=adopted.blue.keep_bp, keep_green_bp=adopted.green.keep_bp)
     release = record.running(service)
-    if release is None:
-        return keeps.with_share(adopted.active, BP_FULL)
-    return keeps.with_share(release.to, release.share_bp)
+    colour, share_bp = (adopted.active, BP_FULL) if release is None else (release.to, release.share_bp)
+    green_bp = share_bp if colour is Colour.GREEN else BP_FULL - share_bp
+    return Route(green_bp, keep_blue_bp=adopted.blue.keep_bp, keep_green_bp=adopted.green.keep_bp)
 
 
 def exposed(record: Record, service: ServiceName) -> Colour:

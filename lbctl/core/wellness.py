@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lbctl.model.names import Colour, InstanceName, ServerName
+from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Observed, Unreadable
 from lbctl.model.topology import Service, Topology
 from lbctl.model.units import BP_FULL
@@ -40,6 +40,18 @@ class Wellness:
     def trouble(self) -> str:
         """Return the servers that are not up, each with its reason."""
         return "; ".join(f"{name}: {why}" for name, why in [*self.down.items(), *self.unknown.items()])
+
+
+Pools = Mapping[tuple[ServiceName, Colour], Wellness]
+
+
+def every_pool(topology: Topology, observed: Observed) -> Pools:
+    """Return how well every pool is: judged once for each observation."""
+    return {
+        (service.name, colour): wellness(service, colour, observed, topology)
+        for service in topology.services.values()
+        for colour in Colour
+    }
 
 
 def wellness(service: Service, colour: Colour, observed: Observed, topology: Topology) -> Wellness:
