@@ -91,6 +91,7 @@ def _operations(
         raises=not outdated and state.settled and (here is None or may_raise(here)),
         lowers=open_home,
         resend=resolvable or outdated,
+        resolved=not lane.unresolved,
     )
     return reconcile(name, want, reading, exposed(record, name), record.rev, leave)
 
