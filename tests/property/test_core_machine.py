@@ -3,6 +3,8 @@
 Hypothesis chooses the events here, so a failure comes back as the shortest story that shows it.
 """
 
+from itertools import count
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -32,6 +34,7 @@ class Releases(RuleBasedStateMachine):
         for balancer in self.world.balancers.values():
             balancer.one_file = one_file
         self.seen = Record()
+        self.ids = count(1_000_000)
         self._run(1)
         self.world.ask(self.world.asking.adopt(Colour.BLUE, settle=False))
         self._run(15)
@@ -54,13 +57,13 @@ class Releases(RuleBasedStateMachine):
     def stop(self, kind: type[Pause | Rollback | Cancel]) -> None:
         release = self._record().running(SERVICE)
         if release is not None:
-            self.world.ask(kind(id=1, actor="ann", release=release.id))
+            self.world.ask(kind(id=next(self.ids), actor="ann", release=release.id))
 
     @rule(full=st.booleans())
     def promote(self, *, full: bool) -> None:
         release = self._record().running(SERVICE)
         if release is not None:
-            self.world.ask(Promote(id=1, actor="ann", release=release.id, full=full))
+            self.world.ask(Promote(id=next(self.ids), actor="ann", release=release.id, full=full))
 
     @rule()
     def resume(self) -> None:
