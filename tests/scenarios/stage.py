@@ -113,7 +113,7 @@ class Stage:
         """Active was watched for a day and did this in the last hour."""
         assert self.world.process is not None
         seen = Fading(float(total), float(bad), 3_600.0)
-        known = Learned(known_s=86_400.0, baseline=seen, error=Bursts(n=float(total), b=float(bad)))
+        known = Learned(known_s=86_400.0, baseline=seen, error=Bursts(variance=1_000.0))
         process = self.world.process
         process.state = replace(process.state, learned={SERVICE: known})
 

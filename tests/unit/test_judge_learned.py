@@ -34,6 +34,21 @@ def test_bursts_are_seen_and_taken_half_as_large_again() -> None:
     assert dispersion_of(20) == pytest.approx(1 + 1.5 * (20 * 0.9 - 1), rel=0.15)
 
 
+def test_an_outage_or_a_ratio_that_drifts_over_the_day_is_no_burst() -> None:
+    dice = Random(7)
+
+    def bad(ratio: float) -> int:
+        return round(dice.gauss(10_000 * ratio, (10_000 * ratio * (1 - ratio)) ** 0.5))
+
+    outage, drifting = Bursts(), Bursts()
+    for span in range(24 * 360):
+        ratio = 0.2 if 1_000 <= span < 1_030 else 0.001
+        outage = outage.after(Counts(10_000, max(0, bad(ratio))), 10.0)
+        drifting = drifting.after(Counts(10_000, max(0, bad(0.001 + 0.009 * span / 8_640))), 10.0)
+    assert outage.dispersion < 3.0
+    assert drifting.dispersion < 1.3
+
+
 def test_a_tenth_of_a_burst_in_a_tick_is_still_one_span() -> None:
     whole, parts = Bursts(), Bursts()
     for _ in range(50):

@@ -119,6 +119,14 @@ class TestSingleServers:
                 account, verdict = judge(account, self.sample(bad), settings)
         assert verdict.word is Word.ADVANCE
 
+    def test_servers_without_requests_do_not_keep_a_bad_one_from_being_judged(self) -> None:
+        idle = {f"idle-{number}": NONE for number in range(6)}
+        sample = Sample(
+            1.0, 1000, Counts(100, 1), Counts(900, 1), servers={**idle, "bad": Counts(50, 1), "good": Counts(50, 0)}
+        )
+        account, _ = played(opened(Terms(dispersion=1.0), 1000), sample, 300)
+        assert [name for name, watch in account.servers.items() if watch.faulty] == ["bad"]
+
     def test_five_hundred_servers_are_judged_a_few_at_a_time(self) -> None:
         servers = {f"s{number}": Counts(1, 0) for number in range(500)}
         account, _ = played(opened(Terms()), Sample(1.0, 5000, Counts(500, 0), Counts(500, 0), servers=servers), 1)
@@ -145,6 +153,11 @@ class TestBaseline:
         assert Word.RETREAT not in {verdict.word for verdict in verdicts}
         assert Word.ROLLBACK not in {verdict.word for verdict in verdicts}
         assert verdicts[-1].code == "shared_fault"
+
+    def test_a_single_bad_request_of_active_stops_no_retreat(self) -> None:
+        account, first = judge(opened(BASELINE, 9900), Sample(0.2, 9900, Counts(198, 4), Counts(2, 1)), Settings())
+        _, verdicts = played(account, Sample(0.2, 9900, Counts(198, 4), Counts(2, 0)), 15)
+        assert Word.RETREAT in {first.word, *(verdict.word for verdict in verdicts)}
 
     def test_nothing_retreats_while_too_little_of_active_is_known(self) -> None:
         terms = Terms(dispersion=1.0, baseline=Counts(999, 1))

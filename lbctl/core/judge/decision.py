@@ -24,6 +24,9 @@ _SUSPICIOUS_ODDS = 20.0
 # Sums of tick lengths are not exact: 30 ticks of 0.1 s are three seconds.
 _ROUNDING_S = 1e-6
 _ODDS_LOG_MAX = 700.0
+# One bad request of the few that active gets at a large share is chance, and must not stop a retreat.
+_SHARED_MIN = 2
+_SHARED_FACTOR = 4.0
 # More candidate requests than this were due and none came: chance is no explanation (less than one in 1,000).
 _DUE_MAX = 7.0
 
@@ -223,7 +226,7 @@ def _worse_than_before(case: _Case) -> Verdict | None:
         f"candidate {counts_text(episode.candidate)} since {span_text(episode.span_s)} is over {ratio_text(limit)}, "
         f"what is tolerated of active's {known} before the release"
     )
-    if episode.active.total and episode.active.ratio > limit:
+    if episode.active.bad >= _SHARED_MIN and episode.active.ratio > _SHARED_FACTOR * limit:
         reason = f"shared fault: {seen}; active {counts_text(episode.active)} is over it too, so traffic stays"
         return case.verdict(Word.HOLD, "shared_fault", reason, window=episode, alert=True)
     if case.sample.share_bp > case.settings.retreat_above_bp:

@@ -28,13 +28,16 @@ _TRAFFIC_HALF_LIFE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
-    """Sums over spans of 10 s (n requests, b bad ones), from which Pearson's dispersion follows."""
+    """How far spans of 10 s differ from the span before: squared differences, and what independent requests would give.
 
-    n: float = 0.0
-    b: float = 0.0
-    nn: float = 0.0
-    nb: float = 0.0
-    bb: float = 0.0
+    Neighbours are compared, not each span with the mean of hours, because a ratio that drifts over a day, a limit of
+    slowness that moves, or an outage of some minutes is no burst. An outage counts at its two edges only, and no pair
+    says more than the largest dispersion.
+    """
+
+    residual: float = 0.0
+    variance: float = 0.0
+    last: Counts = NO_COUNTS
     open: Counts = NO_COUNTS
     open_s: float = 0.0
 
@@ -43,11 +46,10 @@ class Bursts:
         now, now_s = self.open + counts, self.open_s + span_s
         if now_s < BUCKET_S:
             return replace(self, open=now, open_s=now_s)
+        now = Counts(now.total, min(now.bad, now.total))
         kept = 0.5 ** (now_s / _BURSTS_HALF_LIFE_S)
-        n, b = now.total, min(now.bad, now.total)
-        return Bursts(
-            self.n * kept + n, self.b * kept + b, self.nn * kept + n * n, self.nb * kept + n * b, self.bb * kept + b * b
-        )
+        residual, variance = _differ(self.last, now)
+        return Bursts(self.residual * kept + residual, self.variance * kept + variance, now)
 
     @property
     def dispersion(self) -> float:
@@ -55,11 +57,18 @@ class Bursts:
 
         statistics: (sum of squared residuals + 30) / (sum of variances + 10), then 1 + 1.5 (phi - 1), at most 100.
         """
-        ratio = self.b / self.n if self.n else 0.0
-        residual = max(0.0, self.bb - 2 * ratio * self.nb + ratio * ratio * self.nn)
-        variance = self.n * ratio * (1.0 - ratio)
-        shrunk = (residual + 30.0) / (variance + 10.0)
+        shrunk = (self.residual + 30.0) / (self.variance + 10.0)
         return min(max(1.0, 1.0 + 1.5 * (shrunk - 1.0)), _DISPERSION_MAX)
+
+
+def _differ(before: Counts, now: Counts) -> tuple[float, float]:
+    """Return the squared difference of the bad ones of two spans, and its mean if requests are independent."""
+    if not (before.total and now.total):
+        return 0.0, 0.0
+    ratio = (before.bad + now.bad) / (before.total + now.total)
+    variance = now.total * ratio * (1.0 - ratio) * (1.0 + now.total / before.total)
+    difference = now.bad - now.total * before.bad / before.total
+    return min(difference * difference, _DISPERSION_MAX * variance), variance
 
 
 @dataclass(frozen=True, slots=True)

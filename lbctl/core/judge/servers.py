@@ -44,11 +44,17 @@ def watched_servers(
     if not seen:
         return watches
     waiting = {name: _waiting(watches.get(name, ServerWatch()), seen[name], active, span_s) for name in seen}
-    due = [name for name, watch in waiting.items() if watch.errors.pending.span_s >= _BLOCK_S - _ROUNDING_S]
+    due = [name for name, watch in waiting.items() if _is_due(watch.errors.pending)]
     due.sort(key=lambda name: -waiting[name].errors.pending.span_s)
     for name in due[:_JUDGED_PER_TICK]:
         waiting[name] = _judged(waiting[name], len(seen), bar, settings)
     return waiting
+
+
+def _is_due(pending: Window) -> bool:
+    # A server without requests waits for ever: it must not take the turn of one that has some.
+    can_be_judged = pending.candidate.total > 0 and pending.active.total > 0
+    return can_be_judged and pending.span_s >= _BLOCK_S - _ROUNDING_S
 
 
 def new_steps(watches: Servers) -> Servers:

@@ -17,13 +17,15 @@ def _fading(count: int, half_life_s: float) -> Floats:
 
 
 def dispersion(total: Ints, bad: Ints) -> Floats:
-    """Return the dispersion of each service by Pearson, from spans of 10 s, [span, service], fading with 8 h."""
-    w = _fading(len(total), _BURSTS_HALF_LIFE_S)
-    n, b = (w * total).sum(axis=0), (w * bad).sum(axis=0)
-    nn, nb, bb = (w * total * total).sum(axis=0), (w * total * bad).sum(axis=0), (w * bad * bad).sum(axis=0)
-    ratio = b / np.maximum(n, 1e-12)
-    residual = np.maximum(bb - 2 * ratio * nb + ratio * ratio * nn, 0.0)
-    shrunk = (residual + 30.0) / (n * ratio * (1 - ratio) + 10.0)
+    """Return the dispersion of each service from spans of 10 s and the spans before them, fading with 8 h."""
+    w = _fading(len(total), _BURSTS_HALF_LIFE_S)[1:]
+    n0, b0, n, b = (side.astype(float) for side in (total[:-1], bad[:-1], total[1:], bad[1:]))
+    both = (n0 > 0) & (n > 0)
+    ratio = (b0 + b) / np.maximum(n0 + n, 1.0)
+    variance = np.where(both, n * ratio * (1 - ratio) * (1 + n / np.maximum(n0, 1.0)), 0.0)
+    difference = np.where(both, b - n * b0 / np.maximum(n0, 1.0), 0.0)
+    residual = np.minimum(difference**2, 100.0 * variance)
+    shrunk = ((w * residual).sum(axis=0) + 30.0) / ((w * variance).sum(axis=0) + 10.0)
     return np.clip(1.0 + 1.5 * (shrunk - 1.0), 1.0, 100.0)
 
 

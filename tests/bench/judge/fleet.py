@@ -74,10 +74,11 @@ class Servers:
         self.quiet_s, self.releases = self.quiet_s[every], int(which.sum())
 
     def _due(self) -> Mask:
-        span = self.errors.pending[4].reshape(self.count, self.releases)
-        order = np.argsort(-span, axis=0, kind="stable")
+        g, _, b, _, span = (each.reshape(self.count, self.releases) for each in self.errors.pending)
+        ready = (span >= 1.0 - 1e-6) & (g > 0) & (b > 0)
+        order = np.argsort(np.where(ready, -span, np.inf), axis=0, kind="stable")
         rank = np.argsort(order, axis=0, kind="stable")
-        due: Mask = ((span >= 1.0 - 1e-6) & (rank < 4)).ravel()
+        due: Mask = (ready & (rank < 4)).ravel()
         return due
 
 
@@ -163,7 +164,7 @@ class Fleet:
 
     def _retreats(self, share: Floats | float) -> Mask:
         _, _, b, m = self.candidate.episode
-        shared = (b > 0) & (m > self.candidate.limit * b)
+        shared = (m >= 2) & (m > 4.0 * self.candidate.limit * b)
         above = np.asarray(share) * 10_000 > self.settings.retreat_above_bp
         worse: Mask = self.candidate.faulty & self.has_baseline & ~self.active.faulty & ~shared & above
         return worse
