@@ -65,7 +65,7 @@ def _services_on(state: State, instance: InstanceName) -> list[ServiceName]:
 
 def _operations(state: State, name: ServiceName, instance: InstanceName, now: Instant) -> tuple[SetRoute, ...]:
     record, lane = state.ordered, state.lanes[instance]
-    want = target(record, name)
+    want = target(state.topology, record, name)
     here = situation(state, name, now)
     if want is None or _untouchable(state, name, here):
         return ()

@@ -4,7 +4,7 @@ One loop, in the shell's hands: observe → fold → decide → record → plan 
 of the record per step. Start-up is not special: the last record and what the load balancers say are all it needs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from lbctl.core import judge
@@ -17,7 +17,7 @@ from lbctl.core.notes import noted
 from lbctl.core.requests import admit
 from lbctl.core.rest import at_rest
 from lbctl.core.rules import decide
-from lbctl.core.situation import Situation, situation
+from lbctl.core.situation import situation
 from lbctl.core.state import (
     OPERATION_TIMEOUT,
     Applied,
@@ -46,7 +46,7 @@ def start(
     record: Record,
     topology: Topology,
     now: Instant,
-    accounts: dict[ReleaseId, judge.Account] | None = None,
+    accounts: Mapping[ReleaseId, Mapping[ServiceName, judge.Account]] | None = None,
     learned: dict[ServiceName, judge.Learned] | None = None,
 ) -> State:
     """Return the state of a daemon that just read `record`. Every instance counts as unresolved for one time-out:
@@ -124,23 +124,30 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
 
 def _folded(state: State, now: Instant) -> State:
     """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release."""
-    progress: dict[ReleaseId, Progress] = {}
-    books: dict[ServiceName, Books] = {}
-    learned: dict[ServiceName, judge.Learned] = {}
-    for name in state.topology.services:
-        books[name], counted = _counted(state, name, now)
-        known_before = state.learned.get(name, judge.Learned())
-        here = situation(state, name, now)
-        learned[name] = _learned(state, name, here, known_before, counted)
+    counts = {name: _counted(state, name, now) for name in state.topology.services}
+    counted = {name: seen for name, (_, seen) in counts.items() if seen is not None}
+    learned = {name: _learned(state, name, counted.get(name), now) for name in state.topology.services}
+    progress = dict(_progress(state, counted, now))
+    books = {name: after for name, (after, _) in counts.items()}
+    return replace(state, progress=progress, books=books, learned=learned)
+
+
+def _progress(
+    state: State, counted: Mapping[ServiceName, Counted], now: Instant
+) -> Iterator[tuple[ReleaseId, Progress]]:
+    """Follow every running release with what was known of its services before this tick."""
+    for release in state.record.releases.values():
+        here = None if release.phase.ended else situation(state, release.service, now)
         if here is None:
             continue
-        release = here.release
         known = here.progress
         if known is None or known.epoch != release.epoch:
-            account = known.account if known is not None else state.accounts.get(release.id)
-            known = begin(release, here.service.judge, account, known_before, now)
-        progress[release.id] = follow(replace_in(here, known), known, counted, known_before)
-    return replace(state, progress=progress, books=books, learned=learned)
+            accounts = state.accounts.get(release.id, {})
+            if known is not None:
+                accounts = {release.service: known.account, **known.followers}
+            known = begin(release, state.topology.services, accounts, state.learned, now)
+        mine = {name: seen for name, seen in counted.items() if name in release.members}
+        yield release.id, follow(replace_in(here, known), known, mine, state.learned)
 
 
 def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Counted | None]:
@@ -151,15 +158,14 @@ def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Coun
     return count(state.books.get(name, Books()), readings, timing, name, slow_limit, now)
 
 
-def _learned(
-    state: State, name: ServiceName, here: Situation | None, known: judge.Learned, counted: Counted | None
-) -> judge.Learned:
+def _learned(state: State, name: ServiceName, counted: Counted | None, now: Instant) -> judge.Learned:
     """Learn of active while its pool alone takes new traffic; a way back teaches nothing."""
-    adopted = state.record.services.get(name)
+    known, adopted = state.learned.get(name, judge.Learned()), state.record.services.get(name)
+    here = situation(state, name, now)
     if adopted is None or counted is None or (here is not None and here.release.phase is Phase.ROLLING_BACK):
         return known
     moving = here is not None and here.moving
-    active = here.release.origin if here is not None and moving else adopted.active
+    active = here.release.members[name].origin if here is not None and moving else adopted.active
     return learn(known, counted, active, moving=moving)
 
 
@@ -176,14 +182,16 @@ def _chosen(state: State, now: Instant) -> Change | None:
 
 def _change_of(state: State, name: ServiceName, now: Instant) -> Change | None:
     here = situation(state, name, now)
-    return at_rest(state, name, now) if here is None else decide(here)
+    if here is None:
+        return at_rest(state, name, now)
+    return decide(here) if name == here.release.service else None
 
 
 def _tokens(state: State) -> Iterable[Mark]:
     """Turn a held token back once its lowering is durable, and remove what belongs to no running release."""
     for release in state.record.releases.values():
         token = state.observed.tokens.get(release.id, Token.NONE)
-        if release.phase.ended and token is not Token.NONE and state.durable.releases.get(release.service) == release:
+        if release.phase.ended and token is not Token.NONE and state.durable.releases.get(release.unit_name) == release:
             yield Mark(release.id, release.nonce, Token.NONE)
 
 

@@ -230,7 +230,7 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
             "not_configured", f"{release.service} is not in the config any more", then="restore it, then reload"
         )
     change = ON_RELEASE[type(request)](state, here, request)
-    after = release if change is None else change.record.releases[release.service]
+    after = release if change is None else change.record.releases[release.unit_name]
     return change, {"release": release.id, "service": release.service, "phase": after.phase.value}
 
 

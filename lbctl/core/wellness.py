@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lbctl.model.names import Colour, InstanceName, ServerName
+from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Observed, Unreadable
 from lbctl.model.topology import Service, Topology
 from lbctl.model.units import BP_FULL
@@ -40,6 +40,24 @@ class Wellness:
     def trouble(self) -> str:
         """Return the servers that are not up, each with its reason."""
         return "; ".join(f"{name}: {why}" for name, why in [*self.down.items(), *self.unknown.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both pools of one service of a release."""
+
+    candidate: Wellness
+    active: Wellness
+
+
+def together(pools: Mapping[ServiceName, Wellness]) -> Wellness:
+    """Return several pools as one: servers are named with their service where there are several."""
+    if len(pools) == 1:
+        return next(iter(pools.values()))
+    count = sum(pool.server_count for pool in pools.values())
+    down = {ServerName(f"{name}/{server}"): why for name, pool in pools.items() for server, why in pool.down.items()}
+    unknown = {ServerName(f"{name}/{s}"): why for name, pool in pools.items() for s, why in pool.unknown.items()}
+    return Wellness(count, down, unknown)
 
 
 def wellness(service: Service, colour: Colour, observed: Observed, topology: Topology) -> Wellness:

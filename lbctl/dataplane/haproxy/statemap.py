@@ -31,7 +31,7 @@ def map_file(instance: Instance) -> SlotFile:
 def parse_route(text: str) -> Route | None:
     """Return the route of a map value; None if HAProxy could not use it either."""
     found = _ROUTE.fullmatch(text)
-    return Route(*(int(part) for part in found.groups())) if found else None
+    return Route(int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 def parse_lines(lines: Sequence[str], *, columns: int) -> dict[str, str]:
