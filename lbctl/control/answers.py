@@ -159,10 +159,11 @@ class Started(msgspec.Struct):
 
 
 class Changed(msgspec.Struct):
-    """What the request made of the release."""
+    """What the request made of the release. `note` says what is still to come, where the journal does not work."""
 
     release: str
     phase: str
+    note: str = ""
 
 
 class Event(msgspec.Struct):

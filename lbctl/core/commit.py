@@ -44,7 +44,8 @@ def take(state: State, change: Change, now: Instant) -> tuple[State, tuple[Effec
 def _offer(state: State) -> tuple[State, Save]:
     """Hand the newest record and all that was not told yet to the journal."""
     given = Offered(state.record, state.untold)
-    return replace(state, offered=(*state.offered, given), untold=()), Save(given.record, given.entries)
+    save = Save(given.record, given.entries, kept=state.kept_rev > state.durable.rev)
+    return replace(state, offered=(*state.offered, given), untold=()), save
 
 
 def recorded(state: State, event: Recorded) -> tuple[State, tuple[Effect, ...]]:
@@ -104,6 +105,11 @@ def retried(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
 
 
 def _not_recorded(answer: Answer, error: str) -> Answer:
+    """Return what is true of a request whose decision was undone. A cancellation goes on by its token."""
+    if answer.goes_back:
+        note = f"cancelled as soon as the journal can be written; until then nothing goes forward: {error}"
+        body = {**answer.body, "phase": Phase.PREFLIGHT.value, "note": note}
+        return Answer(answer.request_id, accepted=True, body=body)
     body = {
         "code": "journal",
         "what": "nothing was changed: the decision could not be recorded",

@@ -5,7 +5,7 @@ restart): the target is re-based on a step at or below what is there. Lower in t
 back: a person's hand. Between the last share read back and the target: our own unfinished raise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from lbctl.core.change import Change, entry, lowered, step_at_or_below
@@ -22,7 +22,7 @@ def rebased(now: Situation) -> Change | None:
     """A reload or restart brought back an older share: take it as a step, drop the evidence, climb again."""
     if not now.moving:
         return None
-    lost = [(n, g, s) for n, g, s in _newest(now) if _is_new(now.record, n, g) and s < now.release.share_bp]
+    lost = [(n, g, s) for n, g, s in _newest(now) if _is_new(now.release, n, g) and s < now.release.share_bp]
     if not lost:
         return None
     lowest = min(share_bp for _, _, share_bp in lost)
@@ -39,7 +39,7 @@ def handmade(now: Situation) -> Change | None:
     """Somebody lowered the share by hand: respect it, hold, and tell; or, by policy, climb back (reconcile does)."""
     if not now.moving or now.release.plan.drift is DriftPolicy.REASSERT:
         return None
-    lower = [(n, s) for n, g, s in _newest(now) if not _is_new(now.record, n, g) and s < now.release.reached_bp]
+    lower = [(n, s) for n, g, s in _newest(now) if not _is_new(now.release, n, g) and s < now.release.reached_bp]
     if not lower or now.unresolved:
         return None
     name, lowest = min(lower, key=lambda pair: pair[1])
@@ -49,17 +49,23 @@ def handmade(now: Situation) -> Change | None:
 
 def moved_generations(now: Situation) -> Change | None:
     """A reload or restart that kept the recorded share (or in a phase where it is corrected): note the new life."""
-    record = noted_generations(now.record, {n: g for n, g, _ in _newest(now)})
-    if record is None:
+    seen = {n: g for n, g, _ in _newest(now) if _is_new(now.release, n, g)}
+    if not seen:
         return None
-    names = [n for n, g, _ in _newest(now) if _is_new(now.record, n, g) and n in now.record.generations]
+    names = [name for name in seen if name in now.release.generations]
     text = f"{', '.join(names)} was reloaded or restarted; it routes as recorded or is being corrected"
     told = (reloaded(now.release, now.at, text),) if names else ()
-    return Change(record=record, entries=told)
+    return Change(record=_met(now.record, now.release, seen), entries=told)
 
 
-def noted_generations(record: Record, seen: dict[InstanceName, Generation]) -> Record | None:
-    """Return the record with the generations seen, or None if it knows them."""
+def _met(record: Record, release: Release, seen: Mapping[InstanceName, Generation]) -> Record:
+    """Return the record in which this release has looked at these generations, and no other release has."""
+    met = replace(release, generations={**release.generations, **seen})
+    return replace(record.with_release(met), generations={**record.generations, **seen})
+
+
+def noted_generations(record: Record, seen: Mapping[InstanceName, Generation]) -> Record | None:
+    """Return the record with the generations seen under a service at rest, or None if it knows them."""
     generations = {**record.generations, **seen}
     return None if generations == record.generations else replace(record, generations=generations)
 
@@ -79,8 +85,8 @@ def _newest(now: Situation) -> Iterator[tuple[InstanceName, Generation, int]]:
             yield name, reading.generation, route.share_bp(now.release.to)
 
 
-def _is_new(record: Record, name: InstanceName, generation: Generation) -> bool:
-    return record.generations.get(name) != generation
+def _is_new(release: Release, name: InstanceName, generation: Generation) -> bool:
+    return release.generations.get(name) != generation
 
 
 def _lowered(
@@ -88,11 +94,13 @@ def _lowered(
     share_bp: int,
     text: str,
     latch: tuple[str, str] | None = None,
-    generations: dict[InstanceName, Generation] | None = None,
+    generations: Mapping[InstanceName, Generation] | None = None,
 ) -> Change:
     """Return a lowering by drift."""
-    record = replace(now.record, generations={**now.record.generations, **(generations or {})})
+    record = _met(now.record, now.release, generations or {})
     severity = Severity.WARNING if latch is None else Severity.PAGE
     stop = f"lbctl rollback {now.release.id}"
     told = entry(Kind.DRIFT_FOUND, replace(now.release, share_bp=share_bp), now.at, text, severity=severity, stop=stop)
-    return lowered(record, now.release, share_bp, now.at, told, None if latch is None else dict([latch]))
+    return lowered(
+        record, record.releases[now.release.service], share_bp, now.at, told, None if latch is None else dict([latch])
+    )

@@ -90,7 +90,8 @@ def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effe
     effects: tuple[Effect, ...] = ()
     if change is not None:
         state, effects = take(state, change, now)
-    answer = Answer(request.id, accepted=True, body=dict(facts), after_rev=state.record.rev)
+    goes_back = change is not None and any(mark.token is Token.BACK for mark in change.marks)
+    answer = Answer(request.id, accepted=True, body=dict(facts), after_rev=state.record.rev, goes_back=goes_back)
     if tellable(state, answer):
         return state, (*effects, Reply(answer))
     return replace(state, answers=(*state.answers, answer)), effects

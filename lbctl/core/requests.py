@@ -166,6 +166,9 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
         reason=request.reason,
         initiator=request.actor,
         candidate_was=adopted.pool(to).state,
+        generations={
+            i: g for i, g in state.record.generations.items() if i in state.topology.instances_of(service.name)
+        },
         started_at=now,
         started_wall=request.wall,
         phase_since=now,

@@ -39,7 +39,7 @@ def _in_maintenance(now: Situation) -> bool:
 def _back_token(now: Situation) -> Change | None:
     if now.token is not Token.BACK or now.release.phase is Phase.ROLLING_BACK:
         return None
-    reason = "the way back was taken before lbctl was stopped (back token)"
+    reason = "the way back was taken, and could not be recorded then (back token)"
     # In maintenance only a person can have taken the way back, and only a person's way back is written.
     by = By.PERSON if _in_maintenance(now) else By.ITSELF
     return go_back(now.record, now.release, now.at, "token", reason, by)

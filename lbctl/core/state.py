@@ -150,10 +150,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Write the record and its entries in one transaction, and report `Recorded`. Never waited for."""
+    """Write the record and its entries in one transaction, and report `Recorded`. Never waited for.
+
+    `kept`: the decision stands even if it cannot be written, so people are told of it all the same.
+    """
 
     record: Record
     entries: tuple[Entry, ...]
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,8 @@ class Executor:
             self._offered.clear()
         except StoreError as failed:
             error = str(failed) or "unknown reason"
-            self._offer(save.entries)
+            if save.kept:
+                self._offer(save.entries)
         self._arrived(Recorded(self._now(), save.record.rev, error))
 
     async def _note(self, entries: tuple[Entry, ...]) -> None:

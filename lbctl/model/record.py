@@ -121,6 +121,8 @@ class Release:
     peak_bp: int = 0
     """The highest share the candidate was ever meant to have."""
     epoch: int = 1
+    generations: Mapping[InstanceName, Generation] = field(default_factory=dict)
+    """Lives of the instances that this release has looked at: each release meets a reload by itself."""
     paused_by: str | None = None
     latched: Mapping[str, str] = field(default_factory=dict)
     retreats: int = 0
@@ -154,6 +156,7 @@ class Record:
     rev: int = 0
     clock: Instant = Instant(0)
     generations: Mapping[InstanceName, Generation] = field(default_factory=dict)
+    """The last known life of every instance: a reload is told once for all services at rest."""
     services: Mapping[ServiceName, Adopted] = field(default_factory=dict)
     releases: Mapping[UnitName, Release] = field(default_factory=dict)
     """The running release of each unit, or the last one that ended."""

@@ -96,3 +96,5 @@ class Answer:
     """Accepted: facts for the caller (`release`, `phase`). Refused: `code`, `what`, `why`, `then`, `exit_code`."""
     after_rev: int = 0
     """Not to be told before this revision is durable."""
+    goes_back: bool = False
+    """A `back` token was marked for it: it is carried out by that, even if it cannot be recorded now."""

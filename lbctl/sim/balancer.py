@@ -70,6 +70,8 @@ class Balancer:
     refuses: bool = False
     disturbed_at: Instant = Instant(-1)
     """When somebody other than lbctl last changed a route here."""
+    beside: "Balancer | None" = None
+    """What the same process does for another service: it is reloaded and read together with this one."""
 
     def __post_init__(self) -> None:
         self.boot = self.route
@@ -79,6 +81,15 @@ class Balancer:
     def _zero(self) -> None:
         self.requests = dict.fromkeys(Colour, 0)
         self.errors = dict.fromkeys(Colour, 0)
+
+    @property
+    def parts(self) -> "tuple[Balancer, ...]":
+        """One for each service."""
+        return (self,) if self.beside is None else (self, self.beside)
+
+    def part(self, service: ServiceName) -> "Balancer":
+        """The part for this service."""
+        return next(one for one in self.parts if one.service == service)
 
     @property
     def routes(self) -> Route:
@@ -93,6 +104,8 @@ class Balancer:
         self.runtime = {**old, self.newest: self.boot}
         self.disturbed_at = now
         self._zero()
+        if self.beside is not None:
+            self.beside.reload(now, keep_old=keep_old)
 
     def edit(self, now: Instant, route: Route) -> None:
         """A person's hand on what routes now, in the newest generation."""
@@ -110,7 +123,8 @@ class Balancer:
 
     def old_gone(self) -> None:
         """The old generations have let go of their last connection."""
-        self.runtime = {self.newest: self.routes}
+        for one in self.parts:
+            one.runtime = {one.newest: one.routes}
 
     def serve(self, colour: Colour, requests: int, errors: int) -> None:
         """Count requests."""
@@ -174,6 +188,11 @@ class Balancer:
 
     def read(self, now: Instant, up: set[ServerName]) -> InstanceReading:
         """Return what a driver would read now."""
+        old = tuple(generation for generation in self.runtime if generation != self.newest)
+        return InstanceReading(now, self.newest, {one.service: one.seen(up) for one in self.parts}, old)
+
+    def seen(self, up: set[ServerName]) -> ServiceReading:
+        """Return the part of a reading that is about this service."""
         pools = {
             colour: PoolReading(
                 {server: UP if server in up else DOWN for server in names},
@@ -183,6 +202,4 @@ class Balancer:
             )
             for colour, names in self.servers.items()
         }
-        seen = ServiceReading(dict(self.runtime), self.boot, pools)
-        old = tuple(generation for generation in self.runtime if generation != self.newest)
-        return InstanceReading(now, self.newest, {self.service: seen}, old)
+        return ServiceReading(dict(self.runtime), self.boot, pools)

@@ -8,9 +8,10 @@ from lbctl.model.reading import Token
 from lbctl.model.route import Route
 from lbctl.sim.chance import FAULTS, NONE, Rates
 from lbctl.sim.core import REAL, Core
+from lbctl.sim.site import SERVICE
 from lbctl.sim.troubles import end_all, happen
 from lbctl.sim.watch import ViolationError
-from lbctl.sim.world import SERVICE, World
+from lbctl.sim.world import World
 
 PEACE_TICKS_MAX = 1_500
 """Two and a half simulated minutes: longer than any plan here, with all that a release may still have to wait for."""

@@ -6,7 +6,8 @@ from lbctl.model.names import Colour
 from lbctl.model.route import Route
 from lbctl.model.units import Instant
 from lbctl.sim.balancer import Balancer
-from lbctl.sim.world import SERVERS, World
+from lbctl.sim.site import SERVERS
+from lbctl.sim.world import World
 
 SHARES = (0, 100, 700, 2_500, 5_000, 9_000, 10_000)
 

@@ -4,57 +4,24 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import SetRoute
 from lbctl.model.reading import Health, InstanceReading, Observed, Token, Unreadable
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Rollback
 from lbctl.model.route import Route
-from lbctl.model.topology import (
-    Address,
-    Driver,
-    HealthCheck,
-    Instance,
-    JudgeSettings,
-    Plane,
-    Pool,
-    Probe,
-    Server,
-    Service,
-    Topology,
-)
-from lbctl.model.units import Instant, Span
+from lbctl.model.units import Instant
 from lbctl.sim.balancer import Balancer, Pending
 from lbctl.sim.chance import Rates
 from lbctl.sim.core import Core
 from lbctl.sim.disk import Disk, Tokens
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
+from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology
 from lbctl.sim.watch import Sent, ViolationError, Watch
 
-SERVICE = ServiceName("shop")
 TICK_MS = 100
 FOREVER = Instant(1 << 60)
-SERVERS = {colour: tuple(ServerName(f"{colour}-{number}") for number in (1, 2)) for colour in Colour}
-
-
-def topology(instances: tuple[InstanceName, ...], blind_limit: Span | None = Span(20_000)) -> Topology:
-    """Return one service with two servers a colour behind these instances."""
-    pools = {c: Pool(c, tuple(Server(name, Address("192.0.2.1", 80)) for name in SERVERS[c])) for c in Colour}
-    service = Service(
-        name=SERVICE,
-        plane=PlaneName("edge"),
-        blue=pools[Colour.BLUE],
-        green=pools[Colour.GREEN],
-        health=HealthCheck(kind=Probe.HTTP),
-        judge=JudgeSettings(blind_limit=blind_limit),
-    )
-    plane = Plane(
-        name=PlaneName("edge"),
-        driver=Driver.HAPROXY,
-        instances=tuple(Instance(name=name, directory="/nowhere") for name in instances),
-    )
-    return Topology({plane.name: plane}, {SERVICE: service})
 
 
 class World:
@@ -68,6 +35,7 @@ class World:
         *,
         instances: int | None = None,
         orderly: bool = False,
+        neighbour: bool = False,
     ) -> None:
         self.chance = Random(seed)  # noqa: S311 - a simulation must be repeatable, not secret
         self.rates = rates
@@ -81,12 +49,15 @@ class World:
         """The boundary at which the process dies, once."""
         count = instances or self.chance.choice((1, 1, 2))
         names = tuple(InstanceName(f"edge/lb{number}") for number in range(1, count + 1))
-        self.topology = topology(names)
+        self.topology = topology(names, (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,))
         keeps_fence, one_file = self.chance.random() >= rates.keeps_no_fence, self.chance.random() < 0.3
         self.balancers = {
             name: Balancer(name, SERVICE, dict(SERVERS), Route(0), one_file=one_file, keeps_fence=keeps_fence)
             for name in names
         }
+        if neighbour:
+            for name, balancer in self.balancers.items():
+                balancer.beside = Balancer(name, NEIGHBOUR, dict(SERVERS), Route(0))
         self.up = {server for names_of in SERVERS.values() for server in names_of}
         self.error_ratio = dict.fromkeys(Colour, 0.0)
         self.traffic = 20
@@ -153,7 +124,8 @@ class World:
     def edit(self, balancer: Balancer, route: Route, *, boot: bool = False) -> None:
         """A person changes a route, or config management a boot value."""
         (balancer.edit_boot if boot else balancer.edit)(self.now, route)
-        self.watch.edited(balancer)
+        if balancer.service == SERVICE:
+            self.watch.edited(balancer)
 
     # ---- what the process touches
 
@@ -172,7 +144,7 @@ class World:
 
     def send(self, instance: InstanceName, operation: SetRoute) -> Pending:
         """Put an operation on its way, with a fate of its own."""
-        balancer, rates, dice = self.balancers[instance], self.rates, self.chance.random
+        balancer, rates, dice = self.balancers[instance].part(operation.service), self.rates, self.chance.random
         land_at: Instant | None = self.now
         if dice() < rates.late:
             land_at = Instant(self.now + self.chance.randint(1, 900))
@@ -229,7 +201,8 @@ class World:
         late = Health(None, self.now, "late")
         good, bad = Health(True, self.now), Health(False, self.now, "refused")
         health = {
-            (SERVICE, name): late if self.checker == "late" else good if name in self.up else bad
+            (service, name): late if self.checker == "late" else good if name in self.up else bad
+            for service in self.topology.services
             for names in SERVERS.values()
             for name in names
         }
@@ -325,7 +298,7 @@ class World:
             self.kill(reboot=self.chance.random() < self.rates.reboot)
 
     def _lands(self) -> None:
-        for balancer in self.balancers.values():
+        for balancer in (part for one in self.balancers.values() for part in one.parts):
             if not balancer.pending:
                 continue
             balancer.pending = [one for one in balancer.pending if one.land_at is not None or not one.given_up]
@@ -337,6 +310,8 @@ class World:
         changes = balancer.land(pending, self.now)
         if self.log is not None:
             self.log("land", (balancer.name, pending.operation, pending.result))
+        if balancer.service != SERVICE:
+            return
         for landed in changes:
             if landed.before != landed.after:
                 self.watch.count("landed")
@@ -373,7 +348,7 @@ class World:
                 self.readings[name] = balancer.read(self.now, self.up)
 
     def _serves(self) -> None:
-        for balancer in self.balancers.values():
+        for balancer in (part for one in self.balancers.values() for part in one.parts):
             total = self.traffic
             green = int(total * balancer.routes.green_bp / 10_000 + self._part())
             for colour, requests in ((Colour.GREEN, green), (Colour.BLUE, total - green)):

@@ -83,7 +83,16 @@ def decode_record(payload: bytes, crc: int, *keys: object) -> Record:
     unknown = _unknown(msgspec.json.decode(payload), msgspec.json.decode(msgspec.json.encode(record)), "")
     if unknown:
         raise Foreign(f"written by another version of lbctl (unknown field `{unknown}`)")
-    return record
+    return _upgraded(record)
+
+
+def _upgraded(record: Record) -> Record:
+    """Return what an older lbctl meant: its releases had looked at the generations of the record, for want of own."""
+    releases = {
+        name: one if one.generations or one.phase.ended else replace(one, generations=record.generations)
+        for name, one in record.releases.items()
+    }
+    return replace(record, releases=releases)
 
 
 def decode_release(payload: bytes, crc: int, *keys: object) -> Release:

@@ -48,13 +48,13 @@ def envoy() -> Proxy:
     return EmbeddedEnvoy()
 
 
-def haproxy() -> Proxy:
+def haproxy(kind: type[OwnHaproxy] = OwnHaproxy) -> Proxy:
     """The real HAProxy, or a skip that says why."""
     binary = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     if binary is None:
         _missing("no haproxy on PATH: apt-get install haproxy")
     assert binary is not None
-    return OwnHaproxy(binary)
+    return kind(binary)
 
 
 def _missing(why: str) -> None:

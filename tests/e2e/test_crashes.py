@@ -1,6 +1,7 @@
 """lbctld killed, hung or without room on its disk: traffic stays where it is, and nothing that was decided is lost."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ import pytest
 from lbctl.demo.control import RefusedError
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import SERVICE, Stage
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, proxies, release, share_is, status, until
+from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, proxies, release, share_is, status, until
 
 RECOVERY_S = 2.0
 CHURN = """steps: [5%, 10%, 20%, 30%, 40%, 50%, 60%, 70%, 80%, 90%, 100%]
@@ -179,3 +180,36 @@ async def spend_ballast(here: Stage, disk: Path) -> None:
             break
         fill(disk)
     assert "journal" in refusal, f"after {number} decisions: {refusal or 'never refused'}"
+
+
+@pytest.mark.envoy
+async def test_a_cancellation_that_cannot_be_recorded_is_not_refused_and_ends_the_release_when_it_can(
+    tmp_path: Path,
+) -> None:
+    told = tmp_path / "told"
+    alerts = f'[{{name: ops, exec: [/bin/sh, -c, "cat >> {told}; echo >> {told}"], on: [started, cancelled]}}]'
+    async with (
+        small_disk(tmp_path / "state") as disk,
+        adopted(envoy(), SLOW_STEP, state_dir=disk, alerts=alerts) as here,
+    ):
+        await here.pools["green"].fault(refuse=True)
+        number = await release(here)
+        fill(disk)
+        await spend_ballast(here, disk)
+        answer = await here.control.post(f"/v1/releases/{number}/cancel", {"reason": "test"})
+        assert answer["phase"] == "preflight"
+        assert "cancelled as soon as the journal can be written" in answer["note"]
+        await here.pools["green"].fault(refuse=False)
+        await asyncio.sleep(3)
+        assert (await status(here))["phase"] == "preflight"
+        (disk / "filler").unlink()
+        assert (await ended(here, 20))["phase"] == "cancelled"
+
+        async def both() -> bool:
+            return told.exists() and "release.cancelled" in told.read_text()
+
+        await until(both, 10)
+    assert [json.loads(line)["kind"] for line in told.read_text().splitlines() if line] == [
+        "release.started",
+        "release.cancelled",
+    ]

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import Stage
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, events, proxies, release, share_is, status, until
+from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, events, haproxy, proxies, release, share_is, status, until
 
 LOAD_BALANCERS_OWN_TIMEOUT_S = 30
 
@@ -70,3 +71,54 @@ async def test_one_bad_server_that_the_pool_can_bear_holds_and_is_named(proxy: C
 async def _held_by(here: Stage, code: str) -> bool:
     held = (await status(here))["held"]
     return held is not None and held["code"] == code
+
+
+def sockets(here: Stage) -> list[Path]:
+    """The sockets by which lbctl reads HAProxy. (The connection to Envoy's stays open: it cannot be taken away.)"""
+    return [here.directory / "haproxy.sock", here.directory / "master.sock"]
+
+
+async def unreadable(here: Stage, seconds: float) -> None:
+    """Take the sockets away for a while: users are served, lbctl sees nothing. They are found again afterwards."""
+    away = [(path, path.with_suffix(".away")) for path in sockets(here)]
+    for path, aside in away:
+        path.rename(aside)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        for path, aside in away:
+            aside.rename(path)
+
+
+async def blind_for(proxy: Proxy, seconds: float, tmp_path: Path) -> list[Any]:
+    """Hide the counters in the middle of a step, and let the release go on. Returns the pages that people got."""
+    pages = tmp_path / "pages"
+    alerts = f"[{{name: ops, exec: [/bin/sh, -c, 'cat >> {pages}; echo >> {pages}'], on: [page]}}]"
+    plan = SLOW_STEP.replace("min: 60s", "min: 4s").replace("bake: 60s", "bake: 1s")
+    async with adopted(proxy, plan, alerts=alerts) as here, await crowd(here, rate=200) as users:
+        await release(here)
+        await share_is(here, 1_000)
+        hiding = asyncio.create_task(unreadable(here, seconds))
+        await until(lambda: _is_held(here), 10)
+        await hiding
+        share_then = (await status(here))["share_bp"]
+        assert share_then == 1_000
+        assert (await ended(here, 60))["phase"] == "finished"
+        assert (await users.stop()).failed_requests == 0
+    return pages.read_text().splitlines() if pages.exists() else []
+
+
+async def _is_held(here: Stage) -> bool:
+    return (await status(here))["held"] is not None
+
+
+@pytest.mark.haproxy
+async def test_counters_that_cannot_be_read_hold_and_the_release_goes_on_by_itself(tmp_path: Path) -> None:
+    assert await blind_for(haproxy(), 6, tmp_path) == []
+
+
+@pytest.mark.long
+@pytest.mark.haproxy
+async def test_five_minutes_without_counters_are_one_page_and_no_rollback(tmp_path: Path) -> None:
+    pages = await blind_for(haproxy(), 300, tmp_path)
+    assert len(pages) == 1, pages

@@ -37,7 +37,12 @@ def built(of: type, **given_fields: st.SearchStrategy[object]) -> st.SearchStrat
 
 pools = built(Pool)
 plans = built(Plan, steps_bp=st.lists(whole, max_size=4).map(tuple))
-releases = built(Release, plan=plans, latched=st.dictionaries(text, text, max_size=3))
+releases = built(
+    Release,
+    plan=plans,
+    latched=st.dictionaries(text, text, max_size=3),
+    generations=st.dictionaries(text, text, min_size=1, max_size=3),
+)
 records = built(
     Record,
     schema=st.just(1),
@@ -55,6 +60,17 @@ entries = st.builds(Entry, text=any_text, actor=any_text, data=st.dictionaries(a
 def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     payload = encode(record)
     assert decode_record(payload, checksum(payload, 1, "w"), 1, "w") == record
+
+
+@settings(max_examples=60, deadline=None)
+@given(records)
+def test_a_running_release_from_before_releases_knew_generations_has_those_of_its_record(record: Record) -> None:
+    raw = msgspec.json.decode(encode(record))
+    for release in raw["releases"].values():
+        del release["generations"]
+    payload = msgspec.json.encode(raw)
+    for release in decode_record(payload, checksum(payload)).releases.values():
+        assert release.generations == ({} if release.phase.ended else record.generations)
 
 
 @settings(max_examples=60, deadline=None)

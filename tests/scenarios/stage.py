@@ -7,7 +7,7 @@ from typing import Any
 
 from lbctl.core.judge.learned import Bursts, Fading, Learned
 from lbctl.model.entry import Entry
-from lbctl.model.names import Colour, InstanceName
+from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.record import Record
 from lbctl.model.request import Cancel, Pause, Promote, Rollback
@@ -17,7 +17,9 @@ from lbctl.model.units import Instant, Span
 from lbctl.sim.balancer import Balancer
 from lbctl.sim.chance import NONE
 from lbctl.sim.core import REAL
-from lbctl.sim.world import SERVERS, SERVICE, TICK_MS, World
+from lbctl.sim.people import Asking
+from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE
+from lbctl.sim.world import TICK_MS, World
 
 FOREVER = Instant(1 << 50)
 UNTIL_TICKS_MAX = 3_000
@@ -57,6 +59,8 @@ class Stage:
         self.world = World(REAL, 1, NONE, instances=1, orderly=True)
         self.began = self.world.now
         self.lines: list[str] = []
+        self.of = SERVICE
+        """Whom the commands are about."""
 
     def take(self) -> list[str]:
         """Return what happened, with times since the last call."""
@@ -70,8 +74,15 @@ class Stage:
 
     # ---- the world
 
-    def do_world(self, instances: str, kind: str = "haproxy") -> None:
-        self.world = World(REAL, 1, NONE, instances=int(instances), orderly=True)
+    def do_also(self, *command: str) -> None:
+        """The same for the other service of a world with a neighbour."""
+        self.of = NEIGHBOUR
+        self.do(" ".join(command))
+        self.of = SERVICE
+
+    def do_world(self, instances: str, kind: str = "haproxy", neighbour: str = "") -> None:
+        self.world = World(REAL, 1, NONE, instances=int(instances), orderly=True, neighbour=bool(neighbour))
+        self.beside = Asking(NEIGHBOUR, self.world.chance)
         for balancer in self.world.balancers.values():
             balancer.one_file, balancer.keeps_fence = kind == "envoy", kind == "envoy"
         self.world.traffic = 100
@@ -90,8 +101,8 @@ class Stage:
         raise AssertionError(f"{word} {value} never came")
 
     def _is(self, word: str, value: str) -> bool:
-        release = self._record().releases.get(SERVICE)
-        if release is None or self.world.disk.record.releases.get(SERVICE) != release:
+        release = self._record().releases.get(self.of)
+        if release is None or self.world.disk.record.releases.get(self.of) != release:
             return False
         return release.reached_bp == share(value) if word == "reached" else release.phase.value == word
 
@@ -170,25 +181,29 @@ class Stage:
         self.world.down_until = self.world.now
 
     def _balancer(self, name: str) -> Balancer:
-        return self.world.balancers[InstanceName(f"edge/{name}")]
+        return self.world.balancers[InstanceName(f"edge/{name}")].part(self.of)
+
+    @property
+    def _asking(self) -> Asking:
+        return self.world.asking if self.of == SERVICE else self.beside
 
     # ---- people
 
     def do_adopt(self, colour: str, settle: str = "") -> None:
-        self.world.ask(self.world.asking.adopt(Colour(colour), settle=bool(settle)))
+        self.world.ask(self._asking.adopt(Colour(colour), settle=bool(settle)))
 
     def do_switch(self, *words: str) -> None:
         options = dict(zip(words[::2], words[1::2], strict=True))
         to = Colour(options.pop("to")) if "to" in options else None
         quick = {"hold_min": Span(500), "bake": Span(500), "retain": Span(0)}
         plan = Plan(**{**quick, **{PLAN[key][0]: PLAN[key][1](text) for key, text in options.items()}})
-        self.world.ask(self.world.asking.switch(plan, to))
+        self.world.ask(self._asking.switch(plan, to))
 
     def do_maintenance(self, word: str) -> None:
-        self.world.ask(self.world.asking.maintenance(on=word == "on", every=False))
+        self.world.ask(self._asking.maintenance(on=word == "on", every=False))
 
     def do_resume(self) -> None:
-        self.world.ask(self.world.asking.resume(self._record().releases[SERVICE].id))
+        self.world.ask(self._asking.resume(self._record().releases[self.of].id))
 
     def do_promote(self, full: str = "") -> None:
         self._on_release("promote", full=bool(full))
@@ -203,7 +218,7 @@ class Stage:
         self._on_release("cancel")
 
     def _on_release(self, word: str, **more: bool) -> None:
-        release = self._record().releases[SERVICE]
+        release = self._record().releases[self.of]
         self.world.ask(ON_RELEASE[word](release=release.id, id=99, actor="ann", reason="why not", **more))
 
     def _record(self) -> Record:
@@ -215,7 +230,7 @@ class Stage:
         """Write down where everything is."""
         record = self.world.disk.record
         self._say(f"on disk: {_recorded(record)}")
-        for name, balancer in self.world.balancers.items():
+        for name, balancer in ((name, part) for name, one in self.world.balancers.items() for part in one.parts):
             routes = " ".join(str(route) for route in balancer.runtime.values())
             self._say(f"{name} routes {routes}, boot {balancer.boot}")
         holds = [hold for one in self._progress() for hold in one.holds]
@@ -235,7 +250,13 @@ class Stage:
 
 
 def _recorded(record: Record) -> str:
-    adopted, release = record.services.get(SERVICE), record.releases.get(SERVICE)
+    """The service of the world, and its neighbour if that is adopted."""
+    names = [SERVICE, *(name for name in record.services if name == NEIGHBOUR)]
+    return " | ".join(_recorded_of(record, name) for name in names)
+
+
+def _recorded_of(record: Record, name: ServiceName) -> str:
+    adopted, release = record.services.get(name), record.releases.get(name)
     if adopted is None:
         return "nothing adopted"
     keeps = f"keep {adopted.blue.keep_bp}/{adopted.green.keep_bp}"
@@ -261,7 +282,13 @@ def _reply(reply: Any) -> tuple[str, ...]:
 def _landed(name: InstanceName, operation: SetRoute, result: Result) -> tuple[str, ...]:
     if result.status is Status.DONE:
         return ()
-    return (f"{name} {operation.place.value} {operation.route} {result.status.value}: {result.detail}",)
+    return (
+        f"{name}{_whose(operation)} {operation.place.value} {operation.route} {result.status.value}: {result.detail}",
+    )
+
+
+def _whose(operation: SetRoute) -> str:
+    return "" if operation.service == SERVICE else f" {operation.service}"
 
 
 WRITTEN: dict[str, Callable[[Any], tuple[str, ...]]] = {
@@ -270,7 +297,7 @@ WRITTEN: dict[str, Callable[[Any], tuple[str, ...]]] = {
     "save": lambda save: (f"save {save.record.rev}: {_recorded(save.record)}", *map(_entry, save.entries)),
     "note": lambda note: tuple(map(_entry, note.entries)),
     "reply": _reply,
-    "send": lambda sent: (f"send {sent[0]} {sent[1].place.value} {sent[1].route}",),
+    "send": lambda sent: (f"send {sent[0]}{_whose(sent[1])} {sent[1].place.value} {sent[1].route}",),
     "land": lambda landed: _landed(*landed),
     "crash": lambda where: (f"crash {where}",),
 }

@@ -112,4 +112,5 @@ def started_screen(data: Json) -> str:
 
 def changed_screen(data: Json) -> str:
     """Return what a request made of a release."""
-    return f"release {data['release']}   {phase_words(data['phase'])}"
+    line = f"release {data['release']}   {phase_words(data['phase'])}"
+    return f"{line}\n  {data['note']}" if data.get("note") else line

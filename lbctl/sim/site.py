@@ -1,0 +1,51 @@
+"""What the simulated config says: one service, or two behind the same load balancers."""
+
+from collections.abc import Sequence
+
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.topology import (
+    Address,
+    Driver,
+    HealthCheck,
+    Instance,
+    JudgeSettings,
+    Plane,
+    Pool,
+    Probe,
+    Server,
+    Service,
+    Topology,
+)
+from lbctl.model.units import Span
+
+SERVICE = ServiceName("shop")
+NEIGHBOUR = ServiceName("pay")
+"""Another service of the same load balancers, for scenarios. It has servers of the same names, on the same hosts."""
+SERVERS = {colour: tuple(ServerName(f"{colour}-{number}") for number in (1, 2)) for colour in Colour}
+EDGE = PlaneName("edge")
+
+
+def topology(
+    instances: Sequence[InstanceName],
+    services: Sequence[ServiceName] = (SERVICE,),
+    blind_limit: Span | None = Span(20_000),
+) -> Topology:
+    """Return services with two servers a colour behind these instances."""
+    plane = Plane(
+        name=EDGE,
+        driver=Driver.HAPROXY,
+        instances=tuple(Instance(name=name, directory="/nowhere") for name in instances),
+    )
+    return Topology({EDGE: plane}, {name: _service(name, blind_limit) for name in services})
+
+
+def _service(name: ServiceName, blind_limit: Span | None) -> Service:
+    pools = {c: Pool(c, tuple(Server(server, Address("192.0.2.1", 80)) for server in SERVERS[c])) for c in Colour}
+    return Service(
+        name=name,
+        plane=EDGE,
+        blue=pools[Colour.BLUE],
+        green=pools[Colour.GREEN],
+        health=HealthCheck(kind=Probe.HTTP),
+        judge=JudgeSettings(blind_limit=blind_limit),
+    )
