@@ -48,6 +48,7 @@ POOLS: dict[PoolState, str] = {
 
 EVENTS: dict[Kind, str] = {
     Kind.SERVICE_ADOPTED: "A person said which pool is active. From now on lbctl writes.",
+    Kind.POOL_CLAIMED: "An idle pool is held to be deployed to.",
     Kind.MAINTENANCE_CHANGED: "Maintenance was switched on or off.",
     Kind.RELEASE_STARTED: "A release was accepted and recorded. No traffic has moved.",
     Kind.STEP_STARTED: "The target share was raised; the text carries the numbers that allowed it.",

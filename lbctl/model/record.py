@@ -149,6 +149,15 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """Who holds an idle pool to deploy to it, since when. It ends with a release of it, or expires."""
+
+    colour: Colour
+    by: str
+    since: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """All that must survive. `rev` rises with every change, also over failed writes; it is the fence."""
 
@@ -160,6 +169,7 @@ class Record:
     services: Mapping[ServiceName, Adopted] = field(default_factory=dict)
     releases: Mapping[UnitName, Release] = field(default_factory=dict)
     """The running release of each unit, or the last one that ended."""
+    claims: Mapping[ServiceName, Claimed] = field(default_factory=dict)
     next_release: int = 1
     maintenance: bool = False
 

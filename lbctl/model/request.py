@@ -1,6 +1,7 @@
 """What a person or CI asks for. Built and authorised by the control socket, decided by the core."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from lbctl.model.names import Colour, ReleaseId, ServiceName
@@ -40,13 +41,24 @@ class Maintenance(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(Asked):
+    """Hold the pool of `service` that may be deployed to."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switch(Asked):
-    """Release `service` to the other pool by `plan`. `to` None: the pool that is not active."""
+    """Release `service` to the other pool by `plan`. `to` None: the pool that is not active.
+
+    `followers`: services of its unit that go with it, with their versions; `service` is then the carrier.
+    """
 
     service: ServiceName
     to: Colour | None
     version: str
     plan: Plan
+    followers: Mapping[ServiceName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +95,7 @@ class Cancel(OnRelease):
     """End the release: before first traffic at once, afterwards as a person's rollback."""
 
 
-Request = Adopt | Maintenance | Switch | Pause | Resume | Promote | Rollback | Cancel
+Request = Adopt | Maintenance | Claim | Switch | Pause | Resume | Promote | Rollback | Cancel
 
 
 @dataclass(frozen=True, slots=True)

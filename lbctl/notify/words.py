@@ -27,7 +27,7 @@ WORDS: dict[str, frozenset[Kind]] = {
     ),
     "health": frozenset({Kind.CHECKER_SUSPECTED, Kind.SERVER_CHANGED}),
     "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
-    "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
+    "service": frozenset({Kind.SERVICE_ADOPTED, Kind.POOL_CLAIMED, Kind.MAINTENANCE_CHANGED}),
     "config": frozenset({Kind.CONFIG_RELOADED, Kind.CONFIG_REFUSED}),
     "daemon": frozenset({Kind.DAEMON_STARTED}),
     PAGE: frozenset(),
