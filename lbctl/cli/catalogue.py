@@ -20,5 +20,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "envoy": ("envoy:envoy", "The embedded Envoy: start, stop, status."),
     "config": ("config:config", "Config files: validate, show, schema, render."),
     "demo": ("demo:demo", "Two real releases on this machine, in under 90 s."),
+    "judge": ("judge:judge", "The judge over recorded or live counters, without a daemon."),
     "version": ("reads:version", "Versions of lbctl and of the daemon."),
 }

@@ -32,7 +32,7 @@ MEANING = {
     Exit.NOT_AUTHORISED: "not authorised (user or group of the caller)",
     Exit.NO_SUCH: "no such service, release or alert",
     Exit.CHANGES: "`plan --detailed-exitcode`: there are changes",
-    Exit.BACK_BY_ITSELF: "the release went back by itself",
+    Exit.BACK_BY_ITSELF: "the release went back by itself; `judge --detailed-exitcode`: a verdict was rollback",
     Exit.BACK_BY_PERSON: "the release was rolled back by a person, or cancelled",
     Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
     Exit.INTERRUPTED: "interrupted; a release goes on",

@@ -54,13 +54,16 @@ class InstanceView(msgspec.Struct):
 
 
 class Step(msgspec.Struct):
-    """Where in its steps a release is; `since_ms` is the time at this step."""
+    """Where in its steps a release is; `since_ms` is the time at this step. `planned` requests of the candidate must be
+    judged before it is done (0: time decides), `judged` are."""
 
     index: int
     count: int
     share_bp: int
     since_ms: int
     hold_min_ms: int
+    judged: int = 0
+    planned: int = 0
 
 
 class Verdict(msgspec.Struct):
@@ -107,15 +110,41 @@ class Told(msgspec.Struct):
 
 
 class PlanStep(msgspec.Struct):
-    """One step to come."""
+    """One step to come: how long it must last to show `target_rate`, the smallest bad ratio that it shows as planned,
+    and the requests that must be judged before it is done. Null: not known, or no length suffices."""
 
     share_bp: int
     hold_min_ms: int
     text: str
+    needed_s: float | None = None
+    sees_ratio: float | None = None
+    evidence: int = 0
+
+
+class PlanTraffic(msgspec.Struct):
+    """The traffic that a plan was made for."""
+
+    rps: float
+    active_bad_ratio: float
+    dispersion: float
+    dispersion_from: Literal["given", "learned", "assumed"]
+    known_s: float
+    text: str
+
+
+class BetterPlan(msgspec.Struct):
+    """Steps and hold that see more, and the command that takes them."""
+
+    steps_bp: list[int]
+    hold_ms: int
+    sees_ratio: float
+    until_full_ms: int
+    text: str
+    command: str
 
 
 class PlanAnswer(msgspec.Struct):
-    """What a release would do. Any refusal would stop it."""
+    """What a release would do. Any refusal would stop it. `traffic` null: not known yet; `better` null: none needed."""
 
     service: str
     from_: str = msgspec.field(name="from")
@@ -130,6 +159,10 @@ class PlanAnswer(msgspec.Struct):
     total_min_ms: int
     writes: list[str]
     back: str
+    plan_mode: Literal["warn", "auto", "strict"] = "warn"
+    target_rate: float = 0.02
+    traffic: PlanTraffic | None = None
+    better: BetterPlan | None = None
 
 
 class AdoptedAnswer(msgspec.Struct):

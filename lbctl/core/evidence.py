@@ -185,13 +185,15 @@ def learn(learned: judge.Learned, counted: Counted, active: Colour, *, moving: b
 
 def _held(now: Situation, progress: Progress) -> Progress:
     """Note every hold and since when; a step whose time is over but that lacks traffic is held as well."""
-    found = (*holds(now), *_overdue(now))
+    found = (*holds(now), *_overdue(now, progress))
     held_since = {hold.code: progress.held_since.get(hold.code, now.at) for hold in found}
     return replace(progress, holds=found, held_since=held_since)
 
 
-def _overdue(now: Situation) -> tuple[Hold, ...]:
+def _overdue(now: Situation, progress: Progress) -> tuple[Hold, ...]:
     lacking = waits(now)
     if not now.moving or any(wait.code in {"time", "reaching"} for wait in lacking):
         return ()
-    return lacking
+    # Evidence that was planned for takes its time: it is no trouble before the step is as long as it may be.
+    early = since(progress.target_since, now.at) < now.release.plan.hold_max
+    return tuple(wait for wait in lacking if not (early and wait.code == "evidence"))

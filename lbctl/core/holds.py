@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lbctl.core import judge
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase
-from lbctl.model.units import Span, seconds, since
+from lbctl.model.units import Span, percent, seconds, since
 
 if TYPE_CHECKING:
     from lbctl.core.situation import Situation
@@ -185,7 +185,18 @@ def waits(now: "Situation") -> tuple[Hold, ...]:
     if now.release.share_bp and (now.verdict is None or now.verdict.code == "not_enough_evidence"):
         why = now.verdict.reason if now.verdict is not None else "no request was judged yet"
         lacking.append(Hold("traffic", why, f"traffic, or lbctl promote {now.release.id}", overridable=True))
+    lacking += filter(None, [_evidence(now)])
     return tuple(lacking)
+
+
+def _evidence(now: "Situation") -> Hold | None:
+    """A step that was planned with more requests than the judge's least number."""
+    planned = now.release.plan.evidence_at(now.release.share_bp) if now.release.phase is Phase.SHIFTING else 0
+    judged = 0 if now.progress is None else now.progress.account.evidence_count
+    if judged >= planned or not now.release.share_bp:
+        return None
+    why = f"{judged} of the {planned} requests planned for {percent(now.release.share_bp)} are judged"
+    return Hold("evidence", why, f"traffic, or lbctl promote {now.release.id}", overridable=True)
 
 
 Question = Callable[["Situation"], Hold | None]

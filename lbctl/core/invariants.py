@@ -47,7 +47,7 @@ def _release(before: Record, after: Record, release: Release) -> None:
             _claim(after.services[name].active is member.to, rule)
     keep_bp = after.services[release.service].pool(release.to).keep_bp
     _claim(release.share_bp == 0 or keep_bp == BP_FULL, f"{release.id}: new traffic, kept")
-    for name, member in release.followers.items():
+    for name, member in release.followers.items() if not release.phase.ended else ():
         _follower(old, after, release, name, member)
 
 
@@ -55,7 +55,7 @@ def _follower(old: Release, after: Record, release: Release, name: ServiceName, 
     was = old.followers.get(name)
     _claim(was is not None and (was.origin, was.to) == (member.origin, member.to), f"{release.id}: {name} is fixed")
     if member.flipped:
-        _claim(release.phase in {Phase.DRAINING, Phase.FINISHED}, f"{release.id}: {name} flips only at the end")
+        _claim(release.phase is Phase.DRAINING, f"{release.id}: {name} flips only at the end")
     consumer, provider = after.services[release.service], after.services[name]
     partners = [consumer.pool(colour).paired.get(name) for colour in (release.origin, release.to)]
     _claim(partners == [member.origin, member.to], f"{release.id}: both pools stay with their partner in {name}")

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import coupling
+from lbctl.core.ahead import ahead
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
 from lbctl.core.evidence import proved
+from lbctl.core.planner import cut
 from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import Mark, State
@@ -162,6 +164,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
     if request.followers and coupling.carrier(state.topology, colours) != service.name:
         raise Refused("not_the_carrier", f"{service.name} does not carry the split of these services")
     _journal_works(state)
+    plan = cut(ahead(state, service, request.plan))
     release_id = ReleaseId(str(state.record.next_release))
     members = {name: _member(state, name, request) for name in colours}
     own, unit = members.pop(service.name), state.topology.unit_of(service.name)
@@ -174,7 +177,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
         origin=own.origin,
         to=own.to,
         version=request.version,
-        plan=request.plan,
+        plan=plan,
         nonce=request.nonce,
         reason=request.reason,
         initiator=request.actor,
@@ -187,7 +190,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
     record = _paired(state, release).with_release(release)
     claims = {name: one for name, one in record.claims.items() if name not in release.members}
     record = replace(record, claims=claims, next_release=state.record.next_release + 1)
-    steps = ", ".join(percent(step) for step in request.plan.steps_bp)
+    steps = ", ".join(percent(step) for step in plan.steps_bp)
     ways = ", ".join(f"{name} {one.origin} → {one.to} ({one.version})" for name, one in release.members.items())
     text = f"release {release_id}: {ways} by {steps}"
     told = entry(Kind.RELEASE_STARTED, release, now, text, actor=request.actor, reason=request.reason)
@@ -197,7 +200,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
         "from": own.origin.value,
         "to": own.to.value,
         "phase": release.phase.value,
-        "steps_bp": list(request.plan.steps_bp),
+        "steps_bp": list(plan.steps_bp),
     }
     return Change(record=record, entries=(told,), marks=(Mark(release_id, request.nonce, Token.GO),)), facts
 

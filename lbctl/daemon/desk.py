@@ -12,7 +12,8 @@ from lbctl.daemon.explain import explained
 from lbctl.daemon.feed import Event, Feed, event_view
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.ports import Now
-from lbctl.daemon.preview import Capable, plan_view
+from lbctl.daemon.preview import plan_view
+from lbctl.daemon.sight import Capable
 from lbctl.daemon.views import Json, release_view, service_view, why_view
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServiceName

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from lbctl.daemon.ports import Now
-from lbctl.daemon.preview import Capable
+from lbctl.daemon.sight import Capable
 from lbctl.dataplane.port import DataPlane
 from lbctl.model.errors import DataPlaneError, LbctlError
 from lbctl.model.names import InstanceName, ServiceName

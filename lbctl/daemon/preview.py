@@ -2,21 +2,20 @@
 
 from typing import Any
 
+from lbctl.core.ahead import ahead
+from lbctl.core.planner import objection
 from lbctl.core.requests import switchable
 from lbctl.core.state import State
 from lbctl.core.wellness import wellness
+from lbctl.daemon.sight import Capable, better_view, floors, sight_warnings, steps_view, total_ms, traffic_view
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.reading import InstanceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Plan, Service
-from lbctl.model.units import percent, seconds
 
 Json = dict[str, Any]
-Capable = dict[InstanceName, Capabilities | str]
-"""What each instance can do, or why nobody could find out."""
-
 FORBIDDING = ("NOT_DURABLE", "NOT_FENCED")
 
 
@@ -33,6 +32,10 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
     candidate = origin.other
     for instance in state.topology.instances_of(service.name):
         _instance(state, instance, able.get(instance, "not asked yet"), refusals, warnings)
+    forecast = ahead(state, service, plan)
+    strict = objection(forecast)
+    if strict is not None:
+        refusals.append({"code": strict.code, "text": f"{_joined(strict)}; {strict.then}"})
     well = wellness(service, candidate, state.observed, state.topology)
     if not well.well:
         text = f"candidate not healthy ({well.up_count} of {well.server_count} up): {well.trouble()}"
@@ -40,7 +43,9 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
     if service.health is None:
         text = "no health check is configured: only the load balancer's own view counts"
         warnings.append({"code": "NO_HEALTH_CHECK", "text": text})
-    shares = (0, *plan.steps_bp)
+    here = {name: able[name] for name in state.topology.instances_of(service.name) if name in able}
+    refusals += floors(plan, here)
+    warnings += sight_warnings(forecast, state, service, here)
     return {
         "service": service.name,
         "from": origin.value,
@@ -49,13 +54,14 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
         "version_to": version,
         "refusals": refusals,
         "warnings": warnings,
-        "steps": [
-            {"share_bp": step, "hold_min_ms": plan.hold_min, "text": _step_text(before, step, plan)}
-            for before, step in zip(shares, plan.steps_bp, strict=False)
-        ],
+        "plan_mode": forecast.mode.value,
+        "target_rate": forecast.aim.target_rate,
+        "traffic": traffic_view(forecast),
+        "steps": steps_view(forecast),
+        "better": better_view(forecast, service),
         "bake_ms": plan.bake,
         "retain_ms": plan.retain,
-        "total_min_ms": (len(plan.steps_bp) - 1) * plan.hold_min + plan.bake + plan.retain,
+        "total_min_ms": total_ms(forecast),
         "writes": _writes(state, service.name, candidate, plan),
         "back": "at any step: one write per instance, then new requests go back at once",
     }
@@ -63,11 +69,6 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
 
 def _joined(refused: Refused) -> str:
     return ": ".join(part for part in (refused.what, refused.why) if part)
-
-
-def _step_text(before: int, step: int, plan: Plan) -> str:
-    hold = f"bake {seconds(plan.bake)}" if step == plan.steps_bp[-1] else f"hold {seconds(plan.hold_min)}"
-    return f"{percent(before)} → {percent(step)}, {hold}, needs 5 judged requests of the candidate"
 
 
 def _instance(

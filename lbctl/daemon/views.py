@@ -172,6 +172,7 @@ def _step(here: Situation) -> Json | None:
         "since_ms": since(began, here.at),
         "hold_min_ms": release.plan.hold_min,
         "judged": 0 if here.progress is None else here.progress.account.evidence_count,
+        "planned": release.plan.evidence_at(release.share_bp),
     }
 
 
@@ -257,6 +258,7 @@ def plan_view(release: Release) -> Json:
     plan = release.plan
     return {
         "steps_bp": list(plan.steps_bp),
+        "evidence": list(plan.evidence),
         "hold_min_ms": plan.hold_min,
         "hold_max_ms": plan.hold_max,
         "hold_then": plan.hold_then.value,

@@ -137,6 +137,13 @@ class Plan:
     min_healthy_bp: int = 5_000
     capacity: int | None = None
     """How many healthy candidate servers suffice; None = as many as active has."""
+    evidence: tuple[int, ...] = ()
+    """Candidate requests that must be judged before a step is done, beside each step; empty = time alone decides."""
+
+    def evidence_at(self, share_bp: int) -> int:
+        """The requests planned for a share: those of the smallest step that is not below it."""
+        pairs = zip(self.steps_bp, self.evidence, strict=False)
+        return next((count for step, count in pairs if step >= share_bp), 0)
 
 
 class PlanMode(StrEnum):

@@ -7,7 +7,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from math import exp, lgamma, log, log1p
 from random import Random
@@ -109,6 +109,19 @@ def convict(
     healthy_ticks = round(healthy_s / world.tick_s)
     account, before = world.run(account, settings, dice, steady(base, base), healthy_ticks)
     assert before.rollback_tick is None, f"false rollback, seed {seed}"
+    return world.run(account, settings, dice, steady(fault, base), round(limit_s / world.tick_s))[1]
+
+
+def later_step(
+    world: World, settings: Settings, seed: int, fault: float, base: float, *, limit_s: float, healthy_ticks: int = 100
+) -> Outcome:
+    """Run a fault that comes with a later step: a healthy step at half the share goes before it."""
+    dice = Dice(seed)
+    account, before = replace(world, share_bp=world.share_bp // 2).run(
+        opened(settings, world.share_bp // 2), settings, dice, steady(base, base), healthy_ticks
+    )
+    assert before.rollback_tick is None, f"false rollback, seed {seed}"
+    account = new_step(account, settings, share_bp=world.share_bp)
     return world.run(account, settings, dice, steady(fault, base), round(limit_s / world.tick_s))[1]
 
 

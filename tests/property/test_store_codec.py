@@ -36,7 +36,8 @@ def built(of: type, **given_fields: st.SearchStrategy[object]) -> st.SearchStrat
 
 
 pools = built(Pool)
-plans = built(Plan, steps_bp=st.lists(whole, max_size=4).map(tuple))
+numbers = st.lists(whole, max_size=4).map(tuple)
+plans = built(Plan, steps_bp=numbers, evidence=numbers)
 releases = built(
     Release,
     plan=plans,
@@ -53,6 +54,18 @@ records = built(
 any_text = st.text(max_size=30)
 scalars = st.one_of(any_text, st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none())
 entries = st.builds(Entry, text=any_text, actor=any_text, data=st.dictionaries(any_text, scalars, max_size=5))
+
+
+@settings(max_examples=60, deadline=None)
+@given(records)
+def test_a_record_from_before_evidence_was_planned_is_read(record: Record) -> None:
+    old = msgspec.json.decode(encode(record))
+    for release in old["releases"].values():
+        del release["plan"]["evidence"]
+    payload = msgspec.json.encode(old)
+    found = decode_record(payload, checksum(payload, 1, "w"), 1, "w")
+    for name, release in record.releases.items():
+        assert found.releases[name] == replace(release, plan=replace(release.plan, evidence=()))
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,7 +12,7 @@ from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.record import Record
 from lbctl.model.request import Cancel, Pause, Promote, Rollback
 from lbctl.model.route import Route
-from lbctl.model.topology import DriftPolicy, HoldLimit, Plan, SessionsBack
+from lbctl.model.topology import DriftPolicy, HoldLimit, Plan, PlanMode, SessionsBack
 from lbctl.model.units import Instant, Span
 from lbctl.sim.balancer import Balancer
 from lbctl.sim.chance import NONE
@@ -116,6 +116,15 @@ class Stage:
         known = Learned(known_s=86_400.0, baseline=seen, error=Bursts(n=float(total), b=float(bad)))
         process = self.world.process
         process.state = replace(process.state, learned={SERVICE: known})
+
+    def do_judge(self, mode: str, target_rate: str) -> None:
+        """Set `judge.plan` and `judge.target_rate`, as a new config does."""
+        assert self.world.process is not None
+        service = self.world.topology.services[SERVICE]
+        judge = replace(service.judge, plan=PlanMode(mode), target_rate=share(target_rate) / 10_000)
+        topology = replace(self.world.topology, services={SERVICE: replace(service, judge=judge)})
+        self.world.topology = topology
+        self.world.process.state = replace(self.world.process.state, topology=topology)
 
     def do_traffic(self, per_tick: str) -> None:
         self.world.traffic = int(per_tick)

@@ -16,7 +16,8 @@ from lbctl.sim.chance import FAULTS, Rates
 from lbctl.sim.core import Core
 
 CORE = Path(lbctl.core.__file__).parent
-_OWN = re.compile(r"from lbctl\.core\.(?!judge)")
+# The judge and the planner are pure arithmetic beside the rules: all copies share them.
+_OWN = re.compile(r"from lbctl\.core\.(?!judge|planner)")
 
 
 @dataclass(frozen=True)

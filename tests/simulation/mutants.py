@@ -80,8 +80,8 @@ MUTANTS = (
     Mutant(
         "a rollback waits for the journal",
         "change",
-        "entries=(told,), lowering=True, marks=(mark,)",
-        "entries=(told,), marks=(mark,)",
+        "Change(record=changed, entries=(told,), lowering=True, marks=(mark,))",
+        "Change(record=changed, entries=(told,), marks=(mark,))",
         rates=FULL,
         seed=15,
     ),

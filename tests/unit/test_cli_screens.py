@@ -19,7 +19,10 @@ from lbctl.cli.screens.release import (
     why_screen,
 )
 from lbctl.cli.screens.status import status_screen
-from lbctl.model.topology import Plan
+from lbctl.core.planner import Traffic, forecast
+from lbctl.daemon.sight import better_view, steps_view, traffic_view
+from lbctl.model.topology import JudgeSettings, Plan
+from lbctl.sim.world import SERVICE, topology
 from tests.fake_desk import FakeDesk, event, pool, release, servers, service
 
 Json = dict[str, Any]
@@ -90,6 +93,13 @@ def hostile() -> Json:
     return view
 
 
+def foreseen() -> Json:
+    """What the planner says of the default plan at 5 requests a second."""
+    ahead = forecast(Plan(), JudgeSettings(), Traffic(5, 0.001, known_s=86_400, baseline=True))
+    service = topology(()).services[SERVICE]
+    return {"steps": steps_view(ahead), "traffic": traffic_view(ahead), "better": better_view(ahead, service)}
+
+
 SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
     "status-shifting": (status_screen, status()),
     "status-every-server": (lambda data: status_screen(data, servers=True), status()),
@@ -115,6 +125,7 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
             "warnings": [{"code": "NO_MASTER_SOCKET", "text": "edge/lb1: old workers cannot be read"}],
         },
     ),
+    "plan-little-traffic": (plan_screen, {**DESK.plan("web", None, Plan(), "2.0.0"), **foreseen()}),
     "releases": (
         releases_screen,
         {"releases": [release(), release(id="6", phase="rolled_back", share_bp=0, outcome="green fails more")]},

@@ -108,7 +108,7 @@ def test_pause_promote_and_cancel_mix_nothing() -> None:
     shop.on_release(Resume)
     shop.run(12)
     shop.on_release(Promote, full=True)
-    shop.run(8)
+    shop.run(2)
     shop.on_release(Cancel)
     shop.until("rolled_back")
     assert shop.mismatched == []

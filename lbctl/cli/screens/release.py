@@ -12,12 +12,15 @@ def plan_screen(plan: Json) -> str:
     """Return what a release would do."""
     versions = f"{plan['version_from']} → {plan['version_to']}"
     lines = [f"{plan['service']}: {plan['from']} → {plan['to']}   ({versions})"]
+    traffic = plan.get("traffic")
+    lines += [f"     at {traffic['text']}; `sees` is with 90 % power"] if traffic else []
     for index, step in enumerate(plan["steps"], 1):
         lines.append(f"  {index:>2} {percent(step['share_bp']):>6}   {step['text']}")
     lines.append(
         f"     bake {seconds(plan['bake_ms'])}, then {plan['from']} stays warm for {seconds(plan['retain_ms'])}"
     )
     lines.append(f"     at least {seconds(plan['total_min_ms'])} in all")
+    lines += _better(plan.get("better"))
     lines += [f"  ~ {write}" for write in plan["writes"]]
     lines += [f"  ◐ {one['code']}: {one['text']}" for one in plan["warnings"]]
     lines += [f"  ✖ refused: {one['text']}" for one in plan["refusals"]]
@@ -25,6 +28,12 @@ def plan_screen(plan: Json) -> str:
     if not plan["refusals"]:
         lines.append(f"  next   lbctl switch {plan['service']} --to {plan['to']}")
     return "\n".join(lines)
+
+
+def _better(better: Json | None) -> list[str]:
+    if better is None:
+        return []
+    return [f"  better {better['text']}", f"         {better['command']}"]
 
 
 def releases_screen(data: Json) -> str:
@@ -64,6 +73,8 @@ def release_screen(data: Json) -> str:
         steps = ", ".join(percent(step) for step in plan["steps_bp"])
         times = ", ".join(f"{word} {seconds(plan[f'{word}_ms'])}" for word in ("hold_min", "bake", "retain"))
         lines.append(f"  plan   {steps}   {times.replace('hold_min', 'hold')}")
+    if plan.get("evidence"):
+        lines.append(f"  needs  {', '.join(map(str, plan['evidence'][:-1]))} judged requests, step by step")
     lines += [f"  ◐ held {seconds(hold['since_ms'])}   {hold['reason']}" for hold in one.get("holds", [])]
     lines += [f"  next   {one['next']}"] if one.get("next") else []
     lines += ["  " + event_line(event) for event in one.get("events", [])]
