@@ -16,8 +16,8 @@ from lbctl.model.entry import Entry
 from lbctl.model.names import Colour, InstanceName, PlaneName, ReleaseId, ServerName, ServiceName, UnitName
 from lbctl.model.operation import SetRoute
 from lbctl.model.reading import Health, Observed, Token
-from lbctl.model.record import Record, Release
-from lbctl.model.request import Adopt, Answer, Claim, Request, Switch
+from lbctl.model.record import Contract, Record, Release
+from lbctl.model.request import Adopt, Answer, Claim, Request, SayReady, Switch, Withdraw
 from lbctl.model.route import Caller
 from lbctl.model.topology import (
     Address,
@@ -41,6 +41,10 @@ A, B = ServiceName("accounts"), ServiceName("storefront")
 SHOP = UnitName("shop")
 LB1, LB2 = InstanceName("edge/lb1"), InstanceName("edge/lb2")
 TICK_MS = 100
+FIRST = {
+    A: Contract(provides={"accounts-api": (1,)}),
+    B: Contract(requires={"accounts-api": "1"}),
+}
 PLAN = Plan(steps_bp=(1_000, 5_000, 10_000), hold_min=Span(300), bake=Span(300), retain=Span(300))
 
 
@@ -83,6 +87,9 @@ class Shop:
     deployed: dict[tuple[ServiceName, Colour], int] = field(default_factory=dict)
     speaks: dict[int, frozenset[int]] = field(default_factory=dict)
     """Which versions of accounts a version of storefront can speak with."""
+    apis: dict[int, int] = field(default_factory=lambda: {1: 1})
+    """Which api a version of accounts offers, and what a version of storefront wants."""
+    wants: dict[int, str] = field(default_factory=lambda: {1: "1"})
     balancers: dict[InstanceName, FakeInstance] = field(default_factory=dict)
     tokens: dict[ReleaseId, Token] = field(default_factory=dict)
     disk: Record = field(default_factory=Record)
@@ -105,7 +112,16 @@ class Shop:
         self.state = machine.start(self.disk, TOPOLOGY, self.now)
         for service in (A, B):
             self.run(12)
-            self.ask(Adopt(id=next(self._ids), actor="t", service=service, active=Colour.BLUE, version="1"))
+            self.ask(
+                Adopt(
+                    id=next(self._ids),
+                    actor="t",
+                    service=service,
+                    active=Colour.BLUE,
+                    version="1",
+                    contract=FIRST[service],
+                )
+            )
         self.run(20)
 
     # ---- people
@@ -146,6 +162,31 @@ class Shop:
                 return answer
             self.tick()
         raise AssertionError(f"{name} was never granted")
+
+    def ready(self, name: ServiceName, version: int, contract: Contract | None = None) -> Answer:
+        """What CI does: say that what was deployed to the claimed pool may go."""
+        said = SayReady(
+            id=next(self._ids),
+            actor="ci",
+            service=name,
+            version=str(version),
+            build=f"build/{version}",
+            contract=contract or Contract(),
+            nonce=f"n{next(self._ids)}",
+        )
+        return self.ask(said)
+
+    def deploy(self, name: ServiceName, version: int, contract: Contract | None = None) -> Answer:
+        """What a pipeline does: claim, deploy, say ready."""
+        answer = self.claim(name)
+        if not answer.accepted:
+            return answer
+        self.deployed[name, self.active(name).other] = version
+        return self.ready(name, version, contract)
+
+    def withdraw(self, name: ServiceName) -> Answer:
+        """Take it back."""
+        return self.ask(Withdraw(id=next(self._ids), actor="ci", service=name))
 
     def on_release(self, kind: type[Request], **more: bool) -> Answer:
         """Ask something about the running release."""

@@ -37,11 +37,14 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
         "granted": claim_granted(state, request.service),
     }
     held = state.record.claims.get(request.service)
-    if held is not None and held.colour is colour and was.state is PoolState.IDLE:
+    unchanged = held is not None and held.colour is colour and was.state is PoolState.IDLE
+    if unchanged and request.service not in state.record.board:
         return None, facts
     pool = replace(was, state=PoolState.IDLE, keep_bp=0, paired={})
     claims = {**state.record.claims, request.service: Claimed(colour=colour, by=request.actor, since=now)}
-    record = replace(state.record.with_service(request.service, adopted.with_pool(colour, pool)), claims=claims)
+    board = {name: ready for name, ready in state.record.board.items() if name != request.service}
+    record = state.record.with_service(request.service, adopted.with_pool(colour, pool))
+    record = replace(record, claims=claims, board=board)
     unproved = "" if facts["proved"] else "; nobody had proved that it was unused"
     text = f"{colour} of {request.service} is claimed by {request.actor} to be deployed to{unproved}"
     told = Entry(kind=Kind.POOL_CLAIMED, at=now, text=text, service=request.service, actor=request.actor)

@@ -7,7 +7,7 @@ of the record per step. Start-up is not special: the last record and what the lo
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from lbctl.core import judge
+from lbctl.core import judge, ready
 from lbctl.core.change import Change
 from lbctl.core.commit import recorded, retried, take, tellable
 from lbctl.core.counting import Books, Counted, count
@@ -32,7 +32,7 @@ from lbctl.core.state import (
     Tick,
 )
 from lbctl.model.errors import Refused
-from lbctl.model.names import InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import InstanceName, ReleaseId, ServiceName, UnitName
 from lbctl.model.reading import Token
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Answer, Asked, Request
@@ -173,6 +173,8 @@ def _learned(state: State, name: ServiceName, counted: Counted | None, now: Inst
 def _chosen(state: State, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
     changes = [change for name in state.topology.services if (change := _change_of(state, name, now)) is not None]
+    units = dict.fromkeys(state.topology.unit_of(name).name for name in state.record.board)
+    changes += [change for name in units if (change := _due(state, name, now)) is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
     if chosen is None and state.overtaken and state.ordered is state.record:
@@ -186,6 +188,11 @@ def _change_of(state: State, name: ServiceName, now: Instant) -> Change | None:
     if here is None:
         return at_rest(state, name, now)
     return decide(here) if name == here.release.service else None
+
+
+def _due(state: State, name: UnitName, now: Instant) -> Change | None:
+    unit = next((one for one in map(state.topology.unit_of, state.record.board) if one.name == name), None)
+    return None if unit is None else ready.due(state, unit, now)
 
 
 def _tokens(state: State) -> Iterable[Mark]:

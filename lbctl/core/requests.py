@@ -6,20 +6,19 @@ Each request becomes at most one change of the record. A refusal names the reaso
 from collections.abc import Callable
 from dataclasses import replace
 
-from lbctl.core import coupling
-from lbctl.core.ahead import ahead
+from lbctl.core import coupling, ready
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
+from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.evidence import proved
-from lbctl.core.planner import cut
 from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import Mark, State
 from lbctl.model.entry import Entry, Kind
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour, ReleaseId, ServiceName
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
-from lbctl.model.record import Adopted, By, Member, Phase, Pool, PoolState, Record, Release
+from lbctl.model.record import Adopted, By, Phase, Pool, PoolState, Record, Release
 from lbctl.model.request import (
     Adopt,
     Asked,
@@ -32,7 +31,9 @@ from lbctl.model.request import (
     Request,
     Resume,
     Rollback,
+    SayReady,
     Switch,
+    Withdraw,
 )
 from lbctl.model.topology import Service
 from lbctl.model.units import BP_FULL, Instant, percent
@@ -53,6 +54,11 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
             return _maintenance(state, request, now)
         case Claim():
             return claim(state, request, now)
+        case SayReady():
+            _journal_works(state)
+            return ready.say(state, request, now)
+        case Withdraw():
+            return ready.withdraw(state, request, now)
         case Switch():
             return _switch(state, request, now)
         case Pause() | Resume() | Promote() | Rollback() | Cancel():
@@ -94,7 +100,7 @@ def _adopt(state: State, request: Adopt, now: Instant) -> tuple[Change | None, F
         return None, facts
     _adoptable(state, service, request)
     pools = {
-        request.active: Pool(state=PoolState.ACTIVE, version=request.version),
+        request.active: Pool(state=PoolState.ACTIVE, version=request.version, contract=request.contract),
         request.active.other: known.pool(request.active.other) if known else Pool(state=PoolState.DRAINING),
     }
     if known is not None:
@@ -158,75 +164,34 @@ def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Chan
 
 def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None, Facts]:
     service = _service(state, request.service)
-    colours = {service.name: switchable(state, service, request.to).active}
+    switchable(state, service, request.to)
     for name in request.followers:
-        colours[name] = switchable(state, _service(state, name), None).active
-    if request.followers and coupling.carrier(state.topology, colours) != service.name:
+        switchable(state, _service(state, name), None)
+    members = (service.name, *request.followers)
+    if request.followers and coupling.carrier(state.topology, members) != service.name:
         raise Refused("not_the_carrier", f"{service.name} does not carry the split of these services")
     _journal_works(state)
-    plan = cut(ahead(state, service, request.plan))
-    release_id = ReleaseId(str(state.record.next_release))
-    members = {name: _member(state, name, request) for name in colours}
-    own, unit = members.pop(service.name), state.topology.unit_of(service.name)
-    instances = {instance for name in colours for instance in state.topology.instances_of(name)}
-    release = Release(
-        id=release_id,
-        service=service.name,
-        unit=unit.name if len(unit.services) > 1 else None,
-        followers=members,
-        origin=own.origin,
-        to=own.to,
-        version=request.version,
-        plan=plan,
+    versions = {name: Version(request.followers.get(name, request.version)) for name in members}
+    going = Cut(
+        carrier=service.name,
+        versions=versions,
+        plan=request.plan,
         nonce=request.nonce,
+        wall=request.wall,
+        by=request.actor,
         reason=request.reason,
-        initiator=request.actor,
-        candidate_was=own.candidate_was,
-        generations={i: g for i, g in state.record.generations.items() if i in instances},
-        started_at=now,
-        started_wall=request.wall,
-        phase_since=now,
     )
-    record = _paired(state, release).with_release(release)
-    claims = {name: one for name, one in record.claims.items() if name not in release.members}
-    record = replace(record, claims=claims, next_release=state.record.next_release + 1)
-    steps = ", ".join(percent(step) for step in plan.steps_bp)
-    ways = ", ".join(f"{name} {one.origin} → {one.to} ({one.version})" for name, one in release.members.items())
-    text = f"release {release_id}: {ways} by {steps}"
-    told = entry(Kind.RELEASE_STARTED, release, now, text, actor=request.actor, reason=request.reason)
+    change = cut(state, going, now)
+    release = change.record.releases[state.topology.unit_of(service.name).name]
     facts: Facts = {
-        "release": release_id,
+        "release": release.id,
         "service": service.name,
-        "from": own.origin.value,
-        "to": own.to.value,
+        "from": release.origin.value,
+        "to": release.to.value,
         "phase": release.phase.value,
-        "steps_bp": list(plan.steps_bp),
+        "steps_bp": list(release.plan.steps_bp),
     }
-    return Change(record=record, entries=(told,), marks=(Mark(release_id, request.nonce, Token.GO),)), facts
-
-
-def _member(state: State, name: ServiceName, request: Switch) -> Member:
-    adopted = state.record.services[name]
-    version = request.version if name == request.service else request.followers[name]
-    to = adopted.active.other
-    return Member(origin=adopted.active, to=to, version=version, candidate_was=adopted.pool(to).state)
-
-
-def _paired(state: State, release: Release) -> Record:
-    """Return the record with the candidates as such, and every calling pool with its partner."""
-    record = state.record
-    for name, member in release.members.items():
-        adopted = record.services[name]
-        candidate = replace(adopted.pool(member.to), state=PoolState.CANDIDATE, version=member.version)
-        record = record.with_service(name, adopted.with_pool(member.to, candidate))
-    colours = {name: (member.origin, member.to) for name, member in release.members.items()}
-    for consumer, provider, active, candidate_partner in coupling.pairings(state.topology, state.record, colours):
-        adopted = record.services[consumer]
-        for colour, partner in zip(colours[consumer], (active, candidate_partner), strict=True):
-            pool = adopted.pool(colour)
-            adopted = adopted.with_pool(colour, replace(pool, paired={**pool.paired, provider: partner}))
-        record = record.with_service(consumer, adopted)
-    return record
+    return change, facts
 
 
 def switchable(state: State, service: Service, to: Colour | None) -> Adopted:

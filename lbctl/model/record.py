@@ -47,12 +47,43 @@ class By(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What a version offers to its consumers and wants of its providers; see `core.contracts`."""
+
+    provides: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    requires: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> bool:
+        """Whether anything is said at all."""
+        return bool(self.provides or self.requires)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A standing record on the board: this version is deployed to the claimed pool and may go.
+
+    `nonce` and `wall` are for the release that is cut when this record completes a set.
+    """
+
+    version: str
+    build: str
+    contract: Contract
+    by: str
+    at: Instant
+    nonce: str
+    wall: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """A pool as recorded. `keep_bp` is the part of its own sessions that is honoured; `version` is what people said."""
 
     state: PoolState
     version: str = "unknown"
     keep_bp: int = BP_FULL
+    build: str = ""
+    contract: Contract = field(default_factory=Contract)
     paired: Mapping[ServiceName, Colour] = field(default_factory=dict)
     """By provider: which of its pools this pool was released with, while it may still call it."""
 
@@ -82,6 +113,8 @@ class Member:
     origin: Colour
     to: Colour
     version: str = "unknown"
+    build: str = ""
+    contract: Contract = field(default_factory=Contract)
     candidate_was: PoolState = PoolState.DRAINING
     """What the candidate's pool was before; a cancellation before first traffic gives that back."""
     flipped: bool = False
@@ -106,6 +139,8 @@ class Release:
     origin: Colour
     to: Colour
     version: str
+    build: str = ""
+    contract: Contract = field(default_factory=Contract)
     plan: Plan
     nonce: str
     reason: str
@@ -143,7 +178,13 @@ class Release:
     def members(self) -> dict[ServiceName, Member]:
         """Every service of the release, the carrier first."""
         own = Member(
-            origin=self.origin, to=self.to, version=self.version, candidate_was=self.candidate_was, flipped=True
+            origin=self.origin,
+            to=self.to,
+            version=self.version,
+            build=self.build,
+            contract=self.contract,
+            candidate_was=self.candidate_was,
+            flipped=True,
         )
         return {self.service: own, **self.followers}
 
@@ -170,6 +211,8 @@ class Record:
     releases: Mapping[UnitName, Release] = field(default_factory=dict)
     """The running release of each unit, or the last one that ended."""
     claims: Mapping[ServiceName, Claimed] = field(default_factory=dict)
+    board: Mapping[ServiceName, Ready] = field(default_factory=dict)
+    """What is deployed, ready, and waits for the rest of its unit."""
     next_release: int = 1
     maintenance: bool = False
 
