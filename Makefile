@@ -50,6 +50,7 @@ test-long: $(STAMP) system ## the big counts; choose with ARGS='-k words'
 bench: $(STAMP) system ## ratios measured inside one run
 	$(BIN)/python -m tests.bench.prober_vs_haproxy
 	$(BIN)/python -m tests.bench.judge_quick
+	$(BIN)/python -m tests.bench.request_log
 
 docs: $(STAMP) ## the generated reference pages
 	$(BIN)/python -m lbctl.cli.reference > docs/reference/cli.md

@@ -12,7 +12,7 @@ from lbctl.config.settings import Config
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.route import Route
-from lbctl.model.topology import Instance, Service
+from lbctl.model.topology import Instance, RequestLog, Service
 
 Active = Mapping[ServiceName, Colour]
 
@@ -63,14 +63,14 @@ def rendered(config: Config, asked: Asked, record: Callable[[], Active]) -> tupl
     Raises:
         Failure: no such instance, nobody knows who is active, or the driver cannot say it.
     """
-    instance, services = _chosen(config, asked)
+    instance, services, log = _chosen(config, asked)
     active: Active = {}
     if asked.write_maps or asked.driver == "envoy":
         active = _active(services, {**asked.active, **record()}, asked)
     try:
         if asked.driver == "envoy":
             return _envoy(services, active), ()
-        return _haproxy(instance, services, active, asked)
+        return _haproxy(instance, services, active, asked, log)
     except Garbled as error:
         raise Failure(str(error), then=f"lbctl config validate {config.path}", exit_code=Exit.CONFIG) from None
     except OSError as error:
@@ -85,17 +85,17 @@ def _envoy(services: Sequence[Service], active: Active) -> str:
 
 
 def _haproxy(
-    instance: Instance, services: Sequence[Service], active: Active, asked: Asked
+    instance: Instance, services: Sequence[Service], active: Active, asked: Asked, log: RequestLog | None
 ) -> tuple[str, Sequence[str]]:
     from lbctl.dataplane.haproxy.render import render, write_maps
 
-    text = render(instance, services)
+    text = render(instance, services, log)
     wrote = write_maps(instance, active) if asked.write_maps else ()
     return text, [f"wrote {line}" for line in wrote]
 
 
-def _chosen(config: Config, asked: Asked) -> tuple[Instance, list[Service]]:
-    """Return the instance and what it serves; with several, one must be named."""
+def _chosen(config: Config, asked: Asked) -> tuple[Instance, list[Service], RequestLog | None]:
+    """Return the instance, what it serves, and where it logs; with several, one must be named."""
     planes = [plane for plane in config.topology.planes.values() if plane.driver.value == asked.driver]
     found = {instance.name: (plane, instance) for plane in planes for instance in plane.instances}
     if not found:
@@ -104,7 +104,8 @@ def _chosen(config: Config, asked: Asked) -> tuple[Instance, list[Service]]:
     wanted = asked.instance or (next(iter(found)) if len(found) == 1 else "")
     for name, (plane, instance) in found.items():
         if wanted == name:
-            return instance, [one for one in config.topology.services.values() if one.plane == plane.name]
+            served = [one for one in config.topology.services.values() if one.plane == plane.name]
+            return instance, served, plane.request_log
     what = f"there is no instance {wanted!r}" if wanted else f"there are {len(found)} instances: name one"
     raise Failure(what, then=f"--instance {' | '.join(sorted(found))}", exit_code=Exit.NO_SUCH)
 

@@ -8,7 +8,7 @@ from lbctl.config.checks import COLOURS, meet
 from lbctl.config.composite import Values, sections
 from lbctl.config.fault import did_you_mean
 from lbctl.config.place import BAD
-from lbctl.model.topology import Address
+from lbctl.model.topology import Address, RequestLog
 
 
 def root(values: Values) -> None:
@@ -92,7 +92,9 @@ def _gates(access: Any, services: dict[str, Any]) -> None:
 
 def settled(values: Values) -> None:
     """After defaults that depend on the rest are filled in: what must be apart is apart."""
-    _apart(values["data_planes"] if isinstance(values["data_planes"], dict) else {})
+    planes = values["data_planes"] if isinstance(values["data_planes"], dict) else {}
+    _apart(planes)
+    _logs_apart(planes, values["daemon"])
     _backends(values["services"] if isinstance(values["services"], dict) else {})
 
 
@@ -108,6 +110,20 @@ def _apart(planes: dict[str, Any]) -> None:
                 path, owner = instance[socket], f"{socket} of {plane_name}/{name}"
                 if isinstance(path, str) and sockets.setdefault(path, owner) != owner:
                     instance.at(socket).fault(f"{path} is already {sockets[path]}", "write this one's own socket")
+
+
+def _logs_apart(planes: dict[str, Any], daemon: Any) -> None:
+    taken: dict[object, str] = {}
+    if isinstance(daemon, Values):
+        taken[daemon["control_socket"]] = "daemon.control_socket"
+    for plane_name, one in sections(planes):
+        for name, instance in sections(one["instances"]):
+            taken |= {instance[key]: f"{key} of {plane_name}/{name}" for key in ("socket", "master_socket")}
+    for name, one in sections(planes):
+        log, owner = one["request_log"], f"the request log of {name}"
+        if isinstance(log, RequestLog) and taken.setdefault(log.at, owner) != owner:
+            what = f"{log.at} is already {taken[log.at]}"
+            one.at("request_log").fault(what, "give each data plane an address of its own")
 
 
 def _directory(

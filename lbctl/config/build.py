@@ -72,7 +72,7 @@ def _plane(name: PlaneName, values: Values) -> Plane:
         for short, one in values["instances"].items()
     )
     binary = values["envoy"]["binary"] if values["envoy"] is not None else None
-    return Plane(name=name, driver=driver, instances=instances, envoy_binary=binary)
+    return Plane(name=name, driver=driver, instances=instances, envoy_binary=binary, request_log=values["request_log"])
 
 
 def _service(name: ServiceName, values: Values) -> Service:

@@ -61,7 +61,7 @@ def plane(values: Values) -> None:
         return
     if driver == "haproxy" and not values.given("instances"):
         values.place.fault("the key instances is missing", "add `instances: {lb1: {socket: /run/haproxy/admin.sock}}`")
-    _foreign(values, driver, {"mode": "envoy", "envoy": "envoy"})
+    _foreign(values, driver, {"mode": "envoy", "envoy": "envoy", "request_log": "haproxy"})
     for name, instance in sections(values["instances"]):
         _foreign(
             instance, driver, {"directory": "envoy", **dict.fromkeys(("socket", "master_socket", "map_dir"), "haproxy")}

@@ -14,7 +14,7 @@ from lbctl.config.kinds import Kind, expected, seen
 from lbctl.config.nodes import Mapping, Node, Scalar, Sequence
 from lbctl.config.place import BAD, Bad, Place
 from lbctl.config.quantity import shown
-from lbctl.model.topology import Address
+from lbctl.model.topology import Address, RequestLog
 
 SOCKET_PATH_MAX = 107
 _NOT_A_PATH = re.compile(r"[a-z0-9+.]+@.*|.*:[0-9]+")
@@ -101,6 +101,39 @@ class FilePath(Kind):
 
     def json(self) -> dict[str, Any]:
         return {"type": "string", "minLength": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class LogAddress(Kind):
+    """Where request lines come in: UDP on loopback, or a unix datagram socket. The value is a `RequestLog`."""
+
+    words: str = "udp://LOOPBACK:PORT or unix:PATH"
+
+    def read(self, node: Node, place: Place) -> Any:
+        then = "write it as udp://127.0.0.1:5514 or unix:/run/lbctl/requests.sock"
+        text = node.text if isinstance(node, Scalar) and isinstance(node.value, str) else ""
+        if text.startswith("udp://"):
+            return self._udp(text.removeprefix("udp://"), place, then)
+        if not text.startswith("unix:") or text == "unix:":
+            return expected(node, place, "the address of a request log", then)
+        path = FilePath(is_socket=True).read(Scalar(text[5:], text[5:], node.mark), place)
+        return BAD if path is BAD else RequestLog(path)
+
+    def _udp(self, text: str, place: Place, then: str) -> RequestLog | Bad:
+        try:
+            found = parse_address(text, None)
+        except ValueError as error:
+            return place.fault(str(error), then)
+        if not ipaddress.ip_address(found.host).is_loopback:
+            what = f"{found.host} is not a loopback address: anybody on the network could send lines"
+            return place.fault(what, "use 127.0.0.1 or [::1]; the load balancer is on this host")
+        return RequestLog(found)
+
+    def show(self, value: Any) -> Any:
+        return None if value is None else str(value)
+
+    def json(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^(udp://.+:[1-9][0-9]{0,4}|unix:.+)$"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ def _planes(config: Config) -> Iterator[Fault]:
             path = f"data_planes.{plane.name}.instances.{instance.name.partition('/')[2]}"
             if plane.driver is Driver.HAPROXY:
                 yield from _haproxy(config, instance, path)
+        if plane.request_log is not None and isinstance(plane.request_log.at, str):
+            problem = _directory_problem(os.path.dirname(plane.request_log.at))
+            if problem:
+                yield config.fault(f"data_planes.{plane.name}.request_log", *problem)
         if plane.envoy_binary and not os.access(plane.envoy_binary, os.X_OK):
             what = f"{plane.envoy_binary} cannot be run"
             yield config.fault(f"data_planes.{plane.name}.envoy.binary", what, "install it, or correct the path")
@@ -57,6 +61,14 @@ def _haproxy(config: Config, instance: Instance, path: str) -> Iterator[Fault]:
     elif not os.access(instance.directory, os.W_OK | os.X_OK):
         what = f"{instance.directory} cannot be written by this user"
         yield config.fault(f"{path}.map_dir", what, "give it to lbctl's user")
+
+
+def _directory_problem(path: str) -> tuple[str, str] | None:
+    if not os.path.isdir(path):
+        return f"{path} is not there", "make it, open to lbctl's user and to HAProxy's"
+    if not os.access(path, os.W_OK | os.X_OK):
+        return f"{path} cannot be written by this user", "give it to lbctl's user"
+    return None
 
 
 def _socket_problem(path: str) -> tuple[str, str] | None:

@@ -1,8 +1,9 @@
 """The keys of a data plane and its instances: which load balancers there are and how they are reached."""
 
 from lbctl.config import checks
-from lbctl.config.atoms import NAME, PATH, SOCKET, later
+from lbctl.config.atoms import NAME, PATH, SOCKET
 from lbctl.config.composite import Key, Named, Section
+from lbctl.config.hostkinds import LogAddress
 from lbctl.config.kinds import Choice
 
 INSTANCE = Section(
@@ -48,7 +49,11 @@ PLANE = Section(
             ),
             doc="About the Envoy binary. For envoy only.",
         ),
-        "request_log": later("A log of every request."),
+        "request_log": Key(
+            kind=LogAddress(),
+            doc="Where HAProxy sends a line for every request, so that latency can be judged; `config render haproxy` "
+            "prints its log lines. For haproxy only: Envoy keeps histograms.",
+        ),
     },
     (checks.plane,),
 )

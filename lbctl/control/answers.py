@@ -41,6 +41,15 @@ class PoolView(msgspec.Struct):
     keep_bp: int | None
 
 
+class RequestTimes(msgspec.Struct):
+    """How many requests `source` has timed, by pool, and how many it is known to have missed."""
+
+    source: str
+    timed: dict[str, int]
+    lost: int
+    sampled: bool
+
+
 class InstanceView(msgspec.Struct):
     """One running load balancer. `routes` and `boot` are GREEN:KEEP_BLUE:KEEP_GREEN in basis points."""
 
@@ -51,6 +60,7 @@ class InstanceView(msgspec.Struct):
     routes: list[str]
     boot: str | None
     warnings: list[str] = []
+    request_times: RequestTimes | None = None
 
 
 class Step(msgspec.Struct):

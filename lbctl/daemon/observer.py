@@ -6,11 +6,11 @@ from contextlib import suppress
 
 import structlog
 
-from lbctl.daemon.ports import Checks, Now, Tokens
+from lbctl.daemon.ports import Checks, Now, RequestTimes, Tokens
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
 from lbctl.model.errors import DataPlaneError, StoreError
-from lbctl.model.names import InstanceName, ReleaseId
-from lbctl.model.reading import InstanceReading, Observed, Token, Unreadable
+from lbctl.model.names import InstanceName, ReleaseId, ServiceName
+from lbctl.model.reading import InstanceReading, Observed, Timing, Token, Unreadable
 from lbctl.model.record import Record
 
 log = structlog.get_logger("lbctl.observer")
@@ -28,6 +28,7 @@ class Observer:
         planes: Mapping[InstanceName, DataPlane],
         checks: Checks,
         tokens: Tokens,
+        times: RequestTimes,
         now: Now,
         *,
         seen: Callable[[], None],
@@ -36,6 +37,7 @@ class Observer:
         self._planes = dict(planes)
         self._checks = checks
         self._tokens = tokens
+        self._times = times
         self._now = now
         self._seen = seen
         self._repair = repair
@@ -74,6 +76,7 @@ class Observer:
             tokens=tokens,
             token_trouble=trouble,
             checker_suspect=self._checks.suspects(now),
+            timing=self._timing() | dict(self._times.timing(self.readings, now)),
         )
 
     def poke(self, instance: InstanceName) -> None:
@@ -86,6 +89,15 @@ class Observer:
         for name in busy - self._busy:
             self.poke(name)
         self._busy = busy
+
+    def _timing(self) -> dict[tuple[InstanceName, ServiceName], Timing]:
+        """Return the times that load balancers tell by themselves. One that cannot be read now tells none."""
+        return {
+            (name, service): timing
+            for name, reading in self.readings.items()
+            if isinstance(reading, InstanceReading)
+            for service, timing in reading.timing.items()
+        }
 
     def _read_tokens(self, record: Record) -> tuple[dict[ReleaseId, Token], dict[ReleaseId, str]]:
         """A token that cannot be read is none, and why is told: nothing is raised, and the way back stays open."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -124,6 +124,8 @@ class Plant:
         units: dict[InstanceName, _Unit] = {}
         for plane in topology.planes.values():
             services = tuple(service for service in topology.services.values() if service.plane == plane.name)
+            # Where request lines come in is no driver's business.
+            plane = replace(plane, request_log=None)
             for instance in plane.instances:
                 old = self._units.get(instance.name)
                 made_of = (instance, plane, services)

@@ -6,7 +6,7 @@ from typing import Protocol
 from lbctl.core.state import State
 from lbctl.model.entry import Entry
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
-from lbctl.model.reading import Health, Observed, Token
+from lbctl.model.reading import Health, InstanceReading, Observed, Timing, Token, Unreadable
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
 from lbctl.store.tables import StoredEntry
@@ -73,6 +73,15 @@ class Checks(Protocol):
 
     def suspects(self, now: Instant) -> Mapping[ServiceName, str]:
         """Return the services for which the checker itself is suspect, and why."""
+
+
+class RequestTimes(Protocol):
+    """The request logs, as the observer sees them. Takes no time and waits for nothing."""
+
+    def timing(
+        self, readings: Mapping[InstanceName, InstanceReading | Unreadable], now: Instant
+    ) -> Mapping[tuple[InstanceName, ServiceName], Timing]:
+        """Return what every logged service's requests took until now; `readings` tell how many lines to expect."""
 
 
 class Eyes(Protocol):

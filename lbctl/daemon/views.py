@@ -7,6 +7,7 @@ from lbctl.core.holds import Hold, waits
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
+from lbctl.daemon.timing_view import request_times, sampled
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Adopted, Phase, Release
@@ -146,6 +147,7 @@ def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
             "old_generations": 0,
             "routes": [],
             "boot": None,
+            "request_times": None,
         }
     seen = reading.services.get(name)
     return {
@@ -155,7 +157,8 @@ def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
         "old_generations": len(reading.draining_generations),
         "routes": [] if seen is None else sorted({str(route) for route in seen.runtime.values()}),
         "boot": None if seen is None or seen.boot is None else str(seen.boot),
-        "warnings": list(reading.warnings),
+        "warnings": [*reading.warnings, *sampled(state, instance, name)],
+        "request_times": request_times(state, instance, name),
     }
 
 

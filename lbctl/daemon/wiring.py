@@ -40,6 +40,7 @@ from lbctl.store.journal import Journal
 from lbctl.store.kept import account_files, learned_files
 from lbctl.store.tables import StoredEntry
 from lbctl.store.token import TokenDir
+from lbctl.telemetry.logs import RequestLogs, give_back
 
 log = structlog.get_logger("lbctl.daemon")
 
@@ -62,6 +63,7 @@ class Running:
     prober: Prober
     executor: Executor
     observer: Observer
+    logs: RequestLogs
     journal: Journal
     feed: Feed
     clock: Clock
@@ -91,9 +93,15 @@ class Running:
         self.tell(Kind.CONFIG_REFUSED, f"the new config is refused, the old one stays: {reason}", Severity.WARNING)
 
     async def _take(self, config: Config) -> None:
-        # What may still refuse comes first: the alerts' addresses, then the load balancers.
+        # What may still refuse comes first: the alerts' addresses, the request logs, then the load balancers.
         outbox = None if config.alerts == self.config.alerts else self.new_outbox(config)
-        await self.plant.rebuild(config.topology)
+        mailboxes = self.logs.opened_for(config.topology)
+        try:
+            await self.plant.rebuild(config.topology)
+        except LbctlError:
+            give_back(mailboxes)
+            raise
+        self.logs.take(config.topology, mailboxes, self.clock.now())
         self.executor.planes = self.plant.planes
         await self.observer.replan(self.plant.planes)
         self.checks.configure(config.topology)
@@ -146,13 +154,16 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         lessons = learned_files(state_dir / "learned")
         tokens = TokenDir(runtime_dir / "tokens")
         tokens.sweep({release.id: release.nonce for release in record.releases.values()})
+        logs = RequestLogs()
+        stack.callback(logs.close)
+        logs.take(config.topology, logs.opened_for(config.topology), clock.now())
         plant = Plant(config.topology, clock.now)
         stack.push_async_callback(plant.close)
         await plant.bring_up(record.services.keys())
         known = learned_before(config.topology, lessons)
         state = machine.start(record, config.topology, clock.now(), accounts_before(record, accounts), known)
         keeper = Keeper(accounts, lessons)
-        daemon = _assemble(config, state, journal, clock, keeper, tokens, plant, notify)
+        daemon = _assemble(config, state, journal, clock, keeper, tokens, plant, logs, notify)
         await _start(stack, daemon)
         _greet(daemon)
         yield daemon
@@ -166,11 +177,12 @@ def _assemble(
     keeper: Keeper,
     tokens: TokenDir,
     plant: Plant,
+    logs: RequestLogs,
     notify: NotifySocket,
 ) -> Running:
     checks = Checks(config.topology, clock.now)
     loop = Loop(state, keeper, clock.now)
-    observer = Observer(plant.planes, checks, tokens, clock.now, seen=loop.wake, repair=plant.repair)
+    observer = Observer(plant.planes, checks, tokens, logs, clock.now, seen=loop.wake, repair=plant.repair)
     feed = Feed()
     outbox = _outbox(config, journal, loop, clock)
 
@@ -198,6 +210,7 @@ def _assemble(
         prober=Prober(checks.heard),
         executor=executor,
         observer=observer,
+        logs=logs,
         journal=journal,
         feed=feed,
         clock=clock,

@@ -85,7 +85,7 @@ class OwnHaproxy:
         plane = next(iter(topology.planes.values()))
         services = list(topology.services.values())
         write_maps(plane.instances[0], {ServiceName(service): Colour.BLUE})
-        text = _GLOBAL.format(directory=directory) + render(plane.instances[0], services)
+        text = _GLOBAL.format(directory=directory) + render(plane.instances[0], services, plane.request_log)
         (directory / "haproxy.cfg").write_text(text)
         await self.launch(directory)
 

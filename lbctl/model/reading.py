@@ -60,6 +60,24 @@ class ServiceReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the requests of a service took, by colour, in growing sketches; from the request log or histograms.
+
+    `source` names one life of the counting: with another one the sketches began anew. `lost` counts requests that are
+    known to be missing, `sampled` says that too many are missing for more than a hint (over 1 % of a window).
+
+    A time is what a user waits for: from the end of the request to the last byte of its answer, whatever its status.
+    Not among them: tunnels (WebSockets), whose length is the users' choice, and what the load balancer answered itself.
+    """
+
+    source: str
+    taken_at: Instant
+    pools: Mapping[Colour, Buckets]
+    lost: int = 0
+    sampled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceReading:
     """One reading of one instance. `taken_at` is the instant *before* the first question was sent.
 
@@ -73,6 +91,10 @@ class InstanceReading:
     draining_generations: tuple[Generation, ...] = ()
     warnings: tuple[str, ...] = ()
     """Codes with text of what this reading cannot tell, as `NO_MASTER_SOCKET: …`."""
+    timing: Mapping[ServiceName, Timing] = field(default_factory=dict)
+    """Times of requests, from a load balancer that keeps histograms of them."""
+    unsent_log_lines: Mapping[Generation, int] = field(default_factory=dict)
+    """Log lines, of any log, that a generation could not send; monotonic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +112,6 @@ class Health:
     up: bool | None
     since: Instant
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long the requests of a service took, by colour, in growing sketches; from the request log or histograms.
-
-    `source` names one life of the counting: with another one the sketches began anew. `lost` counts requests that are
-    known to be missing, `sampled` says that too many are missing for more than a hint (over 1 % of a window).
-    """
-
-    source: str
-    taken_at: Instant
-    pools: Mapping[Colour, Buckets]
-    lost: int = 0
-    sampled: bool = False
 
 
 class Token(StrEnum):

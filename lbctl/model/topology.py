@@ -263,6 +263,17 @@ class Instance:
     master_socket: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RequestLog:
+    """Where the load balancers of a plane send a line for every request: a UDP address of this host, or the absolute
+    path of a datagram socket. It is written `udp://HOST:PORT` or `unix:/PATH`."""
+
+    at: Address | str
+
+    def __str__(self) -> str:
+        return f"unix:{self.at}" if isinstance(self.at, str) else f"udp://{self.at}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
     """The load balancing of some services: one driver, one or several instances."""
@@ -272,8 +283,7 @@ class Plane:
     instances: tuple[Instance, ...]
     envoy_binary: str | None = None
     envoy_mode: EnvoyMode = EnvoyMode.EMBEDDED
-    request_log: str | None = None
-    """Where the load balancers send a line for every request: `udp://HOST:PORT` or `unix:/PATH`."""
+    request_log: RequestLog | None = None
 
 
 @dataclass(frozen=True, slots=True)

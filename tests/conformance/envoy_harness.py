@@ -52,7 +52,10 @@ def clock() -> Instant:
 
 
 class ToyServer:
-    """One application server: says its name, or what `mode` tells it. `held` keeps slow requests waiting."""
+    """One application server: says its name, or what `mode` tells it. `held` keeps slow requests waiting.
+
+    `/after/MS` waits before it answers, `/drip/MS` before its last byte.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -95,6 +98,10 @@ class ToyServer:
             return await _echo(reader, writer)
         if path == "/slow":
             await self.held.wait()
+        if path.startswith("/after/"):
+            await asyncio.sleep(int(path.removeprefix("/after/")) / 1000)
+        if path.startswith("/drip/"):
+            return await _drip(writer, int(path.removeprefix("/drip/")) / 1000)
         if self.mode in {"reset", "truncated"}:
             writer.write(_said(200, self.name, missing=50) if self.mode == "truncated" else b"")
             return False
@@ -104,6 +111,15 @@ class ToyServer:
 
 def _said(status: int, body: str, missing: int = 0) -> bytes:
     return f"HTTP/1.1 {status} Toy\r\ncontent-length: {len(body) + missing}\r\n\r\n{body}".encode()
+
+
+async def _drip(writer: asyncio.StreamWriter, seconds: float) -> bool:
+    """Answer at once, and let the last byte wait."""
+    writer.write(b"HTTP/1.1 200 Toy\r\ncontent-length: 2\r\n\r\no")
+    await writer.drain()
+    await asyncio.sleep(seconds)
+    writer.write(b"k")
+    return True
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -20,7 +20,17 @@ from lbctl.dataplane.haproxy.driver import HaproxyInstance
 from lbctl.dataplane.haproxy.render import render, write_maps
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
-from lbctl.model.topology import Address, HaproxyBinding, HealthCheck, Instance, Pool, Probe, Server, Service
+from lbctl.model.topology import (
+    Address,
+    HaproxyBinding,
+    HealthCheck,
+    Instance,
+    Pool,
+    Probe,
+    RequestLog,
+    Server,
+    Service,
+)
 from lbctl.model.units import Span
 from tests.conformance.envoy_harness import Client, ToyServer, clock, free_port
 from tests.conformance.harness import NAMES, SHOP, TILL, Answered, twin
@@ -92,6 +102,7 @@ class HaproxyWorld:
         shop = self._shop()
         self.services: Sequence[Service] = (shop, _bound(twin(shop, free_port())))
         self.more = "nbthread 2"
+        self.request_log: RequestLog | None = None
         self.driver = self.another_driver()
         self.process: asyncio.subprocess.Process | None = None
         self._clients: list[Client] = []
@@ -162,7 +173,7 @@ class HaproxyWorld:
 
     def write_config(self, body: str | None = None) -> None:
         """Write the config: what lbctl renders, behind a minimal global section."""
-        text = render(self.instance, self.services) if body is None else body
+        text = render(self.instance, self.services, self.request_log) if body is None else body
         (self.directory / "h.cfg").write_text(GLOBAL.format(directory=self.directory, more=self.more) + text)
 
     async def begin(self) -> None:
@@ -243,7 +254,9 @@ def _bound(service: Service) -> Service:
 
 
 @asynccontextmanager
-async def haproxy_world(*, master: bool = True, begin: bool = True) -> AsyncIterator[HaproxyWorld]:
+async def haproxy_world(
+    *, master: bool = True, begin: bool = True, request_log: RequestLog | None = None
+) -> AsyncIterator[HaproxyWorld]:
     """A started world. Its directory is short, because a unix socket's path is."""
     require_haproxy()
     directory = Path(tempfile.mkdtemp(prefix="lbh-"))
@@ -252,6 +265,7 @@ async def haproxy_world(*, master: bool = True, begin: bool = True) -> AsyncIter
     world = HaproxyWorld(directory, servers, master=master)
     try:
         write_maps(world.instance, {SHOP: Colour.BLUE, TILL: Colour.BLUE})
+        world.request_log = request_log
         world.write_config()
         if begin:
             await world.begin()

@@ -132,6 +132,19 @@ def test_an_instance_that_does_not_exist_names_those_that_do(good: str, capsys: 
     assert "--instance edge/" in capsys.readouterr().err
 
 
+def test_rendering_haproxy_prints_the_log_lines_only_where_a_request_log_is_configured(
+    haproxy: str, capsys: Captured
+) -> None:
+    assert main(["config", "render", "haproxy", "--config", haproxy]) == 0
+    assert "log" not in {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()}
+    config = Path(haproxy)
+    config.write_text(config.read_text().replace("driver: haproxy", "driver: haproxy, request_log: 'udp://[::1]:5514'"))
+    assert main(["config", "render", "haproxy", "--config", haproxy]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "log [::1]:5514 len 512 format rfc5424 local0" in lines
+    assert 'log-format-sd "[lbctl@0 r=\\"edge/lb1|%b|%s|%ST|%tsc|%Ta|%TR\\"]"' in lines
+
+
 def test_rendering_haproxy_needs_nobody_to_be_active(haproxy: str, capsys: Captured) -> None:
     assert main(["config", "render", "haproxy", "--config", haproxy]) == 0
     assert "\nfrontend web\n" in capsys.readouterr().out

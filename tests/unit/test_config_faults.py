@@ -290,9 +290,66 @@ def test_bad_input_is_named_with_its_place_and_the_next_step(old: str, new: str,
     assert len(found) == (2 if "access.gate.web" in found[-1] else 1)
 
 
+LOG_THEN = "write it as udp://127.0.0.1:5514 or unix:/run/lbctl/requests.sock"
+LOGS = [
+    ("x", f"expected the address of a request log, not 'x'; {LOG_THEN}"),
+    ("5514", f"expected the address of a request log, not '5514'; {LOG_THEN}"),
+    ("[]", f"expected the address of a request log, not a list; {LOG_THEN}"),
+    ("tcp://127.0.0.1:1", f"expected the address of a request log, not a URL; {LOG_THEN}"),
+    ("'unix:'", f"expected the address of a request log, not 'unix:'; {LOG_THEN}"),
+    ("udp://127.0.0.1", f"'127.0.0.1' has no port; {LOG_THEN}"),
+    ("udp://127.0.0.1:0", f"'0' is not a port within 1..65535; {LOG_THEN}"),
+    ("udp://localhost:5514", f"'localhost' is a name, and only an address can be listened on; {LOG_THEN}"),
+    ("udp://::1:5514", f"'::1:5514': an IPv6 address needs brackets; {LOG_THEN}"),
+    *(
+        (
+            f"udp://{host}:5514",
+            f"{host.strip('[]')} is not a loopback address: anybody on the network could send lines; "
+            "use 127.0.0.1 or [::1]; the load balancer is on this host",
+        )
+        for host in ("0.0.0.0", "10.0.0.5", "[::]", "[2001:db8::1]")
+    ),
+    (f"unix:/{'x' * 107}", "a unix socket's path has at most 107 bytes in one line; use a shorter directory"),
+    (
+        "unix:/run/haproxy/master.sock",
+        "/run/haproxy/master.sock is already master_socket of edge/lb1; give each data plane an address of its own",
+    ),
+    (
+        "unix:/run/lbctl/control.sock",
+        "/run/lbctl/control.sock is already daemon.control_socket; give each data plane an address of its own",
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), LOGS, ids=[value[:30] for value, _ in LOGS])
+def test_a_request_log_comes_in_on_this_host_and_nowhere_else(value: str, expected: str) -> None:
+    found = faults(changed(("    driver: haproxy", f"    driver: haproxy\n    request_log: {value}")))
+    assert found == [f"lbctl.yaml:6:18: data_planes.edge.request_log: {expected}"]
+
+
+def test_two_data_planes_have_two_request_logs() -> None:
+    second = (
+        "  rim: {driver: haproxy, request_log: 'udp://127.0.0.1:5514', instances: {a: {socket: /a, map_dir: /m}}}\n"
+    )
+    edits = (
+        ("driver: haproxy", "driver: haproxy\n    request_log: udp://127.0.0.1:5514"),
+        ("  demo:\n", second + "  demo:\n"),
+    )
+    assert faults(changed(*edits)) == [
+        "lbctl.yaml:9:39: data_planes.rim.request_log: 127.0.0.1:5514 is already the request log of edge; "
+        "give each data plane an address of its own"
+    ]
+
+
+def test_envoy_needs_no_request_log() -> None:
+    found = faults(changed(("mode: embedded", "mode: embedded\n    request_log: udp://127.0.0.1:5514")))
+    assert found == [
+        "lbctl.yaml:11:18: data_planes.demo.request_log: a key for driver haproxy, and this is envoy; delete it"
+    ]
+
+
 LATER = {
     "daemon:": "units: {}\ndaemon:",
-    "    mode: embedded": "    mode: embedded\n    request_log: x",
     "    steps: ": "    version: {http: /version}\n    steps: ",
     "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    drain: {quiet: 30s}",
     "hold: {min: 2m, max: 30m, then: ask}": "consumers: {}",

@@ -15,6 +15,7 @@ from lbctl.config.hosts import Names
 from lbctl.config.load import ConfigError, check_reload, load
 from lbctl.config.secret import Secret
 from lbctl.config.settings import ExecAlert, WebhookAlert
+from lbctl.config.show import config_text
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServiceName
 from lbctl.model.topology import (
@@ -26,6 +27,7 @@ from lbctl.model.topology import (
     JudgeSettings,
     Plan,
     Probe,
+    RequestLog,
     SessionsBack,
 )
 from lbctl.notify import words
@@ -57,6 +59,28 @@ def test_what_is_written_arrives_in_the_model() -> None:
     assert accounts.haproxy == HaproxyBinding(backends, "SRV", "lbctl_accounts")
     assert topology.services[WEB].plan.steps_bp == (100, 2_500, 10_000)
     assert topology.instances_of(WEB) == (InstanceName("demo/local"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("udp://127.0.0.1:5514", Address("127.0.0.1", 5514)),
+        ("udp://[::1]:5514", Address("::1", 5514)),
+        ("unix:/run/lbctl/requests.sock", "/run/lbctl/requests.sock"),
+    ],
+)
+def test_a_request_log_is_read_as_it_is_written(text: str, at: Address | str) -> None:
+    loaded = config(changed(("driver: haproxy", f"driver: haproxy\n    request_log: {text}")))
+    found = loaded.topology.planes[PlaneName("edge")].request_log
+    assert found == RequestLog(at)
+    assert str(found) == text
+    assert config_text(loaded).count(f"request_log: {text}") == 1
+
+
+def test_the_path_of_a_request_log_starts_at_the_config(tmp_path: Path) -> None:
+    text = changed(("driver: haproxy", "driver: haproxy\n    request_log: unix:log.sock"))
+    plane = config(text, file=tmp_path / "lbctl.yaml").topology.planes[PlaneName("edge")]
+    assert plane.request_log == RequestLog(f"{tmp_path}/log.sock")
 
 
 def test_what_is_not_written_has_the_models_defaults() -> None:

@@ -143,6 +143,15 @@ def test_what_is_not_there_now_is_told_with_its_place(tmp_path: Path) -> None:
     ]
 
 
+def test_the_directory_of_a_request_log_must_be_there(tmp_path: Path) -> None:
+    text = changed(("driver: haproxy", "driver: haproxy\n    request_log: unix:none/log.sock"))
+    found = looked(config(text, file=tmp_path / "lbctl.yaml"), "Connection refused")
+    assert (
+        f"lbctl.yaml:6:18: data_planes.edge.request_log: {tmp_path}/none is not there; "
+        "make it, open to lbctl's user and to HAProxy's"
+    ) in found
+
+
 def test_faults_are_sorted_by_their_place() -> None:
     loaded = config(VALID)
     found: list[Fault] = look(loaded, lambda _: "no")

@@ -116,6 +116,31 @@ def test_counters_that_envoy_starts_anew_go_on_rising_until_another_life_begins(
     assert seen(SECOND, 1) == 1
 
 
+def test_users_who_left_are_not_taken_for_waiting_once_the_pool_was_quieter() -> None:
+    rising = Rising()
+
+    def waiting(started: int, answered: int, in_flight: int) -> int:
+        seen = PoolReading({}, requests=0, errors=0, in_flight=in_flight, started=started, answered=answered)
+        found = rising.of(FIRST, SHOP, Colour.BLUE, seen)
+        assert found.started >= found.answered
+        return found.started - found.answered
+
+    assert waiting(started=5, answered=3, in_flight=2) == 2
+    assert waiting(started=9, answered=3, in_flight=0) == 0
+    assert waiting(started=12, answered=4, in_flight=2) == 2
+    # Two tunnels are in flight and answered: who leaves now is told apart when they end, or another one leaves.
+    assert waiting(started=20, answered=10, in_flight=6) == 4
+
+
+def test_requests_that_envoy_forgot_are_neither_waiting_nor_running_backwards() -> None:
+    rising = Rising()
+    pools = [
+        rising.of(FIRST, SHOP, Colour.BLUE, PoolReading({}, 0, 0, in_flight, started=started, answered=answered))
+        for started, answered, in_flight in ((10, 7, 2), (0, 0, 0), (3, 2, 1), (4, 2, 2))
+    ]
+    assert [(pool.started, pool.answered) for pool in pools] == [(10, 8), (10, 10), (13, 12), (14, 12)]
+
+
 class _Nowhere(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Forget it."""

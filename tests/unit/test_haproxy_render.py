@@ -11,7 +11,18 @@ from lbctl.dataplane.haproxy.statemap import VALUE, parse_route
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.route import Route
-from lbctl.model.topology import Address, HaproxyBinding, HealthCheck, Instance, Pool, Probe, Server, ServerTls, Service
+from lbctl.model.topology import (
+    Address,
+    HaproxyBinding,
+    HealthCheck,
+    Instance,
+    Pool,
+    Probe,
+    RequestLog,
+    Server,
+    ServerTls,
+    Service,
+)
 
 INSTANCE = Instance(name=InstanceName("edge/lb1"), directory="/var/lib/lbctl/maps", socket="/run/a", master_socket="/m")
 SERVICE = Service(
@@ -88,6 +99,12 @@ def test_no_path_of_the_instance_can_either(key: str) -> None:
     for text in ("/a b", "/a\nglobal", "/a#", '/a"', "/a,1", "/a)"):
         with pytest.raises(Garbled, match="cannot stand"):
             render(replace(INSTANCE, **{key: text}), [SERVICE])  # type: ignore[arg-type]
+
+
+def test_the_address_of_the_request_log_is_one_word_too() -> None:
+    for text in ("/a b", "/a\nglobal", "/a#", '/a"', "/a$HOME"):
+        with pytest.raises(Garbled, match=r"request_log: .* cannot stand"):
+            render(INSTANCE, [SERVICE], RequestLog(text))
 
 
 def test_a_cookie_value_that_looks_like_a_flag_is_a_value() -> None:

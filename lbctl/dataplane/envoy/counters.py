@@ -8,6 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from lbctl.dataplane.envoy.layout import cluster_name
+from lbctl.dataplane.envoy.times import DETAILED, HISTOGRAM
 from lbctl.dataplane.envoy.version import Written, parse
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
@@ -62,12 +63,13 @@ Hosts = Mapping[str, Mapping[tuple[str, int], Host]]
 _CLUSTERS = msgspec.json.Decoder(_Clusters)
 
 
-def stats_target(services: Sequence[Service]) -> str:
-    """Return the one request that brings every figure needed of `services`, and little else."""
+def stats_target(services: Sequence[Service], *, times: bool = False) -> str:
+    """Return the one request that brings every figure needed of `services`, with `times` also their histograms."""
     names = "|".join(re.escape(service.name) for service in services)
-    pools = rf"cluster\.({names})_(blue|green)\.upstream_rq_(active|pending_active|completed|5xx)"
+    histogram = f"|{HISTOGRAM}" if times else ""
+    pools = rf"cluster\.({names})_(blue|green)\.(upstream_rq_(active|pending_active|completed|5xx|retry){histogram})"
     routes = rf"http\.({names})\.rds\.({names})\.(version_text|update_rejected|update_failure)"
-    return f"/stats?filter={quote(f'^({pools}|{routes})$', safe='')}"
+    return f"/stats?filter={quote(f'^({pools}|{routes})$', safe='')}{DETAILED if times else ''}"
 
 
 def read_stats(body: bytes) -> Stats:
@@ -96,7 +98,11 @@ def refusals(service: Service, stats: Stats) -> int:
 
 
 def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -> PoolReading:
-    """Return one pool. `completed` and `5xx` hold what Envoy answered itself: no usable server, no connection."""
+    """Return one pool. `completed` and `5xx` hold what Envoy answered itself: no usable server, no connection.
+
+    Neither holds an attempt that was repeated, be it a connection or an answer that a retry policy did not take: those
+    are in `retry`.
+    """
     name = cluster_name(service.name, colour)
     scope = f"cluster.{name}.upstream_rq"
     counted = [_counted(host) for host in hosts.get(name, {}).values()]
@@ -108,6 +114,7 @@ def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -
         requests=_number(stats, f"{scope}_completed"),
         errors=_number(stats, f"{scope}_5xx"),
         in_flight=_number(stats, f"{scope}_active") + _number(stats, f"{scope}_pending_active"),
+        retries=_number(stats, f"{scope}_retry"),
     )
 
 

@@ -11,6 +11,7 @@ from lbctl.dataplane.envoy.layout import check_names, layout_of
 from lbctl.dataplane.envoy.listeners import listen_of
 from lbctl.dataplane.envoy.rising import Rising
 from lbctl.dataplane.envoy.routefile import RouteFile
+from lbctl.dataplane.envoy.times import read_histograms, timing
 from lbctl.dataplane.envoy.version import Written
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Unreachable
@@ -58,6 +59,7 @@ class EnvoyInstance:
         self._refusals: dict[ServiceName, int] = {}
         self._order = asyncio.Lock()
         self._target = counters.stats_target(services)
+        self._full_target = counters.stats_target(services, times=True)
         self._running: set[asyncio.Task[Result]] = set()
 
     @property
@@ -79,12 +81,17 @@ class EnvoyInstance:
     async def observe(self) -> InstanceReading:
         """See `DataPlane.observe`: one filtered `/stats` and one `/clusters`, about 1 ms."""
         taken_at = self._clock()
-        peer, (stats, clusters) = await self._admin.ask([self._target, counters.CLUSTERS], _ANSWER_S)
+        peer, (stats, clusters) = await self._admin.ask([self._full_target, counters.CLUSTERS], _ANSWER_S)
         read = counters.read_stats(stats), counters.read_hosts(clusters)
+        times = read_histograms(stats)
         self._remember(read[0])
         services = {name: self._service(service, peer.generation, *read) for name, service in self._services.items()}
         return InstanceReading(
-            taken_at=taken_at, generation=peer.generation, services=services, warnings=self._warnings(services)
+            taken_at=taken_at,
+            generation=peer.generation,
+            services=services,
+            warnings=self._warnings(services),
+            timing={name: timing(one, peer.generation, taken_at, times) for name, one in self._services.items()},
         )
 
     async def apply(self, operation: SetRoute) -> Result:

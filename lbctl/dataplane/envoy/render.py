@@ -18,11 +18,15 @@ Json = dict[str, Any]
 
 
 def bootstrap(layout: Layout) -> str:
-    """Return what Envoy is started with: the admin socket for its owner only, and where the rest is found."""
+    """Return what Envoy is started with: the admin socket for its owner only, and where the rest is found.
+
+    Histograms are merged at each flush: five times a second costs nothing that can be measured, and a decision on
+    latency comes in one second instead of three.
+    """
     return _text(
         {
             "node": {"id": "lbctl", "cluster": "lbctl"},
-            "stats_flush_interval": "1s",
+            "stats_flush_interval": "0.200s",
             "admin": _admin(str(layout.admin_socket)),
             "dynamic_resources": {"cds_config": _file(layout.clusters), "lds_config": _file(layout.listeners)},
         }

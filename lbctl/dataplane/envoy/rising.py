@@ -1,6 +1,6 @@
 """Counters that never fall within one life of Envoy, although Envoy starts some anew when a pool's settings change."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lbctl.model.names import Colour, Generation, ServerName, ServiceName
 from lbctl.model.reading import PoolReading, ServerReading
@@ -10,6 +10,27 @@ _Counts = tuple[int, int, int]
 _NONE: _Counts = (0, 0, 0)
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """What is known of a pool's requests that wait for their answer.
+
+    A user who leaves before the answer begins is in no counter: that request was handed out and never ends. But whoever
+    waits is in flight. What was handed out beyond that, at the quietest moment seen, are users who left.
+    """
+
+    seen: int = 0
+    lost: int = 0
+    left: int = 0
+
+    def of(self, pool: PoolReading) -> PoolReading:
+        """Return the pool with rising `started` and `answered`; what began anew counts as answered."""
+        if pool.started < self.seen:
+            self.lost, self.left = self.lost + self.seen, 0
+        self.seen = pool.started
+        self.left = max(self.left, pool.started - pool.answered - pool.in_flight)
+        return replace(pool, started=self.lost + pool.started, answered=self.lost + pool.answered + self.left)
+
+
 class Rising:
     """Remembers what each server had counted, and adds what was lost. Bounded by the servers of the config."""
 
@@ -17,6 +38,7 @@ class Rising:
         self._generation: Generation | None = None
         self._last: dict[_Key, _Counts] = {}
         self._lost: dict[_Key, _Counts] = {}
+        self._waiting: dict[tuple[ServiceName, Colour], _Waiting] = {}
 
     def of(self, generation: Generation, service: ServiceName, colour: Colour, pool: PoolReading) -> PoolReading:
         """Return the reading with servers whose counters rise; another generation starts from what it says."""
@@ -24,8 +46,10 @@ class Rising:
             self._generation = generation
             self._last.clear()
             self._lost.clear()
+            self._waiting.clear()
         servers = {name: self._server((service, colour, name), server) for name, server in pool.servers.items()}
-        return replace(pool, servers=servers)
+        waiting = self._waiting.setdefault((service, colour), _Waiting())
+        return replace(waiting.of(pool), servers=servers)
 
     def _server(self, key: _Key, server: ServerReading) -> ServerReading:
         now: _Counts = (server.requests, server.errors, server.retries)

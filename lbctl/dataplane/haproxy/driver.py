@@ -80,6 +80,7 @@ class HaproxyInstance:
             },
             draining_generations=tuple(look.life for look in looks if look.worker.is_old),
             warnings=(*self._unseen(looks[0].life), *warnings(self._instance, self._services, looks, boot)),
+            unsent_log_lines={look.life: look.unsent_log_lines for look in looks},
         )
 
     async def apply(self, operation: SetRoute) -> Result:

@@ -29,6 +29,7 @@ class Look:
     life: Generation
     entries: Mapping[str, str] | None
     tables: Mapping[str, Sequence[str]]
+    unsent_log_lines: int = 0
 
 
 def backends(service: Service) -> tuple[str, str]:
@@ -73,11 +74,13 @@ async def _look(instance: Instance, worker: Worker, names: Sequence[str], timeou
     answers = [answer for part in _batches(commands) for answer in await ask_worker(instance, worker, part, timeout_s)]
     info, entries, *tables = answers
     loaded = not (entries and entries[0].startswith(NO_MAP))
+    about = facts(info)
     return Look(
         worker=worker,
-        life=generation(facts(info)),
+        life=generation(about),
         entries=parse_lines(entries, columns=3) if loaded else None,
         tables=dict(zip(names, tables, strict=True)),
+        unsent_log_lines=int(number) if (number := about.get("DroppedLogs", "")).isdecimal() else 0,
     )
 
 

@@ -8,10 +8,11 @@ decides by chance. A session without bucket gets one below its colour's limit: i
 import re
 from collections.abc import Iterable, Sequence
 
+from lbctl.dataplane.haproxy.logline import log_lines
 from lbctl.dataplane.haproxy.statemap import DEFAULT, VALUE, map_path, write_maps
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
-from lbctl.model.topology import HealthCheck, Instance, Probe, Server, Service
+from lbctl.model.topology import HealthCheck, Instance, Probe, RequestLog, Server, Service
 from lbctl.model.units import SECOND
 
 __all__ = ["render", "write_maps"]
@@ -27,7 +28,7 @@ FRONTEND = """
 frontend {name}
     mode http
     bind {bind}{tls_note}
-    option idle-close-on-response
+{log}    option idle-close-on-response
     timeout client 1h
     timeout http-request 10s
     timeout http-keep-alive 1m
@@ -82,8 +83,10 @@ backend {backend}
 """
 
 
-def render(instance: Instance, services: Sequence[Service]) -> str:
+def render(instance: Instance, services: Sequence[Service], request_log: RequestLog | None = None) -> str:
     """Return the sections for `services` on one HAProxy; `haproxy -c` accepts them behind a minimal global section.
+
+    With `request_log` every frontend also sends a line for each request there.
 
     Raises:
         Garbled: a service has no `haproxy:` or `listen:`, or a word that HAProxy would read as something else; the
@@ -95,10 +98,11 @@ def render(instance: Instance, services: Sequence[Service]) -> str:
         master=word(instance.master_socket or "/run/haproxy-master.sock", "master_socket"),
         map=word(str(map_path(instance)), "map_dir"),
     )
-    return head + "".join(_service(instance, service) for service in services)
+    log = "" if request_log is None else log_lines(word(instance.name, "the instance's name"), _log_word(request_log))
+    return head + "".join(_service(instance, service, log) for service in services)
 
 
-def _service(instance: Instance, service: Service) -> str:
+def _service(instance: Instance, service: Service, log: str) -> str:
     if service.haproxy is None or service.listen is None:
         missing = "haproxy" if service.haproxy is None else "listen"
         raise Garbled(f"services.{service.name}.{missing} is needed to render HAProxy's configuration: add it")
@@ -106,6 +110,7 @@ def _service(instance: Instance, service: Service) -> str:
     frontend = FRONTEND.format(
         name=word(service.name, where),
         bind=word(str(service.listen), f"{where}.listen"),
+        log=log,
         tls_note="    # the client side is TLS: add `ssl crt FILE` here" if service.listen_tls else "",
         map=map_path(instance),
         default=DEFAULT,
@@ -178,6 +183,10 @@ def _had(service: Service, cookie: str, colour: Colour) -> Iterable[str]:
     for first in range(0, len(mine), COOKIES_A_LINE):
         some = " ".join(mine[first : first + COOKIES_A_LINE])
         yield f"    http-request set-var(txn.lb_had) str({colour}) if {{ req.cook({cookie}) -m str -- {some} }}"
+
+
+def _log_word(log: RequestLog) -> str:
+    return word(str(log.at), "request_log")
 
 
 def _cookie(service: Service, server: Server) -> str:

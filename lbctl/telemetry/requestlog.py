@@ -1,0 +1,104 @@
+"""The request log of one data plane: what came in, what is missing, and the timing that both make."""
+
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from lbctl.model.names import InstanceName, ServiceName
+from lbctl.model.reading import InstanceReading, Timing, Unreadable
+from lbctl.model.topology import Plane, RequestLog, Service
+from lbctl.model.units import MINUTE, SECOND, Instant, since
+from lbctl.telemetry.loss import Missing, Unsent, Window
+from lbctl.telemetry.mailbox import Mailbox
+from lbctl.telemetry.receiver import Receiver
+from lbctl.telemetry.tally import Lane, LaneKey, Tally
+
+log = structlog.get_logger("lbctl.request_log")
+
+Readings = Mapping[InstanceName, InstanceReading | Unreadable]
+
+
+class _Losses:
+    """What one lane misses by the load balancer's own count."""
+
+    def __init__(self) -> None:
+        self.missing = Missing()
+        self.window = Window()
+
+
+class PlaneLog:
+    """Receives, counts and compares. Errors are never told from it: counters tell those."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.at: RequestLog = mailbox.log
+        self._tally = Tally()
+        self._receiver = Receiver(mailbox, self._tally.take)
+        self._window = Window()
+        self._unsent: dict[InstanceName, Unsent] = {}
+        self._losses: dict[LaneKey, _Losses] = {}
+        self._looked_at: Instant | None = None
+        self._told_at: Instant | None = None
+        self._told = 0
+
+    def start(self) -> None:
+        """Receive from now on."""
+        self._receiver.start()
+
+    def configure(self, plane: Plane, services: Iterable[Service], now: Instant) -> None:
+        """Count the lines of these from now on; what stays keeps its counts."""
+        self._tally.configure(plane, services, f"{self.at} since {now}")
+        self._losses = {key: self._losses.get(key) or _Losses() for key in self._tally.lanes}
+        # Only a unix socket refuses its sender. Over UDP a line that HAProxy could not send was another log's.
+        names = [instance.name for instance in plane.instances] if isinstance(self.at.at, str) else []
+        self._unsent = {name: self._unsent.get(name) or Unsent() for name in names}
+
+    def close(self) -> None:
+        """Receive no more."""
+        self._receiver.close()
+
+    def timing(self, readings: Readings, now: Instant) -> dict[tuple[InstanceName, ServiceName], Timing]:
+        """Return what every service's requests took, and how much of it is missing."""
+        if self._looked_at is None or since(self._looked_at, now) >= SECOND:
+            self._looked_at = now
+            self._receiver.look_after()
+            self._tell(now)
+        self._compare(readings)
+        lost = self._lost()
+        holed = self._window.look(now, self._tally.lines, lost) or bool(self._receiver.trouble)
+        return {key: self._timing(key, lane, now, lost, holed=holed) for key, lane in self._tally.lanes.items()}
+
+    def _compare(self, readings: Readings) -> None:
+        for (name, service), losses in self._losses.items():
+            reading = readings.get(name)
+            if isinstance(reading, InstanceReading) and (seen := reading.services.get(service)) is not None:
+                losses.missing.compare(reading, seen, self._tally.lanes[name, service].lines)
+        for name, unsent in self._unsent.items():
+            reading = readings.get(name)
+            if isinstance(reading, InstanceReading):
+                unsent.compare(reading)
+
+    def _lost(self) -> int:
+        """A line that was lost does not say whose it was: this is told of every service of the plane."""
+        return self._receiver.refused + self._tally.damaged + sum(unsent.count for unsent in self._unsent.values())
+
+    def _timing(self, key: LaneKey, lane: Lane, now: Instant, lost: int, *, holed: bool) -> Timing:
+        losses = self._losses[key]
+        missing = losses.missing.count
+        sampled = losses.window.look(now, lane.lines, missing) or holed
+        return lane.timing(now, max(lost, missing), sampled=sampled)
+
+    def _tell(self, now: Instant) -> None:
+        """Say once a minute at most that lines came in that were of no use."""
+        tally = self._tally
+        useless = tally.foreign + tally.damaged + tally.astray
+        if useless == self._told or (self._told_at is not None and since(self._told_at, now) < MINUTE):
+            return
+        self._told, self._told_at = useless, now
+        log.warning(
+            "request_log.useless_lines",
+            at=str(self.at),
+            foreign=tally.foreign,
+            damaged=tally.damaged,
+            of_no_pool=tally.astray,
+            last=repr(tally.example),
+        )

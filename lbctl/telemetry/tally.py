@@ -1,0 +1,121 @@
+"""What the lines of one receiver add up to: growing sketches by instance, service and colour; lines of nobody counted.
+
+The sketches are bounded by the config: a line can only add to what is configured, never make something new.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from lbctl.model.logline import FIELDS
+from lbctl.model.names import Colour, InstanceName, ServiceName
+from lbctl.model.reading import Timing
+from lbctl.model.sketch import Buckets, bucket_of
+from lbctl.model.topology import HaproxyForm, Plane, Service
+from lbctl.model.units import Instant
+from lbctl.telemetry.line import UNTIMED, read
+
+assert FIELDS[:3] == ("instance", "backend", "server"), "whose a line is"
+
+_NO_SERVER = b"<NOSRV>"
+_BUCKETS = tuple(map(bucket_of, range(8_192)))
+
+Key = tuple[bytes, ...]
+LaneKey = tuple[InstanceName, ServiceName]
+
+
+class Count:
+    """One pool of a lane: how many lines, and the times that they told."""
+
+    __slots__ = ("lines", "times")
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.times: dict[int, int] = {}
+
+
+class Lane:
+    """One service on one instance. `source` names this life of its counting."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.pools = {colour: Count() for colour in Colour}
+        self.nobody = Count()
+        """Answers for the backend of both colours that no server gave (form `weights`)."""
+        self._shown: Mapping[Colour, Buckets] = {}
+        self._shown_lines = -1
+
+    @property
+    def lines(self) -> int:
+        """How many lines came in for it."""
+        return self.nobody.lines + sum(count.lines for count in self.pools.values())
+
+    def timing(self, now: Instant, lost: int, *, sampled: bool) -> Timing:
+        """Return what it holds now. The sketches are copied only where a line came in since."""
+        lines = self.lines
+        if lines != self._shown_lines:
+            self._shown = {colour: dict(count.times) for colour, count in self.pools.items()}
+            self._shown_lines = lines
+        return Timing(self.source, now, self._shown, lost, sampled)
+
+
+class Tally:
+    """Everything that came in through one receiver. `take` never raises, whatever it is given."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.lines = 0
+        """Lines of a configured pool."""
+        self.foreign = self.damaged = self.astray = 0
+        """Lines of something else; lines of ours that cannot be read; lines that name no configured pool."""
+        self.example = b""
+        """The beginning of the last line that could not be used."""
+        self._table: dict[Key, Count] = {}
+
+    def configure(self, plane: Plane, services: Iterable[Service], source: str) -> None:
+        """Count these from now on. What stays keeps its counts, what is new begins with the name `source`."""
+        pairs = [(instance.name, service) for instance in plane.instances for service in services]
+        self.lanes = {
+            (name, service.name): self.lanes.get((name, service.name)) or Lane(source) for name, service in pairs
+        }
+        self._table = {}
+        for name, service in pairs:
+            self._table |= _keys(name, service, self.lanes[name, service.name])
+
+    def take(self, datagram: bytes) -> None:
+        """Count one line."""
+        try:
+            line = read(datagram)
+        except ValueError:
+            self.damaged += 1
+            self.example = datagram[:80]
+            return
+        if line is None:
+            self.foreign += 1
+            self.example = datagram[:80]
+            return
+        instance, backend, server, ms = line
+        count = self._table.get((instance, backend)) or self._table.get((instance, backend, server))
+        if count is None:
+            self.astray += 1
+            self.example = datagram[:80]
+            return
+        self.lines += 1
+        count.lines += 1
+        if ms != UNTIMED:
+            bucket = _BUCKETS[ms] if ms < len(_BUCKETS) else bucket_of(ms)
+            count.times[bucket] = count.times.get(bucket, 0) + 1
+
+
+def _keys(instance: InstanceName, service: Service, lane: Lane) -> dict[Key, Count]:
+    """Return what the lines of a lane begin with. Form `map`: the backend is the pool; `weights`: the server tells."""
+    binding = service.haproxy
+    if binding is None:
+        return {}
+    head = instance.encode()
+    if binding.form is HaproxyForm.MAP:
+        return {(head, backend.encode()): lane.pools[colour] for colour, backend in binding.backends.items()}
+    found: dict[Key, Count] = {}
+    for colour, backend in binding.backends.items():
+        found[head, backend.encode(), _NO_SERVER] = lane.nobody
+        for server in service.pool(colour).servers:
+            found[head, backend.encode(), server.name.encode()] = lane.pools[colour]
+    return found
