@@ -4,24 +4,30 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Every program in a virtual environment names its directory: one that was moved or copied is made anew.
+MADE_IN := $(shell cat $(STAMP) 2>/dev/null)
+ifneq ($(or $(MADE_IN),$(CURDIR)),$(CURDIR))
+MOVED := yes
+.PHONY: $(STAMP)
+endif
 # `make test` as root on Debian or Ubuntu installs a missing HAProxy; SYSTEM=no leaves the system alone.
 SYSTEM ?= yes
 ARGS ?=
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-long bench docs system clean
+.PHONY: help venv demo check test test-long bench bench-judge docs system clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lbctl needs Python >= 3.11; set PYTHON=" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing lbctl and its tools into $(VENV)" >&2
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' >&2
-	@touch $@
+	@echo '$(CURDIR)' > $@
 
 venv: $(STAMP) ## the development environment in .venv
 
@@ -51,6 +57,9 @@ bench: $(STAMP) system ## ratios measured inside one run
 	$(BIN)/python -m tests.bench.prober_vs_haproxy
 	$(BIN)/python -m tests.bench.judge_quick
 	$(BIN)/python -m tests.bench.request_log
+
+bench-judge: $(STAMP) ## the judge against its promises and other tools' rules, 15 minutes (ARGS=--write: the pages too)
+	$(BIN)/python -m tests.bench.judge $(ARGS)
 
 docs: $(STAMP) ## the generated reference pages
 	$(BIN)/python -m lbctl.cli.reference > docs/reference/cli.md

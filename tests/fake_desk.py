@@ -143,6 +143,7 @@ class FakeDesk:
         self.record: list[Json] = [release()]
         self.followers: set[asyncio.Queue[Json | None]] = set()
         self.refusals: list[Json] = []
+        self.unready: list[Json] = []
         self.broken = False
         self.stuck = False
         self._id = 0
@@ -167,7 +168,8 @@ class FakeDesk:
             return {"service": "web", "active": "blue", "version": "1.9.3"}
         if name == "Maintenance":
             return {"maintenance": True, "service": None}
-        return {"release": "7", "phase": "rolling_back" if name == "Rollback" else "shifting"}
+        phase = "rolling_back" if name == "Rollback" else "shifting"
+        return {"release": "7", "service": "web", "phase": phase, "share_bp": 2_500, "did": f"{name.lower()} done"}
 
     def next_request_id(self) -> int:
         self._id += 1
@@ -196,6 +198,7 @@ class FakeDesk:
             "version_from": "1.9.3",
             "version_to": version,
             "refusals": self.refusals,
+            "unready": self.unready,
             "warnings": [],
             "steps": [
                 {"share_bp": step, "hold_min_ms": plan.hold_min, "text": f"{before / 100:g} % → {step / 100:g} %"}

@@ -91,6 +91,10 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         tell("interrupted")
         return Exit.INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A group without its command: the help is the answer, with its lines as they are.
+        tell(error.ctx.get_help())
+        return Exit.USAGE
     except Exception as error:
         # The end of the line: whatever it is, it is told with its place and a code of its own.
         if _of_stdout(error):

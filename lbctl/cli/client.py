@@ -37,11 +37,14 @@ class _UnixConnection(HTTPConnection):
 class Client:
     """Speaks to the first of `sockets` that answers. Each call is a connection of its own.
 
+    `skipped` tells which one was left out and why; it is repeated where none answers.
+
     Every method raises `Failure`: `Exit.UNREACHABLE` if nothing answers, else the exit code the daemon says.
     """
 
-    def __init__(self, sockets: list[str]) -> None:
+    def __init__(self, sockets: list[str], skipped: str = "") -> None:
         self._sockets = sockets
+        self._skipped = skipped
 
     def get(self, path: str, **query: str | int | None) -> Json:
         """Return the JSON at `path`."""
@@ -114,7 +117,7 @@ class Client:
                 tried.append(f"{path} ({getattr(error, 'strerror', None) or error})")
             else:
                 return connection
-        why = "tried " + ", ".join(tried)
+        why = "tried " + ", ".join(tried) + (f"; not tried: {self._skipped}" if self._skipped else "")
         then = "start lbctld, or name its socket: lbctl --socket PATH"
         raise Failure("no lbctl daemon answers", why=why, then=then, code="unreachable", exit_code=Exit.UNREACHABLE)
 

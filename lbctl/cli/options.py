@@ -18,7 +18,8 @@ JSON = "lbctl.json"
 
 def client(ctx: click.Context) -> Client:
     """Return a client of the daemon this command line means."""
-    return Client(candidates(ctx.meta.get(SOCKET), os.getuid(), os.environ))
+    found = candidates(ctx.meta.get(SOCKET), os.getuid(), os.environ)
+    return Client(found.paths, found.skipped)
 
 
 def _short(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -14,10 +14,11 @@ HEAD = """# Command line
 Made by `python -m lbctl.cli.reference`; do not edit.
 
 `lbctl [--socket PATH] COMMAND …` speaks to a running `lbctld`. The socket is the one named by `--socket`, else by
-`$LBCTL_SOCKET`; where none is named, your own daemon's socket is tried (`$XDG_RUNTIME_DIR/lbctl/control.sock`), then
-`/run/lbctl/control.sock`. Data goes to stdout, everything else to stderr. `-o json` (short: `--json`) prints the
-daemon's JSON. Colours only on a terminal and without `NO_COLOR`; every state is also a word. A question is asked only
-where a person sits at a terminal. Where a command takes a release, `SERVICE` means its running or last one.
+`$LBCTL_SOCKET`; where none is named, your own daemon's socket is tried, then `/run/lbctl/control.sock`. Your own is
+`$XDG_RUNTIME_DIR/lbctl/control.sock`; without that variable it is in `lbctl-UID` in the temp folder, which must be
+closed to others. Data goes to stdout, everything else to stderr. `-o json` (short: `--json`) prints the daemon's JSON.
+Colours only on a terminal and without `NO_COLOR`; every state is also a word. A question is asked only where a person
+sits at a terminal. Where a command takes a release, `SERVICE` means its running or last one.
 """
 EXITS = "\n## Exit codes\n\nThey are part of the interface.\n\n| code | meaning |\n|---|---|"
 

@@ -1,7 +1,8 @@
 """What `config render` prints: which instance, which services, who is active, and the text of the driver."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -13,6 +14,7 @@ from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.route import Route
 from lbctl.model.topology import Instance, RequestLog, Service
+from lbctl.model.units import BP_FULL, percent
 
 Active = Mapping[ServiceName, Colour]
 
@@ -87,11 +89,26 @@ def _envoy(services: Sequence[Service], active: Active) -> str:
 def _haproxy(
     instance: Instance, services: Sequence[Service], active: Active, asked: Asked, log: RequestLog | None
 ) -> tuple[str, Sequence[str]]:
-    from lbctl.dataplane.haproxy.render import render, write_maps
+    from lbctl.dataplane.haproxy.firstfiles import write_maps
+    from lbctl.dataplane.haproxy.render import render
+    from lbctl.dataplane.haproxy.statemap import map_path, read_file
 
     text = render(instance, services, log)
-    wrote = write_maps(instance, active) if asked.write_maps else ()
-    return text, [f"wrote {line}" for line in wrote]
+    if not asked.write_maps:
+        return text, ()
+    wrote = write_maps(instance, services, active)
+    return text, [*(f"wrote {line}" for line in wrote), *_kept(map_path(instance), read_file(instance) or {}, active)]
+
+
+def _kept(path: Path, entries: Mapping[str, str], active: Active) -> Iterator[str]:
+    """Yield what the file says of services that do not go to their active pool by it: it was there, so it stays."""
+    from lbctl.dataplane.haproxy.statemap import parse_route
+
+    for name, colour in active.items():
+        said = parse_route(entries.get(name, ""))
+        if said is not None and said.share_bp(colour) != BP_FULL:
+            share = percent(said.share_bp(colour))
+            yield f"kept {path}: {name} {said}, that is {share} to {colour}: what is there is never changed here"
 
 
 def _chosen(config: Config, asked: Asked) -> tuple[Instance, list[Service], RequestLog | None]:

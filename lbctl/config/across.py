@@ -7,8 +7,12 @@ from typing import Any
 from lbctl.config.checks import COLOURS, meet
 from lbctl.config.composite import Values, sections
 from lbctl.config.fault import did_you_mean
+from lbctl.config.kinds import LATER
 from lbctl.config.place import BAD
 from lbctl.model.topology import Address, RequestLog
+
+PROTOCOLS = {"haproxy": ("http", "grpc", "tcp"), "envoy": ("http",)}
+"""What each driver carries."""
 
 
 def root(values: Values) -> None:
@@ -46,6 +50,9 @@ def _routed(name: str, values: Values, planes: dict[str, Any]) -> None:
         values.place.fault(f"{wanted} is haproxy, and the key haproxy is missing", then)
     if driver == "envoy" and not values.given("listen"):
         values.place.fault(f"{wanted} is envoy, and the key listen is missing", "add `listen: 127.0.0.1:8080`")
+    if driver in PROTOCOLS and values["protocol"] not in {BAD, *PROTOCOLS[driver]}:
+        what = f"{values['protocol']} behind {driver} is {LATER}"
+        values.at("protocol").fault(what, f"write {' or '.join(PROTOCOLS[driver])}")
     if driver == "envoy" and values.given("haproxy"):
         values.at("haproxy").warn(f"{wanted} is envoy: haproxy is not used", "delete it")
 
@@ -152,13 +159,20 @@ def _parents(path: str) -> Iterator[str]:
 def _backends(services: dict[str, Any]) -> None:
     taken: dict[tuple[str, str], str] = {}
     for name, one in sections(services):
-        backends = one["haproxy"]["backends"] if isinstance(one["haproxy"], Values) else None
-        if not isinstance(backends, Values):
-            continue
-        for colour in COLOURS:
-            backend = backends[colour]
-            this = f"{name}'s pool {colour}"
+        for place, key, this in _owned(name, one["haproxy"]):
+            backend = place[key]
             owner = taken.setdefault((one["data_plane"], backend), this) if isinstance(backend, str) else this
             if owner != this:
                 what = f"{backend} is already the backend of {owner}"
-                backends.at(colour).fault(what, "give each pool a backend of its own")
+                place.at(key).fault(what, "give each pool a backend of its own")
+
+
+def _owned(name: str, haproxy: Any) -> Iterator[tuple[Values, str, str]]:
+    """Yield where a service names its backends, and whose each is."""
+    if not isinstance(haproxy, Values):
+        return
+    if haproxy["form"] == "weights":
+        yield haproxy, "backend", name
+    elif isinstance(haproxy["backends"], Values):
+        for colour in COLOURS:
+            yield haproxy["backends"], colour, f"{name}'s pool {colour}"

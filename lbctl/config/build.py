@@ -9,6 +9,7 @@ from lbctl.model.topology import (
     DriftPolicy,
     Driver,
     HaproxyBinding,
+    HaproxyForm,
     HealthCheck,
     HoldLimit,
     Instance,
@@ -18,6 +19,7 @@ from lbctl.model.topology import (
     PlanMode,
     Pool,
     Probe,
+    Protocol,
     Server,
     ServerTls,
     Service,
@@ -87,6 +89,7 @@ def _service(name: ServiceName, values: Values) -> Service:
         health=_health(values["health"]),
         tls=None if tls is None else ServerTls(tls["ca"], tls["name"]),
         haproxy=_haproxy(values["haproxy"]),
+        protocol=Protocol(values["protocol"]),
         cookie=values["sessions"]["cookie"],
         plan=_plan(values),
         judge=_judge(values["judge"]),
@@ -101,8 +104,10 @@ def _pool(colour: Colour, values: Values) -> Pool:
 def _haproxy(values: Values | None) -> HaproxyBinding | None:
     if values is None:
         return None
-    backends = {colour: values["backends"][colour.value] for colour in Colour}
-    return HaproxyBinding(backends, values["cookie"], values["bucket_cookie"])
+    form = HaproxyForm(values["form"])
+    shared = form is HaproxyForm.WEIGHTS
+    backends = {colour: values["backend"] if shared else values["backends"][colour.value] for colour in Colour}
+    return HaproxyBinding(backends, values["cookie"], values["bucket_cookie"], form)
 
 
 def _health(values: Values | None) -> HealthCheck | None:

@@ -86,6 +86,7 @@ def service(values: Values) -> None:
     haproxy = values["haproxy"]
     if isinstance(haproxy, Values):
         _cookies(values, haproxy)
+        _form(values, haproxy)
     if isinstance(values["tls"], Values) and not _asks_by_tls(values):
         values.at("tls").warn("tls is only used by checks over https", "use `health: {https: …}` or delete it")
 
@@ -148,3 +149,14 @@ def _cookies(values: Values, haproxy: Values) -> None:
     both = isinstance(sessions, Values) and haproxy.given("cookie") and sessions.given("cookie")
     if both and BAD not in {haproxy["cookie"], sessions["cookie"]} and haproxy["cookie"] != sessions["cookie"]:
         haproxy.at("cookie").fault("another cookie than sessions.cookie", "delete one of them")
+
+
+def _form(values: Values, haproxy: Values) -> None:
+    """One backend or two, and what each form can carry."""
+    weights = haproxy["form"] == "weights"
+    wrong, right = ("backends", "backend: NAME") if weights else ("backend", "backends: {blue: NAME, green: NAME}")
+    if haproxy["form"] is not BAD and haproxy.given(wrong):
+        count = "one backend" if weights else "two backends"
+        haproxy.at(wrong).fault(f"form {haproxy['form']} has {count}", f"write `{right}`")
+    if weights and values["protocol"] == "tcp":
+        haproxy.at("form").fault("form weights is for http and grpc", "write `form: map`, or another protocol")

@@ -5,7 +5,16 @@ from lbctl.config.atoms import BACKEND, COOKIE_VALUE, HOST, NAME, PATH, TOKEN, U
 from lbctl.config.composite import Items, Key, Named, Section
 from lbctl.config.hostkinds import Argv, Endpoint, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
-from lbctl.model.topology import DriftPolicy, HoldLimit, JudgeSettings, Plan, PlanMode, SessionsBack
+from lbctl.model.topology import (
+    DriftPolicy,
+    HaproxyForm,
+    HoldLimit,
+    JudgeSettings,
+    Plan,
+    PlanMode,
+    Protocol,
+    SessionsBack,
+)
 from lbctl.model.units import DAY, HOUR, MINUTE, SECOND
 
 PLAN = Plan()
@@ -127,9 +136,14 @@ SERVICE = Section(
             kind=Section(
                 {
                     "form": Key(
-                        kind=Choice(("map",), later=("weights",)),
+                        kind=Choice(tuple(HaproxyForm)),
                         default="map",
-                        doc="`map`: two backends, the split in a map file.",
+                        doc="`map`: two backends, the split in a map. `weights`: one backend, the split in weights.",
+                    ),
+                    "backend": Key(
+                        kind=BACKEND,
+                        default_words="SERVICE_servers",
+                        doc="Form `weights`: the backend with the servers of both pools.",
                     ),
                     "backends": Key(
                         kind=Section(
@@ -141,15 +155,15 @@ SERVICE = Section(
                             }
                         ),
                         whole=True,
-                        doc="HAProxy's names for the two pools.",
+                        doc="Form `map`: HAProxy's names for the two pools.",
                     ),
                     "cookie": Key(
-                        kind=TOKEN, default_words="sessions.cookie", doc="The server cookie of both backends."
+                        kind=TOKEN, default_words="sessions.cookie", doc="The server cookie of both pools."
                     ),
                     "bucket_cookie": Key(
                         kind=TOKEN,
                         default_words="lbctl_SERVICE",
-                        doc="lbctl's own cookie, by which sessions can be moved in parts.",
+                        doc="Form `map`: lbctl's own cookie, by which sessions can be moved in parts.",
                     ),
                 },
             ),
@@ -169,7 +183,11 @@ SERVICE = Section(
             default=False,
             doc="Users come in by TLS, ended before or at the load balancer: cookies are `Secure`.",
         ),
-        "protocol": Key(kind=Choice(("http",), later=("grpc", "tcp")), default="http", doc="What users speak."),
+        "protocol": Key(
+            kind=Choice(tuple(Protocol)),
+            default="http",
+            doc="What users speak: `http` with WebSockets, `grpc` (HTTP/2 to the servers), or `tcp` (connections).",
+        ),
         "health": Key(kind=HEALTH, doc="How servers are checked. Without it only the load balancer's view counts."),
         "tls": Key(
             kind=Section(

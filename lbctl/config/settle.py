@@ -29,7 +29,7 @@ def _daemon(daemon: Values, uid: int) -> str | None:
     if not daemon.given("runtime_dir"):
         problem = trust_fault(home.runtime_dir, uid, environ)
         if problem:
-            daemon.place.fault(problem, "remove it, or set daemon.runtime_dir")
+            daemon.place.fault(problem.what, f"{problem.then}, or set daemon.runtime_dir")
     daemon.fill("runtime_dir", home.runtime_dir)
     if isinstance(daemon["runtime_dir"], str):
         daemon.fill("control_socket", os.path.join(daemon["runtime_dir"], "control.sock"))
@@ -63,5 +63,9 @@ def _haproxy(name: str, service: Values, haproxy: Values) -> None:
     if isinstance(sessions, Values):
         haproxy.fill("cookie", sessions["cookie"])
     haproxy.fill("bucket_cookie", f"lbctl_{name}")
+    if haproxy["form"] == "weights":
+        haproxy.fill("backend", f"{name}_servers")
+        haproxy.fill("backends", None)
+        return
     for colour in COLOURS if isinstance(backends, Values) else ():
         backends.fill(colour, f"{name}_{colour}")

@@ -113,7 +113,7 @@ class Status(msgspec.Struct):
 
 
 class Told(msgspec.Struct):
-    """A refusal or warning."""
+    """A refusal, a warning, or what is not ready."""
 
     code: str
     text: str
@@ -154,7 +154,10 @@ class BetterPlan(msgspec.Struct):
 
 
 class PlanAnswer(msgspec.Struct):
-    """What a release would do. Any refusal would stop it. `traffic` null: not known yet; `better` null: none needed."""
+    """What a release would do. A switch is refused for `refusals`; for `unready` it starts, and waits in preflight.
+
+    `traffic` null: not known yet; `better` null: none needed.
+    """
 
     service: str
     from_: str = msgspec.field(name="from")
@@ -162,6 +165,7 @@ class PlanAnswer(msgspec.Struct):
     version_from: str
     version_to: str
     refusals: list[Told]
+    unready: list[Told]
     warnings: list[Told]
     steps: list[PlanStep]
     bake_ms: int
@@ -202,10 +206,16 @@ class Started(msgspec.Struct):
 
 
 class Changed(msgspec.Struct):
-    """What the request made of the release. `note` says what is still to come, where the journal does not work."""
+    """What the request made of the release; `did` is for people.
+
+    `note` says what is still to come, where the journal does not work.
+    """
 
     release: str
+    service: str
     phase: str
+    share_bp: int
+    did: str
     note: str = ""
 
 

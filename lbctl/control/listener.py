@@ -28,6 +28,11 @@ class Listener:
     path: str
     identity: tuple[int, int, int] | None
 
+    def close(self) -> None:
+        """Take no more connections and remove the file. Repeating is fine."""
+        self.remove()
+        self.sock.close()
+
     def remove(self) -> None:
         """Remove the socket's file, unless another daemon has put its own there."""
         try:

@@ -54,7 +54,7 @@ async def explain(call: Call) -> Json:
 
 async def events(call: Call) -> Json:
     """Journal entries with rising ids: those after `after`, or the newest `tail`."""
-    service = call.text("service")
+    service = await of_a_service(call)
     if "tail" in call.query:
         newest = await tail(
             lambda after, limit: call.desk.events(after, limit, None),
@@ -64,6 +64,18 @@ async def events(call: Call) -> Json:
         return {"events": newest}
     after, limit = call.number("after", 0), call.number("limit", EVENTS_DEFAULT)
     return {"events": await call.desk.events(after, limit, service)}
+
+
+async def of_a_service(call: Call) -> str | None:
+    """Return the service whose events are asked for, None for all. One that left the config still has a past.
+
+    Raises:
+        Refused: there is no such service, and there never was.
+    """
+    service = call.text("service")
+    if service is not None and not await call.desk.events(0, 1, service):
+        call.desk.status(service)
+    return service
 
 
 async def config(call: Call) -> web.Response:

@@ -57,15 +57,16 @@ def authorise(peer: Peer, access: Access, need: Role, service: str | None, own_u
         what=f"uid {peer.uid} may not do this: it needs the role {word}"
         + (f" of {service}" if need is Role.GATE else ""),
         why=f"{word} is for {who}; you have {have.name.lower()}",
-        then=_way_out(allowed, word),
+        then=_way_out(allowed, need, service),
     )
 
 
-def _way_out(allowed: list[str], word: str) -> str:
+def _way_out(allowed: list[str], need: Role, service: str | None) -> str:
     groups = [text.removeprefix("group ") for text in allowed if text.startswith("group ")]
     if groups:
         return f"join the group {groups[0]} and log in again"
-    return f"run it as root, or add `access: {{{word}: {{group: …}}}}` to the config"
+    whom = f"{{{service}: {{group: …}}}}" if need is Role.GATE and service is not None else "{group: …}"
+    return f"run it as root, or add `access: {{{need.name.lower()}: {whom}}}` to the config"
 
 
 def _allowed(access: Access, need: Role, service: str | None) -> tuple[Principal, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from lbctl.control.call import Call
+from lbctl.control.reads import of_a_service
 
 HEARTBEAT_S = 15.0
 WRITE_TIMEOUT_S = 30.0
@@ -18,10 +19,14 @@ HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 
 
 async def follow(call: Call) -> web.StreamResponse:
-    """Send events until the peer goes. `Last-Event-ID` wins over `after`; without both only new events are sent."""
+    """Send events until the peer goes. `Last-Event-ID` wins over `after`; without both only new events are sent.
+
+    Raises:
+        Refused: there is no such service.
+    """
+    service = await of_a_service(call)
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(call.request)
-    service = call.text("service")
     async with call.desk.follow() as live:
         last = _start(call)
         if last is not None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from lbctl.core.change import Change
 from lbctl.core.reconcile import routed
+from lbctl.core.reply import Facts
 from lbctl.core.state import State
 from lbctl.core.targets import target
 from lbctl.model.entry import Entry, Kind
@@ -17,8 +18,6 @@ from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Adopted, Claimed, PoolState
 from lbctl.model.request import Claim
 from lbctl.model.units import Instant
-
-Facts = dict[str, str | int | bool | list[int] | None]
 
 
 def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Facts]:

@@ -108,7 +108,7 @@ def _not_recorded(answer: Answer, error: str) -> Answer:
     """Return what is true of a request whose decision was undone. A cancellation goes on by its token."""
     if answer.goes_back:
         note = f"cancelled as soon as the journal can be written; until then nothing goes forward: {error}"
-        body = {**answer.body, "phase": Phase.PREFLIGHT.value, "note": note}
+        body = {**answer.body, "phase": Phase.PREFLIGHT.value, "did": "to be cancelled", "note": note}
         return Answer(answer.request_id, accepted=True, body=body)
     body = {
         "code": "journal",

@@ -71,7 +71,8 @@ def cut(state: State, going: Cut, now: Instant) -> Change:
     record = _without(_paired(state, release), release).with_release(release)
     steps = ", ".join(percent(step) for step in plan.steps_bp)
     ways = ", ".join(f"{name} {one.origin} → {one.to} ({one.version})" for name, one in release.members.items())
-    text = f"release {release_id}: {ways} by {steps}"
+    because = f": {going.reason}" if going.reason else ""
+    text = f"release {release_id}: {ways} by {steps}{because}"
     told = entry(Kind.RELEASE_STARTED, release, now, text, actor=going.by, reason=going.reason)
     record = replace(record, next_release=state.record.next_release + 1)
     return Change(record=record, entries=(told,), marks=(Mark(release_id, going.nonce, Token.GO),))

@@ -40,7 +40,8 @@ def handmade(now: Situation) -> Change | None:
     if not now.moving or now.release.plan.drift is DriftPolicy.REASSERT:
         return None
     lower = [(n, s) for n, g, s in _newest(now) if not _is_new(now.release, n, g) and s < now.release.reached_bp]
-    if not lower or now.unresolved:
+    if not lower or now.unresolved or now.under_way:
+        # What an own operation is just changing in several steps is nobody's hand.
         return None
     name, lowest = min(lower, key=lambda pair: pair[1])
     text = f"{name} was changed by hand from {percent(now.release.share_bp)} to {percent(lowest)}"

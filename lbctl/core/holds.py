@@ -125,6 +125,14 @@ def _old_workers(now: "Situation") -> Hold | None:
     return None
 
 
+def _obstacle(now: "Situation") -> Hold | None:
+    for name, reading in now.readings.items():
+        if isinstance(reading, InstanceReading) and now.service.name in reading.services:
+            for obstacle in reading.services[now.service.name].obstacles:
+                return Hold("obstacle", f"{name}: {obstacle}", "the load balancer's config repaired", pages=True)
+    return None
+
+
 def _checker(now: "Situation") -> Hold | None:
     why = now.checker_suspect
     return (
@@ -209,6 +217,7 @@ FORWARD: tuple[Question, ...] = (
     _journal,
     _instances,
     _unresolved,
+    _obstacle,
     _old_workers,
     _checker,
     _candidate,
@@ -232,6 +241,7 @@ RAISE_NEEDS: tuple[Question, ...] = (
     _journal,
     _durable,
     _instances,
+    _obstacle,
     _unresolved,
     _fresh,
     _candidate,

@@ -6,6 +6,7 @@ from lbctl.core.board import largest_set, obstacle
 from lbctl.core.change import Change
 from lbctl.core.claims import claim_granted
 from lbctl.core.cutting import Cut, Version, cut
+from lbctl.core.reply import Facts
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.errors import Refused
@@ -14,8 +15,6 @@ from lbctl.model.record import Ready, Record
 from lbctl.model.request import SayReady, Withdraw
 from lbctl.model.topology import Unit
 from lbctl.model.units import Instant
-
-Facts = dict[str, str | int | bool | list[int] | None]
 
 
 def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, Facts]:

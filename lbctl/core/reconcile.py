@@ -44,14 +44,17 @@ def lowering(service: ServiceName, want: Route, fence: int) -> tuple[SetRoute, .
 def _runtime(
     service: ServiceName, want: Route, reading: InstanceReading, exposed: Colour, fence: int, leave: Leave
 ) -> SetRoute | None:
-    routes = tuple(reading.services[service].runtime.values())
-    if routes and not leave.resend and all(route == want for route in routes):
-        return None
+    seen = reading.services[service]
+    routes = tuple(seen.effective.values())
     goal = _permitted(want, routes, exposed, leave)
-    if goal is None or (not leave.resend and routes and all(route == goal for route in routes)):
+    if goal is None:
+        return None
+    # A share that servers moved stands as ordered: short of what is wanted, it is left as it stands.
+    ordered = seen.runtime.values() if goal == want else ()
+    if routes and not leave.resend and all(route == goal for route in (*routes, *ordered)):
         return None
     bound = not routes or _bound(goal, exposed, leave)
-    newest = reading.services[service].runtime.get(reading.generation)
+    newest = seen.runtime.get(reading.generation)
     return SetRoute(
         service=service,
         place=Place.RUNTIME,
@@ -139,6 +142,6 @@ def routed(reading: InstanceReading, service: ServiceName, want: Route) -> bool:
     return (
         seen is not None
         and bool(seen.runtime)
-        and all(route == want for route in seen.runtime.values())
+        and all(route == want for route in (*seen.runtime.values(), *seen.skewed.values()))
         and seen.boot == want
     )

@@ -11,6 +11,7 @@ from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
 from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.evidence import proved
+from lbctl.core.reply import Facts, facts
 from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import Mark, State
@@ -37,8 +38,6 @@ from lbctl.model.request import (
 )
 from lbctl.model.topology import Service
 from lbctl.model.units import BP_FULL, Instant, percent
-
-Facts = dict[str, str | int | bool | list[int] | None]
 
 
 def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, Facts]:
@@ -183,7 +182,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
     )
     change = cut(state, going, now)
     release = change.record.releases[state.topology.unit_of(service.name).name]
-    facts: Facts = {
+    told: Facts = {
         "release": release.id,
         "service": service.name,
         "from": release.origin.value,
@@ -191,7 +190,7 @@ def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None,
         "phase": release.phase.value,
         "steps_bp": list(release.plan.steps_bp),
     }
-    return change, facts
+    return change, told
 
 
 def switchable(state: State, service: Service, to: Colour | None) -> Adopted:
@@ -238,7 +237,7 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
         )
     change = ON_RELEASE[type(request)](state, here, request)
     after = release if change is None else change.record.releases[release.unit_name]
-    return change, {"release": release.id, "service": release.service, "phase": after.phase.value}
+    return change, facts(request, release, after)
 
 
 def _pause(state: State, now: Situation, request: Asked) -> Change | None:
@@ -247,7 +246,7 @@ def _pause(state: State, now: Situation, request: Asked) -> Change | None:
         return None
     _journal_works(state)
     paused = replace(now.release, paused_by=_who(request))
-    return _told(now.record, paused, Kind.RELEASE_PAUSED, now.at, f"paused by {_who(request)}", request)
+    return _told(now.record, paused, Kind.RELEASE_PAUSED, now.at, f"paused by {request.actor}", request)
 
 
 def _resume(state: State, now: Situation, request: Asked) -> Change | None:
@@ -292,11 +291,18 @@ def _promote(state: State, now: Situation, request: Asked) -> Change | None:
             "not_reached", "the last step is not read back everywhere yet", then=f"lbctl why {now.release.id}"
         )
     if now.release.phase is Phase.BAKING:
-        return drain(now, actor=request.actor)
+        return _promoted(drain(now, actor=request.actor), request)
     share_bp = BP_FULL if request.full else next_step(now.release)
     if share_bp == now.release.share_bp:
         return None
-    return climb(now, share_bp, actor=request.actor)
+    return _promoted(climb(now, share_bp, actor=request.actor), request)
+
+
+def _promoted(change: Change, request: Promote) -> Change:
+    """Say who went on, and why: the step's own text has only the numbers."""
+    (told,) = change.entries
+    text = f"{told.text}; promoted by {_who(request)}"
+    return replace(change, entries=(replace(told, text=text, data={**told.data, "reason": request.reason}),))
 
 
 def _rollback(state: State, now: Situation, request: Asked) -> Change | None:
@@ -341,9 +347,14 @@ def _why(request: Asked, word: str) -> str:
 
 
 def _told(record: Record, release: Release, kind: Kind, at: Instant, text: str, request: Asked) -> Change:
-    told = entry(kind, release, at, text, actor=request.actor, reason=request.reason)
+    told = entry(kind, release, at, text + _because(request), actor=request.actor, reason=request.reason)
     return Change(record=record.with_release(release), entries=(told,))
 
 
 def _about(request: Asked, kind: Kind, at: Instant, text: str, service: ServiceName | None) -> Entry:
-    return Entry(kind=kind, at=at, text=text, service=service, actor=request.actor, data={"reason": request.reason})
+    told = text + _because(request)
+    return Entry(kind=kind, at=at, text=told, service=service, actor=request.actor, data={"reason": request.reason})
+
+
+def _because(request: Asked) -> str:
+    return f": {request.reason}" if request.reason else ""

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from lbctl.core.state import Applied, Apply, Effect, Free, Mark, Note, Recorded, Reply, Save
 from lbctl.daemon.ports import Journal, Now, Outbox, Tokens
+from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
 from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
@@ -149,7 +151,8 @@ class Executor:
 async def _one(plane: DataPlane, operation: SetRoute) -> Result:
     """A driver bounds its own calls; this is the belt to its braces, with a little more patience."""
     try:
-        return await asyncio.wait_for(plane.apply(operation), OPERATION_TIMEOUT_S * 2)
+        result = await asyncio.wait_for(plane.apply(operation), OPERATION_TIMEOUT_S * 2)
+        return replace(result, detail=unnamed(plane.name, result.detail))
     except TimeoutError:
         return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
     except Exception as error:

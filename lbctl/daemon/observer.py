@@ -7,6 +7,7 @@ from contextlib import suppress
 import structlog
 
 from lbctl.daemon.ports import Checks, Now, RequestTimes, Tokens
+from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
 from lbctl.model.errors import DataPlaneError, StoreError
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName
@@ -137,4 +138,4 @@ class Observer:
         self._repair(name)
         before = self.readings.get(name)
         since = before.since if isinstance(before, Unreadable) else self._now()
-        return Unreadable(since, reason)
+        return Unreadable(since, unnamed(name, reason))

@@ -8,15 +8,18 @@ from typing import Any
 import structlog
 
 from lbctl.daemon.ports import Now
+from lbctl.daemon.said import unnamed
 from lbctl.daemon.sight import Capable
 from lbctl.dataplane.port import DataPlane
 from lbctl.model.errors import DataPlaneError, LbctlError
 from lbctl.model.names import InstanceName, ServiceName
+from lbctl.model.operation import Capabilities
 from lbctl.model.topology import Driver, Instance, Plane, Service, Topology
 
 log = structlog.get_logger("lbctl.plant")
 
 REPAIR_EVERY_S = 1.0
+ASK_EVERY_S = 5.0
 CLOSE_AFTER_S = 5.0
 """A driver that a reload replaced is closed when its last operation must have ended."""
 
@@ -66,13 +69,12 @@ class Plant:
                 log.warning("instance.not_started", instance=name, reason=str(error))
 
     async def find_out(self) -> None:
-        """Ask every instance what it can do, for `plan`; what cannot be asked is told, and asked again by `plan`."""
-        for name, unit in list(self._units.items()):
-            try:
-                self.able[name] = await unit.plane.probe()
-            except DataPlaneError as error:
-                self.able[name] = str(error)
-                log.warning("instance.unusable", instance=name, reason=str(error))
+        """Find out what every instance can do, for `plan`: one that cannot say it is asked again until it can."""
+        while True:
+            for name, unit in list(self._units.items()):
+                if not isinstance(self.able.get(name), Capabilities):
+                    await self._ask(name, unit)
+            await asyncio.sleep(ASK_EVERY_S)
 
     def repair(self, name: InstanceName) -> None:
         """An instance did not answer: bring an embedded one up again, at most once a second, beside everything else."""
@@ -99,10 +101,11 @@ class Plant:
             await self._undone(before, changed)
             raise
         self._units = after
+        for unit in changed:
+            self.able.pop(unit.made_of[0].name, None)
         for name, unit in before.items():
             if self._units.get(name) is not unit:
                 self._start(_closed_later(unit.plane))
-        self._start(self.find_out())
 
     async def close(self) -> None:
         """Let go of every load balancer; none is stopped."""
@@ -111,6 +114,15 @@ class Plant:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for unit in self._units.values():
             await unit.plane.close()
+
+    async def _ask(self, name: InstanceName, unit: _Unit) -> None:
+        try:
+            self.able[name] = await unit.plane.probe()
+        except DataPlaneError as error:
+            reason = unnamed(name, str(error))
+            if self.able.get(name) != reason:
+                log.warning("instance.unusable", instance=name, reason=reason)
+            self.able[name] = reason
 
     async def _undone(self, before: dict[InstanceName, _Unit], changed: Sequence[_Unit]) -> None:
         """Bring the files of what was changed back to the old config, and let go of the new drivers."""

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from math import isfinite
+from shlex import quote
 from typing import Any
 
 from lbctl.config.quantity import share_text, span_text
 from lbctl.core.planner import Better, Forecast, Outlook, Source, Traffic, way_out
 from lbctl.core.planner.wording import better_words, ratio_words, step_sentence, step_words, traffic_words
 from lbctl.core.state import State
-from lbctl.model.names import InstanceName
+from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.topology import Driver, Plan, PlanMode, Service
-from lbctl.model.units import percent, seconds
+from lbctl.model.units import BP_FULL, percent, seconds
 
 Json = dict[str, Any]
+UNKNOWN = "unknown"
+"""What stands for a version that nobody named."""
 Capable = dict[InstanceName, Capabilities | str]
 """What each instance can do, or why nobody could find out."""
 
@@ -57,8 +60,8 @@ def total_ms(ahead: Forecast) -> int:
     return sum(lasts) + plan.bake + plan.retain
 
 
-def better_view(ahead: Forecast, service: Service) -> Json | None:
-    """Return the better plan with the command that takes it."""
+def better_view(ahead: Forecast, service: Service, version: str = UNKNOWN) -> Json | None:
+    """Return the better plan with the command that releases `version` by it."""
     found = ahead.better
     if found is None:
         return None
@@ -68,7 +71,7 @@ def better_view(ahead: Forecast, service: Service) -> Json | None:
         "sees_ratio": found.sees_ratio,
         "until_full_ms": found.until_full,
         "text": better_words(found, ahead.aim),
-        "command": _command(found, ahead.plan, service),
+        "command": _command(found, ahead.plan, service, version),
     }
 
 
@@ -92,15 +95,20 @@ def sight_warnings(ahead: Forecast, state: State, service: Service, able: Capabl
     yield from _grains(ahead.plan, able)
 
 
-def floors(plan: Plan, able: Capable) -> Iterator[Json]:
-    """Yield the steps that an instance cannot set at all."""
+def floors(plan: Plan, able: Capable, service: Service, candidate: Colour) -> Iterator[Json]:
+    """Yield the steps that an instance cannot set at all, for the candidate or for what is left to active."""
     for name, known in able.items():
-        low = [] if isinstance(known, str) else [step for step in plan.steps_bp if step < known.share_grain_bp]
-        if low and not isinstance(known, str):
-            least = percent(known.share_grain_bp)
-            yield _told(
-                "SHARE_FLOOR", f"{name} sets no share below {least}: {_listed(low)} cannot be met; leave it out"
-            )
+        if isinstance(known, str):
+            continue
+        floor = known.of(service.name).floor_bp
+        least = max(known.share_grain_bp, floor.get(candidate, 1))
+        most = BP_FULL - floor.get(candidate.other, 0)
+        low = [step for step in plan.steps_bp if step < least]
+        high = [step for step in plan.steps_bp if most < step < BP_FULL]
+        for steps, limit in ((low, f"below {percent(least)}"), (high, f"above {percent(most)} but 100 %")):
+            if steps:
+                text = f"{name} sets no share {limit}: {_listed(steps)} cannot be met; leave it out"
+                yield _told("SHARE_FLOOR", text)
 
 
 def _step_text(step: int, ahead: Forecast, outlook: Outlook | None) -> str:
@@ -111,10 +119,11 @@ def _step_text(step: int, ahead: Forecast, outlook: Outlook | None) -> str:
     return f"{hold}, needs 5 judged requests of the candidate"
 
 
-def _command(found: Better, plan: Plan, service: Service) -> str:
+def _command(found: Better, plan: Plan, service: Service, version: str) -> str:
     steps = ",".join(share_text(step) for step in found.steps_bp)
     times = f"--hold {span_text(found.hold)} --bake {span_text(plan.bake)}"
-    return f"lbctl switch {service.name} --steps {steps} {times}"
+    told = "" if version == UNKNOWN else f" --version {quote(version)}"
+    return f"lbctl switch {service.name} --steps {steps} {times}{told}"
 
 
 def _too_short(ahead: Forecast, known: Traffic) -> str:

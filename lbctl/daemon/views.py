@@ -7,8 +7,9 @@ from lbctl.core.holds import Hold, waits
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
+from lbctl.core.wellness import Wellness, wellness
 from lbctl.daemon.timing_view import request_times, sampled
-from lbctl.model.names import Colour, InstanceName, ServiceName
+from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Adopted, Phase, Release
 from lbctl.model.topology import Service
@@ -89,26 +90,35 @@ def _hold_view(here: Situation, hold: Hold) -> Json:
 def _servers(state: State, service: Service) -> Json:
     servers: Json = {}
     for colour in Colour:
+        # The same word as in every decision: what is up here is never "not healthy" there.
+        well = wellness(service, colour, state.observed, state.topology)
         for server in service.pool(colour).servers:
             seen = [
                 reading.services[service.name].pools[colour].servers[server.name]
                 for reading in _readings(state, service.name)
                 if server.name in reading.services[service.name].pools[colour].servers
             ]
+            trouble = well.down.get(server.name) or well.unknown.get(server.name, "")
             health = state.observed.health.get((service.name, server.name))
-            probed = health.up if health is not None and service.health is not None else None
-            up = all(one.up for one in seen) if seen else None
             servers[server.name] = {
-                "up": probed if up is None else (up if probed is None else up and probed),
+                "up": _up(well, server.name, is_seen=bool(seen) or health is not None),
                 "weight": min(one.weight for one in seen) if seen else None,
                 "in_flight": sum(one.in_flight for one in seen) if seen else None,
                 "pool": colour.value,
-                "detail": (health.detail if health is not None else "")
+                "detail": trouble
+                or (health.detail if health is not None else "")
                 or next((o.detail for o in seen if o.detail), ""),
                 "requests": sum(one.requests for one in seen),
                 "errors": sum(one.errors for one in seen),
             }
     return servers
+
+
+def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:
+    """None: nobody can say."""
+    if name in well.down:
+        return False
+    return True if is_seen and name not in well.unknown else None
 
 
 def _readings(state: State, name: ServiceName) -> list[InstanceReading]:

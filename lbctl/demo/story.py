@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lbctl.demo.afterwards import next_lines
 from lbctl.demo.child import ChildFailed
 from lbctl.demo.control import Control, RefusedError
+from lbctl.demo.proxy import Proxy
 from lbctl.demo.screen import Screen, table
 from lbctl.demo.stage import SERVICE, Stage, StageError, stage
 from lbctl.demo.tally import Report
@@ -30,7 +32,7 @@ FAULT_AT_BP = 2_500
 class Played:
     """What happened, for the table and for `--json`."""
 
-    proxy: str
+    proxy: Proxy
     releases: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     rollback_ms: float = 0.0
@@ -41,7 +43,7 @@ class Played:
         """Return the JSON object."""
         assert self.users is not None
         return {
-            "proxy": self.proxy,
+            "proxy": self.proxy.name,
             "requests": self.users.requests,
             "failed_requests": self.users.failed_requests,
             "failed": self.users.failed,
@@ -51,6 +53,12 @@ class Played:
             "rollback_ms": round(self.rollback_ms, 1),
             "steps": self.steps,
         }
+
+    @property
+    def active(self) -> str:
+        """The pool that serves after the last release."""
+        last = self.releases[-1]
+        return str(last["to"] if last["phase"] == "finished" else last["from"])
 
     @property
     def good(self) -> bool:
@@ -77,7 +85,7 @@ def main(*, json_output: bool = False, keep: str | None = None) -> int:
         print(json.dumps(played.document()))
     else:
         print(table(played.document()))
-        _next_commands(directory)
+        _say_what_is_left(directory, played)
     return 0 if played.good else 1
 
 
@@ -94,7 +102,7 @@ async def _play(screen: Screen, directory: Path | None) -> Played:
     async with stage(directory) as here:
         screen.say(f"3 blue servers (1.0.0) and 3 green ones (2.0.0) behind a real {here.proxy.name}")
         await _adopt(here)
-        played = Played(here.proxy.name)
+        played = Played(here.proxy)
         async with await Users.start("127.0.0.1", here.port, rate=RATE, sessions=SESSIONS) as users:
             screen.say(f"{RATE} requests/s, {SESSIONS} sticky sessions, keep-alive; all on blue")
             follower = asyncio.create_task(_follow(here.control, screen, played))
@@ -191,11 +199,6 @@ async def _follow(control: Control, screen: Screen, played: Played) -> None:
         await asyncio.sleep(0.1)
 
 
-def _next_commands(directory: Path | None) -> None:
-    if directory is None:
-        return
-    config = directory / "lbctl.yaml"
-    print(f"\nkept in {directory}; next:")
-    print(f"  lbctl config validate {config}")
-    print(f"  lbctl config render {'envoy' if (directory / 'envoy').exists() else 'haproxy'} --config {config}")
-    print(f"  lbctld --config {config}")
+def _say_what_is_left(directory: Path | None, played: Played) -> None:
+    if directory is not None:
+        print("\n" + "\n".join(next_lines(directory.resolve(), played.proxy, SERVICE, played.active)))

@@ -1,9 +1,10 @@
 """What a driver can be told to do, and how it answers. Absolute, idempotent, fenced."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lbctl.model.names import Generation, ServiceName
+from lbctl.model.names import Colour, Generation, ServiceName
 from lbctl.model.route import Route
 
 
@@ -49,11 +50,32 @@ class Result:
     detail: str = ""
 
 
+class Stickiness(StrEnum):
+    """By what a load balancer brings a user back to the same server."""
+
+    COOKIE = "cookie"
+    TABLE = "stick table"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ability:
+    """What can be done with one service there. `cannot` holds `CODE: text` for people.
+
+    `floor_bp` is the smallest share above 0 that a pool can be given; below it `plan` refuses a step.
+    """
+
+    floor_bp: Mapping[Colour, int] = field(default_factory=dict)
+    keep_grain_bp: int = 1
+    stickiness: tuple[Stickiness, ...] = ()
+    cannot: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a driver can do with its load balancer as configured. What it cannot do, `plan` refuses beforehand.
 
-    `boot_is_runtime`: one file is both, so there is one write. `cannot` holds `CODE: text` for people.
+    `boot_is_runtime`: one file is both, so there is one write. `cannot` holds `CODE: text` for people. `services` has
+    what differs from one service to the next.
     """
 
     version: str
@@ -64,3 +86,8 @@ class Capabilities:
     boot_is_runtime: bool = False
     sees_old_generations: bool = True
     cannot: tuple[str, ...] = ()
+    services: Mapping[ServiceName, Ability] = field(default_factory=dict)
+
+    def of(self, service: ServiceName) -> Ability:
+        """What can be done with that service."""
+        return self.services.get(service) or Ability(keep_grain_bp=self.keep_grain_bp)

@@ -12,7 +12,7 @@ from lbctl.model.units import Instant
 
 @dataclass(frozen=True, slots=True)
 class ServerReading:
-    """One server as the load balancer sees it. `usable` = it would be given a new request now (up and weight > 0).
+    """One server as the load balancer sees it. `usable` = it would be given a new request now if its pool has a share.
 
     `requests`, `errors` and `retries` are monotonic within a generation: the count of all attempts, of answers that
     were 5xx or never came, and of attempts repeated by the load balancer. Gauges are sums over all generations.
@@ -57,6 +57,16 @@ class ServiceReading:
     runtime: Mapping[Generation, Route]
     boot: Route | None
     pools: Mapping[Colour, PoolReading]
+    skewed: Mapping[Generation, Route] = field(default_factory=dict)
+    """What new traffic really gets where the route stands as ordered, but servers died or came back and moved the
+    share with them: it is ordered again. Only load balancers that make a share of server weights have this."""
+    obstacles: tuple[str, ...] = ()
+    """`CODE: text` of what keeps the driver from carrying out a share: nothing goes forward while one stands."""
+
+    @property
+    def effective(self) -> Mapping[Generation, Route]:
+        """What new traffic gets, by generation."""
+        return {**self.runtime, **self.skewed}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Operations of one process stay in order. Those of a dead process may land until 
 operation that was sent a time-out later: that is all a real driver promises, and what the core has to live with.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbctl.core.state import OPERATION_TIMEOUT
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
@@ -68,6 +68,9 @@ class Balancer:
     unreadable_until: Instant = Instant(-1)
     stalled_until: Instant = Instant(-1)
     refuses: bool = False
+    skewed_bp: int | None = None
+    """What green really gets, where servers that died or came back moved a share made of weights."""
+    obstacle: str = ""
     disturbed_at: Instant = Instant(-1)
     """When somebody other than lbctl last changed a route here."""
     beside: "Balancer | None" = None
@@ -169,6 +172,7 @@ class Balancer:
                 Landed(pending, self.name, Place.RUNTIME, before, operation.route) for before in self.runtime.values()
             ]
             self.runtime = dict.fromkeys(self.runtime, operation.route)
+            self.skewed_bp = None
         if operation.place is Place.BOOT or self.one_file:
             landed.append(Landed(pending, self.name, Place.BOOT, self.boot, operation.route))
             self.boot = operation.route
@@ -202,4 +206,5 @@ class Balancer:
             )
             for colour, names in self.servers.items()
         }
-        return ServiceReading(dict(self.runtime), self.boot, pools)
+        skewed = {} if self.skewed_bp is None else {self.newest: replace(self.routes, green_bp=self.skewed_bp)}
+        return ServiceReading(dict(self.runtime), self.boot, pools, skewed, (self.obstacle,) if self.obstacle else ())

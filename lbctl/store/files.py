@@ -3,9 +3,21 @@
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from lbctl.model.errors import StoreError
+
+
+def make_private(path: Path) -> None:
+    """Make `path` and whichever of its parents are missing, each closed to others (0700) whatever the umask says.
+
+    What is there already is left as it is. Raises OSError.
+    """
+    for directory in reversed([one for one in (path, *path.parents) if not os.path.lexists(one)]):
+        # Somebody else may make it just now: whose it is, is checked by who uses it.
+        with suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
 
 
 def private_directory(path: Path) -> None:
@@ -15,7 +27,7 @@ def private_directory(path: Path) -> None:
         StoreError: it is a link, someone else's, writable for others, or cannot be made; the text says what to do.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
         found = path.lstat()
     except OSError as error:
         raise StoreError(f"{path}: {_why(error)}: make this directory for the user lbctld runs as") from error
@@ -47,8 +59,8 @@ def open_private(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
     return fd
 
 
-def take_lock(path: Path) -> int:
-    """Lock `path` for this process until the returned descriptor is closed (or the process ends, however).
+def take_lock(path: Path, guarded: str) -> int:
+    """Lock `path`, which stands for what is `guarded`, until the returned descriptor is closed or the process ends.
 
     Raises:
         StoreError: another process holds it; the text names its pid.
@@ -59,7 +71,7 @@ def take_lock(path: Path) -> int:
     except OSError as error:
         owner = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(fd)
-        raise StoreError(f"{path}: another lbctld uses this journal (pid {owner}): stop that one first") from error
+        raise StoreError(f"{path}: another lbctld uses {guarded} (pid {owner}): stop that one first") from error
     try:
         os.pwrite(fd, f"{os.getpid():<19}\n".encode(), 0)
     except OSError:

@@ -66,7 +66,7 @@ class Journal:
         """
         path = Path(path)
         private_directory(path.parent)
-        lock = take_lock(path.with_suffix(".lock"))
+        lock = take_lock(path.with_suffix(".lock"), "this journal")
         try:
             journal = cls(path, lock, retention or Retention(), ballast_bytes)
         except BaseException:

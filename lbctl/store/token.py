@@ -16,6 +16,7 @@ from pathlib import Path
 from lbctl.model.errors import StoreError
 from lbctl.model.names import ReleaseId
 from lbctl.model.reading import Token
+from lbctl.store.files import make_private, take_lock
 
 _FILE = re.compile(r"([0-9]{1,18})\.([0-9a-f]{1,64})\.(go|hold|back)", re.ASCII)
 _STRONGEST_FIRST = (Token.BACK, Token.HOLD, Token.GO)
@@ -30,6 +31,16 @@ class TokenDir:
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
         os.close(self._open())
+
+    def take(self) -> int:
+        """Keep every other lbctld from these tokens until the returned descriptor is closed, or the process ends.
+
+        Taken before the first change: two daemons with journals of their own would sweep each other's tokens away.
+
+        Raises:
+            StoreError: another one has them; the text names its pid.
+        """
+        return take_lock(self._path / "lock", "this runtime directory")
 
     def make_go(self, release: ReleaseId, nonce: str) -> None:
         """Allow raises. Done before the record that names `nonce` is written. Refused once it was marked back."""
@@ -104,7 +115,7 @@ class TokenDir:
 
     def _open(self) -> int:
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._path)
             fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise StoreError(f"{self._path}: {_said(error)}: make it a directory of lbctld's user, 0700") from error

@@ -17,16 +17,19 @@ import pytest
 
 from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.driver import HaproxyInstance
-from lbctl.dataplane.haproxy.render import render, write_maps
+from lbctl.dataplane.haproxy.firstfiles import write_maps
+from lbctl.dataplane.haproxy.render import render
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.topology import (
     Address,
     HaproxyBinding,
+    HaproxyForm,
     HealthCheck,
     Instance,
     Pool,
     Probe,
+    Protocol,
     RequestLog,
     Server,
     Service,
@@ -90,8 +93,18 @@ class HaproxyVisitor:
 class HaproxyWorld:
     """`shop` and `till` on one HAProxy in a directory of its own, all on blue."""
 
-    def __init__(self, directory: Path, servers: dict[str, ToyServer], *, master: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        servers: dict[str, ToyServer],
+        *,
+        master: bool = True,
+        form: HaproxyForm = HaproxyForm.MAP,
+        protocol: Protocol = Protocol.HTTP,
+    ) -> None:
         self.directory = directory
+        self.form = form
+        self.protocol = protocol
         self.servers = servers
         self.instance = Instance(
             name=InstanceName("edge/lb1"),
@@ -100,7 +113,7 @@ class HaproxyWorld:
             master_socket=str(directory / "master.sock") if master else None,
         )
         shop = self._shop()
-        self.services: Sequence[Service] = (shop, _bound(twin(shop, free_port())))
+        self.services: Sequence[Service] = (shop, _bound(twin(shop, free_port()), form))
         self.more = "nbthread 2"
         self.request_log: RequestLog | None = None
         self.driver = self.another_driver()
@@ -113,7 +126,7 @@ class HaproxyWorld:
                 colour,
                 tuple(
                     Server(ServerName(name), Address("127.0.0.1", self.servers[name].port))
-                    for name in NAMES
+                    for name in self.servers
                     if name.startswith(colour)
                 ),
             )
@@ -128,7 +141,9 @@ class HaproxyWorld:
                 green=pools[Colour.GREEN],
                 listen=Address("127.0.0.1", free_port()),
                 health=check,
-            )
+                protocol=self.protocol,
+            ),
+            self.form,
         )
 
     @property
@@ -248,23 +263,30 @@ class HaproxyWorld:
             server.close()
 
 
-def _bound(service: Service) -> Service:
-    backends = {colour: f"{service.name}_{colour}" for colour in Colour}
-    return replace(service, haproxy=HaproxyBinding(backends=backends, cookie="SRV", bucket_cookie="LBK"))
+def _bound(service: Service, form: HaproxyForm) -> Service:
+    shared = form is HaproxyForm.WEIGHTS
+    backends = {colour: f"{service.name}_all" if shared else f"{service.name}_{colour}" for colour in Colour}
+    return replace(service, haproxy=HaproxyBinding(backends, cookie="SRV", bucket_cookie="LBK", form=form))
 
 
 @asynccontextmanager
 async def haproxy_world(
-    *, master: bool = True, begin: bool = True, request_log: RequestLog | None = None
+    *,
+    master: bool = True,
+    begin: bool = True,
+    form: HaproxyForm = HaproxyForm.MAP,
+    protocol: Protocol = Protocol.HTTP,
+    names: Sequence[str] = NAMES,
+    request_log: RequestLog | None = None,
 ) -> AsyncIterator[HaproxyWorld]:
     """A started world. Its directory is short, because a unix socket's path is."""
     require_haproxy()
     directory = Path(tempfile.mkdtemp(prefix="lbh-"))
     directory.chmod(0o755)
-    servers = {name: await WebSocketServer(name).open() for name in NAMES}
-    world = HaproxyWorld(directory, servers, master=master)
+    servers = {name: await WebSocketServer(name).open() for name in names}
+    world = HaproxyWorld(directory, servers, master=master, form=form, protocol=protocol)
     try:
-        write_maps(world.instance, {SHOP: Colour.BLUE, TILL: Colour.BLUE})
+        write_maps(world.instance, world.services, {SHOP: Colour.BLUE, TILL: Colour.BLUE})
         world.request_log = request_log
         world.write_config()
         if begin:

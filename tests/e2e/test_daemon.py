@@ -48,10 +48,33 @@ async def test_a_second_daemon_on_the_same_state_is_refused_by_pid_and_changes_n
 
 
 @pytest.mark.envoy
+@pytest.mark.parametrize("own_socket", [False, True])
+async def test_a_second_daemon_with_a_state_of_its_own_leaves_the_tokens_of_the_first_alone(
+    own_socket: bool, tmp_path: Path
+) -> None:
+    async with adopted(envoy(), SLOW_STEP) as here:
+        await release(here)
+        second = here.directory / "second.yaml"
+        text = here.config.read_text().replace(f"{here.directory}/state", f"{tmp_path}/state")
+        second.write_text(text.replace("/control.sock", "/other.sock") if own_socket else text)
+        tokens = here.directory / "run" / "tokens"
+        before = sorted(path.name for path in tokens.iterdir())
+        assert any(name.endswith(".go") for name in before)
+        code, said = await lbctld(second)
+        assert code == 1
+        assert ("another lbctld uses this runtime directory" if own_socket else "another daemon answers") in said
+        assert sorted(path.name for path in tokens.iterdir()) == before
+        assert not (here.directory / "run" / "other.sock").exists()
+
+
+@pytest.mark.envoy
 async def test_a_reload_is_taken_whole_or_refused_whole() -> None:
     async with adopted(envoy()) as here, await crowd(here, rate=100) as users:
         good = here.config.read_text()
-        await hang_up(here, good.replace("bake: 2s", "bake: 2"), "config.refused")
+        await hang_up(here, good.replace("bake: 2s", "bake: 2").replace("retain: 0s", "retain: 0"), "config.refused")
+        refused = [event["text"] for event in await events(here) if event["kind"] == "config.refused"]
+        assert refused[0].count(f"; {here.config}:") == 1
+        assert refused[0].isprintable()
         await hang_up(here, good.replace("[5%, 25%, 50%, 100%]", "[50%, 100%]"), "config.reloaded")
         await release(here)
         found = (await here.control.get(f"/v1/releases/{SERVICE}"))["release"]

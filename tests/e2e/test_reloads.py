@@ -184,3 +184,32 @@ async def test_at_rest_traffic_that_strays_is_brought_home_at_once() -> None:
             return state_map(here).read_text().split(SERVICE, 1)[1].split()[0] == "0:10000:10000"
 
         await until(file_right, 5)
+
+
+async def test_what_an_instance_lacks_is_in_the_plan_until_it_is_mended() -> None:
+    async with on_haproxy() as (here, proxy):
+        await restarted(here, proxy, "level admin", "level operator")
+        await here.daemon.stop()
+        await here.daemon.start()
+        await here.control.wait_up(20)
+
+        async def unready(word: str) -> bool:
+            plan = await here.control.post("/v1/plan", {"service": SERVICE})
+            return word in " ".join(one["text"] for one in plan["unready"])
+
+        await until(lambda: unready("has level operator: write `level admin`"))
+        await restarted(here, proxy, "level operator", "level admin")
+
+        async def ready() -> bool:
+            plan = await here.control.post("/v1/plan", {"service": SERVICE})
+            return not plan["unready"] and not plan["refusals"]
+
+        await until(ready)
+
+
+async def restarted(here: Stage, proxy: OwnHaproxy, old: str, new: str) -> None:
+    """Change a word of HAProxy's configuration and restart it."""
+    config = here.directory / "haproxy.cfg"
+    config.write_text(config.read_text().replace(old, new))
+    await proxy.end(here.directory)
+    await proxy.launch(here.directory)

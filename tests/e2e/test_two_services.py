@@ -11,12 +11,9 @@ from typing import Any
 
 import pytest
 
-from lbctl.dataplane.haproxy.statemap import write_maps
 from lbctl.demo.proxy import OwnHaproxy
 from lbctl.demo.stage import SERVICE, Stage
 from lbctl.demo.users import Users
-from lbctl.model.names import Colour, InstanceName, ServiceName
-from lbctl.model.topology import Instance
 from tests.e2e.scene import SLOW_STEP, adopted, events, haproxy, until
 
 pytestmark = pytest.mark.haproxy
@@ -33,15 +30,13 @@ class Shared(OwnHaproxy):
     other_port = 0
 
     async def begin(self, directory: Path, config: Path, service: str) -> None:
-        """Put the second service into the config and the map, then start."""
+        """Put the second service into the config, then start."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.other_port = probe.getsockname()[1]
         text = config.read_text()
         block = text[text.index(f"  {service}:") :].replace(service, OTHER)
         config.write_text(text + re.sub(r"listen: 127.0.0.1:\d+", f"listen: 127.0.0.1:{self.other_port}", block))
-        instance = Instance(name=InstanceName("edge/lb1"), directory=str(directory / "maps"))
-        write_maps(instance, {ServiceName(OTHER): Colour.BLUE})
         await super().begin(directory, config, service)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -100,6 +101,27 @@ async def test_the_switch_of_the_reference_works_exactly_so_and_waits_for_the_ba
     assert done.data["release"]["phase"] == "draining"
     assert "release 7: web blue → green" in done.err
     assert "older" not in done.err
+
+
+async def test_the_command_a_plan_ends_with_is_the_release_that_was_planned(desk: FakeDesk, path: str) -> None:
+    options = "--version", "2.0.0 beta", "--steps", "5%,100%", "--hold", "5s", "--bake", "1s", "--retain", "0s"
+    for words in (("plan", "web"), ("switch", "web", "--dry-run")):
+        done = await run(path, *words, *options)
+        assert done.code == 0, done.err
+        command = done.out.splitlines()[-1].partition("  next   lbctl ")[2]
+        assert shlex.split(command) == ["switch", "web", "--to", "green", *options]
+    assert (await run(path, "plan", "web")).out.endswith("  next   lbctl switch web --to green\n")
+
+
+async def test_a_plan_that_would_wait_is_not_called_one_that_goes(desk: FakeDesk, path: str) -> None:
+    words = "plan", "web", "--detailed-exitcode"
+    assert (await run(path, *words)).code == 10
+    desk.unready = [{"code": "candidate", "text": "candidate not healthy (1 of 2 up)"}]
+    done = await run(path, *words)
+    assert done.code == 5
+    assert "not ready: candidate not healthy" in done.out
+    assert "refused" not in done.out
+    assert (await run(path, "plan", "web")).code == 0
 
 
 async def test_retain_bake_and_version_are_taken(desk: FakeDesk, path: str) -> None:
@@ -266,6 +288,21 @@ async def test_events_follow_prints_what_comes(desk: FakeDesk, path: str) -> Non
     line = await asyncio.wait_for(process.stdout.readline(), 20)
     assert json.loads(line)["id"] == 3
     assert b"\x1b" not in line
+    process.send_signal(signal.SIGINT)
+    assert (await ended(process)).code == 130
+
+
+async def test_watching_without_a_terminal_is_one_line_for_each_event(desk: FakeDesk, path: str) -> None:
+    desk.journal = [event(number) for number in range(1, 12)]
+    process = await start(path, "watch", "web", "--plain")
+    assert process.stdout is not None
+    lines = [await asyncio.wait_for(process.stdout.readline(), 20) for _ in range(8)]
+    while not desk.followers:
+        await asyncio.sleep(0.01)
+    desk.tell(event(12, "release.paused"))
+    lines.append(await asyncio.wait_for(process.stdout.readline(), 20))
+    assert all(b" web 7 " in line for line in lines)
+    assert b"release.paused" in lines[-1]
     process.send_signal(signal.SIGINT)
     assert (await ended(process)).code == 130
 

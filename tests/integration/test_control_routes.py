@@ -114,7 +114,17 @@ async def test_the_newest_events_come_by_tail_and_the_next_by_after(desk: FakeDe
     assert [one["id"] for one in newest] == [28, 29, 30]
     later = json.loads((await ask(path, "GET", "/v1/events?after=10&limit=2"))[2])["events"]
     assert [one["id"] for one in later] == [11, 12]
-    assert json.loads((await ask(path, "GET", "/v1/events?tail=3&service=other"))[2])["events"] == []
+
+
+@pytest.mark.parametrize("target", ["/v1/events?tail=3&service=wib", "/v1/events?follow=1&service=wib"])
+async def test_events_of_a_service_that_never_was_are_refused(desk: FakeDesk, path: str, target: str) -> None:
+    status, _, raw = await ask(path, "GET", target)
+    assert (status, json.loads(raw)["exit_code"]) == (404, 7)
+
+
+async def test_events_of_a_service_that_left_the_config_stay(desk: FakeDesk, path: str) -> None:
+    desk.journal = [event(1, service="gone")]
+    assert len(json.loads((await ask(path, "GET", "/v1/events?tail=3&service=gone"))[2])["events"]) == 1
 
 
 async def test_the_openapi_document_is_served(desk: FakeDesk, path: str) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.dataplane.haproxy.render import write_maps
+from lbctl.dataplane.haproxy.firstfiles import write_maps
 from lbctl.dataplane.slotfile import SlotFile
 from lbctl.model.names import Colour
 from lbctl.model.operation import Place, Status
 from lbctl.model.route import Route
+from lbctl.model.topology import HaproxyForm
 from tests.conformance.haproxy_harness import haproxy_world
 from tests.conformance.harness import SHOP, TILL, Operator
 
@@ -52,17 +53,18 @@ def fill(place: Path) -> None:
 
 
 @pytest.mark.haproxy
-async def test_a_full_disk_stops_neither_runtime_nor_boot_value(small_disk: Path) -> None:
-    async with haproxy_world(begin=False) as world:
+@pytest.mark.parametrize("form", list(HaproxyForm))
+async def test_a_full_disk_stops_neither_runtime_nor_boot_value(small_disk: Path, form: HaproxyForm) -> None:
+    async with haproxy_world(begin=False, form=form) as world:
         world.instance = replace(world.instance, directory=str(small_disk))
         world.driver = world.another_driver()
-        write_maps(world.instance, {SHOP: Colour.GREEN, TILL: Colour.BLUE})
+        write_maps(world.instance, world.services, {SHOP: Colour.GREEN, TILL: Colour.BLUE})
         world.write_config()
         await world.begin()
         here = Operator(world)
         await here.bring(SHOP, Route(10_000))
         await asyncio.to_thread(fill, small_disk)
-        for green_bp in (9_000, 500, 1, 0):
+        for green_bp in (9_000, 500, 20, 0):
             await here.bring(SHOP, Route(green_bp))
             reading = await here.reading()
             assert {*reading.runtime.values(), reading.boot} == {Route(green_bp)}

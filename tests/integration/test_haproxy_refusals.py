@@ -13,7 +13,7 @@ from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.operation import Status
 from lbctl.model.route import Route
-from lbctl.model.topology import Address, HealthCheck, Pool, Probe, Server, ServerTls, Service
+from lbctl.model.topology import Address, HaproxyForm, HealthCheck, Pool, Probe, Protocol, Server, ServerTls, Service
 from tests.conformance.haproxy_harness import GLOBAL, HaproxyWorld, haproxy_world, require_haproxy
 from tests.conformance.harness import Operator
 
@@ -125,8 +125,9 @@ def wide(colour: Colour, count: int) -> Pool:
     return Pool(colour, tuple(Server(ServerName(f"{colour}-{i}"), Address("::1", 1000 + i)) for i in range(count)))
 
 
-async def test_haproxy_accepts_what_is_rendered_for_every_kind_of_service(tmp_path: Path) -> None:
-    async with haproxy_world(begin=False) as world:
+@pytest.mark.parametrize("form", list(HaproxyForm))
+async def test_haproxy_accepts_what_is_rendered_for_every_kind_of_service(tmp_path: Path, form: HaproxyForm) -> None:
+    async with haproxy_world(begin=False, form=form) as world:
         shop, till = world.services
         ca = tmp_path / "ca.pem"
         key = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=shop", "-keyout", "/dev/null"]
@@ -141,7 +142,17 @@ async def test_haproxy_accepts_what_is_rendered_for_every_kind_of_service(tmp_pa
             "https checks": [replace(shop, health=https)],
             "https checks with a ca": [replace(shop, health=https, tls=ServerTls(str(ca), "shop.example"))],
             "tls before": [replace(shop, listen_tls=True)],
+            "grpc": [replace(shop, protocol=Protocol.GRPC)],
+            "grpc, https checks": [replace(shop, protocol=Protocol.GRPC, health=https)],
+            "grpc, tls before, tcp checks": [
+                replace(shop, protocol=Protocol.GRPC, listen_tls=True, health=HealthCheck(kind=Probe.TCP))
+            ],
             "many servers": [replace(shop, blue=wide(Colour.BLUE, 300), green=wide(Colour.GREEN, 250))],
         }
+        if form is HaproxyForm.MAP:
+            kinds |= {
+                "tcp": [replace(shop, protocol=Protocol.TCP), replace(till, protocol=Protocol.TCP, health=None)],
+                "tcp, https checks": [replace(shop, protocol=Protocol.TCP, health=https)],
+            }
         complaints = {kind: said for kind, services in kinds.items() if (said := accepted(world, services))}
         assert complaints == {}

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,21 @@ def test_a_directory_open_to_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokens").mkdir(mode=0o755)
     with pytest.raises(StoreError, match="chmod 0700"):
         TokenDir(tmp_path / "tokens")
+
+
+def test_every_directory_made_on_the_way_is_closed_to_others(tmp_path: Path) -> None:
+    TokenDir(tmp_path / "lbctl-7" / "run" / "tokens")
+    made = [tmp_path / "lbctl-7", tmp_path / "lbctl-7" / "run", tmp_path / "lbctl-7" / "run" / "tokens"]
+    assert [stat.S_IMODE(one.stat().st_mode) for one in made] == [0o700] * 3
+
+
+def test_tokens_belong_to_one_daemon_which_is_named_to_the_next(tokens: TokenDir, tmp_path: Path) -> None:
+    held = tokens.take()
+    with pytest.raises(StoreError, match=f"another lbctld uses this runtime directory .pid {os.getpid()}"):
+        TokenDir(tmp_path / "tokens").take()
+    os.close(held)
+    os.close(tokens.take())
+    assert tokens.sweep({}) == []
 
 
 def test_a_link_in_place_of_a_token_is_no_token(tokens: TokenDir, tmp_path: Path) -> None:

@@ -21,7 +21,12 @@ LEAVES = st.builds(Leave, raises=st.booleans(), lowers=st.booleans(), resend=st.
 def readings(draw: st.DrawFn) -> InstanceReading:
     runtime = draw(st.lists(ROUTES, min_size=1, max_size=3))
     generations = {Generation(f"{number}@0"): route for number, route in enumerate(runtime)}
-    seen = ServiceReading(generations, draw(ROUTES), {})
+    skewed = {
+        life: Route(draw(SHARES), route.keep_blue_bp, route.keep_green_bp)
+        for life, route in generations.items()
+        if draw(st.booleans())
+    }
+    seen = ServiceReading(generations, draw(ROUTES), {}, skewed)
     return InstanceReading(Instant(1), Generation(f"{len(runtime) - 1}@0"), {SHOP: seen})
 
 
@@ -42,7 +47,7 @@ def test_no_plan_raises_what_it_may_not_or_above_what_is_wanted(
 ) -> None:
     seen = reading.services[SHOP]
     for operation in reconcile(SHOP, want, reading, away, 7, leave):
-        here = seen.runtime.values() if operation.place is Place.RUNTIME else (seen.boot,)
+        here = seen.effective.values() if operation.place is Place.RUNTIME else (seen.boot,)
         share = operation.route.share_bp(away)
         before = [route.share_bp(away) for route in here if route is not None]
         if any(share > one for one in before):
@@ -54,6 +59,26 @@ def test_no_plan_raises_what_it_may_not_or_above_what_is_wanted(
             # One value is written for all generations, and no boot value stands above what routes.
             lowest = min(route.share_bp(away) for route in seen.runtime.values())
             assert share >= min(want.share_bp(away), lowest, *before)
+
+
+@given(want=ROUTES, reading=readings(), away=COLOURS, leave=LEAVES)
+def test_a_share_that_servers_moved_is_ordered_again_as_far_as_it_may_be(
+    want: Route, reading: InstanceReading, away: Colour, leave: Leave
+) -> None:
+    seen = reading.services[SHOP]
+    skewed = {life: want.with_share(away, route.share_bp(away)) for life, route in seen.skewed.items()}
+    stands = ServiceReading(dict.fromkeys(seen.runtime, want), want, {}, skewed)
+    here = InstanceReading(reading.taken_at, reading.generation, {SHOP: stands})
+    plan = reconcile(SHOP, want, here, away, 7, leave)
+    above = any(route.share_bp(away) > want.share_bp(away) for route in stands.effective.values())
+    below = any(route.share_bp(away) < want.share_bp(away) for route in stands.effective.values())
+    ordered = any(operation.place is Place.RUNTIME and operation.route == want for operation in plan)
+    assert routed(here, SHOP, want) is not (above or below)
+    assert not ordered or above or below or leave.resend
+    if not leave.resend and above and not below:
+        assert ordered is leave.lowers
+    if not leave.resend and below and not above:
+        assert ordered is leave.raises
 
 
 @given(want=ROUTES, reading=readings(), away=COLOURS, leave=LEAVES)

@@ -156,6 +156,13 @@ class Stage:
     def do_take(self, name: str) -> None:
         self._balancer(name).refuses = False
 
+    def do_skew(self, name: str, green: str) -> None:
+        """A server died or came back, and weights as they stand give green so much."""
+        self._balancer(name).skewed_bp = share(green)
+
+    def do_obstacle(self, name: str, *text: str) -> None:
+        self._balancer(name).obstacle = " ".join(text)
+
     def do_tokens(self, *trouble: str) -> None:
         self.world.tokens.trouble = " ".join(trouble)
 

@@ -71,6 +71,20 @@ def test_faults_are_data_where_json_is_asked_for(bad: str, capsys: Captured) -> 
     assert {"line": 3, "column": 9, "path": "services.web.nope"}.items() <= found["faults"][-1].items()
 
 
+def test_what_is_not_there_now_is_told_and_is_no_fault(good: str, capsys: Captured) -> None:
+    text = Path(good).read_text().replace(":8081", ":1").replace(":8091", ":2")
+    Path(good).write_text(text + "alerts: [{name: ops, exec: /nope/x}]\n")
+    assert main(["config", "validate", good]) == 0
+    out, err = capsys.readouterr()
+    assert "is valid" in out
+    assert f"{good}:14:28: alerts[0].exec: /nope/x cannot be run; correct the path, or chmod +x" in err
+    assert "nothing answers at 127.0.0.1:2: Connection refused" in err
+    assert main(["config", "validate", good, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["missing"]) == 3
+    assert main(["config", "validate", good, "--no-secrets"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_file_that_is_missing_exits_4_and_names_it(tmp_path: Path, capsys: Captured) -> None:
     assert main(["config", "validate", str(tmp_path / "none.yaml")]) == 4
     assert "none.yaml:1:1: cannot be read: No such file or directory" in capsys.readouterr().err
@@ -159,9 +173,20 @@ def test_maps_are_written_once_and_told_on_stderr(haproxy: str, tmp_path: Path, 
     call = ["config", "render", "haproxy", "--config", haproxy, "--write-maps"]
     assert main([*call, "--active", "web=green"]) == 0
     assert "wrote " in capsys.readouterr().err
-    assert main([*call, "--active", "web=blue"]) == 0
-    assert "wrote " not in capsys.readouterr().err
+    assert main([*call, "--active", "web=green"]) == 0
+    assert capsys.readouterr().err == ""
     assert "web 10000:10000:10000" in (tmp_path / "maps" / "state.map").read_text()
+
+
+def test_a_map_that_says_otherwise_is_kept_and_told(haproxy: str, tmp_path: Path, capsys: Captured) -> None:
+    call = ["config", "render", "haproxy", "--config", haproxy, "--write-maps"]
+    assert main([*call, "--active", "web=green"]) == 0
+    capsys.readouterr()
+    assert main([*call, "--active", "web=blue"]) == 0
+    path = tmp_path / "maps" / "state.map"
+    said = f"kept {path}: web 10000:10000:10000, that is 0 % to blue: what is there is never changed here\n"
+    assert capsys.readouterr().err == said
+    assert "web 10000:10000:10000" in path.read_text()
 
 
 def test_maps_are_for_haproxy_only(good: str, capsys: Captured) -> None:

@@ -15,22 +15,22 @@ from lbctl.cli.sockets import SYSTEM, candidates
 
 def test_a_named_socket_is_the_only_one_tried() -> None:
     environ = {"LBCTL_SOCKET": "/run/two.sock", "XDG_RUNTIME_DIR": "/run/user/1000"}
-    assert candidates("/run/one.sock", 1000, environ) == ["/run/one.sock"]
-    assert candidates(None, 1000, environ) == ["/run/two.sock"]
+    assert candidates("/run/one.sock", 1000, environ).paths == ["/run/one.sock"]
+    assert candidates(None, 1000, environ).paths == ["/run/two.sock"]
 
 
 def test_else_the_users_own_then_the_systems() -> None:
-    assert candidates(None, 1000, {"XDG_RUNTIME_DIR": "/run/user/1000"}) == [
+    assert candidates(None, 1000, {"XDG_RUNTIME_DIR": "/run/user/1000"}).paths == [
         "/run/user/1000/lbctl/control.sock",
         SYSTEM,
     ]
-    assert candidates(None, 0, {}) == [SYSTEM]
+    assert candidates(None, 0, {}).paths == [SYSTEM]
 
 
 def test_a_socket_in_a_directory_that_others_can_write_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "lbctl-1000").mkdir(mode=0o777)
     (tmp_path / "lbctl-1000").chmod(0o777)
-    assert candidates(None, 1000, {"TMPDIR": str(tmp_path)}) == [SYSTEM]
+    assert candidates(None, 1000, {"TMPDIR": str(tmp_path)}).paths == [SYSTEM]
 
 
 @given(st.text())

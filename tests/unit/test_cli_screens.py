@@ -121,14 +121,27 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
         plan_screen,
         {
             **DESK.plan("web", None, Plan(), "2.0.0"),
-            "refusals": [{"code": "candidate", "text": "candidate not healthy (1 of 2 up): green-2: HTTP 503"}],
+            "refusals": [{"code": "maintenance", "text": "maintenance is on: nothing is written"}],
+            "unready": [{"code": "candidate", "text": "candidate not healthy (1 of 2 up): green-2: HTTP 503"}],
             "warnings": [{"code": "NO_MASTER_SOCKET", "text": "edge/lb1: old workers cannot be read"}],
         },
     ),
     "plan-little-traffic": (plan_screen, {**DESK.plan("web", None, Plan(), "2.0.0"), **foreseen()}),
+    "plan-not-ready": (
+        lambda plan: plan_screen(plan, "lbctl switch web --to green --version 2.0.0 --hold 5s"),
+        {
+            **DESK.plan("web", None, Plan(), "2.0.0"),
+            "unready": [{"code": "not_known", "text": "edge/lb1: nobody knows what it can do: no right"}],
+        },
+    ),
     "releases": (
         releases_screen,
-        {"releases": [release(), release(id="6", phase="rolled_back", share_bp=0, outcome="green fails more")]},
+        {
+            "releases": [
+                release(),
+                release(id="6", phase="rolled_back", share_bp=0, outcome="green fails more"),
+            ]
+        },
     ),
     "releases-none": (releases_screen, {"releases": []}),
     "release-show": (
@@ -183,7 +196,16 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
             "phase": "preflight",
         },
     ),
-    "changed": (changed_screen, {"release": "7", "phase": "rolling_back"}),
+    "changed": (
+        changed_screen,
+        {
+            "release": "7",
+            "phase": "shifting",
+            "share_bp": 2_500,
+            "did": "promoted: 5 % → 25 % on green",
+            "note": "look",
+        },
+    ),
     "event": (event_line, event(9, "release.paused", "paused", actor="uid 1000 (eva) pid 4711", severity="warning")),
     "waiting": (waiting_line, {"what": "no request was judged yet", "since_ms": 61000, "needs": "lbctl promote 7"}),
 }

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from lbctl.cli.app import main
+from lbctl.cli.client import Client
+from lbctl.cli.failure import Failure
 from lbctl.cli.options import confirm, span_ms
 from lbctl.cli.sockets import candidates
 
@@ -25,19 +27,28 @@ print(code, *sorted(sys.modules))
 
 def test_a_named_socket_is_the_only_one_tried() -> None:
     environ = {"LBCTL_SOCKET": "/from/environ", "XDG_RUNTIME_DIR": "/run/user/1000"}
-    assert candidates("/given", 1000, environ) == ["/given"]
-    assert candidates(None, 1000, environ) == ["/from/environ"]
+    assert candidates("/given", 1000, environ).paths == ["/given"]
+    assert candidates(None, 1000, environ).paths == ["/from/environ"]
 
 
 def test_without_a_name_the_users_own_socket_comes_before_the_systems() -> None:
     own = "/run/user/1000/lbctl/control.sock"
-    assert candidates(None, 1000, {"XDG_RUNTIME_DIR": "/run/user/1000"}) == [own, "/run/lbctl/control.sock"]
-    assert candidates(None, 0, {}) == ["/run/lbctl/control.sock"]
+    assert candidates(None, 1000, {"XDG_RUNTIME_DIR": "/run/user/1000"}).paths == [own, "/run/lbctl/control.sock"]
+    assert candidates(None, 0, {}).paths == ["/run/lbctl/control.sock"]
 
 
 def test_a_directory_that_somebody_else_could_have_made_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "lbctl-1000").mkdir(mode=0o777)
-    assert candidates(None, 1000, {"TMPDIR": str(tmp_path)}) == ["/run/lbctl/control.sock"]
+    found = candidates(None, 1000, {"TMPDIR": str(tmp_path)})
+    assert found.paths == ["/run/lbctl/control.sock"]
+    assert found.skipped.startswith(f"{tmp_path}/lbctl-1000/control.sock ({tmp_path}/lbctl-1000 belongs to user ")
+
+
+def test_the_socket_that_was_not_tried_is_named_with_the_reason(tmp_path: Path) -> None:
+    client = Client([str(tmp_path / "none.sock")], "/t/lbctl-7/control.sock (it is open to others: chmod 700 it)")
+    with pytest.raises(Failure) as caught:
+        client.get("/v1/status")
+    assert caught.value.why.endswith("; not tried: /t/lbctl-7/control.sock (it is open to others: chmod 700 it)")
 
 
 def test_no_daemon_exits_3_and_names_the_sockets_tried(tmp_path: Path, capsys: Captured) -> None:
@@ -69,6 +80,15 @@ def test_wrong_usage_exits_2_with_what_and_the_next_step(arguments: list[str], s
     assert err.startswith("error: ")
     assert said in err
     assert "\n  next  lbctl" in err
+
+
+@pytest.mark.parametrize("group", ["release", "config", "envoy", "notify"])
+def test_a_group_without_a_command_shows_its_help_in_lines(group: str, capsys: Captured) -> None:
+    assert main([group]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"Usage: lbctl {group} [OPTIONS] COMMAND [ARGS]...\n")
+    assert "\nCommands:\n" in err
 
 
 def test_help_lists_every_command_on_stdout(capsys: Captured) -> None:

@@ -208,6 +208,21 @@ BAD = [
         "13:5: services.accounts: edge is haproxy, and the key haproxy is missing; add `haproxy: {form: map, backends: {blue: accounts_blue, green: accounts_green}}`",
     ),
     (
+        "{form: map, backends: {blue: accounts_blue, green: accounts_green}}",
+        "{form: weights, backends: {blue: x, green: y}}",
+        "14:40: services.accounts.haproxy.backends: form weights has one backend; write `backend: NAME`",
+    ),
+    (
+        "{form: map, backends: {blue: accounts_blue, green: accounts_green}}",
+        "{backend: x}",
+        "14:24: services.accounts.haproxy.backend: form map has two backends; write `backends: {blue: NAME, green: NAME}`",
+    ),
+    (
+        "{form: map, backends: {blue: accounts_blue, green: accounts_green}}",
+        "{form: weights}\n    protocol: tcp",
+        "14:21: services.accounts.haproxy.form: form weights is for http and grpc; write `form: map`, or another protocol",
+    ),
+    (
         "backends: {blue: accounts_blue, green: accounts_green}",
         "backends: {blue: x, green: x}",
         "14:53: services.accounts.haproxy.backends.green: x is already the backend of accounts's pool blue; give each pool a backend of its own",
@@ -356,7 +371,6 @@ LATER = {
     "hold: {min: 2m, max: 30m, then: ask}\n": "sessions: {policy: {move: 20/s}}\n",
     "hold: {min: 2m, max: 30m, then: ask}\na": "sessions: {deadline: 30m}\na",
     "hold: {min: 2m, max: 30m, then: ask}\nal": "sessions: {at_deadline: keep}\nal",
-    "{form: map": "{form: weights",
     "exec: /usr/local/bin/page-ops": "slack: {token: xoxb-1}",
     "exec: /usr/local/bin": "teams: /",
 }
@@ -380,6 +394,19 @@ def test_designed_sections_are_refused_by_name(old: str) -> None:
     found = faults(changed((old, LATER[old])))
     assert len(found) == 1
     assert "not available in this version; " in found[0]
+
+
+def test_one_backend_cannot_belong_to_two_services_in_either_form() -> None:
+    shared = "{form: map, backends: {blue: accounts_blue, green: accounts_green}}"
+    second = """
+  till:
+    data_plane: edge
+    haproxy: {form: weights, backend: accounts_blue}
+    pools: {blue: {t1: 10.0.1.31:80}, green: {t2: 10.0.1.32:80}}
+alerts:"""
+    for first, owner in ((shared, "accounts's pool blue"), ("{form: weights, backend: accounts_blue}", "accounts")):
+        (found,) = faults(changed((shared, first), ("\nalerts:", second)))
+        assert f"services.till.haproxy.backend: accounts_blue is already the backend of {owner}; give each" in found
 
 
 def test_all_faults_come_at_once_in_the_order_of_the_text() -> None:

@@ -1,5 +1,6 @@
 """From a file to the model: what is written arrives, and what is not written has the documented default."""
 
+import os
 import stat
 import threading
 import time
@@ -10,7 +11,7 @@ import pytest
 
 from lbctl.config.accounts import Principal
 from lbctl.config.fault import Mark
-from lbctl.config.home import home_of, trust_fault
+from lbctl.config.home import Distrust, directory_mode, home_of, trust_fault
 from lbctl.config.hosts import Names
 from lbctl.config.load import ConfigError, check_reload, load
 from lbctl.config.secret import Secret
@@ -22,11 +23,13 @@ from lbctl.model.topology import (
     Address,
     Driver,
     HaproxyBinding,
+    HaproxyForm,
     HealthCheck,
     HoldLimit,
     JudgeSettings,
     Plan,
     Probe,
+    Protocol,
     RequestLog,
     SessionsBack,
 )
@@ -46,6 +49,20 @@ def test_the_shipped_configs_load_without_faults_and_warnings(name: str, uid: in
     assert len((SHIPPED / name).read_text().splitlines()) <= 60
 
 
+@pytest.mark.parametrize(("written", "backend"), [("", "accounts_servers"), (", backend: shop", "shop")])
+def test_in_form_weights_both_pools_have_the_one_backend(written: str, backend: str) -> None:
+    map_form = "{form: map, backends: {blue: accounts_blue, green: accounts_green}}"
+    loaded = config(changed((map_form, f"{{form: weights{written}}}"))).topology.services[ACCOUNTS]
+    backends = dict.fromkeys(Colour, backend)
+    assert loaded.haproxy == HaproxyBinding(backends, "SRV", "lbctl_accounts", HaproxyForm.WEIGHTS)
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_the_protocol_arrives_in_the_model(protocol: Protocol) -> None:
+    text = changed(("    listen: 10.0.0.5:9000", f"    listen: 10.0.0.5:9000\n    protocol: {protocol}"))
+    assert config(text).topology.services[ACCOUNTS].protocol is protocol
+
+
 def test_what_is_written_arrives_in_the_model() -> None:
     topology = config(VALID).topology
     edge = topology.planes[PlaneName("edge")]
@@ -57,6 +74,7 @@ def test_what_is_written_arrives_in_the_model() -> None:
     assert accounts.health == HealthCheck(kind=Probe.HTTP, path="/healthz")
     backends = {Colour.BLUE: "accounts_blue", Colour.GREEN: "accounts_green"}
     assert accounts.haproxy == HaproxyBinding(backends, "SRV", "lbctl_accounts")
+    assert accounts.protocol is Protocol.HTTP
     assert topology.services[WEB].plan.steps_bp == (100, 2_500, 10_000)
     assert topology.instances_of(WEB) == (InstanceName("demo/local"),)
 
@@ -205,17 +223,45 @@ def test_a_directory_in_the_temp_folder_must_be_ours_and_closed(tmp_path: Path) 
     environ = {"TMPDIR": str(tmp_path)}
     home = tmp_path / "home"
     assert trust_fault(str(home), 54321, environ) is None
-    home.mkdir(mode=0o755)
+    home.mkdir()
     link = tmp_path / "link"
     link.symlink_to(home)
-    assert "is not a directory" in (trust_fault(str(link), 54321, environ) or "")
-    assert "belongs to user" in (trust_fault(str(home), 54321, environ) or "")
+    assert "is not a directory" in distrusted(link, environ).what
+    assert "belongs to user" in distrusted(home, environ).what
     text = changed((", runtime_dir: /run/lbctl, control_socket: /run/lbctl/control.sock", ""))
     squatted = tmp_path / "lbctl-54321"
     squatted.mkdir()
     found = faults(text, uid=54321, environ=environ)
     assert found[0].startswith("lbctl.yaml:2:9: daemon: ")
     assert found[0].endswith("; remove it, or set daemon.runtime_dir")
+
+
+@pytest.mark.parametrize(("mode", "then"), [(0o755, "chmod 700 {}"), (0o710, "chmod 700 {}"), (0o777, "remove it")])
+def test_an_open_directory_is_closed_by_hand_and_removed_only_where_others_could_write(
+    mode: int, then: str, tmp_path: Path
+) -> None:
+    uid = os.getuid() or 54321
+    home = tmp_path / "home"
+    home.mkdir()
+    if os.getuid() == 0:
+        os.chown(home, uid, -1)
+    home.chmod(mode)
+    assert distrusted(home, {}, uid).then == then.format(home)
+    home.chmod(0o700)
+    assert trust_fault(str(home), uid, {}) is None
+
+
+def distrusted(directory: Path, environ: dict[str, str], uid: int = 54321) -> Distrust:
+    found = trust_fault(str(directory), uid, environ)
+    assert found is not None
+    return found
+
+
+def test_the_daemon_makes_the_directory_in_the_temp_folder_so_that_it_is_trusted() -> None:
+    assert directory_mode("/t/lbctl-7", 7, {"TMPDIR": "/t"}) == 0o700
+    assert directory_mode("/run/lbctl", 0, {}) == 0o755
+    assert directory_mode("/run/user/7/lbctl", 7, {"XDG_RUNTIME_DIR": "/run/user/7"}) == 0o755
+    assert directory_mode("/srv/lbctl", 7, {}) == 0o755
 
 
 def test_alerts_know_their_program_and_their_words() -> None:

@@ -73,3 +73,6 @@ def test_a_refusal_without_any_group_says_what_to_configure() -> None:
     assert refusal is not None
     assert refusal.why == "operate is for root; you have nothing"
     assert "access: {operate: {group: …}}" in refusal.then
+    gate = authorise(peer(1000), Access(), Role.GATE, "web", 0)
+    assert gate is not None
+    assert "access: {gate: {web: {group: …}}}" in gate.then

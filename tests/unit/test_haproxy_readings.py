@@ -5,10 +5,9 @@ import time
 import pytest
 
 from lbctl.dataplane.haproxy.client import _blocks
-from lbctl.dataplane.haproxy.looking import _batches
 from lbctl.dataplane.haproxy.statemap import parse_lines
 from lbctl.dataplane.haproxy.statistics import WANTED, Pools, Table
-from lbctl.dataplane.haproxy.workers import Worker, generation, parse_processes
+from lbctl.dataplane.haproxy.workers import Worker, batches, generation, parse_processes
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import ServerName
 
@@ -117,10 +116,10 @@ def test_answers_are_cut_at_their_empty_lines() -> None:
 
 def test_no_batch_is_longer_than_haproxy_takes_and_none_is_lost_or_reordered() -> None:
     commands = [f"show stat backend-number-{number} 6 -1" for number in range(1_000)]
-    batches = _batches(commands)
-    assert [command for batch in batches for command in batch] == commands
-    assert all(len(";".join(f"@!4194304 {command}" for command in batch)) < 8_000 for batch in batches)
-    assert len(batches) < 10
+    found = batches(commands)
+    assert [command for batch in found for command in batch] == commands
+    assert all(len(";".join(f"@!4194304 {command}" for command in batch)) < 8_000 for batch in found)
+    assert len(found) < 10
 
 
 def test_the_first_of_two_equal_keys_counts_and_foreign_lines_are_skipped() -> None:

@@ -14,10 +14,12 @@ from lbctl.model.route import Route
 from lbctl.model.topology import (
     Address,
     HaproxyBinding,
+    HaproxyForm,
     HealthCheck,
     Instance,
     Pool,
     Probe,
+    Protocol,
     RequestLog,
     Server,
     ServerTls,
@@ -85,13 +87,19 @@ PLACES: dict[str, Callable[[str], Service]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_no_word_can_say_more_than_a_word(place: str) -> None:
-    assert render(INSTANCE, [PLACES[place]("x1")])
+@pytest.mark.parametrize("form", list(HaproxyForm))
+def test_no_word_can_say_more_than_a_word(place: str, form: HaproxyForm) -> None:
+    def rendered(text: str) -> str:
+        service = PLACES[place](text)
+        assert service.haproxy is not None
+        return render(INSTANCE, [replace(service, haproxy=replace(service.haproxy, form=form))])
+
+    assert rendered("x1")
     for text in EVIL:
         if place == "path" and text in {"x,y", "%[rand]"[:0]}:
             continue
         with pytest.raises(Garbled, match="cannot stand in HAProxy's configuration"):
-            render(INSTANCE, [PLACES[place](text)])
+            rendered(text)
 
 
 @pytest.mark.parametrize("key", ["directory", "socket", "master_socket", "name"])
@@ -131,8 +139,54 @@ def test_no_line_is_longer_than_haproxy_takes() -> None:
     assert all(f"cookie {one.cookie}" in text for one in servers)
 
 
+WEIGHTS = replace(SERVICE, haproxy=HaproxyBinding(dict.fromkeys(Colour, "shop_all"), "SRV", "LBK", HaproxyForm.WEIGHTS))
+
+
+def test_in_form_weights_one_backend_has_both_pools_and_its_state_file() -> None:
+    text = render(INSTANCE, [WEIGHTS])
+    assert text.count("\nbackend ") == 1
+    assert "    balance roundrobin\n" in text
+    assert "    load-server-state-from-file local\n" in text
+    assert "    server-state-file-name /var/lib/lbctl/maps/shop.state\n" in text
+    assert "server web1 10.0.0.1:80 cookie web1 weight 100 check" in text
+    assert "server web2 10.0.0.2:80 cookie w:2 weight 0 check" in text
+    assert "LBK" not in text, "sessions do not move in parts, so nobody needs a bucket"
+
+
+def test_form_weights_does_not_carry_tcp() -> None:
+    with pytest.raises(Garbled, match="form weights is for http and grpc"):
+        render(INSTANCE, [replace(WEIGHTS, protocol=Protocol.TCP)])
+
+
+def test_a_dot_in_a_cookies_name_is_a_dot() -> None:
+    assert WEIGHTS.haproxy is not None
+    text = render(INSTANCE, [replace(WEIGHTS, haproxy=replace(WEIGHTS.haproxy, cookie="S.R"))])
+    assert "'^(.*; *)?S[.]R=[^;]*(.*)$' '\\1lbctl_moved=1\\2'" in text
+
+
+def test_tcp_has_neither_cookies_nor_anything_of_http() -> None:
+    text = render(INSTANCE, [replace(SERVICE, protocol=Protocol.TCP, health=HealthCheck(kind=Probe.TCP))])
+    sections = text.partition("\nfrontend ")[2]
+    assert sections.count("    mode tcp\n") == 3
+    assert "http" not in sections
+    assert "cookie" not in sections
+    assert "tcp-request content set-var(txn.lb_state) str(shop),map(/var/lib/lbctl/maps/state.map)\n" in sections
+
+
+@pytest.mark.parametrize(
+    ("tls", "bind"), [(False, "10.0.0.5:8000 proto h2\n"), (True, "`ssl crt FILE alpn h2` here\n")]
+)
+def test_grpc_is_http_2_on_both_sides_and_its_checks_are_not(tls: bool, bind: str) -> None:
+    text = render(INSTANCE, [replace(SERVICE, protocol=Protocol.GRPC, listen_tls=tls)])
+    assert bind in text
+    assert text.count(" proto h2 check ") == 2
+    assert text.count(" check-proto h1") == 2
+    tcp = render(INSTANCE, [replace(SERVICE, protocol=Protocol.GRPC, health=HealthCheck(kind=Probe.TCP))])
+    assert "check-proto" not in tcp
+
+
 def test_what_haproxy_takes_for_a_value_is_what_lbctl_takes_for_one() -> None:
-    good = [str(Route(0)), str(Route(10_000, 0, 9_999)), "0001:02:3", "1:1:1"]
+    good = [str(Route(0)), str(Route(10_000, 0, 9_999)), "0001:02:3", "1:1:1", "1:1:1:0badcafe"]
     bad = [
         "",
         "0",
@@ -145,6 +199,9 @@ def test_what_haproxy_takes_for_a_value_is_what_lbctl_takes_for_one() -> None:
         "1:1:1 ",
         "a:b:c",
         "1:1:1\n",
+        "1:1:1:",
+        "1:1:1:0badcaf",
+        "1:1:1:0BADCAFE",
         "٣:1:1",
     ]
     for text in good:

@@ -87,6 +87,7 @@ def test_the_command_of_the_better_plan_is_a_plan_that_sees_enough(state: State)
     words = better["command"].split()
     options = dict(zip(words[3::2], words[4::2], strict=True))
     assert words[:3] == ["lbctl", "switch", SERVICE]
+    assert options["--version"] == "2.0.0"
     body = PlanBody(SERVICE, steps=options["--steps"].split(","), hold=options["--hold"], bake=options["--bake"])
     taken = overlaid(Plan(), body)
     assert taken.bake == Plan().bake
@@ -131,11 +132,11 @@ def test_a_short_past_leaves_the_baseline_and_the_dispersion_out(state: State) -
     assert not {"BASELINE_OFF", "DISPERSION_ASSUMED"} & codes(planned(state, busy(50))["warnings"])
 
 
-def test_steps_below_the_grain_of_a_load_balancer_are_refused_and_others_told(state: State) -> None:
+def test_steps_below_the_grain_of_a_load_balancer_are_not_ready_and_others_told(state: State) -> None:
     able = {name: Capabilities(version="x", share_grain_bp=1_000) for name in state.topology.instances_of(SERVICE)}
     view = planned(state, busy(50), able=able, plan=Plan(steps_bp=(500, 2_500, 5_000, 10_000)))
-    assert codes(view["refusals"]) == {"SHARE_FLOOR"}
-    assert "5 % cannot be met" in view["refusals"][0]["text"]
+    assert codes(view["unready"]) == {"SHARE_FLOOR"}
+    assert "5 % cannot be met" in view["unready"][0]["text"]
     told = next(one for one in view["warnings"] if one["code"] == "SHARE_GRAIN")
     assert told["text"].endswith("in grains of 10 %: 25 % is rounded")
 
@@ -144,4 +145,4 @@ def test_the_screen_shows_the_traffic_and_the_better_plan(state: State) -> None:
     shown = plan_screen(clean(planned(state, busy(5), plan=Plan(hold_min=Span(5 * MINUTE)))))
     assert "\n     at 5 rps, active 0.1 % bad, dispersion 1 (learned); `sees` is with 90 % power\n" in shown
     assert "\n  better by 25 %, 50 %, 100 %, each held 18m" in shown
-    assert f"\n         lbctl switch {SERVICE} --steps 25%,50%,100% --hold 18m --bake 10m\n" in shown
+    assert f"\n         lbctl switch {SERVICE} --steps 25%,50%,100% --hold 18m --bake 10m --version 2.0.0\n" in shown

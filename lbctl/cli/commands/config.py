@@ -25,8 +25,13 @@ def config() -> None:
 @form_option
 @click.pass_context
 def validate(ctx: click.Context, file: str, no_secrets: bool, form: str) -> None:
-    """Check FILE as lbctld would when you start it; print every fault with its place. Exit 4 if there is one."""
+    """Check FILE as lbctld would when you start it; print every fault with its place. Exit 4 if there is one.
+
+    What the config names and this host does not have now (sockets, programs, servers that answer) is printed, too: that
+    is no fault, it may come later. With --no-secrets nothing but the text is looked at.
+    """
     from lbctl.config.fault import ConfigError
+    from lbctl.config.live import look
     from lbctl.config.load import load
 
     try:
@@ -34,10 +39,12 @@ def validate(ctx: click.Context, file: str, no_secrets: bool, form: str) -> None
     except ConfigError as error:
         _faults(error, file, form)
         ctx.exit(Exit.CONFIG)
-    for warning in loaded.warnings:
+    missing = [] if no_secrets else [fault.render(file) for fault in look(loaded)]
+    for warning in (*loaded.warnings, *missing):
         tell(warning)
     services = ", ".join(loaded.topology.services)
-    found = {"file": file, "valid": True, "faults": [], "warnings": list(loaded.warnings), "digest": loaded.digest}
+    found = {"file": file, "valid": True, "faults": [], "warnings": list(loaded.warnings), "missing": missing}
+    found["digest"] = loaded.digest
     emit(found, form, lambda _: f"● {clean(file)} is valid: {services}")
 
 

@@ -66,7 +66,10 @@ def _print(event: Json, form: str) -> None:
 @form_option
 @click.pass_context
 def watch(ctx: click.Context, service: str | None, plain: bool, form: str) -> None:
-    """Follow live: the status redrawn each second on a terminal, else one line per event. Ctrl-C ends."""
+    """Follow live: the status redrawn each second on a terminal, else one line per event. Ctrl-C ends.
+
+    Without a terminal it begins with the newest events; `lbctl status` has the state itself.
+    """
     daemon = client(ctx)
     if plain or form == "json" or not sys.stdout.isatty():
         _plain(daemon, service, form)
@@ -75,12 +78,10 @@ def watch(ctx: click.Context, service: str | None, plain: bool, form: str) -> No
 
 
 def _plain(daemon: Client, service: str | None, form: str) -> None:
-    from lbctl.cli.screens.status import status_screen
-
-    stored = daemon.get("/v1/events", service=service, tail=1)["events"]
-    status = daemon.get("/v1/status", service=service)
-    write(json.dumps(status) if form == "json" else status_screen(clean(status)))
-    _follow(daemon, service, int(stored[-1]["id"]) if stored else 0, form)
+    recent = daemon.get("/v1/events", service=service, tail=RECENT)["events"]
+    for event in recent:
+        _print(event, form)
+    _follow(daemon, service, int(recent[-1]["id"]) if recent else 0, form)
 
 
 def _redraw(daemon: Client, service: str | None) -> None:

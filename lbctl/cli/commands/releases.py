@@ -1,5 +1,6 @@
 """Commands that start a release and steer it."""
 
+import shlex
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ PLAN_OPTIONS = (
     click.option("--bake", metavar="TIME", help="Proving time at 100 %; else --hold where that is given."),
     click.option("--retain", metavar="TIME", help="How long the old pool stays warm afterwards."),
 )
+ASKED = ("to", "version", "steps", "hold", "bake", "retain")
 
 
 def _plan_options(command: Any) -> Any:
@@ -35,7 +37,11 @@ def _body(service: str, asked: Json) -> Json:
 @click.command()
 @click.argument("service")
 @_plan_options
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if it could start now, 5 if it would be refused.")
+@click.option(
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit 10 if it would go now, 5 if it would be refused or wait for what is not ready.",
+)
 @form_option
 @click.pass_context
 def plan(ctx: click.Context, /, service: str, detailed_exitcode: bool, form: str, **asked: Any) -> None:
@@ -49,8 +55,16 @@ def _show_plan(ctx: click.Context, body: Json, form: str) -> bool:
     from lbctl.cli.screens.release import plan_screen
 
     data = client(ctx).post("/v1/plan", body)
-    emit(data, form, plan_screen)
-    return bool(data["refusals"])
+    emit(data, form, lambda plan: plan_screen(plan, _switch_again(plan["to"], body)))
+    return bool(data["refusals"] or data["unready"])
+
+
+def _switch_again(to: str, body: Json) -> str:
+    """Return the switch that does what was planned, with the options that were given."""
+    steps = {"steps": ",".join(body["steps"])} if body["steps"] else {}
+    given = {**{key: value for key, value in body.items() if value is not None}, **steps, "to": to}
+    options = [word for key in ASKED if key in given for word in (f"--{key}", given[key])]
+    return shlex.join(["lbctl", "switch", body["service"], *options])
 
 
 @click.command()

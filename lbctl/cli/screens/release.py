@@ -8,8 +8,8 @@ from lbctl.model.units import percent, seconds
 Json = dict[str, Any]
 
 
-def plan_screen(plan: Json) -> str:
-    """Return what a release would do."""
+def plan_screen(plan: Json, switch: str = "") -> str:
+    """Return what a release would do; `switch` is the command that starts this very one."""
     versions = f"{plan['version_from']} → {plan['version_to']}"
     lines = [f"{plan['service']}: {plan['from']} → {plan['to']}   ({versions})"]
     traffic = plan.get("traffic")
@@ -23,10 +23,12 @@ def plan_screen(plan: Json) -> str:
     lines += _better(plan.get("better"))
     lines += [f"  ~ {write}" for write in plan["writes"]]
     lines += [f"  ◐ {one['code']}: {one['text']}" for one in plan["warnings"]]
+    lines += [f"  ◐ not ready: {one['text']}" for one in plan["unready"]]
     lines += [f"  ✖ refused: {one['text']}" for one in plan["refusals"]]
     lines.append(f"  back   {plan['back']}")
     if not plan["refusals"]:
-        lines.append(f"  next   lbctl switch {plan['service']} --to {plan['to']}")
+        first = "as soon as all is ready: " if plan["unready"] else ""
+        lines.append(f"  next   {first}{switch or 'lbctl switch ' + plan['service'] + ' --to ' + plan['to']}")
     return "\n".join(lines)
 
 
@@ -41,7 +43,7 @@ def releases_screen(data: Json) -> str:
     if not data["releases"]:
         return "no release yet"
     rows: list[tuple[str, ...]] = [
-        ("ID", "SERVICE", "WAY", "VERSION", "PHASE", "SHARE", "PEAK", "STARTED", "BY", "OUTCOME")
+        ("ID", "SERVICE", "WAY", "VERSION", "PHASE", "SHARE", "PEAK", "STARTED", "BY", "REASON", "OUTCOME")
     ]
     rows += [_row(one) for one in data["releases"]]
     return "\n".join(columns(rows))
@@ -58,7 +60,8 @@ def _row(one: Json) -> tuple[str, ...]:
         share(one.get("peak_bp")),
         moment(one["started_wall"]),
         one["initiator"],
-        one["outcome"] or one["reason"],
+        one["reason"] or "-",
+        one["outcome"] or "-",
     )
 
 
@@ -123,5 +126,5 @@ def started_screen(data: Json) -> str:
 
 def changed_screen(data: Json) -> str:
     """Return what a request made of a release."""
-    line = f"release {data['release']}   {phase_words(data['phase'])}"
+    line = f"release {data['release']}   {phase_words(data['phase'])} at {share(data['share_bp'])}   {data['did']}"
     return f"{line}\n  {data['note']}" if data.get("note") else line

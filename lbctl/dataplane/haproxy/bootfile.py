@@ -1,8 +1,9 @@
-"""The map file as boot value: read at every look, written in order, never waited for longer than an operation takes."""
+"""The boot values: the map file read at every look, all files written in order, never waited for too long."""
 
 import asyncio
 
-from lbctl.dataplane.haproxy.statemap import map_path, read_file, write_file
+from lbctl.dataplane.haproxy.form import Form
+from lbctl.dataplane.haproxy.statemap import read_file
 from lbctl.model.names import ServiceName
 from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.topology import Instance
@@ -11,8 +12,8 @@ WAITING_MAX = 64
 """More writes than this do not wait for a disk that hangs."""
 
 
-class BootFile:
-    """One instance's map file. Writes go on in their order even where nobody waits any more; older ones give way."""
+class BootFiles:
+    """One instance's files. Writes go on in their order even where nobody waits any more; older ones give way."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
@@ -21,28 +22,32 @@ class BootFile:
         self._running: set[asyncio.Task[Result]] = set()
 
     def read(self) -> dict[str, str] | None:
-        """Return what HAProxy would read at its next start; None if it cannot be read."""
+        """Return the map that HAProxy would read at its next start; None if it cannot be read."""
         try:
             return read_file(self._instance)
         except OSError:
             return None
 
-    async def write(self, operation: SetRoute) -> Result:
+    async def write(self, form: Form, operation: SetRoute) -> Result:
         """Set one service's boot value. A cancellation stops the waiting, not the write."""
         self._newest[operation.service] = operation.fence
         if len(self._running) >= WAITING_MAX:
-            return Result(Status.UNKNOWN, f"{map_path(self._instance)}: {WAITING_MAX} writes wait: does its disk hang?")
-        task = asyncio.create_task(self._write(operation))
+            return Result(Status.UNKNOWN, f"{_names(form)}: {WAITING_MAX} writes wait: does the disk hang?")
+        task = asyncio.create_task(self._write(form, operation))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _write(self, operation: SetRoute) -> Result:
+    async def _write(self, form: Form, operation: SetRoute) -> Result:
         async with self._order:
             if self._newest[operation.service] > operation.fence:
-                return Result(Status.STALE, f"{map_path(self._instance)}: overtaken by a newer operation")
+                return Result(Status.STALE, f"{_names(form)}: overtaken by a newer operation")
             try:
-                await asyncio.to_thread(write_file, self._instance, operation.service, operation.route)
+                await asyncio.to_thread(form.store, operation.route)
             except (OSError, ValueError) as error:
-                return Result(Status.REFUSED, f"{map_path(self._instance)} cannot be written: {error}")
+                return Result(Status.REFUSED, f"{_names(form)} cannot be written: {error}")
         return Result(Status.DONE)
+
+
+def _names(form: Form) -> str:
+    return " and ".join(map(str, form.boot_files))

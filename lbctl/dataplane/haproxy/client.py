@@ -119,7 +119,8 @@ def _blocks(path: str, answer: bytes, count: int) -> Blocks:
 def _why(path: str, error: OSError) -> str:
     match error:
         case FileNotFoundError():
-            return f"{path} does not exist: start HAProxy, or set `socket` to its `stats socket`"
+            then = "correct the path: `socket` is its `stats socket`, `master_socket` what `-S` names"
+            return f"{path} does not exist: start HAProxy, or {then}"
         case PermissionError():
             return (
                 f"{path}: no right to open it ({_owner(path)}): run lbctld in that group, or change `mode` and `group`"

@@ -1,14 +1,15 @@
-"""One HAProxy, form `map`: every write to every worker, read back from every worker, and the map file as boot value."""
+"""One HAProxy: every write to every worker, read back from every worker, and the files of its next start."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from lbctl.dataplane.haproxy.bootfile import BootFile
-from lbctl.dataplane.haproxy.client import ask
-from lbctl.dataplane.haproxy.looking import look_at_all, service_reading, warnings
-from lbctl.dataplane.haproxy.statemap import DEFAULT, map_path, parse_lines, parse_route
-from lbctl.dataplane.haproxy.statistics import Pools
-from lbctl.dataplane.haproxy.workers import Worker, ask_worker, facts, generation, workers
+from lbctl.dataplane.haproxy.bootfile import BootFiles
+from lbctl.dataplane.haproxy.form import Entries, Form
+from lbctl.dataplane.haproxy.forms import form_of
+from lbctl.dataplane.haproxy.looking import Look, look, look_at_all
+from lbctl.dataplane.haproxy.probing import abilities, checked, unloaded_map
+from lbctl.dataplane.haproxy.statemap import map_path, parse_route
+from lbctl.dataplane.haproxy.workers import Worker, workers
 from lbctl.dataplane.haproxy.writing import Writer
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Garbled, Unreachable
@@ -24,7 +25,6 @@ MASTER_FIRST_S = OPERATION_TIMEOUT_S * 0.2
 """A master that has not answered by then is not waited for: the admin socket is written first."""
 CONVERGE_PASSES = 3
 """A write that falls into a reload is lost for the new worker: after every write the workers are listed again."""
-OLDEST = (2, 4)
 NO_MASTER = "NO_MASTER_SOCKET: old workers of a reload cannot be seen or written; set `master_socket` (haproxy -S)"
 UNSEEN = "OLD_WORKERS_UNSEEN: it was reloaded, and old workers may still route; set `master_socket`"
 
@@ -34,13 +34,12 @@ class HaproxyInstance:
 
     def __init__(self, instance: Instance, services: Sequence[Service], clock: Callable[[], Instant]) -> None:
         self._instance = instance
-        self._services = {service.name: service for service in services}
+        self._forms = {service.name: form_of(instance, service) for service in services}
         self._clock = clock
         self._map = str(map_path(instance))
         self._fence = 0
-        self._writer = Writer(instance)
-        self._boot = BootFile(instance)
-        self._pools = Pools()
+        self._writer = Writer(instance, self._forms)
+        self._boot = BootFiles(instance)
         self._first: Generation | None = None
         self._was_reloaded = False
 
@@ -53,46 +52,53 @@ class HaproxyInstance:
         """See `DataPlane.probe`."""
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT_S):
-                version = await self._checked()
+                version = await checked(self._instance, ANSWER_S)
+            async with asyncio.timeout(OPERATION_TIMEOUT_S):
+                newest, *_ = await self._looks()
+                services = await abilities(self._instance, self._forms, newest, ANSWER_S)
         except TimeoutError:
             raise Unreachable(self._too_late()) from None
-        await self.observe()
         seeing = self._instance.master_socket is not None
-        cannot = () if seeing else (NO_MASTER,)
-        return Capabilities(version=f"haproxy {version}", sees_old_generations=seeing, cannot=cannot)
+        return Capabilities(
+            version=f"haproxy {version}",
+            sees_old_generations=seeing,
+            cannot=() if seeing else (NO_MASTER,),
+            services=services,
+        )
 
     async def observe(self) -> InstanceReading:
         """See `DataPlane.observe`: one batch per worker."""
         taken_at = self._clock()
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT_S):
-                looks = await look_at_all(self._instance, self._services.values(), ANSWER_S)
+                looks = await self._looks()
         except TimeoutError:
             raise Unreachable(self._too_late()) from None
-        if looks[0].entries is None:
-            raise Garbled(f"{self.name}: {self._unloaded()}")
         boot = self._boot.read()
+        services = {name: form.reading(looks, boot) for name, form in self._forms.items()}
+        obstacles = [text for one in services.values() for text in one.obstacles]
         return InstanceReading(
             taken_at=taken_at,
             generation=looks[0].life,
-            services={
-                name: service_reading(service, looks, boot, self._pools) for name, service in self._services.items()
-            },
-            draining_generations=tuple(look.life for look in looks if look.worker.is_old),
-            warnings=(*self._unseen(looks[0].life), *warnings(self._instance, self._services, looks, boot)),
-            unsent_log_lines={look.life: look.unsent_log_lines for look in looks},
+            services=services,
+            draining_generations=tuple(one.life for one in looks if one.worker.is_old),
+            warnings=(*self._unseen(looks[0].life), *self._warnings(looks, boot), *obstacles),
+            unsent_log_lines={one.life: one.unsent_log_lines for one in looks},
         )
 
     async def apply(self, operation: SetRoute) -> Result:
         """See `DataPlane.apply`."""
-        if operation.service not in self._services:
+        form = self._forms.get(operation.service)
+        if form is None:
             return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
         if operation.fence < self._fence:
             return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}")
         self._fence = operation.fence
+        if why := form.refusal(operation.route):
+            return Result(Status.REFUSED, f"{self.name}: {why}")
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT_S):
-                return await self._apply(operation)
+                return await self._apply(form, operation)
         except TimeoutError:
             why = f"not confirmed within {OPERATION_TIMEOUT_S:g} s; it may still be applied"
             return Result(Status.UNKNOWN, f"{self.name}: {why}")
@@ -103,7 +109,8 @@ class HaproxyInstance:
             reading = await self.observe()
         except DataPlaneError:
             return None
-        return all(seen == route for seen in reading.services[service].runtime.values())
+        seen = reading.services[service]
+        return all(one == route for one in (*seen.runtime.values(), *seen.skewed.values()))
 
     async def close(self) -> None:
         """See `DataPlane.close`. Batches that HAProxy has not answered by now may still be carried out."""
@@ -111,32 +118,25 @@ class HaproxyInstance:
 
     # ---- reading
 
-    async def _checked(self) -> str:
-        """Return the version of an HAProxy that lbctl can drive. Raises Garbled, Unreachable."""
-        found = await workers(self._instance, ANSWER_S)
-        asked = await ask_worker(self._instance, found[0], ["show info", "show cli level", "show map"], ANSWER_S)
-        info, level, maps = asked
-        version = facts(info).get("Version", "")
-        if _numbers(version) < OLDEST:
-            kind = version or "of an unknown version"
-            raise Garbled(f"{self.name}: HAProxy {kind} is too old: 2.4 or newer is needed")
-        self._check_level(self._instance.master_socket or str(self._instance.socket), level)
-        if self._instance.master_socket is not None and self._instance.socket is not None:
-            (level,) = await ask(self._instance.socket, ["show cli level"], ANSWER_S)
-            self._check_level(self._instance.socket, level)
-        if not any(f"({self._map})" in line for line in maps):
-            raise Garbled(f"{self.name}: {self._unloaded()}")
-        return version
+    async def _looks(self) -> list[Look]:
+        questions = [question for form in self._forms.values() for question in form.questions]
+        looks = await look_at_all(self._instance, dict.fromkeys(questions), ANSWER_S)
+        if looks[0].entries is None:
+            raise Garbled(unloaded_map(self._instance))
+        return looks
 
-    def _check_level(self, path: str, level: Sequence[str]) -> None:
-        if level and level[0].strip() in {"user", "operator"}:
-            where = "the master's `-S PATH,level,admin`" if path == self._instance.master_socket else "its line"
-            then = f"write `level admin` on {where}: `stats socket {path} level admin`, and restart HAProxy"
-            raise Garbled(f"{self.name}: the socket {path} has level {level[0].strip()}: {then}")
-
-    def _unloaded(self) -> str:
-        then = "include what `lbctl config render haproxy --write-maps` prints, and reload HAProxy"
-        return f"HAProxy has not loaded {self._map}: {then}"
+    def _warnings(self, looks: Sequence[Look], boot: Entries | None) -> Iterator[str]:
+        """What the looks and the map file lack, as `CODE: text`."""
+        for one in looks:
+            if one.entries is None:
+                how = "routes as its old config says until it ends; lbctl cannot steer it"
+                yield f"OLD_WORKER_WITHOUT_MAP: {one.life} {how}"
+        if boot is None:
+            yield f"MAP_UNREADABLE: {self._map} cannot be read: check that it exists, its owner and mode"
+        for name in self._forms:
+            for place, values in (("in HAProxy", looks[0].entries), ("in its file", boot)):
+                if values is not None and parse_route(values.get(name, "")) is None:
+                    yield f"STATE_KEY_MISSING: {name} {place}: it means all traffic to blue; it is written at adopt"
 
     def _too_late(self) -> str:
         socket = self._instance.master_socket or self._instance.socket
@@ -152,10 +152,10 @@ class HaproxyInstance:
 
     # ---- writing
 
-    async def _apply(self, operation: SetRoute) -> Result:
+    async def _apply(self, form: Form, operation: SetRoute) -> Result:
         if operation.place is Place.BOOT:
-            return await self._boot.write(operation)
-        if (unexpected := await self._unexpected(operation)) is not None:
+            return await self._boot.write(form, operation)
+        if (unexpected := await self._unexpected(form, operation)) is not None:
             return unexpected
         self._writer.admit(operation)
         try:
@@ -185,19 +185,18 @@ class HaproxyInstance:
             asked = now
         return Result(Status.UNKNOWN, f"{self.name} is being reloaded again and again: read it anew")
 
-    async def _unexpected(self, operation: SetRoute) -> Result | None:
+    async def _unexpected(self, form: Form, operation: SetRoute) -> Result | None:
         """Compare what is there with what the decision was made for."""
         if operation.expect_generation is None and operation.expect is None:
             return None
         try:
             newest = (await workers(self._instance, ANSWER_S))[0]
-            asked = await ask_worker(self._instance, newest, ["show info", f"show map {self._map}"], ANSWER_S)
-            life = generation(facts(asked[0]))
+            seen = await look(self._instance, newest, form.steering, ANSWER_S)
+            now = form.runtime(seen)
         except DataPlaneError as error:
             return Result(Status.REFUSED, f"nothing was written: {error}")
-        if operation.expect_generation not in {None, life}:
-            return Result(Status.STALE, f"{life} answers, not {operation.expect_generation}")
-        now = parse_route(parse_lines(asked[1], columns=3).get(operation.service, "")) or DEFAULT
+        if operation.expect_generation not in {None, seen.life}:
+            return Result(Status.STALE, f"{seen.life} answers, not {operation.expect_generation}")
         if operation.expect not in {None, now}:
             return Result(Status.STALE, f"it routes {now}, not {operation.expect}")
         return None
@@ -205,8 +204,3 @@ class HaproxyInstance:
 
 def _done(result: Result) -> bool:
     return result.status is Status.DONE
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    head = version.split("-", 1)[0].split(".")
-    return tuple(int(part) for part in head[:2] if part.isdigit())

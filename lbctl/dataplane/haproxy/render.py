@@ -1,98 +1,44 @@
-"""HAProxy configuration for form `map`: frontends and backends only, each section complete in itself.
-
-The rules of the frontend, in their order: which colour had this session (its server cookie), is that session still
-honoured (its bucket lies below the colour's keep limit), else it moves to the other colour; without a session the split
-decides by chance. A session without bucket gets one below its colour's limit: it is born honoured.
-"""
+"""HAProxy's configuration for lbctl: frontends and backends only, each section complete in itself."""
 
 import re
 from collections.abc import Iterable, Sequence
 
+from lbctl.dataplane.haproxy import templates
 from lbctl.dataplane.haproxy.logline import log_lines
-from lbctl.dataplane.haproxy.statemap import DEFAULT, VALUE, map_path, write_maps
+from lbctl.dataplane.haproxy.serverstate import state_path
+from lbctl.dataplane.haproxy.statemap import DEFAULT, VALUE, map_path
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
-from lbctl.model.topology import HealthCheck, Instance, Probe, RequestLog, Server, Service
+from lbctl.model.topology import (
+    HaproxyBinding,
+    HaproxyForm,
+    HealthCheck,
+    Instance,
+    Probe,
+    Protocol,
+    RequestLog,
+    Server,
+    Service,
+)
 from lbctl.model.units import SECOND
 
-__all__ = ["render", "write_maps"]
-
-HEAD = """# Rendered by lbctl for {name}. Frontends and backends only; the global section must contain:
-#     stats socket {socket} mode 600 level admin
-# and the master must be started with `haproxy -W -S {master},mode,600`.
-# Where lbctld runs as another user than HAProxy: mode 660 and lbctl's group on both, never more.
-# HAProxy does not start without {map}: `lbctl config render haproxy --write-maps` makes it.
-"""
-
-FRONTEND = """
-frontend {name}
-    mode http
-    bind {bind}{tls_note}
-{log}    option idle-close-on-response
-    timeout client 1h
-    timeout http-request 10s
-    timeout http-keep-alive 1m
-    http-request set-var(txn.lb_state) str({name}),map({map})
-    http-request set-var(txn.lb_mix) bool(true) if !{{ var(txn.lb_state) -m reg {value} }}
-    http-request set-var(txn.lb_state) str({default}) if {{ var(txn.lb_mix) -m bool }}
-    http-request set-var(txn.lb_green) var(txn.lb_state),field(1,:),add(0)
-    http-request set-var(txn.lb_mix) bool(true) if {{ var(txn.lb_green) -m int 1:9999 }}
-{had}
-    http-request set-var(txn.lb_keep) var(txn.lb_state),field(2,:),add(0) if {{ var(txn.lb_had) -m str blue }}
-    http-request set-var(txn.lb_keep) var(txn.lb_state),field(3,:),add(0) if {{ var(txn.lb_had) -m str green }}
-    http-request set-var(txn.lb_bucket) req.cook({bucket}),add(0) if {{ req.cook({bucket}) -m reg ^[0-9]{{1,4}}$ }}
-    # 1 kept session (no bucket yet = kept)   2 session to move: the other colour, never drawn   3 new: by the split
-    http-request set-var(txn.lb_why) str(kept) if {{ var(txn.lb_had) -m found }} !{{ var(txn.lb_bucket) -m found }} !{{ var(txn.lb_keep) -m int 0 }}
-    http-request set-var(txn.lb_why) str(kept) if !{{ var(txn.lb_why) -m found }} {{ var(txn.lb_had) -m found }} {{ var(txn.lb_bucket) -m found }} {{ var(txn.lb_bucket),sub(txn.lb_keep) -m int lt 0 }}
-    http-request set-var(txn.lb_why) str(moved) if !{{ var(txn.lb_why) -m found }} {{ var(txn.lb_had) -m found }}
-    http-request set-var(txn.lb_why) str(new) if !{{ var(txn.lb_why) -m found }}
-    http-request set-var(txn.lb_colour) var(txn.lb_had) if {{ var(txn.lb_why) -m str kept }}
-    http-request set-var(txn.lb_colour) str(green) if {{ var(txn.lb_why) -m str moved }} {{ var(txn.lb_had) -m str blue }}
-    http-request set-var(txn.lb_colour) str(blue) if {{ var(txn.lb_why) -m str moved }} {{ var(txn.lb_had) -m str green }}
-    http-request set-var(txn.lb_colour) str(green) if {{ var(txn.lb_why) -m str new }} {{ rand(10000),sub(txn.lb_green) -m int lt 0 }}
-    http-request set-var(txn.lb_colour) str(blue) if !{{ var(txn.lb_colour) -m found }}
-    http-request set-var(txn.lb_limit) var(txn.lb_state),field(2,:),add(0) if {{ var(txn.lb_colour) -m str blue }}
-    http-request set-var(txn.lb_limit) var(txn.lb_state),field(3,:),add(0) if {{ var(txn.lb_colour) -m str green }}
-    http-request set-var(txn.lb_give) rand(10000),mod(txn.lb_limit) if !{{ var(txn.lb_bucket) -m found }} {{ var(txn.lb_limit) -m int gt 0 }}
-    http-after-response add-header Set-Cookie "{bucket}=%[var(txn.lb_give)]; path=/; HttpOnly; SameSite=Lax{secure}" if {{ var(txn.lb_give) -m found }}
-    # Only while both pools take new traffic (or nobody said which does) may one stand in for the other.
-    use_backend {green} if {{ var(txn.lb_mix) -m bool }} {{ var(txn.lb_colour) -m str blue }} {{ nbsrv({blue}) eq 0 }} {{ nbsrv({green}) gt 0 }}
-    use_backend {blue} if {{ var(txn.lb_mix) -m bool }} {{ var(txn.lb_colour) -m str green }} {{ nbsrv({green}) eq 0 }} {{ nbsrv({blue}) gt 0 }}
-    use_backend {green} if {{ var(txn.lb_colour) -m str green }}
-    default_backend {blue}
-"""
-
 COOKIES_A_LINE = 10
+CONFIGURED = {Colour.BLUE: 100, Colour.GREEN: 0}
+"""Weights as rendered, for a start without a server-state file: as the map's default, all to blue."""
 _WORD = re.compile(r"[A-Za-z0-9._~:/@+\[\]-]{1,400}")
 _PATH = re.compile(r"/[A-Za-z0-9._~:/@+?&=%;,!*-]{0,400}")
-
-BACKEND = """
-backend {backend}
-    mode http
-    balance random
-    option redispatch
-    retries 3
-    retry-on conn-failure
-    timeout connect 2s
-    timeout queue 5s
-    timeout server 1h
-    timeout tunnel 1h
-    timeout check {check_timeout_ms}ms
-    cookie {cookie} insert indirect nocache httponly{secure}
-{check}{servers}
-"""
 
 
 def render(instance: Instance, services: Sequence[Service], request_log: RequestLog | None = None) -> str:
     """Return the sections for `services` on one HAProxy; `haproxy -c` accepts them behind a minimal global section.
 
-    With `request_log` every frontend also sends a line for each request there.
+    With `request_log` every HTTP frontend also sends a line for each request there.
 
     Raises:
         Garbled: a service has no `haproxy:` or `listen:`, or a word that HAProxy would read as something else; the
             text names it.
     """
-    head = HEAD.format(
+    head = templates.HEAD.format(
         name=word(f"{instance.name}", "the instance's name"),
         socket=word(instance.socket or "/run/haproxy/admin.sock", "socket"),
         master=word(instance.master_socket or "/run/haproxy-master.sock", "master_socket"),
@@ -106,35 +52,68 @@ def _service(instance: Instance, service: Service, log: str) -> str:
     if service.haproxy is None or service.listen is None:
         missing = "haproxy" if service.haproxy is None else "listen"
         raise Garbled(f"services.{service.name}.{missing} is needed to render HAProxy's configuration: add it")
+    words = _words(instance, service, service.haproxy) | {"log": log}
+    if service.haproxy.form is HaproxyForm.WEIGHTS:
+        if service.protocol is Protocol.TCP:
+            raise Garbled(f"services.{service.name}: form weights is for http and grpc: write `form: map`")
+        return _filled(words, "FRONTEND", "STATE", "BY_WEIGHTS") + _backend(instance, service, tuple(Colour))
+    kind = ("TCP_FRONTEND",) if service.protocol is Protocol.TCP else ("FRONTEND", "STATE", "BY_MAP")
+    return _filled(words, *kind, "CHOICE") + "".join(_backend(instance, service, (colour,)) for colour in Colour)
+
+
+def _filled(words: dict[str, str], *names: str) -> str:
+    return "".join(getattr(templates, name).format(**words) for name in names)
+
+
+def _words(instance: Instance, service: Service, binding: HaproxyBinding) -> dict[str, str]:
+    """What stands in the templates of a frontend."""
     where = f"services.{service.name}"
-    frontend = FRONTEND.format(
-        name=word(service.name, where),
-        bind=word(str(service.listen), f"{where}.listen"),
-        log=log,
-        tls_note="    # the client side is TLS: add `ssl crt FILE` here" if service.listen_tls else "",
-        map=map_path(instance),
-        default=DEFAULT,
-        value=VALUE,
-        cookie=word(service.haproxy.cookie, f"{where}.haproxy.cookie"),
-        bucket=word(service.haproxy.bucket_cookie, f"{where}.haproxy.bucket_cookie"),
-        had="\n".join(line for colour in Colour for line in _had(service, service.haproxy.cookie, colour)),
-        secure="; Secure" if service.listen_tls else "",
-        blue=word(service.haproxy.backends[Colour.BLUE], f"{where}.haproxy.backends.blue"),
-        green=word(service.haproxy.backends[Colour.GREEN], f"{where}.haproxy.backends.green"),
-    )
-    return frontend + "".join(_backend(service, colour) for colour in Colour)
+    cookie = word(binding.cookie, f"{where}.haproxy.cookie")
+    had = "\n".join(line for colour in Colour for line in _had(service, cookie, colour))
+    return {
+        "name": word(service.name, where),
+        "bind": _bind(service),
+        "map": str(map_path(instance)),
+        "default": str(DEFAULT),
+        "value": VALUE,
+        "pattern": cookie.replace(".", "[.]"),
+        "bucket": word(binding.bucket_cookie, f"{where}.haproxy.bucket_cookie"),
+        "keep": templates.KEEP.format(had=had),
+        "secure": "; Secure" if service.listen_tls else "",
+        "blue": word(binding.backends[Colour.BLUE], f"{where}.haproxy.backends.blue"),
+        "green": word(binding.backends[Colour.GREEN], f"{where}.haproxy.backends.green"),
+    }
 
 
-def _backend(service: Service, colour: Colour) -> str:
+def _bind(service: Service) -> str:
+    address = word(str(service.listen), f"services.{service.name}.listen")
+    grpc = service.protocol is Protocol.GRPC
+    if service.listen_tls:
+        then = "add `ssl crt FILE alpn h2` here" if grpc else "add `ssl crt FILE` here"
+        return f"{address}    # the client side is TLS: {then}"
+    return f"{address} proto h2" if grpc else address
+
+
+def _backend(instance: Instance, service: Service, colours: Sequence[Colour]) -> str:
+    """Return the backend of one colour, or of both."""
     assert service.haproxy is not None
-    check = service.health
-    return BACKEND.format(
-        backend=service.haproxy.backends[colour],
-        cookie=service.haproxy.cookie,
-        secure=" secure" if service.listen_tls else "",
+    check, tcp = service.health, service.protocol is Protocol.TCP
+    shared = len(colours) > 1
+    cookie = templates.COOKIE.format(cookie=service.haproxy.cookie, secure=" secure" if service.listen_tls else "")
+    state = templates.STATE_FILE.format(state=word(str(state_path(instance, service.name)), "map_dir"))
+    return templates.BACKEND.format(
+        backend=service.haproxy.backends[colours[0]],
+        mode="tcp" if tcp else "http",
+        balance="roundrobin" if shared else "random",
+        http="" if tcp else templates.HTTP_BACKEND,
         check_timeout_ms=check.timeout if check else 2 * SECOND,
+        more=(state if shared else "") + ("" if tcp else cookie),
         check=_check(check),
-        servers="\n".join(_server(service, server, check) for server in service.pool(colour).servers),
+        servers="\n".join(
+            _server(service, server, f" weight {CONFIGURED[colour]}" if shared else "")
+            for colour in colours
+            for server in service.pool(colour).servers
+        ),
     )
 
 
@@ -150,16 +129,23 @@ def _check(check: HealthCheck | None) -> str:
     )
 
 
-def _server(service: Service, server: Server, check: HealthCheck | None) -> str:
+def _server(service: Service, server: Server, weight: str) -> str:
     where = f"services.{service.name}: server {server.name}"
     name, address = word(server.name, where), word(str(server.address), where)
-    return " ".join([f"    server {name} {address} cookie {_cookie(service, server)}", *_check_words(service, check)])
+    cookie = "" if service.protocol is Protocol.TCP else f" cookie {_cookie(service, server)}"
+    return " ".join([f"    server {name} {address}{cookie}{weight}", *_server_words(service)])
 
 
-def _check_words(service: Service, check: HealthCheck | None) -> Iterable[str]:
+def _server_words(service: Service) -> Iterable[str]:
+    check = service.health
+    if service.protocol is Protocol.GRPC:
+        yield "proto h2"
     if check is None:
         return
     yield f"check inter {check.interval}ms fall {check.fall} rise {check.rise}"
+    if service.protocol is Protocol.GRPC and check.kind in {Probe.HTTP, Probe.HTTPS}:
+        # As lbctl's own checks, which are HTTP/1; without it HAProxy would check by the protocol of the server.
+        yield "check-proto h1"
     if check.port is not None:
         yield f"port {check.port}"
     if check.kind is Probe.HTTPS:

@@ -1,11 +1,14 @@
-"""The state map: one composite value per service, `green_bp:keep_blue:keep_green`, in the workers and in its file."""
+"""The state map: one composite value per service, `green_bp:keep_blue:keep_green`, in the workers and in its file.
+
+A service in form `weights` has a seal behind it, `5000:10000:10000:1a2b3c4d`: the weights that were ordered for it.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lbctl.dataplane.slotfile import SlotFile
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import ServiceName
 from lbctl.model.route import Route
 from lbctl.model.topology import Instance
 
@@ -13,8 +16,9 @@ MAP_BYTES = 32_768
 DEFAULT = Route(0)
 """What the rendered config does with a missing or damaged entry: all new traffic to blue, every session kept."""
 SHARE = "(10000|[0-9]{1,4})"
-VALUE = f"^{SHARE}:{SHARE}:{SHARE}$"
-"""What both lbctl and the rendered config take for a value; anything else is a damaged entry."""
+VALUE = f"^{SHARE}:{SHARE}:{SHARE}(:[0-9a-f]{{8}})?$"
+"""What both lbctl and the rendered config take for a value; anything else is a damaged entry. Either form takes the
+other's value, so that a service can change its form without being sent to its default."""
 _ROUTE = re.compile(VALUE.strip("^$"))
 
 
@@ -30,8 +34,21 @@ def map_file(instance: Instance) -> SlotFile:
 
 def parse_route(text: str) -> Route | None:
     """Return the route of a map value; None if HAProxy could not use it either."""
+    return parse_value(text)[0]
+
+
+def parse_value(text: str) -> tuple[Route | None, str]:
+    """Return route and seal of a map value; the seal is empty where there is none."""
     found = _ROUTE.fullmatch(text)
-    return Route(int(found[1]), int(found[2]), int(found[3])) if found else None
+    if found is None:
+        return None, ""
+    *shares, seal = found.groups()
+    return Route(int(shares[0]), int(shares[1]), int(shares[2])), (seal or "").removeprefix(":")
+
+
+def value_of(route: Route, seal: str = "") -> str:
+    """Return the map value of a route."""
+    return f"{route.split}:{seal}" if seal else route.split
 
 
 def parse_lines(lines: Sequence[str], *, columns: int) -> dict[str, str]:
@@ -59,20 +76,15 @@ def read_file(instance: Instance) -> dict[str, str] | None:
     return None if raw is None else parse_lines(raw.decode("utf-8", "replace").splitlines(), columns=2)
 
 
-def write_file(instance: Instance, service: ServiceName, route: Route) -> None:
+def write_entry(instance: Instance, service: ServiceName, value: str) -> None:
     """Set one service's boot value, and leave everything else in the file as it is. Raises OSError, ValueError."""
-    map_file(instance).write(rendered((read_file(instance) or {}) | {str(service): str(route)}))
+    map_file(instance).write(rendered((read_file(instance) or {}) | {str(service): value}))
 
 
-def write_maps(instance: Instance, active: Mapping[ServiceName, Colour]) -> tuple[str, ...]:
-    """Add what is missing: services not yet in the file get 100 % on their active pool. Returns what was added.
-
-    Raises:
-        OSError: the file cannot be written; the text names it.
-    """
-    Path(instance.directory).mkdir(mode=0o750, parents=True, exist_ok=True)
+def write_missing(instance: Instance, values: Mapping[ServiceName, str]) -> dict[str, str]:
+    """Make the file, and add the services that are not yet in it. Returns what was added. Raises OSError."""
     entries = read_file(instance) or {}
-    missing = {str(name): str(Route.all_to(colour)) for name, colour in active.items() if name not in entries}
+    missing = {str(name): value for name, value in values.items() if name not in entries}
     if missing or not map_path(instance).exists():
         map_file(instance).write(rendered(entries | missing))
-    return tuple(f"{map_path(instance)}: {name} {value}" for name, value in missing.items())
+    return missing

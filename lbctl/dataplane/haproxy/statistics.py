@@ -4,13 +4,14 @@ A thousand servers are read ten times a second, so a line is cut only as far as 
 not change is not made anew.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 
 from lbctl.model.errors import Garbled
 from lbctl.model.names import ServerName
 from lbctl.model.reading import PoolReading, ServerReading
+from lbctl.model.topology import Protocol
 
 ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
 WANTED = ("status", "qcur", "scur", "stot", "econ", "eresp", "wretr", "wredis", "weight", "srv_abrt", *ANSWERS)
@@ -69,79 +70,123 @@ class Table:
         return fields[self._check_at].strip('"') if len(fields) > self._check_at else ""
 
 
-class Pools:
-    """Makes readings of tables, and remembers those of servers whose figures stay as they are."""
+class Servers:
+    """Makes readings of server rows, and remembers those whose figures stay as they are.
 
-    def __init__(self) -> None:
+    `weighed`: a server with weight 0 gets no request. Where weights make the share that is the share's doing, and says
+    nothing about the server.
+    """
+
+    def __init__(self, *, weighed: bool = True) -> None:
+        self._weighed = weighed
         self._known: dict[str, Known] = {}
 
-    def reading(self, backend: str, tables: Sequence[Table]) -> PoolReading:
-        """Return a pool from the tables of all workers, the newest first: counters are its own, gauges are summed."""
-        newest, *older = tables
-        own = _Figures(newest.own)
-        servers, answered = self._servers(backend, newest, older)
-        ended = sum(own.answers)
-        waiting = own.running + own.queued
-        # A server's answer counts with its head, the backend's when the stream ends: the difference is under way to the
-        # user, or a WebSocket. Only classes that HAProxy never answers by itself.
-        flowing = min(own.running, max(0, answered - sum(own.answers[:3])))
-        return PoolReading(
-            servers=servers,
-            requests=ended,
-            # The backend's own row also has what HAProxy answered itself: 503 without a server, 502, 504. An answer
-            # that its server broke off counts by its status line, which the user got, and as an abort of the server.
-            errors=own.failures + own.aborts,
-            in_flight=sum(figures.running + figures.queued for figures in (own, *(_Figures(one.own) for one in older))),
-            retries=own.retries,
-            started=ended + waiting,
-            answered=ended + flowing,
-        )
-
-    def _servers(
-        self, backend: str, newest: Table, older: Sequence[Table]
-    ) -> tuple[dict[ServerName, ServerReading], int]:
-        """Return the servers, and how many good answers they began in all. Only with older workers, whose gauges are
-        added, every server is made anew."""
-        rows, readings, answered = self._known.get(backend, ({}, {}, {}))
+    def reading(
+        self, key: str, newest: Table, older: Sequence[Table]
+    ) -> tuple[dict[ServerName, ServerReading], dict[str, int]]:
+        """Return the servers of a table, and how many good answers each began. Only with older workers, whose gauges
+        are added, every server is made anew."""
+        rows, readings, answered = self._known.get(key, ({}, {}, {}))
         found: dict[ServerName, ServerReading] = {}
         good: dict[str, int] = {}
         for name, row in newest.rows.items():
             same = rows.get(name) == row
-            good[name] = answered[name] if same else sum(_Figures(row).answers[:3])
+            good[name] = answered[name] if same else Figures(row).good
             before = readings.get(ServerName(name)) if same and not older else None
             if before is None or not before.usable:
-                others = [_Figures(table.rows[name]) for table in older if name in table.rows]
-                before = _server(row, others, newest.last_check(name))
+                others = [Figures(table.rows[name]) for table in older if name in table.rows]
+                before = _server(row, others, newest.last_check(name), weighed=self._weighed)
             found[ServerName(name)] = before
-        self._known[backend] = (newest.rows, {} if older else found, good)
-        return found, sum(good.values())
+        self._known[key] = (newest.rows, {} if older else found, good)
+        return found, good
 
 
-class _Figures:
+class Pools:
+    """Makes readings of pools that are whole backends."""
+
+    def __init__(self, protocol: Protocol = Protocol.HTTP) -> None:
+        self._tcp = protocol is Protocol.TCP
+        self._servers = Servers()
+
+    def reading(self, backend: str, tables: Sequence[Table]) -> PoolReading:
+        """Return a pool from the tables of all workers, the newest first: counters are its own, gauges are summed."""
+        servers, good = self._servers.reading(backend, tables[0], tables[1:])
+        own = [Figures(table.own) for table in tables]
+        in_flight = sum(figures.running + figures.queued for figures in own)
+        if self._tcp:
+            return _connections(servers, own[0], in_flight)
+        return _answers(servers, own[0], in_flight, sum(good.values()))
+
+
+def _answers(servers: Mapping[ServerName, ServerReading], own: "Figures", in_flight: int, answered: int) -> PoolReading:
+    """A server's answer counts with its head, the backend's when the stream ends: the difference is under way to the
+    user, or a WebSocket. Only classes that HAProxy never answers by itself."""
+    ended = sum(own.answers)
+    flowing = min(own.running, max(0, answered - own.good))
+    return PoolReading(
+        servers=servers,
+        requests=ended,
+        # The backend's own row also has what HAProxy answered itself: 503 without a server, 502, 504. An answer
+        # that its server broke off counts by its status line, which the user got, and as an abort of the server.
+        errors=own.failures + own.aborts,
+        in_flight=in_flight,
+        retries=own.retries,
+        started=ended + own.running + own.queued,
+        answered=ended + flowing,
+    )
+
+
+def _connections(servers: Mapping[ServerName, ServerReading], own: "Figures", in_flight: int) -> PoolReading:
+    """Without HTTP a connection counts when it begins, and there is no answer to wait for. It fails if no server takes
+    it or its server breaks it off; what goes wrong inside it nobody here can see."""
+    return PoolReading(
+        servers=servers,
+        requests=own.total,
+        errors=own.refused + own.aborts,
+        in_flight=in_flight,
+        retries=own.retries,
+        started=own.total,
+        answered=own.total,
+    )
+
+
+class Figures:
     """The counts of a row; 0 where this kind of row has none."""
 
-    __slots__ = ("aborts", "answers", "errors", "failures", "queued", "retries", "running", "total", "weight")
+    __slots__ = (
+        "aborts", "answers", "errors", "failures", "good", "queued", "refused", "retries", "running", "total", "weight",
+    )  # fmt: skip
 
     def __init__(self, row: Row) -> None:
         try:
             numbers = [*map(int, row[1:])]
         except ValueError:
             numbers = [int(text) if text.isascii() and text.isdigit() else 0 for text in row[1:]]
-        self.queued, self.running, self.total, econ, eresp, wretr, wredis, self.weight, self.aborts, *self.answers = (
-            numbers
-        )
+        (
+            self.queued,
+            self.running,
+            self.total,
+            self.refused,
+            eresp,
+            wretr,
+            wredis,
+            self.weight,
+            self.aborts,
+            *self.answers,
+        ) = numbers
+        self.good = sum(self.answers[:3])
         self.failures = self.answers[4]
-        self.errors = self.failures + econ + eresp
+        self.errors = self.failures + self.refused + eresp
         self.retries = wretr + wredis
 
 
-def _server(row: Row, older: Sequence[_Figures], last_check: str) -> ServerReading:
+def _server(row: Row, older: Sequence[Figures], last_check: str, *, weighed: bool) -> ServerReading:
     """`requests` are the attempts: HAProxy counts each that it sent to this server, whatever came of it."""
-    newest, status = _Figures(row), row[0]
-    serving = status.startswith(SERVING)
+    newest, status = Figures(row), row[0]
+    serving = is_serving(status)
     return ServerReading(
         up=status.startswith(UP),
-        usable=serving and newest.weight > 0,
+        usable=serving and (newest.weight > 0 or not weighed),
         weight=newest.weight,
         requests=newest.total,
         errors=newest.errors,
@@ -150,3 +195,8 @@ def _server(row: Row, older: Sequence[_Figures], last_check: str) -> ServerReadi
         queued=newest.queued + sum(one.queued for one in older),
         detail="" if serving else " ".join(part for part in (status, last_check) if part),
     )
+
+
+def is_serving(status: str) -> bool:
+    """Whether HAProxy gives requests to a server of this status."""
+    return status.startswith(SERVING)

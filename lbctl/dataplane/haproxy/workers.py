@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lbctl.dataplane.haproxy.client import Blocks, Exchange, ask
+from lbctl.dataplane.haproxy.client import BATCH_MAX, Blocks, Exchange, ask
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import Generation
 from lbctl.model.topology import Instance
@@ -16,6 +16,8 @@ from lbctl.model.topology import Instance
 MASTER_PATIENCE_S = 0.8
 MASTER_PAUSE_S = 0.05
 WORKERS_MAX = 64
+PREFIX_MAX = 16
+"""Bytes that the master's prefix and the separator add to a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,19 @@ async def ask_worker(
     assert instance.master_socket is not None
     prefixed = [f"@!{worker.pid} {command}" for command in commands]
     return await ask(instance.master_socket, prefixed, timeout_s, sending)
+
+
+def batches(commands: Sequence[str]) -> list[list[str]]:
+    """Cut into batches that HAProxy takes whole, in order."""
+    found: list[list[str]] = [[]]
+    size = 0
+    for command in commands:
+        size += len(command.encode()) + PREFIX_MAX
+        if size > BATCH_MAX:
+            found.append([])
+            size = len(command.encode()) + PREFIX_MAX
+        found[-1].append(command)
+    return found
 
 
 def facts(lines: Sequence[str]) -> dict[str, str]:

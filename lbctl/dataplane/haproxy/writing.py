@@ -6,13 +6,12 @@ waits for the older one's end, and then writes and reads back again. Whoever ask
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from lbctl.dataplane.haproxy.client import Exchange
-from lbctl.dataplane.haproxy.looking import NO_MAP
-from lbctl.dataplane.haproxy.statemap import map_path, parse_lines
+from lbctl.dataplane.haproxy.client import Blocks, Exchange
+from lbctl.dataplane.haproxy.form import Form, Line
 from lbctl.dataplane.haproxy.workers import Worker, ask_worker
-from lbctl.model.errors import DataPlaneError, Garbled
+from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import ServiceName
 from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.topology import Instance
@@ -30,10 +29,11 @@ class Overtaken(Exception):
 
 
 class Writer:
-    """Sets routes in workers, one batch after the other where that matters."""
+    """Sets routes in workers, one batch after the other where that matters. How is the service's form's business."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, forms: Mapping[ServiceName, Form]) -> None:
         self._instance = instance
+        self._forms = forms
         self._under_way: dict[Key, set[Exchange]] = {}
         self._broken: set[Key] = set()
         self._newest: dict[ServiceName, int] = {}
@@ -63,19 +63,17 @@ class Writer:
         older = {exchange for key in keys for exchange in self._under_way.get(key, ())}
         try:
             full = len(older) >= UNDER_WAY_MAX
-            right = not full and await self._set(worker, operation, timeout_s)
+            wrong = "" if full else await self._set(worker, operation, timeout_s)
             if older or self._broken & keys:
                 await self._landed(older, keys)
-                right = await self._set(worker, operation, timeout_s)
+                wrong = await self._set(worker, operation, timeout_s)
                 # Answered before and after the wait: what was in front of the first answer has had its turn.
                 self._broken -= set() if full else keys
         except Overtaken:
             return Result(Status.STALE, f"{self._instance.name}: overtaken by a newer operation")
         except DataPlaneError as error:
             return Result(Status.UNKNOWN, str(error))
-        if not right:
-            return Result(Status.REFUSED, f"{self._instance.name}: HAProxy does not take {operation.route}")
-        return Result(Status.DONE)
+        return Result(Status.REFUSED, f"{self._instance.name}: {wrong}") if wrong else Result(Status.DONE)
 
     def _older(self, worker: Worker, service: ServiceName) -> set[Key]:
         """Nobody knows which worker a batch at the admin socket went to, so it counts for all, and all for it."""
@@ -107,23 +105,11 @@ class Writer:
         if exchange.cancelled() or exchange.exception() is not None:
             self._broken.add(key)
 
-    async def _set(self, worker: Worker, operation: SetRoute, timeout_s: float) -> bool:
-        """Set the value and read it back in the same batch; `set map` knows only keys that are there."""
-        path = map_path(self._instance)
-        for verb in ("set", "add"):
-            change = f"{verb} map {path} {operation.service} {operation.route}"
-            _, lines = await ask_worker(
-                self._instance, worker, [change, f"show map {path}"], timeout_s, self._sending(worker, operation)
-            )
-            if lines and lines[0].startswith(NO_MAP):
-                return self._unsteered(worker)
-            entries = parse_lines(lines, columns=3)
-            if operation.service in entries:
-                return entries[operation.service] == str(operation.route)
-        return False
+    async def _set(self, worker: Worker, operation: SetRoute, timeout_s: float) -> str:
+        async def ask(commands: Sequence[str]) -> Blocks:
+            return await ask_worker(self._instance, worker, commands, timeout_s)
 
-    def _unsteered(self, worker: Worker) -> bool:
-        if worker.is_old:
-            # It began before its config had the map: it routes nothing by it, and there is nothing to write.
-            return True
-        raise Garbled(f"{self._instance.name}: HAProxy has not loaded {map_path(self._instance)}")
+        async def change(commands: Sequence[str]) -> Blocks:
+            return await ask_worker(self._instance, worker, commands, timeout_s, self._sending(worker, operation))
+
+        return await self._forms[operation.service].bring(Line(worker, ask, change), operation.route)

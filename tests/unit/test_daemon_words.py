@@ -1,0 +1,163 @@
+"""What status and plan say is what the decisions go by: refused, not ready, up and down mean the same everywhere."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.core.requests import admit
+from lbctl.core.state import State
+from lbctl.core.wellness import wellness
+from lbctl.daemon.checks import Checks
+from lbctl.daemon.observer import Observer
+from lbctl.daemon.preview import plan_view
+from lbctl.daemon.views import service_view
+from lbctl.dataplane.fake import FakeInstance
+from lbctl.model.names import Colour, InstanceName
+from lbctl.model.operation import Capabilities
+from lbctl.model.reading import InstanceReading, Unreadable
+from lbctl.model.request import Switch
+from lbctl.model.topology import Plan
+from lbctl.model.units import Instant
+from lbctl.sim.world import SERVERS, SERVICE
+from lbctl.store.token import TokenDir
+from lbctl.telemetry.logs import RequestLogs
+from tests.scenarios.stage import Stage
+
+Json = dict[str, Any]
+FINE = Capabilities(version="haproxy 2.6")
+
+
+def after(*lines: str) -> State:
+    stage = Stage()
+    for line in ("world 1", "run 100ms", "adopt blue", "run 2s", *lines):
+        stage.do(line)
+    assert stage.world.process is not None
+    return stage.world.process.state
+
+
+def planned(state: State, able: Capabilities | str | None = FINE) -> Json:
+    names = state.topology.instances_of(SERVICE)
+    known = {} if able is None else dict.fromkeys(names, able)
+    return plan_view(state, state.topology.services[SERVICE], None, Plan(), "2.0.0", known)
+
+
+def codes(told: list[Json]) -> list[str]:
+    return [one["code"] for one in told]
+
+
+def reading_of(state: State) -> tuple[InstanceName, InstanceReading]:
+    name = state.topology.instances_of(SERVICE)[0]
+    reading = state.observed.instances[name]
+    assert isinstance(reading, InstanceReading)
+    return name, reading
+
+
+def seeing(state: State, reading: InstanceReading | Unreadable) -> State:
+    name, _ = reading_of(state)
+    return replace(state, observed=replace(state.observed, instances={name: reading}))
+
+
+def without(state: State, server: str) -> State:
+    """The load balancer does not know a server of green."""
+    _, reading = reading_of(state)
+    seen = reading.services[SERVICE]
+    green = seen.pools[Colour.GREEN]
+    servers = {name: one for name, one in green.servers.items() if name != server}
+    pools = {**seen.pools, Colour.GREEN: replace(green, servers=servers)}
+    return seeing(state, replace(reading, services={SERVICE: replace(seen, pools=pools)}))
+
+
+def test_a_plan_that_nothing_stops_says_so() -> None:
+    plan = planned(after())
+    assert (plan["refusals"], plan["unready"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (lambda: without(after(), SERVERS[Colour.GREEN][0]), "candidate"),
+        (lambda: seeing(after(), Unreadable(Instant(0), "no right")), "unreachable"),
+    ],
+)
+def test_what_a_switch_waits_for_is_not_called_a_refusal(state: Any, code: str) -> None:
+    found = state()
+    plan = planned(found)
+    assert (plan["refusals"], codes(plan["unready"])) == ([], [code])
+    switch = Switch(
+        id=1, actor="uid 0", reason="", service=SERVICE, to=None, version="2", plan=Plan(), nonce="ab", wall=""
+    )
+    change, _ = admit(found, switch, found.changed_at)
+    assert change is not None
+
+
+def test_what_a_switch_is_refused_for_is() -> None:
+    state = replace(after(), journal_error="no room")
+    assert codes(planned(state)["refusals"]) == ["journal"]
+    assert codes(planned(after("maintenance on"))["refusals"]) == ["maintenance"]
+
+
+def test_an_instance_that_cannot_say_what_it_can_do_is_named_with_the_reason_and_what_it_lacks() -> None:
+    name, reading = reading_of(after())
+    state = seeing(after(), replace(reading, warnings=("NO_MASTER_SOCKET: old workers are not seen",)))
+    plan = planned(state, "the socket /a.sock has level operator")
+    assert plan["unready"] == [
+        {"code": "not_known", "text": f"{name}: nobody knows what it can do: the socket /a.sock has level operator"}
+    ]
+    assert {"code": "NO_MASTER_SOCKET", "text": f"{name}: old workers are not seen"} in plan["warnings"]
+    assert codes(planned(after(), None)["unready"]) == ["not_known"]
+
+
+def test_a_lack_is_told_once_although_it_was_asked_and_read() -> None:
+    _, reading = reading_of(after())
+    lack = "NO_MASTER_SOCKET: old workers are not seen"
+    plan = planned(seeing(after(), replace(reading, warnings=(lack,))), replace(FINE, cannot=(lack,)))
+    assert codes(plan["warnings"]).count("NO_MASTER_SOCKET") == 1
+
+
+def test_a_server_is_up_in_the_status_only_where_the_decisions_call_it_well() -> None:
+    gone = SERVERS[Colour.GREEN][0]
+    state = without(after(), gone)
+    service = state.topology.services[SERVICE]
+    view = service_view(state, service, state.changed_at)
+    name, _ = reading_of(state)
+    assert (
+        view["pools"]["green"]["up_count"] == wellness(service, Colour.GREEN, state.observed, state.topology).up_count
+    )
+    assert (view["servers"][gone]["up"], view["servers"][gone]["detail"]) == (False, f"{name} does not know it")
+    assert view["pools"]["blue"]["up_count"] == len(SERVERS[Colour.BLUE])
+
+
+def test_a_server_that_was_not_checked_yet_is_unknown() -> None:
+    state = after()
+    blind = replace(state, observed=replace(state.observed, health={}))
+    view = service_view(blind, state.topology.services[SERVICE], state.changed_at)
+    assert {one["up"] for one in view["servers"].values()} == {None}
+
+
+def test_the_write_that_is_planned_honours_the_candidates_sessions_again() -> None:
+    state = after()
+    name, reading = reading_of(state)
+    seen = reading.services[SERVICE]
+    runtime = {life: route.with_keep(Colour.GREEN, 0) for life, route in seen.runtime.items()}
+    state = seeing(state, replace(reading, services={SERVICE: replace(seen, runtime=runtime)}))
+    assert planned(state)["writes"] == [f"{name}: {SERVICE} 0:10000:0 → 100:10000:10000"]
+
+
+async def test_a_reason_does_not_name_the_instance_that_everybody_names_before_it(tmp_path: Path) -> None:
+    name = InstanceName("edge/lb1")
+    plane = FakeInstance(name, [], now)
+    plane.broken = "HAProxy has not loaded its map"
+    seen = asyncio.Event()
+    checks, tokens = Checks(after().topology, now), TokenDir(tmp_path / "tokens")
+    observer = Observer({name: plane}, checks, tokens, RequestLogs(), now, seen=seen.set, repair=lambda _: None)
+    observer.start()
+    await asyncio.wait_for(seen.wait(), 10)
+    await observer.stop()
+    assert observer.readings[name] == Unreadable(Instant(0), "HAProxy has not loaded its map")
+
+
+def now() -> Instant:
+    return Instant(0)
