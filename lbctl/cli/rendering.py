@@ -1,5 +1,6 @@
 """What `config render` prints: which instance, which services, who is active, and the text of the driver."""
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,9 @@ def rendered(config: Config, asked: Asked, record: Callable[[], Active]) -> tupl
         raise Failure(str(error), then=f"lbctl config validate {config.path}", exit_code=Exit.CONFIG) from None
     except OSError as error:
         what = f"{error.filename or instance.directory} cannot be written: {error.strerror or error}"
-        raise Failure(what, then="run it as the user of lbctld", exit_code=Exit.BUG) from None
+        busy = error.errno == errno.EBUSY
+        then = f"end it: fuser -v {instance.directory}" if busy else "run it as the user of lbctld"
+        raise Failure(what, then=then, exit_code=Exit.REFUSED if busy else Exit.BUG) from None
 
 
 def _envoy(services: Sequence[Service], active: Active) -> str:

@@ -196,7 +196,7 @@ SERVICE = Section(
                     "name": Key(kind=HOST, required=True, doc="The name that the certificate must carry."),
                 }
             ),
-            doc="How checks verify TLS servers.",
+            doc="How TLS servers are verified. Checks over `https` of the servers' own port: all speak TLS.",
         ),
         "sessions": Key(
             kind=Section(

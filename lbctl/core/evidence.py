@@ -77,8 +77,10 @@ def follow(
     learned: Mapping[ServiceName, judge.Learned],
 ) -> Progress:
     """Return the progress after this tick: evidence taken in, read-back noted, holds computed."""
-    progress = replace(progress, reached_since=_reached(now, progress))
-    if now.moving:
+    reached_since = _reached(now, progress)
+    if reached_since != progress.reached_since:
+        progress = replace(progress, reached_since=reached_since)
+    if now.moving and counted:
         progress = _judged(now, progress, counted, learned)
     return _held(replace_in(now, progress), progress)
 
@@ -120,7 +122,7 @@ def gravest(carrier: ServiceName, verdicts: Mapping[ServiceName, judge.Verdict])
 
 def replace_in(now: Situation, progress: Progress) -> Situation:
     """Return the situation with newer progress."""
-    return replace(now, progress=progress)
+    return now if now.progress is progress else replace(now, progress=progress)
 
 
 def proved(now: Situation) -> bool:

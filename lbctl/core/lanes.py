@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lbctl.core.holds import may_raise
 from lbctl.core.reconcile import Leave, lowering, reconcile
-from lbctl.core.situation import Situation, home_open, situation
+from lbctl.core.situation import Situation, Situations, home_open
 from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, State
 from lbctl.core.targets import exposed, target
 from lbctl.model.names import InstanceName, ServiceName
@@ -24,19 +24,23 @@ FENCE_LEAP = 100
 """How far revisions jump then: more than a process decides without a journal."""
 
 
-def apply_all(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+def apply_all(state: State, here: Situations, now: Instant) -> tuple[State, tuple[Effect, ...]]:
     """Send every idle lane what its services need."""
     effects: list[Effect] = []
     lanes = dict(state.lanes)
     for name, lane in state.lanes.items():
         if lane.busy:
             continue
-        operations = tuple(op for service in _services_on(state, name) for op in _operations(state, service, name, now))
+        operations = tuple(
+            operation
+            for service in _services_on(state, name)
+            for operation in _operations(state, service, here.get(service), name, now)
+        )
         if operations:
             services = frozenset(operation.service for operation in operations)
             lanes[name] = replace(lane, busy=True, services=services, sent_at=now)
             effects.append(Apply(name, operations))
-    return replace(state, lanes=lanes), tuple(effects)
+    return replace(state, lanes=lanes) if effects else state, tuple(effects)
 
 
 def applied(state: State, event: Applied) -> State:
@@ -63,10 +67,11 @@ def _services_on(state: State, instance: InstanceName) -> list[ServiceName]:
     return [name for name in state.topology.services if instance in state.topology.instances_of(name)]
 
 
-def _operations(state: State, name: ServiceName, instance: InstanceName, now: Instant) -> tuple[SetRoute, ...]:
+def _operations(
+    state: State, name: ServiceName, here: Situation | None, instance: InstanceName, now: Instant
+) -> tuple[SetRoute, ...]:
     record, lane = state.ordered, state.lanes[instance]
     want = target(state.topology, record, name)
-    here = situation(state, name, now)
     if want is None or _untouchable(state, name, here):
         return ()
     reading = state.observed.instances.get(instance)
@@ -86,6 +91,7 @@ def _operations(state: State, name: ServiceName, instance: InstanceName, now: In
         raises=not outdated and state.settled and (here is None or may_raise(here)),
         lowers=open_home,
         resend=resolvable or outdated,
+        resolved=not lane.unresolved,
     )
     return reconcile(name, want, reading, exposed(record, name), record.rev, leave)
 

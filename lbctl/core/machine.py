@@ -4,7 +4,7 @@ One loop, in the shell's hands: observe → fold → decide → record → plan 
 of the record per step. Start-up is not special: the last record and what the load balancers say are all it needs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lbctl.core import judge, ready
@@ -17,7 +17,7 @@ from lbctl.core.notes import noted
 from lbctl.core.requests import admit
 from lbctl.core.rest import at_rest
 from lbctl.core.rules import decide
-from lbctl.core.situation import situation
+from lbctl.core.situation import Situation, Situations, situations
 from lbctl.core.state import (
     OPERATION_TIMEOUT,
     Applied,
@@ -31,9 +31,10 @@ from lbctl.core.state import (
     State,
     Tick,
 )
+from lbctl.core.wellness import every_pool
 from lbctl.model.errors import Refused
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName, UnitName
-from lbctl.model.reading import Token
+from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Answer, Asked, Request
 from lbctl.model.topology import Topology
@@ -65,6 +66,7 @@ def start(
         accounts=accounts or {},
         learned=learned or {},
         lanes=dict.fromkeys(instances, lane),
+        wells=every_pool(topology, Observed(instances={})),
     )
 
 
@@ -109,46 +111,49 @@ def _refusal(request: Asked, refused: Refused) -> Answer:
 
 
 def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
-    state = _folded(replace(state, observed=tick.observed), tick.now)
+    wells = every_pool(state.topology, tick.observed)
+    state, here = _folded(replace(state, observed=tick.observed, wells=wells), tick.now)
     effects: list[Effect] = []
-    change = _chosen(state, tick.now)
+    change = _chosen(state, here, tick.now)
     if change is not None:
         state, taken = take(state, change, tick.now)
         effects += taken
+        here = situations(state, tick.now)
     state, again = retried(state, tick.now)
     effects += again
-    state, operations = apply_all(state, tick.now)
+    state, operations = apply_all(state, here, tick.now)
     effects += operations
-    state, notes = noted(state, tick.now)
+    state, notes = noted(state, here, tick.now)
     return state, (*effects, *_tokens(state), *notes)
 
 
-def _folded(state: State, now: Instant) -> State:
-    """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release."""
+def _folded(state: State, now: Instant) -> tuple[State, Situations]:
+    """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release.
+    Returns the situation of every service in one, too."""
+    here = situations(state, now)
     counts = {name: _counted(state, name, now) for name in state.topology.services}
     counted = {name: seen for name, (_, seen) in counts.items() if seen is not None}
-    learned = {name: _learned(state, name, counted.get(name), now) for name in state.topology.services}
-    progress = dict(_progress(state, counted, now))
+    learned = {name: _learned(state, name, here.get(name), counted.get(name)) for name in state.topology.services}
+    progress: dict[ReleaseId, Progress] = {}
+    found: dict[ServiceName, Situation] = {}
+    for one in {now_one.release.id: now_one for now_one in here.values()}.values():
+        progress[one.release.id] = _followed(state, one, counted, now)
+        after = replace_in(one, progress[one.release.id])
+        found |= dict.fromkeys(one.release.members, after)
     books = {name: after for name, (after, _) in counts.items()}
-    return replace(state, progress=progress, books=books, learned=learned)
+    return replace(state, progress=progress, books=books, learned=learned), found
 
 
-def _progress(
-    state: State, counted: Mapping[ServiceName, Counted], now: Instant
-) -> Iterator[tuple[ReleaseId, Progress]]:
-    """Follow every running release with what was known of its services before this tick."""
-    for release in state.record.releases.values():
-        here = None if release.phase.ended else situation(state, release.service, now)
-        if here is None:
-            continue
-        known = here.progress
-        if known is None or known.epoch != release.epoch:
-            accounts = state.accounts.get(release.id, {})
-            if known is not None:
-                accounts = {release.service: known.account, **known.followers}
-            known = begin(release, state.topology.services, accounts, state.learned, now)
-        mine = {name: seen for name, seen in counted.items() if name in release.members}
-        yield release.id, follow(replace_in(here, known), known, mine, state.learned)
+def _followed(state: State, here: Situation, counted: Mapping[ServiceName, Counted], now: Instant) -> Progress:
+    """Follow a running release with what was known of its services before this tick."""
+    release, known = here.release, here.progress
+    if known is None or known.epoch != release.epoch:
+        accounts = state.accounts.get(release.id, {})
+        if known is not None:
+            accounts = {release.service: known.account, **known.followers}
+        known = begin(release, state.topology.services, accounts, state.learned, now)
+    mine = {name: seen for name, seen in counted.items() if name in release.members}
+    return follow(replace_in(here, known), known, mine, state.learned)
 
 
 def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Counted | None]:
@@ -159,10 +164,9 @@ def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Coun
     return count(state.books.get(name, Books()), readings, timing, name, slow_limit, now)
 
 
-def _learned(state: State, name: ServiceName, counted: Counted | None, now: Instant) -> judge.Learned:
+def _learned(state: State, name: ServiceName, here: Situation | None, counted: Counted | None) -> judge.Learned:
     """Learn of active while its pool alone takes new traffic; a way back teaches nothing."""
     known, adopted = state.learned.get(name, judge.Learned()), state.record.services.get(name)
-    here = situation(state, name, now)
     if adopted is None or counted is None or (here is not None and here.release.phase is Phase.ROLLING_BACK):
         return known
     moving = here is not None and here.moving
@@ -170,11 +174,12 @@ def _learned(state: State, name: ServiceName, counted: Counted | None, now: Inst
     return learn(known, counted, active, moving=moving)
 
 
-def _chosen(state: State, now: Instant) -> Change | None:
+def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
-    changes = [change for name in state.topology.services if (change := _change_of(state, name, now)) is not None]
     units = dict.fromkeys(state.topology.unit_of(name).name for name in state.record.board)
-    changes += [change for name in units if (change := _due(state, name, now)) is not None]
+    due = (_due(state, name, now) for name in units)
+    found = (_change_of(state, here, name, now) for name in state.topology.services)
+    changes = [change for change in (*found, *due) if change is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
     if chosen is None and state.overtaken and state.ordered is state.record:
@@ -183,11 +188,10 @@ def _chosen(state: State, now: Instant) -> Change | None:
     return chosen
 
 
-def _change_of(state: State, name: ServiceName, now: Instant) -> Change | None:
-    here = situation(state, name, now)
-    if here is None:
+def _change_of(state: State, here: Situations, name: ServiceName, now: Instant) -> Change | None:
+    if name not in here:
         return at_rest(state, name, now)
-    return decide(here) if name == here.release.service else None
+    return decide(here[name]) if name == here[name].release.service else None
 
 
 def _due(state: State, name: UnitName, now: Instant) -> Change | None:
@@ -206,4 +210,4 @@ def _tokens(state: State) -> Iterable[Mark]:
 def _configured(state: State, topology: Topology) -> State:
     names = [instance.name for plane in topology.planes.values() for instance in plane.instances]
     lanes: dict[InstanceName, Lane] = {name: state.lanes.get(name, Lane()) for name in names}
-    return replace(state, topology=topology, lanes=lanes)
+    return replace(state, topology=topology, lanes=lanes, wells=every_pool(topology, state.observed))

@@ -11,7 +11,7 @@ from lbctl.core.change import entry
 from lbctl.core.holds import Hold
 from lbctl.core.judge.wording import figures
 from lbctl.core.servers import changed
-from lbctl.core.situation import Situation, home_open, situation
+from lbctl.core.situation import Situation, Situations, home_open
 from lbctl.core.state import Effect, Note, Progress, State
 from lbctl.core.targets import exposed, target
 from lbctl.model.entry import Entry, Kind, Severity
@@ -36,15 +36,14 @@ ENDINGS = {
 """What is told when a standing trouble of an instance is over."""
 
 
-def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+def noted(state: State, here: Situations, now: Instant) -> tuple[State, tuple[Effect, ...]]:
     """Return the state that remembers what was told, and the notes to write."""
     entries: list[Entry] = []
     progress = dict(state.progress)
-    for name in state.topology.services:
-        here = situation(state, name, now)
-        if here is not None and here.progress is not None:
-            progress[here.release.id], told = _holds(here, here.progress)
-            entries += told
+    for one in here.values():
+        if one.progress is not None:
+            progress[one.release.id], said = _holds(one, one.progress)
+            entries += said
     standing = dict(_standing(state, now))
     for key in sorted(standing.keys() - state.told):
         kind, text, service = standing[key]
@@ -55,7 +54,10 @@ def noted(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
         if word in ENDINGS and instance in state.lanes:
             kind, text = ENDINGS[word]
             entries.append(Entry(kind=kind, at=now, text=f"{instance} {text}"))
-    state, news = changed(replace(state, progress=progress, told=frozenset(standing)), now)
+    told = frozenset(standing)
+    if progress != state.progress or told != state.told:
+        state = replace(state, progress=progress, told=told)
+    state, news = changed(state, now)
     entries += news
     return state, (Note(tuple(entries)),) if entries else ()
 
@@ -120,6 +122,8 @@ def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:
             entries.append(_paged(now, stood[code], why))
     told = frozenset(stood) if progress.holds else frozenset()
     paged = (progress.paged | paging.keys()) if progress.holds else frozenset()
+    if (told, paged) == (progress.told, progress.paged):
+        return progress, entries
     return replace(progress, told=told, paged=paged), entries
 
 

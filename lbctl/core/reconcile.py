@@ -16,11 +16,12 @@ from lbctl.model.route import Route
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
     """What may be done to this instance now. `resend`: an earlier operation is unresolved, so its target is sent even
-    if it reads back right (that carries the fence)."""
+    if it reads back right (that carries the fence). `resolved`: nothing sent earlier can land any more."""
 
     raises: bool
     lowers: bool
     resend: bool = False
+    resolved: bool = True
 
 
 def reconcile(
@@ -87,6 +88,9 @@ def _boot(
             goal = goal.with_share(exposed, low).with_keep(exposed, min(boot.keep_bp(exposed), goal.keep_bp(exposed)))
     raises = goal is not None and (boot is None or _raised(boot, goal, exposed))
     if goal is None or goal == boot or (raises and not settled):
+        return None
+    if goal.share_bp(exposed) > want.share_bp(exposed) and not leave.resolved:
+        # A lowering may still land: the share that is only left where it was would then be a raise.
         return None
     bound = _bound(goal, exposed, leave)
     return SetRoute(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from lbctl.core.state import Seen, State
 from lbctl.core.targets import target
-from lbctl.core.wellness import Wellness, wellness
+from lbctl.core.wellness import Wellness
 from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading
@@ -19,7 +19,6 @@ from lbctl.model.units import HOUR, MINUTE, SECOND, Instant, Span, after, since
 
 Key = tuple[ServiceName, ServerName]
 Words = Mapping[Key, str]
-Pools = Mapping[tuple[ServiceName, Colour], Wellness]
 
 LOOK_EVERY = Span(900)
 QUIET = Span(3 * SECOND)
@@ -43,30 +42,25 @@ def changed(state: State, now: Instant) -> tuple[State, list[Entry]]:
     """Return the state that remembers what is told of servers, and what is told now."""
     if since(state.servers_at, now) < LOOK_EVERY:
         return state, []
-    pools = {
-        (service.name, colour): wellness(service, colour, state.observed, state.topology)
-        for service in state.topology.services.values()
-        for colour in Colour
-    }
     seen: dict[Key, Seen] = {}
     due: dict[Key, Instant] = {}
-    for key, one, due_at in _seen(state, pools, now):
+    for key, one, due_at in _seen(state, now):
         seen[key] = one
         if one.word != one.told and due_at <= now:
             due[key] = due_at
     entries: list[Entry] = []
     if due and (since(max(due.values()), now) >= QUIET or since(min(due.values()), now) >= LONGEST):
-        entries = _entries(state, pools, {key: seen[key].word for key in due}, now)
+        entries = _entries(state, {key: seen[key].word for key in due}, now)
         seen |= {key: _told(seen[key], now) for key in due}
     return replace(state, servers=seen, servers_at=now), entries
 
 
-def _seen(state: State, pools: Pools, now: Instant) -> Iterator[tuple[Key, Seen, Instant]]:
+def _seen(state: State, now: Instant) -> Iterator[tuple[Key, Seen, Instant]]:
     """Every server that is not up, or was not lately, and when a change of it may be told."""
     for service in state.topology.services.values():
         blind = _blind(state, service)
         for colour in Colour:
-            pool = pools[service.name, colour]
+            pool = state.wells[service.name, colour]
             for server in service.pool(colour).servers:
                 key = (service.name, server.name)
                 word = DOWN if server.name in pool.down else UNKNOWN if server.name in pool.unknown else UP
@@ -114,20 +108,20 @@ def _told(seen: Seen, now: Instant) -> Seen:
 # ---- words
 
 
-def _entries(state: State, pools: Pools, words: Words, now: Instant) -> list[Entry]:
+def _entries(state: State, words: Words, now: Instant) -> list[Entry]:
     names = sorted({service for service, _ in words})
     if len(names) <= SERVICES_MAX:
-        return [
-            _entry(state, pools, name, {k: word for k, word in words.items() if k[0] == name}, now) for name in names
-        ]
+        of = {name: {key: word for key, word in words.items() if key[0] == name} for name in names}
+        return [_entry(state, name, of[name], now) for name in names]
     counts = _counts(words)
     parts = ", ".join(f"{counts[f'to_{word}']} {word}" for word in WORDS if counts[f"to_{word}"])
     text = f"servers of {len(names)} services changed: {parts}; of {_some(names)}"
-    warns = any(_warns(state, pools, name, words) for name in names)
+    warns = any(_warns(state, name, words) for name in names)
     return [Entry(kind=Kind.SERVER_CHANGED, at=now, text=text, severity=_severity(warns), data=counts)]
 
 
-def _entry(state: State, pools: Pools, name: ServiceName, words: Words, now: Instant) -> Entry:
+def _entry(state: State, name: ServiceName, words: Words, now: Instant) -> Entry:
+    pools = state.wells
     reasons = {server: why for colour in Colour for server, why in _reasons(pools[name, colour]).items()}
     parts = [
         f"{word}: {_some([_named(server, reasons) for (_, server), its in words.items() if its == word])}"
@@ -139,7 +133,7 @@ def _entry(state: State, pools: Pools, name: ServiceName, words: Words, now: Ins
         kind=Kind.SERVER_CHANGED,
         at=now,
         text=f"servers of {name} changed: {'; '.join(parts)}; now {up} servers are up",
-        severity=_severity(_warns(state, pools, name, words)),
+        severity=_severity(_warns(state, name, words)),
         service=name,
         data=_counts(words) | {f"{colour}_up": pools[name, colour].up_count for colour in Colour},
     )
@@ -166,10 +160,10 @@ def _severity(warns: bool) -> Severity:
     return Severity.WARNING if warns else Severity.INFO
 
 
-def _warns(state: State, pools: Pools, name: ServiceName, words: Words) -> bool:
+def _warns(state: State, name: ServiceName, words: Words) -> bool:
     """A server that fails is a warning where its pool has traffic; an idle pool's servers come and go at a deploy."""
     return any(
         _serves(state, name, colour) and words.get((name, server), UP) != UP
         for colour in Colour
-        for server in _reasons(pools[name, colour])
+        for server in _reasons(state.wells[name, colour])
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from lbctl.core import judge
 from lbctl.core.state import Lane, Progress, State
 from lbctl.core.targets import exposed, target
-from lbctl.core.wellness import Pair, Wellness, together, way_open, wellness
+from lbctl.core.wellness import Pair, Wellness, together, way_open
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, Phase, Record, Release
 from lbctl.model.route import Route
-from lbctl.model.topology import Service
+from lbctl.model.topology import Plan, Service
 from lbctl.model.units import Instant
 
 
@@ -67,6 +67,19 @@ class Situation:
         return self.release.phase in {Phase.SHIFTING, Phase.BAKING}
 
 
+Situations = Mapping[ServiceName, Situation]
+
+
+def situations(state: State, now: Instant) -> Situations:
+    """Gather the facts about every running release, by each of its services."""
+    found: dict[ServiceName, Situation] = {}
+    for release in state.record.releases.values():
+        here = None if release.phase.ended else situation(state, release.service, now)
+        if here is not None:
+            found |= dict.fromkeys(release.members, here)
+    return found
+
+
 def situation(state: State, name: ServiceName, now: Instant) -> Situation | None:
     """Gather the facts about the running release that `name` is part of; None if there is none, or if a service of it
     vanished from the config."""
@@ -77,7 +90,10 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
     wants = {one: want for one in release.members if (want := target(state.topology, state.record, one)) is not None}
     instances = dict.fromkeys(i for one in release.members for i in state.topology.instances_of(one))
     readings = {instance: state.observed.instances.get(instance) for instance in instances}
-    pairs = {one: _pair(state, one, member.to) for one, member in release.members.items()}
+    pairs = {
+        one: Pair(candidate=state.wells[one, member.to], active=state.wells[one, member.origin])
+        for one, member in release.members.items()
+    }
     suspects = (state.observed.checker_suspect.get(one, "") for one in release.members)
     return Situation(
         at=now,
@@ -112,11 +128,6 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
     )
 
 
-def _pair(state: State, name: ServiceName, to: Colour) -> Pair:
-    home, away = pools(state, state.topology.services[name], to)
-    return Pair(candidate=away, active=home)
-
-
 def _up_since(state: State, service: Service, colour: Colour) -> Instant:
     health = [state.observed.health.get((service.name, server.name)) for server in service.pool(colour).servers]
     return max((one.since for one in health if one is not None and one.up), default=Instant(-(1 << 40)))
@@ -129,17 +140,12 @@ def under_way(lane: Lane | None, name: ServiceName, reading: InstanceReading | U
     return lane.busy or (isinstance(reading, InstanceReading) and reading.taken_at <= lane.ended_at)
 
 
-def pools(state: State, service: Service, away: Colour) -> tuple[Wellness, Wellness]:
-    """Return how well the pool other than `away` is, and how well `away` is."""
-    return (
-        wellness(service, away.other, state.observed, state.topology),
-        wellness(service, away, state.observed, state.topology),
-    )
+def _way_open(state: State, name: ServiceName, away: Colour, plan: Plan) -> bool:
+    return way_open(state.wells[name, away.other], state.wells[name, away], plan.min_healthy_bp)
 
 
 def home_open(state: State, name: ServiceName) -> bool:
     """Whether traffic of `name` may be moved away from the pool that should not have it."""
-    service = state.topology.services[name]
-    home, away = pools(state, service, exposed(state.ordered, name))
     release = state.ordered.running(name)
-    return way_open(home, away, (release.plan if release else service.plan).min_healthy_bp)
+    plan = release.plan if release else state.topology.services[name].plan
+    return _way_open(state, name, exposed(state.ordered, name), plan)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from lbctl.core import judge
 from lbctl.core.counting import Books
 from lbctl.core.holds import Hold
+from lbctl.core.wellness import Pools
 from lbctl.model.entry import Entry
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.operation import Result, SetRoute
@@ -117,6 +118,8 @@ class State:
     """What is known of every adopted service's active pool."""
     lanes: Mapping[InstanceName, Lane] = field(default_factory=dict)
     observed: Observed = field(default_factory=lambda: Observed(instances={}))
+    wells: Pools
+    """How well every pool is, by `observed`."""
     told: frozenset[str] = frozenset()
     """Standing troubles of instances and ways home that people were told about; each is told once."""
     servers: Mapping[tuple[ServiceName, ServerName], Seen] = field(default_factory=dict)

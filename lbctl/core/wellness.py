@@ -60,6 +60,18 @@ def together(pools: Mapping[ServiceName, Wellness]) -> Wellness:
     return Wellness(count, down, unknown)
 
 
+Pools = Mapping[tuple[ServiceName, Colour], Wellness]
+
+
+def every_pool(topology: Topology, observed: Observed) -> Pools:
+    """Return how well every pool is: judged once for each observation."""
+    return {
+        (service.name, colour): wellness(service, colour, observed, topology)
+        for service in topology.services.values()
+        for colour in Colour
+    }
+
+
 def wellness(service: Service, colour: Colour, observed: Observed, topology: Topology) -> Wellness:
     """Judge every server of a pool. Down: the prober says so, or an instance would give it no request.
 

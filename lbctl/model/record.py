@@ -27,7 +27,10 @@ class Phase(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether no more traffic decision can follow."""
-        return self in {Phase.FINISHED, Phase.ROLLED_BACK, Phase.CANCELLED}
+        return self in _ENDED
+
+
+_ENDED = frozenset({Phase.FINISHED, Phase.ROLLED_BACK, Phase.CANCELLED})
 
 
 class PoolState(StrEnum):

@@ -259,10 +259,15 @@ class Watch:
         over = now.phase.ended or now.id != release.id
         self._claim(not over or now.to is not away, f"an operation of release {release.id} raised after its end")
 
-    def reply(self, answer: Any, durable: Record, *, failing: bool) -> None:
+    def reply(self, answer: Any, durable: Record, ordered: Record, *, failing: bool) -> None:
         """Somebody is told that something was accepted, or refused."""
         if answer.request_id in self.ways_back and not answer.accepted:
             self._claim(answer.body["code"] != "journal", "a rollback waits for the journal")
+        if answer.request_id in self.ways_back and answer.accepted:
+            release = ordered.latest(self.service)
+            assert release is not None
+            goes_back = release.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK} or release.id != answer.body["release"]
+            self._claim(goes_back, "told as going back, and it does not")
         if answer.accepted and answer.after_rev > durable.rev:
             self._claim(failing, f"told as accepted before it was durable: {answer.body}")
             self._claim(answer.body.get("phase") == Phase.ROLLING_BACK.value, f"told without a journal: {answer.body}")

@@ -218,7 +218,7 @@ class World:
         elif what == "reply":
             assert self.process is not None
             failing = bool(self.process.state.journal_error)
-            self.watch.reply(fact.answer, self.disk.record, failing=failing)
+            self.watch.reply(fact.answer, self.disk.record, self.process.state.ordered, failing=failing)
         if self.log is not None:
             self.log(what, fact)
 

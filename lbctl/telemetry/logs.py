@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.reading import Timing
-from lbctl.model.topology import Plane, RequestLog, Service, Topology
+from lbctl.model.topology import Plane, Protocol, RequestLog, Service, Topology
 from lbctl.model.units import Instant
 from lbctl.telemetry.mailbox import Mailbox, Unbound, opened
 from lbctl.telemetry.requestlog import PlaneLog, Readings
@@ -67,4 +67,6 @@ def _planes(topology: Topology) -> dict[RequestLog, Plane]:
 
 
 def _served(topology: Topology, plane: Plane) -> list[Service]:
-    return [service for service in topology.services.values() if service.plane == plane.name]
+    """Those whose requests have lines: a TCP connection is no request, and its frontend sends none."""
+    here = (service for service in topology.services.values() if service.plane == plane.name)
+    return [service for service in here if service.protocol is not Protocol.TCP]

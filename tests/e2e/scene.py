@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from lbctl.demo.proxy import EmbeddedEnvoy, OwnHaproxy, Proxy
 from lbctl.demo.stage import PLAN, SERVERS, SERVICE, Stage, stage
 from lbctl.demo.users import Users
+from lbctl.model.topology import HaproxyForm
 
 ENDED = {"finished", "rolled_back", "cancelled"}
 QUICK = """steps: [10%, 50%, 100%]
@@ -39,6 +41,11 @@ def proxies() -> list[Any]:
     ]
 
 
+def proxies_and_forms() -> list[Any]:
+    """The same, and HAProxy's other form."""
+    return [*proxies(), pytest.param(weights, id="weights", marks=pytest.mark.haproxy)]
+
+
 def envoy() -> Proxy:
     """The real Envoy, or a skip that says why."""
     try:
@@ -55,6 +62,11 @@ def haproxy(kind: Callable[[str], OwnHaproxy] = OwnHaproxy) -> Proxy:
         _missing("no haproxy on PATH: apt-get install haproxy")
     assert binary is not None
     return kind(binary)
+
+
+def weights() -> Proxy:
+    """The real HAProxy with both pools in one backend."""
+    return haproxy(partial(OwnHaproxy, form=HaproxyForm.WEIGHTS))
 
 
 def _missing(why: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from lbctl.demo.binomial import within_binomial
 from lbctl.demo.proxy import Proxy
-from tests.e2e.scene import QUICK, adopted, crowd, ended, events, proxies, release, share_is, status
+from tests.e2e.scene import QUICK, adopted, crowd, ended, events, proxies, proxies_and_forms, release, share_is, status
 
 STEPS = """steps: [10%, 50%, 100%]
 hold: {min: 1500ms, max: 5m, then: ask}
@@ -99,7 +99,7 @@ async def test_a_persons_rollback_leaves_sessions_where_they_are(proxy: Callable
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", proxies_and_forms())
 async def test_a_hundred_thousand_requests_through_release_after_release(proxy: Callable[[], Proxy]) -> None:
     async with (
         adopted(proxy(), STEPS) as here,

@@ -9,7 +9,7 @@ import pytest
 
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import Stage
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, proxies, release, share_is
+from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, proxies_and_forms, release, share_is
 
 PROMISE_P50_S = 0.6
 PROMISE_MAX_S = 1.0
@@ -35,7 +35,7 @@ async def off_the_candidate_s(here: Stage) -> float:
     return max(read_back, stats.last_user_monotonic) - stats.first_bad_monotonic
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", proxies_and_forms())
 async def test_users_are_off_a_dead_candidate_within_five_times_the_promise(proxy: Callable[[], Proxy]) -> None:
     async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=RATE, sessions=100, visitors=0.7) as users:
         times = [await off_the_candidate_s(here) for _ in range(3)]
@@ -44,7 +44,7 @@ async def test_users_are_off_a_dead_candidate_within_five_times_the_promise(prox
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", proxies_and_forms())
 async def test_users_are_off_a_dead_candidate_as_fast_as_promised(proxy: Callable[[], Proxy]) -> None:
     async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=RATE, sessions=100, visitors=0.7) as users:
         times = [await off_the_candidate_s(here) for _ in range(50)]

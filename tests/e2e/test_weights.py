@@ -6,14 +6,12 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import pytest
 
 from lbctl.demo.proxy import OwnHaproxy
 from lbctl.demo.stage import SERVICE, Stage
-from lbctl.model.topology import HaproxyForm
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, events, haproxy, reached, release, share_is, status, until
+from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, events, reached, release, share_is, status, until, weights
 from tests.e2e.test_releases import STEPS
 from tests.e2e.test_reloads import lives, reloaded_and_right
 
@@ -27,7 +25,7 @@ EXACT = 0.03
 @asynccontextmanager
 async def on_weights(plan: str = SLOW_STEP) -> AsyncIterator[tuple[Stage, OwnHaproxy]]:
     """An adopted stage on one backend, and its HAProxy."""
-    proxy = haproxy(partial(OwnHaproxy, form=HaproxyForm.WEIGHTS))
+    proxy = weights()
     assert isinstance(proxy, OwnHaproxy)
     async with adopted(proxy, plan) as here:
         yield here, proxy

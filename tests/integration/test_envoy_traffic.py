@@ -23,6 +23,7 @@ from lbctl.model.route import Route
 from lbctl.model.topology import Probe, ServerTls
 from lbctl.model.units import Span
 from tests.conformance.envoy_harness import SHOP, Client, EnvoyWorld, envoy_world
+from tests.integration.probe_servers import Authority
 
 pytestmark = pytest.mark.envoy
 
@@ -349,30 +350,31 @@ async def test_cookies_are_secure_where_users_come_by_tls() -> None:
 
 
 async def test_servers_over_tls_are_used_when_their_certificate_is_the_right_one_and_only_then(tmp_path: Path) -> None:
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=x"]
-    name = ["-addext", "subjectAltName=DNS:shop.internal"]
-    command = ["openssl", "req", "-x509", *kind, *name, "-keyout", key, "-out", certificate]
-    if subprocess.run(command, check=False, capture_output=True, timeout=30).returncode:
-        pytest.skip("no openssl to make a certificate")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    authority = Authority(tmp_path)
+    good = authority.server_context("shop.internal")
+    expired = authority.server_context("old.internal", until="20210101000000Z")
+
+    def chosen(connection: ssl.SSLObject, name: str, _: ssl.SSLContext) -> None:
+        connection.context = expired if name == "old.internal" else good
+
+    good.sni_callback = chosen  # type: ignore[assignment]
     async with envoy_world() as world:
         await world.route(0)
         for server in world.servers.values():
             server.close()
-            await server.open(context)
+            await server.open(good)
         assert world.service.health is not None
         checks = replace(world.service.health, kind=Probe.HTTPS)
-        for host, status in (("other.internal", 503), ("shop.internal", 200)):
-            await world.replace_service(replace(world.service, health=checks, tls=ServerTls(certificate, host)))
+        for host, status in (("other.internal", 503), ("shop.internal", 200), ("old.internal", 503)):
+            tls = ServerTls(str(authority.ca), host)
+            await world.replace_service(replace(world.service, health=checks, tls=tls))
             assert await world.driver.ensure_running() == ("wrote cds/clusters.json",)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(10):
                 while (await pool(world, Colour.BLUE)).servers[world.service.blue.servers[0].name].up is (
                     status == 503
                 ):
                     await asyncio.sleep(0.02)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(10):
                 while (await world.client().get()).status != status:
                     await asyncio.sleep(0.02)
 

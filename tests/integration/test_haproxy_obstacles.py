@@ -120,6 +120,11 @@ async def test_a_server_added_at_run_time_has_no_cookie_and_is_an_obstacle() -> 
         assert await codes(Operator(world)) == ["SERVER_WITHOUT_COOKIE"]
 
 
+async def test_a_backup_server_is_an_obstacle() -> None:
+    async with edited(("cookie green-2 weight 0", "cookie green-2 weight 0 backup")) as (_, here):
+        assert await codes(here) == ["BACKUP_SERVER"]
+
+
 async def test_servers_that_weigh_differently_in_one_pool_are_an_obstacle() -> None:
     async with edited(("cookie blue-1 weight 100", "cookie blue-1 weight 50")) as (_, here):
         assert "UNEVEN_WEIGHTS" in await codes(here)
@@ -130,7 +135,7 @@ async def test_what_weights_cannot_do_is_said_of_the_service_and_of_no_other() -
         able = await world.driver.probe()
         assert able.cannot == ()
         assert able.of(SHOP).keep_grain_bp == 10_000
-        assert dict(able.of(SHOP).floor_bp) == {Colour.BLUE: 20, Colour.GREEN: 20}
+        assert dict(able.of(SHOP).floor_bp) == {Colour.BLUE: 19, Colour.GREEN: 19}
         assert {"SESSIONS_MOVE_ONLY_WHOLE", "OLD_WORKERS_KEEP_WEIGHTS", "SHARE_NOT_ATOMIC"} <= {*await cannot(world)}
         assert all("shop: " in text for text in able.of(SHOP).cannot)
 

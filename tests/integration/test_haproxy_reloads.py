@@ -11,6 +11,7 @@ from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour
 from lbctl.model.operation import Place, Status
 from lbctl.model.route import Route
+from lbctl.model.topology import HaproxyForm
 from tests.conformance.haproxy_harness import HaproxyWorld, haproxy_world
 from tests.conformance.harness import SHOP, TILL, Operator
 
@@ -64,9 +65,10 @@ async def test_an_idle_connection_of_an_old_worker_is_routed_by_what_was_written
         assert [(await visitor.ask()).colour for visitor in visitors] == [Colour.GREEN] * 5
 
 
+@pytest.mark.parametrize("form", list(HaproxyForm))
 @pytest.mark.parametrize("late_s", [0.0, 0.02, 0.05, 0.1])
-async def test_a_write_that_falls_into_a_reload_reaches_every_worker(late_s: float) -> None:
-    async with haproxy_world() as world:
+async def test_a_write_that_falls_into_a_reload_reaches_every_worker(late_s: float, form: HaproxyForm) -> None:
+    async with haproxy_world(form=form) as world:
         here = Operator(world)
         _, writer = await world.upgraded()
         for turn in range(3):
@@ -84,8 +86,9 @@ async def test_a_write_that_falls_into_a_reload_reaches_every_worker(late_s: flo
         writer.transport.abort()
 
 
-async def test_readings_go_on_through_reloads_and_never_mix_up_the_newest_worker() -> None:
-    async with haproxy_world() as world:
+@pytest.mark.parametrize("form", list(HaproxyForm))
+async def test_readings_go_on_through_reloads_and_never_mix_up_the_newest_worker(form: HaproxyForm) -> None:
+    async with haproxy_world(form=form) as world:
         lives: list[str] = []
         failures = 0
         for _ in range(3):

@@ -14,7 +14,7 @@ import pytest
 from lbctl.model.names import Colour
 from lbctl.model.reading import Timing
 from lbctl.model.sketch import count
-from lbctl.model.topology import Address, Plane, RequestLog, Topology
+from lbctl.model.topology import Address, Plane, Protocol, RequestLog, Topology
 from lbctl.model.units import Instant
 from lbctl.telemetry.logs import RequestLogs
 from lbctl.telemetry.mailbox import Unbound, opened
@@ -218,6 +218,13 @@ async def test_a_service_that_leaves_the_config_has_no_times_any_more(logs: Requ
     log = udp()
     take(logs, topology(log))
     take(logs, topology(log, served=False))
+    assert logs.timing({}, Instant(1)) == {}
+
+
+async def test_connections_have_no_lines_and_nobody_waits_for_them(logs: RequestLogs) -> None:
+    found = topology(udp())
+    tcp = Topology(found.planes, {SHOP: replace(service(), protocol=Protocol.TCP)})
+    take(logs, tcp)
     assert logs.timing({}, Instant(1)) == {}
 
 

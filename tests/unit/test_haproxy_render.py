@@ -210,3 +210,12 @@ def test_what_haproxy_takes_for_a_value_is_what_lbctl_takes_for_one() -> None:
     for text in bad:
         assert parse_route(text) is None
     assert parse_route("10000:0:9999") == Route(10_000, 0, 9_999)
+
+
+def test_servers_speak_tls_where_their_own_port_is_checked_by_tls_and_only_there() -> None:
+    tls = ServerTls("/ca.pem", "shop.test")
+    own, other = (replace(checked(kind=Probe.HTTPS, port=port), tls=tls) for port in (None, 8443))
+    trust = "verify required ca-file /ca.pem check-sni shop.test verifyhost shop.test"
+    assert f"rise 2 ssl {trust} sni str(shop.test)\n" in render(INSTANCE, [own])
+    assert f"rise 2 port 8443 check-ssl {trust}\n" in render(INSTANCE, [other])
+    assert "rise 2 ssl verify none\n" in render(INSTANCE, [checked(kind=Probe.HTTPS)])

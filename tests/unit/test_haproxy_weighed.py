@@ -107,6 +107,14 @@ def test_all_weights_zero_read_as_no_route_that_anybody_wants() -> None:
     assert route_of("", none)[0].green_bp == 5_000
 
 
+def test_a_pool_that_gets_anything_is_never_said_to_get_nothing() -> None:
+    names = {colour: [ServerName(f"{colour}-{number}") for number in range(100)] for colour in Colour}
+    pools = {colour: {name: Weighed(True, 256) for name in named} for colour, named in names.items()}
+    for colour, share_bp in ((Colour.GREEN, 1), (Colour.BLUE, 9_999)):
+        few = {name: Weighed(True, number == 0) for number, name in enumerate(names[colour])}
+        assert route_of("", {**pools, colour: few})[0] == Route(share_bp)
+
+
 @pytest.mark.parametrize("value", ["", "nonsense", "0:10000:10000", "0:10000:10000:00000000", "5:5:5:5"])
 def test_without_a_seal_the_weights_alone_speak(value: str) -> None:
     assert route_of(value, ordered(2_500)) == (Route(2_500), None)
@@ -133,7 +141,16 @@ def test_every_weight_is_under_the_seal() -> None:
 
 # ---- what HAProxy answers
 
-ROW = {"status": "UP", "uweight": "7", "lastchg": "61", "agent_status": "", "cookie": "", "algo": "", "mode": "http"}
+ROW = {
+    "status": "UP",
+    "uweight": "7",
+    "lastchg": "61",
+    "agent_status": "",
+    "cookie": "",
+    "bck": "0",
+    "algo": "",
+    "mode": "http",
+}
 STAT_HEADER = "# pxname,svname," + ",".join(COLUMNS) + ","
 
 

@@ -80,4 +80,4 @@ def _counted(servers: Mapping[ServerName, bool]) -> Sequence[ServerName]:
 
 def floor_bp(other_count: int) -> int:
     """Return the smallest share that a pool can have beside `other_count` servers: one unit against all of theirs."""
-    return -(-BP_FULL // (other_count * WEIGHT_MAX + 1))
+    return max(1, round(Units(other_count * WEIGHT_MAX, 1).green_bp))

@@ -2,10 +2,12 @@
 
 import asyncio
 
+from lbctl.dataplane.haproxy.alone import alone
 from lbctl.dataplane.haproxy.form import Form
 from lbctl.dataplane.haproxy.statemap import read_file
 from lbctl.model.names import ServiceName
 from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.route import Route
 from lbctl.model.topology import Instance
 
 WAITING_MAX = 64
@@ -43,10 +45,14 @@ class BootFiles:
             if self._newest[operation.service] > operation.fence:
                 return Result(Status.STALE, f"{_names(form)}: overtaken by a newer operation")
             try:
-                await asyncio.to_thread(form.store, operation.route)
+                await asyncio.to_thread(self._store, form, operation.route)
             except (OSError, ValueError) as error:
                 return Result(Status.REFUSED, f"{_names(form)} cannot be written: {error}")
         return Result(Status.DONE)
+
+    def _store(self, form: Form, route: Route) -> None:
+        with alone(self._instance):
+            form.store(route)
 
 
 def _names(form: Form) -> str:

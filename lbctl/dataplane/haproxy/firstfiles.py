@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lbctl.dataplane.haproxy import serverstate, weighed
+from lbctl.dataplane.haproxy.alone import alone
 from lbctl.dataplane.haproxy.apportion import weights
 from lbctl.dataplane.haproxy.render import CONFIGURED
 from lbctl.dataplane.haproxy.statemap import map_path, parse_route, read_file, value_of, write_entry, write_missing
@@ -15,12 +16,18 @@ from lbctl.model.topology import HaproxyForm, Instance, Service
 def write_maps(
     instance: Instance, services: Sequence[Service], active: Mapping[ServiceName, Colour]
 ) -> tuple[str, ...]:
-    """Add what is missing: services not yet in the files get 100 % on their active pool. Returns what was added.
+    """Add what is missing: services not yet in the files get 100 % on their active pool. Returns what was added. Safe
+    beside a running lbctld.
 
     Raises:
         OSError: a file cannot be written; the text names it.
     """
     Path(instance.directory).mkdir(mode=0o750, parents=True, exist_ok=True)
+    with alone(instance):
+        return _added(instance, services, active)
+
+
+def _added(instance: Instance, services: Sequence[Service], active: Mapping[ServiceName, Colour]) -> tuple[str, ...]:
     values = {name: value_of(Route.all_to(colour)) for name, colour in active.items()}
     missing = write_missing(instance, values)
     told = [f"{map_path(instance)}: {name} {value}" for name, value in missing.items()]

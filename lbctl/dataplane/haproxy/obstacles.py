@@ -20,6 +20,7 @@ def obstacles(service: Service, backend: Backend, pools: Pools, states: States, 
         *_algorithm(name, backend),
         *_strangers(name, backend, pools),
         *_agents(name, pools),
+        *_backups(name, pools),
         *_cookies(name, backend, pools),
         *_uneven(name, pools, states),
         *_undurable(name, pools, uptime_s),
@@ -51,6 +52,14 @@ def _agents(name: str, pools: Pools) -> Iterator[str]:
                     f"AGENT_OWNS_WEIGHT: {name}/{server} has an agent check, which sets its weight anew at every "
                     "answer: remove `agent-check`, or use form `map`"
                 )
+
+
+def _backups(name: str, pools: Pools) -> Iterator[str]:
+    for rows in pools.values():
+        for server, row in rows.items():
+            if row.backup:
+                then = "which gets nothing while others live: delete the word"
+                yield f"BACKUP_SERVER: {name}/{server} is a `backup`, {then}"
 
 
 def _cookies(name: str, backend: Backend, pools: Pools) -> Iterator[str]:

@@ -149,14 +149,14 @@ def _server_words(service: Service) -> Iterable[str]:
     if check.port is not None:
         yield f"port {check.port}"
     if check.kind is Probe.HTTPS:
-        yield (
-            f"check-ssl verify required ca-file {word(service.tls.ca, 'tls.ca')}"
-            if service.tls
-            else "check-ssl verify none"
-        )
+        # A check of the server's own port by TLS says that its users come there by TLS, too.
+        yield "ssl" if check.port is None else "check-ssl"
+        yield f"verify required ca-file {word(service.tls.ca, 'tls.ca')}" if service.tls else "verify none"
         if service.tls:
             name = word(service.tls.name, "tls.name")
             yield f"check-sni {name} verifyhost {name}"
+            if check.port is None:
+                yield f"sni str({name})"
 
 
 def _had(service: Service, cookie: str, colour: Colour) -> Iterable[str]:

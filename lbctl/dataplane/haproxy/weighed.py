@@ -13,7 +13,7 @@ from lbctl.model.route import Route
 from lbctl.model.topology import Service
 from lbctl.model.units import BP_FULL
 
-COLUMNS = ("status", "uweight", "lastchg", "agent_status", "cookie", "algo", "mode")
+COLUMNS = ("status", "uweight", "lastchg", "agent_status", "cookie", "bck", "algo", "mode")
 TOLERANCE_BP = 0.5
 """A share nearer than this to the best one that whole weights can make is that one."""
 NOBODY_BP = BP_FULL // 2
@@ -32,6 +32,7 @@ class Weighed:
     unchanged_s: int = 0
     agent: str = ""
     cookie: str = ""
+    backup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,10 @@ def parse_backend(backend: str, lines: Sequence[str]) -> Backend:
     if own is None:
         raise Garbled(f"HAProxy has no backend {backend}: `lbctl config render haproxy` prints it")
     rows = {
-        ServerName(name): Weighed(is_serving(status), _number(weight), _number(unchanged), agent, cookie)
-        for name, (status, weight, unchanged, agent, cookie, *_) in found.items()
+        ServerName(name): Weighed(is_serving(status), _number(weight), _number(unchanged), agent, cookie, backup == "1")
+        for name, (status, weight, unchanged, agent, cookie, backup, *_) in found.items()
     }
-    return Backend(rows, algorithm=own[5], cookie=own[4], mode=own[6])
+    return Backend(rows, algorithm=own[6], cookie=own[4], mode=own[7])
 
 
 def seal(weights: Weights) -> str:
@@ -114,7 +115,10 @@ def _skew(ordered: Route, usable: Units, blue_count: int, green_count: int) -> R
 
 
 def _share(units: Units) -> int:
-    return round(units.green_bp) if units.blue + units.green else NOBODY_BP
+    """To the nearest basis point; a pool that gets anything is never said to get nothing."""
+    if not units.blue + units.green:
+        return NOBODY_BP
+    return min(max(round(units.green_bp), units.green > 0), BP_FULL - (units.blue > 0))
 
 
 def _units(pools: Pools, weight: Callable[[Weighed], int]) -> Units:
