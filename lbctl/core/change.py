@@ -60,6 +60,16 @@ def to_phase(release: Release, phase: Phase, at: Instant) -> Release:
     return replace(release, phase=phase, phase_since=at)
 
 
+def with_states(record: Record, release: Release, *, origin: PoolState, to: PoolState) -> Record:
+    """Return the record with both pools of every service of the release in these states."""
+    for name, member in release.members.items():
+        adopted = record.services[name]
+        old = replace(adopted.pool(member.origin), state=origin)
+        new = replace(adopted.pool(member.to), state=to)
+        record = record.with_service(name, adopted.with_pool(member.origin, old).with_pool(member.to, new))
+    return record
+
+
 def with_share(record: Record, release: Release, share_bp: int, at: Instant) -> Record:
     """Return the record with a new target share, a new epoch, and the candidate's sessions honoured again."""
     adopted = record.services[release.service]
@@ -80,7 +90,7 @@ def lowered(
     """Return a lowering that is no way back: the token is held until it is durable, so that a crash cannot raise to
     the old target."""
     record = with_share(record, release, share_bp, at)
-    release = record.releases[release.service]
+    release = record.releases[release.unit_name]
     latched = {**release.latched, **(latch or {})}
     release = replace(release, reached_bp=min(release.reached_bp, share_bp), latched=latched)
     mark = Mark(release.id, release.nonce, Token.HOLD)
@@ -114,11 +124,13 @@ def go_back(
         back_by=by,
         outcome=reason,
     )
-    adopted = record.services[release.service]
-    origin = replace(adopted.pool(release.origin), state=PoolState.ACTIVE, keep_bp=BP_FULL)
-    candidate = adopted.pool(release.to)
-    candidate = replace(candidate, state=PoolState.CANDIDATE, keep_bp=0 if moves else candidate.keep_bp)
-    adopted = adopted.with_pool(release.origin, origin).with_pool(release.to, candidate)
+    back = replace(back, followers={name: replace(one, flipped=False) for name, one in release.followers.items()})
+    changed = with_states(record, release, origin=PoolState.ACTIVE, to=PoolState.CANDIDATE)
+    carrier = changed.services[release.service]
+    origin = replace(carrier.pool(release.origin), keep_bp=BP_FULL)
+    candidate = carrier.pool(release.to)
+    candidate = replace(candidate, keep_bp=0 if moves else candidate.keep_bp)
+    carrier = carrier.with_pool(release.origin, origin).with_pool(release.to, candidate)
     text = f"going back to {release.origin} from {percent(release.share_bp)} on {release.to}: {reason}"
     told = entry(
         Kind.ROLLBACK_STARTED,
@@ -134,7 +146,7 @@ def go_back(
         stop=f"lbctl release show {release.id}",
         **(numbers or {}),
     )
-    changed = record.with_service(release.service, adopted).with_release(back)
+    changed = changed.with_service(release.service, carrier).with_release(back)
     return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))
 
 
@@ -143,9 +155,11 @@ def cancel(
 ) -> Change:
     """Return the end of a release before its first traffic: the candidate is again what it was."""
     ended = replace(to_phase(release, Phase.CANCELLED, at), outcome=reason, back_by=by)
-    adopted = record.services[release.service]
-    candidate = replace(adopted.pool(release.to), state=release.candidate_was)
-    changed = record.with_service(release.service, adopted.with_pool(release.to, candidate)).with_release(ended)
+    changed = record.with_release(ended)
+    for name, member in release.members.items():
+        adopted = changed.services[name]
+        candidate = replace(adopted.pool(member.to), state=member.candidate_was)
+        changed = changed.with_service(name, adopted.with_pool(member.to, candidate))
     told = entry(Kind.RELEASE_CANCELLED, ended, at, f"cancelled before first traffic: {reason}", actor=actor)
     return Change(record=changed, entries=(told,), marks=marks)
 

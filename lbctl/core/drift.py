@@ -103,5 +103,5 @@ def _lowered(
     stop = f"lbctl rollback {now.release.id}"
     told = entry(Kind.DRIFT_FOUND, replace(now.release, share_bp=share_bp), now.at, text, severity=severity, stop=stop)
     return lowered(
-        record, record.releases[now.release.service], share_bp, now.at, told, None if latch is None else dict([latch])
+        record, record.releases[now.release.unit_name], share_bp, now.at, told, None if latch is None else dict([latch])
     )

@@ -10,10 +10,10 @@ from lbctl.core.judge.latency import slow_pairs
 from lbctl.core.reconcile import routed
 from lbctl.core.situation import Situation
 from lbctl.core.state import Progress
-from lbctl.model.names import Colour
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
-from lbctl.model.record import Release
-from lbctl.model.topology import JudgeSettings
+from lbctl.model.record import Member, Release
+from lbctl.model.topology import JudgeSettings, Service
 from lbctl.model.units import SECOND, Instant, Span, after, since
 
 WARM_UP = Span(30 * SECOND)
@@ -23,12 +23,13 @@ WARM_UP_STEP = Span(15 * SECOND)
 
 
 def settings(configured: JudgeSettings, release: Release) -> judge.Settings:
-    """Return the judge's settings for a release: its planned length is the horizon."""
+    """Return the judge's settings for a release: its planned length is the horizon, and every service that is judged
+    has its part of the chance of a false rollback."""
     steps = len(release.plan.steps_bp)
     horizon = steps * release.plan.hold_min + release.plan.bake
     blind = configured.blind_limit
     return judge.Settings(
-        false_rollback=configured.false_rollback,
+        false_rollback=configured.false_rollback / len(release.members),
         margin_abs=1 - configured.slo_ratio,
         margin_rel=configured.margin_rel,
         active_limit=configured.active_limit,
@@ -40,17 +41,26 @@ def settings(configured: JudgeSettings, release: Release) -> judge.Settings:
 
 def begin(
     release: Release,
-    configured: JudgeSettings,
-    saved: judge.Account | None,
-    learned: judge.Learned,
+    services: Mapping[ServiceName, Service],
+    saved: Mapping[ServiceName, judge.Account],
+    learned: Mapping[ServiceName, judge.Learned],
     now: Instant,
 ) -> Progress:
     """Return the progress of a target that was just set, or met again after a start."""
-    told = settings(configured, release)
-    terms = learned.terms(configured.dispersion)
-    account = saved if saved is not None else judge.Account.fresh(told, terms=terms, active=learned.recent)
-    account = judge.new_step(account, told, share_bp=release.share_bp)
-    return Progress(epoch=release.epoch, account=account, target_since=now, warm_until=after(now, _warm_up(release)))
+    accounts: dict[ServiceName, judge.Account] = {}
+    for name in release.members:
+        told = settings(services[name].judge, release)
+        known = learned.get(name, judge.Learned())
+        terms = known.terms(services[name].judge.dispersion)
+        account = saved[name] if name in saved else judge.Account.fresh(told, terms=terms, active=known.recent)
+        accounts[name] = judge.new_step(account, told, share_bp=release.share_bp)
+    return Progress(
+        epoch=release.epoch,
+        account=accounts.pop(release.service),
+        followers=accounts,
+        target_since=now,
+        warm_until=after(now, _warm_up(release)),
+    )
 
 
 def _warm_up(release: Release) -> Span:
@@ -60,19 +70,54 @@ def _warm_up(release: Release) -> Span:
     return WARM_UP_STEP if release.share_bp > 2 * release.reached_bp else Span(0)
 
 
-def follow(now: Situation, progress: Progress, counted: Counted | None, learned: judge.Learned) -> Progress:
+def follow(
+    now: Situation,
+    progress: Progress,
+    counted: Mapping[ServiceName, Counted],
+    learned: Mapping[ServiceName, judge.Learned],
+) -> Progress:
     """Return the progress after this tick: evidence taken in, read-back noted, holds computed."""
     reached_since = _reached(now, progress)
     if reached_since != progress.reached_since:
         progress = replace(progress, reached_since=reached_since)
-    if now.moving and counted is not None:
-        account, verdict = judge.judge(
-            progress.account,
-            sample(now, progress, counted, learned),
-            settings(now.service.judge, now.release),
-        )
-        progress = replace(progress, account=account, verdict=verdict)
+    if now.moving and counted:
+        progress = _judged(now, progress, counted, learned)
     return _held(replace_in(now, progress), progress)
+
+
+def _judged(
+    now: Situation,
+    progress: Progress,
+    counted: Mapping[ServiceName, Counted],
+    learned: Mapping[ServiceName, judge.Learned],
+) -> Progress:
+    """Judge every service that has something new; the word of the release is the gravest of theirs."""
+    accounts = {now.service.name: progress.account, **progress.followers}
+    verdicts = dict(progress.verdicts)
+    for name, seen in counted.items():
+        service = now.services[name]
+        taken = sample(now, name, progress, seen, learned.get(name, judge.Learned()))
+        accounts[name], verdicts[name] = judge.judge(accounts[name], taken, settings(service.judge, now.release))
+    own = accounts.pop(now.service.name)
+    verdict = gravest(now.service.name, verdicts)
+    return replace(progress, account=own, followers=accounts, verdicts=verdicts, verdict=verdict)
+
+
+GRAVITY = {judge.Word.ADVANCE: 0, judge.Word.HOLD: 1, judge.Word.RETREAT: 2, judge.Word.ROLLBACK: 3}
+
+
+def gravest(carrier: ServiceName, verdicts: Mapping[ServiceName, judge.Verdict]) -> judge.Verdict | None:
+    """Return the gravest word, and whose it is. Of two alike the provider's counts: its consumer suffers from it.
+
+    A follower that got too few calls is no reason to wait: not every request needs it.
+    """
+    heard = {n: v for n, v in verdicts.items() if n == carrier or v.code != "not_enough_evidence"}
+    if not heard:
+        return None
+    worst = max(heard, key=lambda name: (GRAVITY[heard[name].word], name != carrier))
+    if len(verdicts) == 1 or heard[worst].word is judge.Word.ADVANCE:
+        return heard.get(carrier, heard[worst])
+    return replace(heard[worst], reason=f"{worst}: {heard[worst].reason}")
 
 
 def replace_in(now: Situation, progress: Progress) -> Situation:
@@ -82,13 +127,13 @@ def replace_in(now: Situation, progress: Progress) -> Situation:
 
 def proved(now: Situation) -> bool:
     """Whether every instance reads back the target, runtime and boot, with no operation unresolved."""
-    name = now.service.name
     return (
         not now.unresolved
         and not now.under_way
         and all(
-            isinstance(reading, InstanceReading) and routed(reading, name, now.want)
-            for reading in now.readings.values()
+            isinstance(reading := now.readings[instance], InstanceReading) and routed(reading, name, want)
+            for name, want in now.wants.items()
+            for instance in now.instances[name]
         )
     )
 
@@ -99,32 +144,35 @@ def _reached(now: Situation, progress: Progress) -> Instant | None:
     return now.at if progress.reached_since is None else progress.reached_since
 
 
-def sample(now: Situation, progress: Progress, counted: Counted, learned: judge.Learned) -> judge.Sample:
-    """Return one tick as the judge sees it. `learned` is what was known before this tick."""
-    candidate, active = counted.pools[now.release.to], counted.pools[now.release.origin]
+def sample(
+    now: Situation, name: ServiceName, progress: Progress, counted: Counted, learned: judge.Learned
+) -> judge.Sample:
+    """Return one tick of one service as the judge sees it. `learned` is what was known before this tick."""
+    member, pair = now.release.members[name], now.pairs[name]
+    candidate, active = counted.pools[member.to], counted.pools[member.origin]
     return judge.Sample(
         dt_s=counted.span_s,
         share_bp=now.release.share_bp,
         candidate=None if candidate is None else candidate.counts,
         active=None if active is None else active.counts,
         late=None if candidate is None or active is None else judge.Pair(candidate.late, active.late),
-        slow=_slow(now, progress, counted, learned),
+        slow=_slow(now, member, progress, counted, learned),
         servers={} if candidate is None else {str(name): counts for name, counts in candidate.servers.items()},
-        candidate_down=now.candidate.dead,
-        active_down=now.active.dead,
-        active_probed_healthy=now.active.alive_bp >= now.release.plan.min_healthy_bp and now.active.up_count > 0,
+        candidate_down=pair.candidate.dead,
+        active_down=pair.active.dead,
+        active_probed_healthy=pair.active.alive_bp >= now.release.plan.min_healthy_bp and pair.active.up_count > 0,
         panic=bool(now.checker_suspect),
     )
 
 
 def _slow(
-    now: Situation, progress: Progress, counted: Counted, learned: judge.Learned
+    now: Situation, member: Member, progress: Progress, counted: Counted, learned: judge.Learned
 ) -> Mapping[judge.Stream, judge.Pair]:
     if counted.times is None:
         return {}
     warming = now.at < progress.warm_until or since(now.candidate_up_since, now.at) < WARM_UP
     limits = learned.speed.limits_ms(warming=warming)
-    return slow_pairs(limits, counted.times[now.release.to], counted.times[now.release.origin])
+    return slow_pairs(limits, counted.times[member.to], counted.times[member.origin])
 
 
 def learn(learned: judge.Learned, counted: Counted, active: Colour, *, moving: bool) -> judge.Learned:

@@ -148,13 +148,14 @@ def _candidate(now: "Situation") -> Hold | None:
 
 def _capacity(now: "Situation") -> Hold | None:
     wanted = now.release.plan.capacity
-    have = now.candidate.up_count
-    needed = now.active.up_count if wanted is None else wanted
-    if have >= needed:
-        return None
-    return Hold(
-        "capacity", f"candidate has {have} healthy servers, {needed} are needed", "more servers, or `capacity:`"
-    )
+    for name, pair in now.pairs.items():
+        have = pair.candidate.up_count
+        needed = pair.active.up_count if wanted is None else wanted
+        if have < needed:
+            whose = f" of {name}" if now.release.followers else ""
+            why = f"candidate{whose} has {have} healthy servers, {needed} are needed"
+            return Hold("capacity", why, "more servers, or `capacity:`")
+    return None
 
 
 def _way_home(now: "Situation") -> Hold | None:

@@ -4,10 +4,9 @@ A broken invariant is a bug in lbctl, not an operating condition: the daemon end
 record, and traffic stays where it is.
 """
 
-from lbctl.core.targets import target
 from lbctl.core.transitions import may_go
 from lbctl.model.names import ServiceName
-from lbctl.model.record import Phase, PoolState, Record, Release
+from lbctl.model.record import Member, Phase, PoolState, Record, Release
 from lbctl.model.units import BP_FULL
 
 
@@ -23,12 +22,12 @@ def check(before: Record, after: Record) -> None:
         states = {adopted.blue.state, adopted.green.state}
         _claim(adopted.pool(adopted.active).state is not PoolState.IDLE, f"{name}: the active pool is never idle")
         _claim(states != {PoolState.ACTIVE}, f"{name}: one pool is active, not two")
-    for name, release in after.releases.items():
-        _release(before, after, name, release)
+    for release in after.releases.values():
+        _release(before, after, release)
 
 
-def _release(before: Record, after: Record, name: ServiceName, release: Release) -> None:
-    old = before.releases.get(name)
+def _release(before: Record, after: Record, release: Release) -> None:
+    old = before.releases.get(release.unit_name)
     _claim(release.origin is not release.to, f"{release.id}: a release goes to the other pool")
     if old is None or old.id != release.id:
         _claim(old is None or old.phase.ended, f"{release.id}: one release at a time")
@@ -43,10 +42,24 @@ def _release(before: Record, after: Record, name: ServiceName, release: Release)
     if release.phase in {Phase.BAKING, Phase.DRAINING}:
         _claim(release.share_bp == BP_FULL, f"{release.id}: baked and drained only at 100 %")
     if release.phase is Phase.DRAINING:
-        _claim(after.services[name].active is release.to, f"{release.id}: the candidate is active while the old drains")
-    route = target(after, name)
-    assert route is not None
-    _claim(route.share_bp(release.to) == 0 or route.keep_bp(release.to) == BP_FULL, f"{release.id}: new traffic, kept")
+        for name, member in release.members.items():
+            rule = f"{release.id}: the candidate of {name} is active while the old drains"
+            _claim(after.services[name].active is member.to, rule)
+    keep_bp = after.services[release.service].pool(release.to).keep_bp
+    _claim(release.share_bp == 0 or keep_bp == BP_FULL, f"{release.id}: new traffic, kept")
+    for name, member in release.followers.items() if not release.phase.ended else ():
+        _follower(old, after, release, name, member)
+
+
+def _follower(old: Release, after: Record, release: Release, name: ServiceName, member: Member) -> None:
+    was = old.followers.get(name)
+    _claim(was is not None and (was.origin, was.to) == (member.origin, member.to), f"{release.id}: {name} is fixed")
+    if member.flipped:
+        _claim(release.phase is Phase.DRAINING, f"{release.id}: {name} flips only at the end")
+    consumer, provider = after.services[release.service], after.services[name]
+    partners = [consumer.pool(colour).paired.get(name) for colour in (release.origin, release.to)]
+    _claim(partners == [member.origin, member.to], f"{release.id}: both pools stay with their partner in {name}")
+    _claim(provider.pool(member.to).state is not PoolState.IDLE, f"{release.id}: a called pool of {name} is not idle")
 
 
 def _claim(holds: bool, rule: str) -> None:

@@ -71,7 +71,7 @@ def _operations(
     state: State, name: ServiceName, here: Situation | None, instance: InstanceName, now: Instant
 ) -> tuple[SetRoute, ...]:
     record, lane = state.ordered, state.lanes[instance]
-    want = target(record, name)
+    want = target(state.topology, record, name)
     if want is None or _untouchable(state, name, here):
         return ()
     reading = state.observed.instances.get(instance)

@@ -4,10 +4,10 @@ One loop, in the shell's hands: observe → fold → decide → record → plan 
 of the record per step. Start-up is not special: the last record and what the load balancers say are all it needs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from lbctl.core import judge
+from lbctl.core import judge, ready
 from lbctl.core.change import Change
 from lbctl.core.commit import recorded, retried, take, tellable
 from lbctl.core.counting import Books, Counted, count
@@ -17,7 +17,7 @@ from lbctl.core.notes import noted
 from lbctl.core.requests import admit
 from lbctl.core.rest import at_rest
 from lbctl.core.rules import decide
-from lbctl.core.situation import Situation, Situations, situation, situations
+from lbctl.core.situation import Situation, Situations, situations
 from lbctl.core.state import (
     OPERATION_TIMEOUT,
     Applied,
@@ -33,7 +33,7 @@ from lbctl.core.state import (
 )
 from lbctl.core.wellness import every_pool
 from lbctl.model.errors import Refused
-from lbctl.model.names import InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import InstanceName, ReleaseId, ServiceName, UnitName
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Answer, Asked, Request
@@ -47,7 +47,7 @@ def start(
     record: Record,
     topology: Topology,
     now: Instant,
-    accounts: dict[ReleaseId, judge.Account] | None = None,
+    accounts: Mapping[ReleaseId, Mapping[ServiceName, judge.Account]] | None = None,
     learned: dict[ServiceName, judge.Learned] | None = None,
 ) -> State:
     """Return the state of a daemon that just read `record`. Every instance counts as unresolved for one time-out:
@@ -129,26 +129,31 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
 
 def _folded(state: State, now: Instant) -> tuple[State, Situations]:
     """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release.
-    Returns the situation of each, too."""
-    found: dict[ServiceName, Situation] = {}
+    Returns the situation of every service in one, too."""
+    here = situations(state, now)
+    counts = {name: _counted(state, name, now) for name in state.topology.services}
+    counted = {name: seen for name, (_, seen) in counts.items() if seen is not None}
+    learned = {name: _learned(state, name, here.get(name), counted.get(name)) for name in state.topology.services}
     progress: dict[ReleaseId, Progress] = {}
-    books: dict[ServiceName, Books] = {}
-    learned: dict[ServiceName, judge.Learned] = {}
-    for name in state.topology.services:
-        books[name], counted = _counted(state, name, now)
-        known_before = state.learned.get(name, judge.Learned())
-        here = situation(state, name, now)
-        learned[name] = _learned(state, name, here, known_before, counted)
-        if here is None:
-            continue
-        release = here.release
-        known = here.progress
-        if known is None or known.epoch != release.epoch:
-            account = known.account if known is not None else state.accounts.get(release.id)
-            known = begin(release, here.service.judge, account, known_before, now)
-        progress[release.id] = follow(replace_in(here, known), known, counted, known_before)
-        found[name] = replace_in(here, progress[release.id])
+    found: dict[ServiceName, Situation] = {}
+    for one in {now_one.release.id: now_one for now_one in here.values()}.values():
+        progress[one.release.id] = _followed(state, one, counted, now)
+        after = replace_in(one, progress[one.release.id])
+        found |= dict.fromkeys(one.release.members, after)
+    books = {name: after for name, (after, _) in counts.items()}
     return replace(state, progress=progress, books=books, learned=learned), found
+
+
+def _followed(state: State, here: Situation, counted: Mapping[ServiceName, Counted], now: Instant) -> Progress:
+    """Follow a running release with what was known of its services before this tick."""
+    release, known = here.release, here.progress
+    if known is None or known.epoch != release.epoch:
+        accounts = state.accounts.get(release.id, {})
+        if known is not None:
+            accounts = {release.service: known.account, **known.followers}
+        known = begin(release, state.topology.services, accounts, state.learned, now)
+    mine = {name: seen for name, seen in counted.items() if name in release.members}
+    return follow(replace_in(here, known), known, mine, state.learned)
 
 
 def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Counted | None]:
@@ -159,22 +164,22 @@ def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Coun
     return count(state.books.get(name, Books()), readings, timing, name, slow_limit, now)
 
 
-def _learned(
-    state: State, name: ServiceName, here: Situation | None, known: judge.Learned, counted: Counted | None
-) -> judge.Learned:
+def _learned(state: State, name: ServiceName, here: Situation | None, counted: Counted | None) -> judge.Learned:
     """Learn of active while its pool alone takes new traffic; a way back teaches nothing."""
-    adopted = state.record.services.get(name)
+    known, adopted = state.learned.get(name, judge.Learned()), state.record.services.get(name)
     if adopted is None or counted is None or (here is not None and here.release.phase is Phase.ROLLING_BACK):
         return known
     moving = here is not None and here.moving
-    active = here.release.origin if here is not None and moving else adopted.active
+    active = here.release.members[name].origin if here is not None and moving else adopted.active
     return learn(known, counted, active, moving=moving)
 
 
 def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
-    found = (decide(here[name]) if name in here else at_rest(state, name, now) for name in state.topology.services)
-    changes = [change for change in found if change is not None]
+    units = dict.fromkeys(state.topology.unit_of(name).name for name in state.record.board)
+    due = (_due(state, name, now) for name in units)
+    found = (_change_of(state, here, name, now) for name in state.topology.services)
+    changes = [change for change in (*found, *due) if change is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
     if chosen is None and state.overtaken and state.ordered is state.record:
@@ -183,11 +188,22 @@ def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     return chosen
 
 
+def _change_of(state: State, here: Situations, name: ServiceName, now: Instant) -> Change | None:
+    if name not in here:
+        return at_rest(state, name, now)
+    return decide(here[name]) if name == here[name].release.service else None
+
+
+def _due(state: State, name: UnitName, now: Instant) -> Change | None:
+    unit = next((one for one in map(state.topology.unit_of, state.record.board) if one.name == name), None)
+    return None if unit is None else ready.due(state, unit, now)
+
+
 def _tokens(state: State) -> Iterable[Mark]:
     """Turn a held token back once its lowering is durable, and remove what belongs to no running release."""
     for release in state.record.releases.values():
         token = state.observed.tokens.get(release.id, Token.NONE)
-        if release.phase.ended and token is not Token.NONE and state.durable.releases.get(release.service) == release:
+        if release.phase.ended and token is not Token.NONE and state.durable.releases.get(release.unit_name) == release:
             yield Mark(release.id, release.nonce, Token.NONE)
 
 

@@ -83,7 +83,7 @@ def _standing(state: State, now: Instant) -> Iterator[tuple[str, Standing]]:
 
 def _drift(state: State, name: ServiceName, now: Instant) -> Iterator[tuple[str, Standing]]:
     """What somebody else changed and lbctl puts right without a decision: anything at rest, too much in a release."""
-    want, release = target(state.ordered, name), state.ordered.running(name)
+    want, release = target(state.topology, state.ordered, name), state.ordered.running(name)
     if want is None or (release is not None and release.phase is Phase.ROLLING_BACK):
         return
     for instance in state.topology.instances_of(name):

@@ -6,23 +6,25 @@ Each request becomes at most one change of the record. A refusal names the reaso
 from collections.abc import Callable
 from dataclasses import replace
 
-from lbctl.core.ahead import ahead
+from lbctl.core import coupling, ready
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
+from lbctl.core.claims import claim
+from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.evidence import proved
-from lbctl.core.planner import cut
 from lbctl.core.reply import Facts, facts
 from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import Mark, State
 from lbctl.model.entry import Entry, Kind
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour, ReleaseId, ServiceName
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, By, Phase, Pool, PoolState, Record, Release
 from lbctl.model.request import (
     Adopt,
     Asked,
     Cancel,
+    Claim,
     Maintenance,
     OnRelease,
     Pause,
@@ -30,7 +32,9 @@ from lbctl.model.request import (
     Request,
     Resume,
     Rollback,
+    SayReady,
     Switch,
+    Withdraw,
 )
 from lbctl.model.topology import Service
 from lbctl.model.units import BP_FULL, Instant, percent
@@ -47,6 +51,13 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
             return _adopt(state, request, now)
         case Maintenance():
             return _maintenance(state, request, now)
+        case Claim():
+            return claim(state, request, now)
+        case SayReady():
+            _journal_works(state)
+            return ready.say(state, request, now)
+        case Withdraw():
+            return ready.withdraw(state, request, now)
         case Switch():
             return _switch(state, request, now)
         case Pause() | Resume() | Promote() | Rollback() | Cancel():
@@ -88,7 +99,7 @@ def _adopt(state: State, request: Adopt, now: Instant) -> tuple[Change | None, F
         return None, facts
     _adoptable(state, service, request)
     pools = {
-        request.active: Pool(state=PoolState.ACTIVE, version=request.version),
+        request.active: Pool(state=PoolState.ACTIVE, version=request.version, contract=request.contract),
         request.active.other: known.pool(request.active.other) if known else Pool(state=PoolState.DRAINING),
     }
     if known is not None:
@@ -152,46 +163,34 @@ def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Chan
 
 def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None, Facts]:
     service = _service(state, request.service)
-    adopted = switchable(state, service, request.to)
+    switchable(state, service, request.to)
+    for name in request.followers:
+        switchable(state, _service(state, name), None)
+    members = (service.name, *request.followers)
+    if request.followers and coupling.carrier(state.topology, members) != service.name:
+        raise Refused("not_the_carrier", f"{service.name} does not carry the split of these services")
     _journal_works(state)
-    plan = cut(ahead(state, service, request.plan))
-    to = adopted.active.other
-    release_id = ReleaseId(str(state.record.next_release))
-    release = Release(
-        id=release_id,
-        service=service.name,
-        origin=adopted.active,
-        to=to,
-        version=request.version,
-        plan=plan,
+    versions = {name: Version(request.followers.get(name, request.version)) for name in members}
+    going = Cut(
+        carrier=service.name,
+        versions=versions,
+        plan=request.plan,
         nonce=request.nonce,
+        wall=request.wall,
+        by=request.actor,
         reason=request.reason,
-        initiator=request.actor,
-        candidate_was=adopted.pool(to).state,
-        generations={
-            i: g for i, g in state.record.generations.items() if i in state.topology.instances_of(service.name)
-        },
-        started_at=now,
-        started_wall=request.wall,
-        phase_since=now,
     )
-    candidate = replace(adopted.pool(to), state=PoolState.CANDIDATE, version=request.version)
-    record = state.record.with_service(service.name, adopted.with_pool(to, candidate)).with_release(release)
-    record = replace(record, next_release=state.record.next_release + 1)
-    steps = ", ".join(percent(step) for step in plan.steps_bp)
-    text = f"release {release_id}: {service.name} {adopted.active} → {to} ({request.version}) by {steps}"
-    told = entry(
-        Kind.RELEASE_STARTED, release, now, text + _because(request), actor=request.actor, reason=request.reason
-    )
-    facts: Facts = {
-        "release": release_id,
+    change = cut(state, going, now)
+    release = change.record.releases[state.topology.unit_of(service.name).name]
+    told: Facts = {
+        "release": release.id,
         "service": service.name,
-        "from": adopted.active.value,
-        "to": to.value,
+        "from": release.origin.value,
+        "to": release.to.value,
         "phase": release.phase.value,
-        "steps_bp": list(plan.steps_bp),
+        "steps_bp": list(release.plan.steps_bp),
     }
-    return Change(record=record, entries=(told,), marks=(Mark(release_id, request.nonce, Token.GO),)), facts
+    return change, told
 
 
 def switchable(state: State, service: Service, to: Colour | None) -> Adopted:
@@ -237,7 +236,7 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
             "not_configured", f"{release.service} is not in the config any more", then="restore it, then reload"
         )
     change = ON_RELEASE[type(request)](state, here, request)
-    after = release if change is None else change.record.releases[release.service]
+    after = release if change is None else change.record.releases[release.unit_name]
     return change, facts(request, release, after)
 
 

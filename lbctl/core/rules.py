@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import judge
-from lbctl.core.change import Change, entry, go_back, lowered, next_step, to_phase, with_share
+from lbctl.core.change import Change, entry, go_back, lowered, next_step, to_phase, with_share, with_states
 from lbctl.core.drift import handmade, moved_generations, rebased
 from lbctl.core.evidence import proved
 from lbctl.core.holds import waits
@@ -52,9 +52,10 @@ def _rolled_back(now: Situation) -> Change | None:
     if any(getattr(reading, "taken_at", now.at) <= now.release.phase_since for reading in now.readings.values()):
         return None
     ended = to_phase(now.release, Phase.ROLLED_BACK, now.at)
-    candidate = replace(now.adopted.pool(ended.to), state=PoolState.DRAINING)
-    adopted = replace(now.adopted.with_pool(ended.to, candidate), active=ended.origin)
-    record = now.record.with_service(ended.service, adopted).with_release(ended)
+    record = with_states(now.record, ended, origin=PoolState.ACTIVE, to=PoolState.DRAINING)
+    for name, member in ended.members.items():
+        record = record.with_service(name, replace(record.services[name], active=member.origin))
+    record = record.with_release(ended)
     took = seconds(since(now.release.phase_since, now.at))
     text = f"all new traffic is on {ended.origin} again, read back everywhere after {took}: {ended.outcome}"
     told = entry(Kind.ROLLBACK_FINISHED, ended, now.at, text, severity=Severity.WARNING, by=str(ended.back_by))
@@ -70,9 +71,14 @@ def _judged_bad(now: Situation) -> Change | None:
 
 def _candidate_dead(now: Situation) -> Change | None:
     """Also while the old pool drains: the candidate is then active, but the way back is still there."""
-    if now.release.phase is not Phase.DRAINING or not now.candidate.dead or now.active.dead or now.checker_suspect:
+    if now.release.phase is not Phase.DRAINING or now.checker_suspect:
         return None
-    reason = f"every server of {now.release.to} is down while {now.release.origin} lives: {now.candidate.trouble()}"
+    dead = next((name for name, pair in now.pairs.items() if pair.candidate.dead and not pair.active.dead), None)
+    if dead is None:
+        return None
+    member, trouble = now.release.members[dead], now.pairs[dead].candidate.trouble()
+    whose = f" of {dead}" if now.release.followers else ""
+    reason = f"every server of {member.to}{whose} is down while {member.origin} lives: {trouble}"
     return go_back(now.record, now.release, now.at, "candidate_dead", reason, By.ITSELF)
 
 
@@ -157,7 +163,7 @@ def first_traffic(now: Situation) -> Change:
 def climb(now: Situation, share_bp: int, actor: str = "") -> Change:
     """Return the step to `share_bp`."""
     record = with_share(now.record, now.release, share_bp, now.at)
-    release = record.releases[now.release.service]
+    release = record.releases[now.release.unit_name]
     judged = now.verdict.reason if now.verdict is not None else "preflight passed"
     numbers = judged if now.release.share_bp or now.verdict is None else "nothing to judge at 0 %"
     text = f"{percent(now.release.share_bp)} → {percent(share_bp)} on {release.to}: {numbers}"
@@ -201,13 +207,14 @@ def _from_baking(now: Situation) -> Change | None:
 def drain(now: Situation, actor: str = "") -> Change:
     """Return the role swap."""
     release = to_phase(now.release, Phase.DRAINING, now.at)
-    old = replace(now.adopted.pool(release.origin), state=PoolState.DRAINING)
-    new = replace(now.adopted.pool(release.to), state=PoolState.ACTIVE, version=release.version)
-    adopted = replace(now.adopted.with_pool(release.origin, old).with_pool(release.to, new), active=release.to)
+    record = with_states(now.record, release, origin=PoolState.DRAINING, to=PoolState.ACTIVE)
+    for name, member in release.members.items():
+        adopted = record.services[name]
+        new = replace(adopted.pool(member.to), version=member.version)
+        record = record.with_service(name, replace(adopted.with_pool(member.to, new), active=member.to))
     text = f"{release.to} is active; {release.origin} drains and stays warm for {seconds(release.plan.retain)}"
     told = entry(Kind.DRAIN_STARTED, release, now.at, text, actor=actor, stop=f"lbctl rollback {release.id}")
-    record = now.record.with_service(release.service, adopted).with_release(release)
-    return Change(record=record, entries=(told,))
+    return Change(record=record.with_release(release), entries=(told,))
 
 
 def _from_draining(now: Situation) -> Change | None:
@@ -215,11 +222,22 @@ def _from_draining(now: Situation) -> Change | None:
         return None
     if now.progress is None or now.progress.holds:
         return None
-    outcome = f"unproven: {now.release.origin} is kept as draining; nobody proved that it is unused"
+    if any(not follower.flipped for follower in now.release.followers.values()):
+        return _flip(now)
+    kept = ", ".join(f"{member.origin} of {name}" for name, member in now.release.members.items())
+    kept = kept if now.release.followers else str(now.release.origin)
+    outcome = f"unproven: {kept} is kept as draining; nobody proved that it is unused"
     release = replace(to_phase(now.release, Phase.FINISHED, now.at), outcome=outcome)
     text = f"{release.to} serves everything; {outcome}"
     told = entry(Kind.RELEASE_FINISHED, release, now.at, text, outcome="unproven")
     return Change(record=now.record.with_release(release), entries=(told,))
+
+
+def _flip(now: Situation) -> Change:
+    """Callers that are not pinned go to the candidates of the followers; read back before the pins go to rest."""
+    followers = {name: replace(one, flipped=True) for name, one in now.release.followers.items()}
+    flipped = replace(now.release, followers=followers, epoch=now.release.epoch + 1)
+    return Change(record=now.record.with_release(flipped))
 
 
 FORWARD: dict[Phase, Rule] = {

@@ -96,7 +96,7 @@ def _patience(state: State, service: Service, colour: Colour, seen: Seen) -> Spa
 
 def _serves(state: State, name: ServiceName, colour: Colour) -> bool:
     """Whether this pool is to have traffic; nobody knows that of a service that is only observed."""
-    route = target(state.record, name)
+    route = target(state.topology, state.record, name)
     return route is None or route.share_bp(colour) > 0
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lbctl.core import judge
 from lbctl.core.state import Lane, Progress, State
 from lbctl.core.targets import exposed, target
-from lbctl.core.wellness import Wellness, way_open
+from lbctl.core.wellness import Pair, Wellness, together, way_open
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, Phase, Record, Release
@@ -17,7 +17,11 @@ from lbctl.model.units import Instant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """One running release at one instant. `candidate` and `active` are by role: colours do not matter here."""
+    """One running release at one instant. `candidate` and `active` are by role: colours do not matter here.
+
+    `service`, `adopted` and `want` are the carrier's. `services`, `pairs` and `wants` have every service of the
+    release; `candidate` and `active` are all their pools together, `readings` all their instances.
+    """
 
     at: Instant
     record: Record
@@ -25,6 +29,10 @@ class Situation:
     adopted: Adopted
     release: Release
     want: Route
+    services: Mapping[ServiceName, Service]
+    wants: Mapping[ServiceName, Route]
+    instances: Mapping[ServiceName, tuple[InstanceName, ...]]
+    pairs: Mapping[ServiceName, Pair]
     progress: Progress | None
     readings: Mapping[InstanceName, InstanceReading | Unreadable | None]
     unresolved: Mapping[InstanceName, str]
@@ -63,38 +71,57 @@ Situations = Mapping[ServiceName, Situation]
 
 
 def situations(state: State, now: Instant) -> Situations:
-    """Gather the facts about every running release."""
-    found = ((name, situation(state, name, now)) for name in state.topology.services)
-    return {name: here for name, here in found if here is not None}
+    """Gather the facts about every running release, by each of its services."""
+    found: dict[ServiceName, Situation] = {}
+    for release in state.record.releases.values():
+        here = None if release.phase.ended else situation(state, release.service, now)
+        if here is not None:
+            found |= dict.fromkeys(release.members, here)
+    return found
 
 
 def situation(state: State, name: ServiceName, now: Instant) -> Situation | None:
-    """Gather the facts about `name`'s running release; None if it has none or vanished from the config."""
+    """Gather the facts about the running release that `name` is part of; None if there is none, or if a service of it
+    vanished from the config."""
     release = state.record.running(name)
-    service = state.topology.services.get(name)
-    want = target(state.record, name)
-    if release is None or service is None or want is None:
+    if release is None or any(member not in state.topology.services for member in release.members):
         return None
-    instances = state.topology.instances_of(name)
+    service = state.topology.services[release.service]
+    wants = {one: want for one in release.members if (want := target(state.topology, state.record, one)) is not None}
+    instances = dict.fromkeys(i for one in release.members for i in state.topology.instances_of(one))
     readings = {instance: state.observed.instances.get(instance) for instance in instances}
+    pairs = {
+        one: Pair(candidate=state.wells[one, member.to], active=state.wells[one, member.origin])
+        for one, member in release.members.items()
+    }
+    suspects = (state.observed.checker_suspect.get(one, "") for one in release.members)
     return Situation(
         at=now,
         record=state.record,
         service=service,
-        adopted=state.record.services[name],
+        adopted=state.record.services[release.service],
         release=release,
-        want=want,
+        want=wants[release.service],
+        services={one: state.topology.services[one] for one in release.members},
+        wants=wants,
+        instances={one: state.topology.instances_of(one) for one in release.members},
+        pairs=pairs,
         progress=state.progress.get(release.id),
         readings=readings,
         unresolved={i: state.lanes[i].unresolved for i in instances if i in state.lanes and state.lanes[i].unresolved},
-        under_way=frozenset(i for i, reading in readings.items() if under_way(state.lanes.get(i), name, reading)),
+        under_way=frozenset(
+            i
+            for i, reading in readings.items()
+            for one in release.members
+            if under_way(state.lanes.get(i), one, reading)
+        ),
         token=state.observed.tokens.get(release.id, Token.NONE),
         token_trouble=state.observed.token_trouble.get(release.id, ""),
-        candidate=state.wells[name, release.to],
-        active=state.wells[name, release.origin],
+        candidate=together({one: pair.candidate for one, pair in pairs.items()}),
+        active=together({one: pair.active for one, pair in pairs.items()}),
         candidate_up_since=_up_since(state, service, release.to),
-        way_open=_way_open(state, name, release.to, release.plan),
-        checker_suspect=state.observed.checker_suspect.get(name, ""),
+        way_open=all(way_open(pair.active, pair.candidate, release.plan.min_healthy_bp) for pair in pairs.values()),
+        checker_suspect=next((why for why in suspects if why), ""),
         durable=state.durable.rev == state.record.rev,
         durable_at=state.durable_at,
         journal_error=state.journal_error,

@@ -26,7 +26,11 @@ class Progress:
 
     epoch: int
     account: judge.Account
+    followers: Mapping[ServiceName, judge.Account] = field(default_factory=dict)
+    """One account for each follower: its candidate against its active pool."""
     verdict: judge.Verdict | None = None
+    """The gravest of all, and whose it is."""
+    verdicts: Mapping[ServiceName, judge.Verdict] = field(default_factory=dict)
     target_since: Instant
     warm_until: Instant = Instant(0)
     """Until then a slower candidate is filling its caches."""
@@ -107,7 +111,7 @@ class State:
     held_tokens: frozenset[ReleaseId] = frozenset()
     """Tokens this process turned to `hold` and may turn back once the lowering is durable."""
     progress: Mapping[ReleaseId, Progress] = field(default_factory=dict)
-    accounts: Mapping[ReleaseId, judge.Account] = field(default_factory=dict)
+    accounts: Mapping[ReleaseId, Mapping[ServiceName, judge.Account]] = field(default_factory=dict)
     """Accounts saved by an earlier process, used when a release's progress starts."""
     books: Mapping[ServiceName, Books] = field(default_factory=dict)
     learned: Mapping[ServiceName, judge.Learned] = field(default_factory=dict)

@@ -42,6 +42,24 @@ class Wellness:
         return "; ".join(f"{name}: {why}" for name, why in [*self.down.items(), *self.unknown.items()])
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both pools of one service of a release."""
+
+    candidate: Wellness
+    active: Wellness
+
+
+def together(pools: Mapping[ServiceName, Wellness]) -> Wellness:
+    """Return several pools as one: servers are named with their service where there are several."""
+    if len(pools) == 1:
+        return next(iter(pools.values()))
+    count = sum(pool.server_count for pool in pools.values())
+    down = {ServerName(f"{name}/{server}"): why for name, pool in pools.items() for server, why in pool.down.items()}
+    unknown = {ServerName(f"{name}/{s}"): why for name, pool in pools.items() for s, why in pool.unknown.items()}
+    return Wellness(count, down, unknown)
+
+
 Pools = Mapping[tuple[ServiceName, Colour], Wellness]
 
 

@@ -175,7 +175,7 @@ class Desk:
                 if release.id == target:
                     return release, None
             raise Refused("no_such_release", f"there is no release {target}", then="lbctl release list", exit_code=7)
-        release_of_service = current.get(self._service(target).name)
+        release_of_service = self._loop.state.record.latest(self._service(target).name)
         if release_of_service is None:
             then = f"lbctl switch {target}"
             raise Refused("no_such_release", f"{target} had no release yet", then=then, exit_code=7)

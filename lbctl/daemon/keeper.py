@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import structlog
 
 from lbctl.core import judge
-from lbctl.core.state import State
+from lbctl.core.state import Progress, State
 from lbctl.model.errors import StoreError
 from lbctl.model.names import ReleaseId, ServiceName
-from lbctl.model.record import Phase, Record
+from lbctl.model.record import Phase, Record, Release
 from lbctl.model.topology import Topology
 from lbctl.model.units import MINUTE, Instant, since
 from lbctl.store.kept import KeptFiles
@@ -33,7 +33,7 @@ class Keeper:
         for release in state.record.releases.values():
             progress = state.progress.get(release.id)
             if progress is not None and release.phase in {Phase.SHIFTING, Phase.BAKING}:
-                self._save(self._accounts, release.id, progress.account.to_json())
+                self._save(self._accounts, release.id, _documents(release, progress))
         if self._learned_at is None or since(self._learned_at, now) >= LEARNED_EVERY:
             self._learned_at = now
             for name, learned in state.learned.items():
@@ -50,16 +50,24 @@ class Keeper:
             self._trouble = str(error)
 
 
-def accounts_before(record: Record, files: KeptFiles) -> dict[ReleaseId, judge.Account]:
+def _documents(release: Release, progress: Progress) -> dict[str, object]:
+    """Return the accounts of a release, by service."""
+    accounts = {release.service: progress.account, **progress.followers}
+    return {str(name): account.to_json() for name, account in accounts.items()}
+
+
+def accounts_before(record: Record, files: KeptFiles) -> dict[ReleaseId, dict[ServiceName, judge.Account]]:
     """Return the judge's accounts of running releases as an earlier process left them; a lost one is told."""
-    found: dict[ReleaseId, judge.Account] = {}
+    found: dict[ReleaseId, dict[ServiceName, judge.Account]] = {}
     for release in record.releases.values():
         if release.phase.ended:
             continue
         loaded = files.load(release.id)
         try:
             if loaded.document is not None:
-                found[release.id] = judge.Account.from_json(loaded.document)
+                found[release.id] = {
+                    ServiceName(name): judge.Account.from_json(one) for name, one in loaded.document.items()
+                }
                 continue
             reason = loaded.reason
         except ValueError as error:

@@ -128,7 +128,8 @@ class Loop:
         topology: Topology = self.state.topology
         return frozenset(
             instance
-            for name, release in self.state.record.releases.items()
+            for release in self.state.record.releases.values()
+            for name in release.members
             if not release.phase.ended and name in topology.services
             for instance in topology.instances_of(name)
         )

@@ -22,7 +22,7 @@ def service_view(state: State, service: Service, now: Instant) -> Json:
     """Return the status of one service; the keys are part of the API."""
     name = service.name
     adopted = state.record.services.get(name)
-    release = state.record.releases.get(name)
+    release = state.record.latest(name)
     here = situation(state, name, now)
     hold = first_hold(here)
     running = here is not None

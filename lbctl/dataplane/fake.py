@@ -12,7 +12,7 @@ from lbctl.model.errors import Unreachable
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, ServiceReading
-from lbctl.model.route import Route
+from lbctl.model.route import Caller, Pin, Route
 from lbctl.model.topology import Service
 from lbctl.model.units import BP_FULL, Instant
 
@@ -134,13 +134,27 @@ class FakeInstance:
     async def close(self) -> None:
         """See `DataPlane.close`."""
 
-    def send(self, service: ServiceName, jar: MutableMapping[str, str] | None = None) -> tuple[int, str]:
-        """Route one request by the newest generation; returns status and server name. `jar` is a session's cookies."""
+    def send(
+        self,
+        service: ServiceName,
+        jar: MutableMapping[str, str] | None = None,
+        *,
+        caller: Caller | None = None,
+        life: Generation | None = None,
+    ) -> tuple[int, str]:
+        """Route one request by the newest generation, or by an older `life`; returns status and server name.
+
+        `jar` is a session's cookies, `caller` the consumer pool that calls.
+        """
         jar = {} if jar is None else jar
         wanted = next(one for one in self.services if one.name == service)
-        route = self.runtime[self.generation][service]
-        colour = self._colour(wanted, route, jar)
-        if 0 < route.green_bp < BP_FULL and not _usable(self.pools[service, colour]):
+        route = self.runtime[life or self.generation][service]
+        pin = dict(route.pins).get(caller, Pin.SPLIT) if caller is not None else Pin.SPLIT
+        if pin is Pin.NONE:
+            return 503, ""
+        pinned = pin is not Pin.SPLIT
+        colour = Colour(pin.value) if pinned else self._colour(wanted, route, jar)
+        if not pinned and 0 < route.green_bp < BP_FULL and not _usable(self.pools[service, colour]):
             colour = colour.other
         pool = self.pools[service, colour]
         if not (usable := _usable(pool)):

@@ -21,6 +21,9 @@ class Kind(StrEnum):
     """Every event lbctl tells: a fixed dotted past-tense fact. The reference page is generated from this list."""
 
     SERVICE_ADOPTED = "service.adopted"
+    VERSION_READY = "version.ready"
+    VERSION_WITHDRAWN = "version.withdrawn"
+    POOL_CLAIMED = "pool.claimed"
     MAINTENANCE_CHANGED = "maintenance.changed"
     RELEASE_STARTED = "release.started"
     STEP_STARTED = "step.started"

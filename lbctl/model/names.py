@@ -4,6 +4,8 @@ from enum import StrEnum
 from typing import NewType
 
 ServiceName = NewType("ServiceName", str)
+UnitName = NewType("UnitName", str)
+"""Services released together. A service in no unit is a unit of its own, by its own name."""
 ServerName = NewType("ServerName", str)
 InstanceName = NewType("InstanceName", str)
 """`PLANE/INSTANCE`, as in `edge/lb1`: one running load balancer of a data plane."""

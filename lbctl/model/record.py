@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName, UnitName
 from lbctl.model.topology import Plan
 from lbctl.model.units import BP_FULL, Instant
 
@@ -50,12 +50,45 @@ class By(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What a version offers to its consumers and wants of its providers; see `core.contracts`."""
+
+    provides: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    requires: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> bool:
+        """Whether anything is said at all."""
+        return bool(self.provides or self.requires)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A standing record on the board: this version is deployed to the claimed pool and may go.
+
+    `nonce` and `wall` are for the release that is cut when this record completes a set.
+    """
+
+    version: str
+    build: str
+    contract: Contract
+    by: str
+    at: Instant
+    nonce: str
+    wall: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """A pool as recorded. `keep_bp` is the part of its own sessions that is honoured; `version` is what people said."""
 
     state: PoolState
     version: str = "unknown"
     keep_bp: int = BP_FULL
+    build: str = ""
+    contract: Contract = field(default_factory=Contract)
+    paired: Mapping[ServiceName, Colour] = field(default_factory=dict)
+    """By provider: which of its pools this pool was released with, while it may still call it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +110,25 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One service of a release. `origin` and `to` are fixed: within it active = origin, candidate = to."""
+
+    origin: Colour
+    to: Colour
+    version: str = "unknown"
+    build: str = ""
+    contract: Contract = field(default_factory=Contract)
+    candidate_was: PoolState = PoolState.DRAINING
+    """What the candidate's pool was before; a cancellation before first traffic gives that back."""
+    flipped: bool = False
+    """Of a follower: its default, for callers that are not pinned, is the candidate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One release of one service. `origin` and `to` are fixed: within it active = origin, candidate = to.
+    """One release of a unit: of `service`, the carrier of the split, and of the followers that its calls are pinned to.
+
+    `origin`, `to`, `version` and `candidate_was` are the carrier's own, as in `Member`.
 
     `share_bp` is the candidate's target share, `reached_bp` the last one read back everywhere. `epoch` numbers the
     targets. `latched` are holds only `resume` clears. `nonce` binds the go-token. Timers of a step are not stored.
@@ -86,9 +136,14 @@ class Release:
 
     id: ReleaseId
     service: ServiceName
+    unit: UnitName | None = None
+    """None: the carrier is a unit of its own."""
+    followers: Mapping[ServiceName, Member] = field(default_factory=dict)
     origin: Colour
     to: Colour
     version: str
+    build: str = ""
+    contract: Contract = field(default_factory=Contract)
     plan: Plan
     nonce: str
     reason: str
@@ -117,6 +172,34 @@ class Release:
     outcome: str = ""
     """Why it ended as it did, or why it goes back; for people."""
 
+    @property
+    def unit_name(self) -> UnitName:
+        """The unit that is released: named, or the carrier alone."""
+        return self.unit or UnitName(self.service)
+
+    @property
+    def members(self) -> dict[ServiceName, Member]:
+        """Every service of the release, the carrier first."""
+        own = Member(
+            origin=self.origin,
+            to=self.to,
+            version=self.version,
+            build=self.build,
+            contract=self.contract,
+            candidate_was=self.candidate_was,
+            flipped=True,
+        )
+        return {self.service: own, **self.followers}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """Who holds an idle pool to deploy to it, since when. It ends with a release of it, or expires."""
+
+    colour: Colour
+    by: str
+    since: Instant
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -128,15 +211,25 @@ class Record:
     generations: Mapping[InstanceName, Generation] = field(default_factory=dict)
     """The last known life of every instance: a reload is told once for all services at rest."""
     services: Mapping[ServiceName, Adopted] = field(default_factory=dict)
-    releases: Mapping[ServiceName, Release] = field(default_factory=dict)
-    """The running release of each service, or the last one that ended."""
+    releases: Mapping[UnitName, Release] = field(default_factory=dict)
+    """The running release of each unit, or the last one that ended."""
+    claims: Mapping[ServiceName, Claimed] = field(default_factory=dict)
+    board: Mapping[ServiceName, Ready] = field(default_factory=dict)
+    """What is deployed, ready, and waits for the rest of its unit."""
     next_release: int = 1
     maintenance: bool = False
 
     def running(self, service: ServiceName) -> Release | None:
         """The release of `service` that has not ended."""
-        release = self.releases.get(service)
-        return None if release is None or release.phase.ended else release
+        for release in self.releases.values():
+            if not release.phase.ended and (service == release.service or service in release.followers):
+                return release
+        return None
+
+    def latest(self, service: ServiceName) -> Release | None:
+        """The release of `service` that runs, or else the last one that ended."""
+        found = [one for one in self.releases.values() if service == one.service or service in one.followers]
+        return max(found, key=lambda one: int(one.id), default=None)
 
     def with_service(self, name: ServiceName, adopted: Adopted) -> "Record":
         """The same record with that service replaced."""
@@ -144,4 +237,4 @@ class Record:
 
     def with_release(self, release: Release) -> "Record":
         """The same record with that release replaced."""
-        return replace(self, releases={**self.releases, release.service: release})
+        return replace(self, releases={**self.releases, release.unit_name: release})

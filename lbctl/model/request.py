@@ -1,9 +1,11 @@
 """What a person or CI asks for. Built and authorised by the control socket, decided by the core."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from lbctl.model.names import Colour, ReleaseId, ServiceName
+from lbctl.model.record import Contract
 from lbctl.model.topology import Plan
 
 
@@ -28,6 +30,7 @@ class Adopt(Asked):
     service: ServiceName
     active: Colour
     version: str = "unknown"
+    contract: Contract = field(default_factory=Contract)
     settle: bool = False
 
 
@@ -40,13 +43,41 @@ class Maintenance(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(Asked):
+    """Hold the pool of `service` that may be deployed to."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SayReady(Asked):
+    """A version is deployed to the claimed pool of `service` and may go as soon as its unit has a set that fits."""
+
+    service: ServiceName
+    version: str
+    build: str
+    contract: Contract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw(Asked):
+    """Take the record of `service` off the board."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switch(Asked):
-    """Release `service` to the other pool by `plan`. `to` None: the pool that is not active."""
+    """Release `service` to the other pool by `plan`. `to` None: the pool that is not active.
+
+    `followers`: services of its unit that go with it, with their versions; `service` is then the carrier.
+    """
 
     service: ServiceName
     to: Colour | None
     version: str
     plan: Plan
+    followers: Mapping[ServiceName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +114,7 @@ class Cancel(OnRelease):
     """End the release: before first traffic at once, afterwards as a person's rollback."""
 
 
-Request = Adopt | Maintenance | Switch | Pause | Resume | Promote | Rollback | Cancel
+Request = Adopt | Maintenance | Claim | SayReady | Withdraw | Switch | Pause | Resume | Promote | Rollback | Cancel
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,45 @@
 """Where one service's traffic goes: the absolute target a data plane is brought to, and what it reads back."""
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from lbctl.model.names import Colour
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.units import BP_FULL
+
+
+class Pin(StrEnum):
+    """Where one consumer pool's calls go, stronger than the split. `split`: not pinned. `none`: refused (503)."""
+
+    BLUE = "blue"
+    GREEN = "green"
+    SPLIT = "split"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Caller:
+    """One consumer pool: `storefront-green` for people and in the load balancer."""
+
+    service: ServiceName
+    colour: Colour
+
+    def __str__(self) -> str:
+        return f"{self.service}-{self.colour}"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Split and session keeps of one service, absolute and by colour, in basis points.
+    """Split, session keeps and pins of one service, absolute and by colour, in basis points.
 
     `green_bp` is the part of new traffic that goes to green. `keep_*_bp` is the part of that colour's own sticky
-    sessions that is still honoured. One value, written and read as a whole: a request never sees a mixture.
+    sessions that is still honoured. `pins` say for each consumer pool, in order, where its calls go. One value, read
+    back as a whole; split and keeps are also written as one: a request never sees a mixture of them.
     """
 
     green_bp: int
     keep_blue_bp: int = BP_FULL
     keep_green_bp: int = BP_FULL
+    pins: tuple[tuple[Caller, Pin], ...] = ()
 
     def __post_init__(self) -> None:
         for part in (self.green_bp, self.keep_blue_bp, self.keep_green_bp):
@@ -46,5 +69,10 @@ class Route:
             return replace(self, keep_green_bp=keep_bp)
         return replace(self, keep_blue_bp=keep_bp)
 
-    def __str__(self) -> str:
+    @property
+    def split(self) -> str:
+        """Split and keeps as one word: `500:10000:0`."""
         return f"{self.green_bp}:{self.keep_blue_bp}:{self.keep_green_bp}"
+
+    def __str__(self) -> str:
+        return " ".join([self.split, *(f"{caller}={pin}" for caller, pin in self.pins)])

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
+from lbctl.model.route import Caller
 from lbctl.model.units import BP_FULL, HOUR, MINUTE, SECOND, Span
 
 
@@ -175,6 +176,42 @@ class JudgeSettings:
     blind_limit: Span | None = Span(10 * MINUTE)
 
 
+class PinKind(StrEnum):
+    """How a load balancer knows which consumer pool calls."""
+
+    LISTENER = "listener"
+    SOURCE = "source"
+    HEADER = "header"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """How one consumer's two pools are told apart. `listeners`: an address for each; `header`: its name."""
+
+    kind: PinKind
+    listeners: Mapping[Colour, Address] = field(default_factory=dict)
+    header: str | None = None
+
+
+class Rendezvous(StrEnum):
+    """Which `ready` records may go together: by contract, all of the unit, or each alone and unchecked."""
+
+    CONTRACT = "contract"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """Services released together, in the order of the config. `rendezvous` None: by what the records declare."""
+
+    name: UnitName
+    services: tuple[ServiceName, ...]
+    rendezvous: Rendezvous | None = None
+    plan: Plan = field(default_factory=Plan)
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One service: two pools behind one data plane, how it is watched, released and judged."""
@@ -190,6 +227,8 @@ class Service:
     tls: ServerTls | None = None
     haproxy: HaproxyBinding | None = None
     protocol: Protocol = Protocol.HTTP
+    consumers: Mapping[ServiceName, Consumer] = field(default_factory=dict)
+    """Services that call this one through the load balancer, each pool of which can be pinned."""
     cookie: str = "SRV"
     """The cookie that names the server of a sticky session."""
     plan: Plan = field(default_factory=Plan)
@@ -253,7 +292,21 @@ class Topology:
 
     planes: Mapping[PlaneName, Plane]
     services: Mapping[ServiceName, Service]
+    units: Mapping[UnitName, Unit] = field(default_factory=dict)
+    """Units of several services; every other service is a unit of its own."""
 
     def instances_of(self, service: ServiceName) -> tuple[InstanceName, ...]:
         """The instances that route `service`."""
         return tuple(instance.name for instance in self.planes[self.services[service].plane].instances)
+
+    def unit_of(self, service: ServiceName) -> Unit:
+        """The unit that `service` is released with."""
+        for unit in self.units.values():
+            if service in unit.services:
+                return unit
+        one = self.services[service]
+        return Unit(name=UnitName(service), services=(service,), plan=one.plan, judge=one.judge)
+
+    def callers_of(self, service: ServiceName) -> tuple[Caller, ...]:
+        """The consumer pools of `service`, in a fixed order."""
+        return tuple(sorted(Caller(name, colour) for name in self.services[service].consumers for colour in Colour))

@@ -74,7 +74,7 @@ class Composer:
 def _release(told: Told, record: Record | None) -> Release | None:
     if record is None or told.entry.service is None:
         return None
-    release = record.releases.get(told.entry.service)
+    release = record.latest(told.entry.service)
     return release if release is not None and release.id == told.entry.release else None
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from lbctl.core import judge
 from lbctl.core.state import Save
-from lbctl.model.names import ReleaseId
+from lbctl.model.names import ReleaseId, ServiceName
 from lbctl.model.reading import Token
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
@@ -27,7 +27,7 @@ class Disk:
     full: bool = False
     durable_at: Instant = Instant(0)
     """When the record got there."""
-    accounts: dict[ReleaseId, judge.Account] = field(default_factory=dict)
+    accounts: dict[ReleaseId, dict[ServiceName, judge.Account]] = field(default_factory=dict)
 
     def write(self, save: Save, done_at: Instant) -> None:
         """Queue a write."""

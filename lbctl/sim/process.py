@@ -75,8 +75,10 @@ class Process:
         trouble = {one.id: store.trouble for one in releases if store.trouble}
         seen = replace(observed, tokens=tokens, token_trouble=trouble)
         self._take(self.core.step(self.state, self.core.tick(now, seen)), now)
-        for release_id, progress in self.state.progress.items():
-            self.outside.disk.accounts[release_id] = progress.account
+        for release in self.state.record.releases.values():
+            progress = self.state.progress.get(release.id)
+            if progress is not None:
+                self.outside.disk.accounts[release.id] = {release.service: progress.account, **progress.followers}
 
     def ask(self, request: Request, now: Instant) -> None:
         """Decide a request."""

@@ -73,7 +73,7 @@ def peace(world: World) -> int:
         if tick > 100 and _settled(world):
             return tick
     process = world.process
-    release = None if process is None else process.state.record.releases.get(SERVICE)
+    release = None if process is None else process.state.record.latest(SERVICE)
     routes = {name: (list(map(str, one.runtime.values())), str(one.boot)) for name, one in world.balancers.items()}
     lanes = None if process is None else process.state.lanes
     raise ViolationError(f"not at rest {PEACE_TICKS_MAX} ticks after the last fault: {release}; {routes}; {lanes}")

@@ -14,6 +14,7 @@ from lbctl.model.operation import Place
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase, PoolState, Record, Release
 from lbctl.model.route import Route
+from lbctl.model.topology import Topology
 from lbctl.model.units import BP_FULL, Instant
 from lbctl.sim.balancer import Balancer, Landed, Pending
 
@@ -48,6 +49,7 @@ class Sent:
 class Watch:
     """Everything that must be remembered to judge the next event."""
 
+    topology: Topology
     service: ServiceName
     instances: tuple[InstanceName, ...]
     forbidden: dict[ReleaseId, str] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class Watch:
 
     def durable(self, record: Record) -> None:
         """A record reached the disk. A new nonce is a person's `resume`: the only way out of a lost way back."""
-        release = record.releases.get(self.service)
+        release = record.latest(self.service)
         if release is not None:
             if release.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}:
                 self.forbidden[release.id] = release.nonce
@@ -90,7 +92,7 @@ class Watch:
         if record.rev == before.rev:
             return
         check(before, record)
-        old, new = before.releases.get(self.service), record.releases.get(self.service)
+        old, new = before.latest(self.service), record.latest(self.service)
         self._keeps(record)
         self._roles(before, record)
         if old is None or new is None or old.id != new.id:
@@ -112,7 +114,7 @@ class Watch:
     def _roles(self, before: Record, record: Record) -> None:
         """A pool becomes active by an adoption, at the end of a bake, or at the end of a rollback."""
         old, new = before.services.get(self.service), record.services.get(self.service)
-        release = record.releases.get(self.service)
+        release = record.latest(self.service)
         if old is None or new is None or old.active is new.active or before.running(self.service) is None:
             return
         swaps = release is not None and release.phase in {Phase.DRAINING, Phase.ROLLED_BACK}
@@ -138,7 +140,7 @@ class Watch:
         self._everywhere(before, readings, f"the step to {new.share_bp}", Instant(-1))
 
     def _everywhere(self, record: Record, readings: dict[InstanceName, Any], what: str, after: int) -> None:
-        want = target(record, self.service)
+        want = target(self.topology, record, self.service)
         for name in self.instances:
             reading = readings.get(name)
             if not isinstance(reading, InstanceReading):
@@ -149,7 +151,7 @@ class Watch:
             self._claim(reading.taken_at > after, f"{what} by a reading from before the decision")
 
     def _keeps(self, record: Record) -> None:
-        adopted, release = record.services.get(self.service), record.releases.get(self.service)
+        adopted, release = record.services.get(self.service), record.latest(self.service)
         if adopted is None:
             return
         home = release.origin if release is not None and not release.phase.ended else adopted.active
@@ -251,7 +253,7 @@ class Watch:
         self._claim(not unseen, f"a raise ({place.value}) landed on what was not read before: {routes}")
 
     def _ended_since(self, release: Release | None, durable: Record, away: Colour) -> None:
-        now = durable.releases.get(self.service)
+        now = durable.latest(self.service)
         if release is None or now is None:
             return
         over = now.phase.ended or now.id != release.id
@@ -262,7 +264,8 @@ class Watch:
         if answer.request_id in self.ways_back and not answer.accepted:
             self._claim(answer.body["code"] != "journal", "a rollback waits for the journal")
         if answer.request_id in self.ways_back and answer.accepted:
-            release = ordered.releases[self.service]
+            release = ordered.latest(self.service)
+            assert release is not None
             goes_back = release.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK} or release.id != answer.body["release"]
             self._claim(goes_back, "told as going back, and it does not")
         if answer.accepted and answer.after_rev > durable.rev:

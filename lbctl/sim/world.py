@@ -66,7 +66,7 @@ class World:
         self.disk = Disk()
         self.tokens = Tokens()
         self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
-        self.watch = Watch(SERVICE, names)
+        self.watch = Watch(self.topology, SERVICE, names)
         self.asking = Asking(SERVICE, self.chance)
         self.process: Process | None = None
         self.life = 0
@@ -171,7 +171,7 @@ class World:
         assert self.process is not None
         observed = self.process.state.observed
         durable, record = self.disk.record, self.process.state.ordered
-        release = durable.releases.get(SERVICE)
+        release = durable.latest(SERVICE)
         health = {c: [observed.health[SERVICE, name].up for name in SERVERS[c]] for c in Colour}
         return Sent(
             at=self.now,
@@ -225,13 +225,13 @@ class World:
     def _saving(self, record: Record) -> None:
         assert self.process is not None
         durable = self.disk.record
-        release = durable.releases.get(SERVICE)
+        release = durable.latest(SERVICE)
         token = Token.NONE if release is None else self.tokens.read(release.id, release.nonce)
         before = self.process.before
-        was = before.releases.get(SERVICE)
+        was = before.latest(SERVICE)
         readings = dict(self.process.state.observed.instances)
         self.watch.save(before, record, readings, durable, token)
-        new = record.releases.get(SERVICE)
+        new = record.latest(SERVICE)
         if new is not None and new.phase is Phase.ROLLED_BACK and (was is None or was.phase is not new.phase):
             for name, balancer in self.balancers.items():
                 self.watch.ending(name, balancer, readings, new.to)
@@ -262,7 +262,8 @@ class World:
 
     def _remembered(self, process: Process) -> None:
         """A restart goes on with the judge's account that was saved, so that it does not get a new budget."""
-        for release_id, saved in self.saved.items():
+        for release_id, by_service in self.saved.items():
+            saved = by_service[SERVICE]
             progress = process.state.progress.get(release_id)
             if progress is not None and saved.errors.recent.total > 100:
                 kept = progress.account.errors.recent.total

@@ -32,6 +32,6 @@ def parse(text: str) -> Written | None:
     if parts[0] is None:
         return Written(int(fence), None)
     try:
-        return Written(int(fence), Route(*(int(part) for part in parts)))
+        return Written(int(fence), Route(int(parts[0]), int(parts[1]), int(parts[2])))
     except ValueError:
         return None

@@ -43,12 +43,12 @@ def parse_value(text: str) -> tuple[Route | None, str]:
     if found is None:
         return None, ""
     *shares, seal = found.groups()
-    return Route(*map(int, shares)), (seal or "").removeprefix(":")
+    return Route(int(shares[0]), int(shares[1]), int(shares[2])), (seal or "").removeprefix(":")
 
 
 def value_of(route: Route, seal: str = "") -> str:
     """Return the map value of a route."""
-    return f"{route}:{seal}" if seal else str(route)
+    return f"{route.split}:{seal}" if seal else route.split
 
 
 def parse_lines(lines: Sequence[str], *, columns: int) -> dict[str, str]:

@@ -1,0 +1,124 @@
+"""The board: versions that are deployed and ready, and the largest set of them that may go together now. Pure.
+
+A set may go if every consumer and provider that its pins let talk at any moment can speak with each other, and if the
+pairs that remain can: together, new meets new; a provider alone meets the consumer's active version; a consumer alone
+meets the provider's active version. A record that fits nothing yet waits, blocks nobody else, and gets no request.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from lbctl.core import coupling
+from lbctl.core.contracts import misfit
+from lbctl.model.errors import Refused
+from lbctl.model.names import ServiceName
+from lbctl.model.record import Contract, Record
+from lbctl.model.topology import Rendezvous, Topology, Unit
+
+MEMBERS_MAX = 10
+"""Sets of more services than that are not searched through; the config refuses larger units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a set cannot go: whose record waits for whom, and for what."""
+
+    service: ServiceName
+    waits_for: ServiceName
+    why: str
+
+    def __str__(self) -> str:
+        return f"waiting for {self.waits_for}: {self.why}"
+
+
+def rendezvous(unit: Unit, record: Record) -> Rendezvous:
+    """Return which records may go together: as configured, else by contract where every record declares one."""
+    if unit.rendezvous is not None:
+        return unit.rendezvous
+    waiting = [record.board[name] for name in unit.services if name in record.board]
+    return Rendezvous.CONTRACT if all(one.contract.declared for one in waiting) else Rendezvous.ALL
+
+
+def largest_set(topology: Topology, record: Record, unit: Unit) -> tuple[ServiceName, ...]:
+    """Return the largest set of records on the board that may go now, the carrier first; empty if there is none."""
+    waiting = [name for name in unit.services if name in record.board]
+    for size in _sizes(rendezvous(unit, record), len(waiting), len(unit.services)):
+        for chosen in combinations(waiting, size):
+            first = _carrier(topology, chosen)
+            if first is not None and obstacle(topology, record, unit, chosen) is None:
+                return (first, *(name for name in chosen if name != first))
+    return ()
+
+
+def _sizes(rule: Rendezvous, waiting: int, all_count: int) -> range:
+    match rule:
+        case Rendezvous.CONTRACT:
+            return range(waiting, 0, -1)
+        case Rendezvous.ALL:
+            return range(waiting, all_count - 1, -1)
+        case Rendezvous.NONE:
+            return range(min(waiting, 1), 0, -1)
+
+
+def _carrier(topology: Topology, chosen: tuple[ServiceName, ...]) -> ServiceName | None:
+    try:
+        return coupling.carrier(topology, chosen)
+    except Refused:
+        return None
+
+
+def obstacle(topology: Topology, record: Record, unit: Unit, chosen: tuple[ServiceName, ...]) -> Obstacle | None:
+    """Return the first pair of a set that could not speak with each other; None if the set may go."""
+    if rendezvous(unit, record) is not Rendezvous.CONTRACT:
+        return None
+    for consumer, provider in _edges(topology, unit):
+        if consumer not in chosen and provider not in chosen:
+            continue
+        ours, theirs = _spoken(record, consumer, chosen), _spoken(record, provider, chosen)
+        if ours is None or theirs is None:
+            continue
+        why = _unspoken(consumer, provider, ours, theirs, _elsewhere(record, unit, provider))
+        if why:
+            waits, other = (provider, consumer) if provider in chosen else (consumer, provider)
+            return Obstacle(waits, other, why)
+    return None
+
+
+def _unspoken(
+    consumer: ServiceName,
+    provider: ServiceName,
+    ours: tuple[str, Contract],
+    theirs: tuple[str, Contract],
+    elsewhere: frozenset[str],
+) -> str:
+    """Return why two versions cannot be let talk; empty if they can. What is not declared is not known."""
+    for name, (version, contract) in ((consumer, ours), (provider, theirs)):
+        if not contract.declared:
+            return f"{name} {version} declares no contract: nobody knows whom it can speak with"
+    wrong = misfit(ours[1].requires, theirs[1].provides, elsewhere - theirs[1].provides.keys())
+    return "" if wrong is None else f"{consumer} {ours[0]} {wrong} by {provider} {theirs[0]}"
+
+
+def _edges(topology: Topology, unit: Unit) -> Iterator[tuple[ServiceName, ServiceName]]:
+    for provider in unit.services:
+        for consumer in topology.services[provider].consumers:
+            if consumer in unit.services:
+                yield consumer, provider
+
+
+def _spoken(record: Record, name: ServiceName, chosen: tuple[ServiceName, ...]) -> tuple[str, Contract] | None:
+    """Return the version of a service that talks if the set goes, and its contract: the new one, else the active."""
+    if name in chosen:
+        return record.board[name].version, record.board[name].contract
+    adopted = record.services.get(name)
+    return None if adopted is None else (adopted.pool(adopted.active).version, adopted.pool(adopted.active).contract)
+
+
+def _elsewhere(record: Record, unit: Unit, provider: ServiceName) -> frozenset[str]:
+    """Return every name that a known version of another service of the unit offers."""
+    others = [name for name in unit.services if name != provider]
+    pools = [pool for name in others if (one := record.services.get(name)) for pool in (one.blue, one.green)]
+    contracts = [pool.contract for pool in pools]
+    contracts += [record.board[name].contract for name in others if name in record.board]
+    return frozenset(name for contract in contracts for name in contract.provides)

@@ -1,0 +1,124 @@
+"""Saying that a version is ready, taking it back, and cutting the set that fits. Pure."""
+
+from dataclasses import replace
+
+from lbctl.core.board import largest_set, obstacle
+from lbctl.core.change import Change
+from lbctl.core.claims import claim_granted
+from lbctl.core.cutting import Cut, Version, cut
+from lbctl.core.reply import Facts
+from lbctl.core.state import State
+from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.errors import Refused
+from lbctl.model.names import ServiceName
+from lbctl.model.record import Ready, Record
+from lbctl.model.request import SayReady, Withdraw
+from lbctl.model.topology import Unit
+from lbctl.model.units import Instant
+
+
+def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, Facts]:
+    """Return the change that puts a record on the board. Saying the same again changes nothing.
+
+    Raises:
+        Refused: the service has no claim that is granted: nobody knows that its pool may be deployed to.
+    """
+    name = request.service
+    facts: Facts = {"service": name, "version": request.version, "build": request.build}
+    known = state.record.board.get(name)
+    same = known is not None and (known.version, known.build, known.contract) == (
+        request.version,
+        request.build,
+        request.contract,
+    )
+    if same or _is_going(state, request):
+        return None, facts
+    if name not in state.record.claims or not claim_granted(state, name):
+        raise Refused(
+            "not_claimed",
+            f"{name} has no claim: {request.version} may be in a pool that is used, or pinned to another partner",
+            why="a pool is claimed before it is deployed to, so that nothing reaches it and it calls nobody",
+            then=f"lbctl claim {name} --wait, deploy, then say ready again",
+        )
+    record = Ready(
+        version=request.version,
+        build=request.build,
+        contract=request.contract,
+        by=request.actor,
+        at=now,
+        nonce=request.nonce,
+        wall=request.wall,
+    )
+    text = f"{name} {request.version} is ready ({request.build or 'no build named'})"
+    told = Entry(kind=Kind.VERSION_READY, at=now, text=text, service=name, actor=request.actor)
+    return Change(record=replace(state.record, board={**state.record.board, name: record}), entries=(told,)), facts
+
+
+def _is_going(state: State, request: SayReady) -> bool:
+    """Whether this very build is in the running release: a CI job that asks again is told so."""
+    release = state.record.running(request.service)
+    member = None if release is None else release.members[request.service]
+    return member is not None and (member.version, member.build) == (request.version, request.build)
+
+
+def withdraw(state: State, request: Withdraw, now: Instant) -> tuple[Change | None, Facts]:
+    """Return the change that takes a record off the board."""
+    name = request.service
+    if name not in state.record.board:
+        return None, {"service": name}
+    board = {one: ready for one, ready in state.record.board.items() if one != name}
+    text = f"{name} {state.record.board[name].version} is not ready any more"
+    told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=name, actor=request.actor)
+    return Change(record=replace(state.record, board=board), entries=(told,)), {"service": name}
+
+
+def due(state: State, unit: Unit, now: Instant) -> Change | None:
+    """Return the release of the largest set on the board that may go, if none of the unit runs."""
+    record = state.record
+    if not any(name in record.board for name in unit.services) or any(record.running(one) for one in unit.services):
+        return None
+    if record.maintenance or any(one in record.services and record.services[one].maintenance for one in unit.services):
+        return None
+    going = [name for name in largest_set(state.topology, record, unit) if claim_granted(state, name)]
+    chosen = largest_set(state.topology, _only(record, going), unit)
+    if not chosen:
+        return None
+    newest = max((record.board[name] for name in chosen), key=lambda one: one.at)
+    versions = {name: _version(record.board[name]) for name in chosen}
+    by = ", ".join(sorted({record.board[name].by for name in chosen}))
+    set_going = Cut(carrier=chosen[0], versions=versions, plan=unit.plan, nonce=newest.nonce, wall=newest.wall, by=by)
+    try:
+        return cut(state, set_going, now)
+    except Refused as refused:
+        return _parked(record, chosen, refused, now)
+
+
+def _parked(record: Record, chosen: tuple[ServiceName, ...], refused: Refused, now: Instant) -> Change:
+    """A set that its plan refuses leaves the board, and people are told why: it would be tried for ever."""
+    board = {name: one for name, one in record.board.items() if name not in chosen}
+    text = f"{', '.join(chosen)} cannot go: {refused.what}: {refused.why}; then {refused.then}"
+    told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=chosen[0], severity=Severity.PAGE)
+    return Change(record=replace(record, board=board), entries=(told,))
+
+
+def _only(record: Record, names: list[ServiceName]) -> Record:
+    return replace(record, board={name: one for name, one in record.board.items() if name in names})
+
+
+def _version(ready: Ready) -> Version:
+    return Version(ready.version, ready.build, ready.contract)
+
+
+def waiting(state: State, unit: Unit) -> dict[ServiceName, str]:
+    """Return for every record on the board what it waits for."""
+    found: dict[ServiceName, str] = {}
+    for name in unit.services:
+        if name not in state.record.board:
+            continue
+        release = state.record.running(name)
+        alone = obstacle(state.topology, state.record, unit, (name,))
+        if release is not None:
+            found[name] = f"waiting for the end of release {release.id}"
+        else:
+            found[name] = str(alone) if alone is not None else "waiting for the rest of its unit"
+    return found

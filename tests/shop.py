@@ -1,0 +1,326 @@
+"""Two services on a load balancer in memory, driven by the real core on a virtual clock: users → storefront → accounts.
+
+Every call of a storefront server to accounts is checked by the pair of versions, as real servers would; nothing here
+asks the core who talks to whom.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from lbctl.core import machine
+from lbctl.core.claims import claim_granted
+from lbctl.core.state import Applied, Apply, Effect, Free, Mark, Note, Recorded, Reply, Save, State, Tick
+from lbctl.dataplane.fake import FakeInstance
+from lbctl.model.entry import Entry
+from lbctl.model.names import Colour, InstanceName, PlaneName, ReleaseId, ServerName, ServiceName, UnitName
+from lbctl.model.operation import SetRoute
+from lbctl.model.reading import Health, Observed, Token
+from lbctl.model.record import Contract, Record, Release
+from lbctl.model.request import Adopt, Answer, Claim, Request, SayReady, Switch, Withdraw
+from lbctl.model.route import Caller
+from lbctl.model.topology import (
+    Address,
+    Consumer,
+    Driver,
+    HealthCheck,
+    Instance,
+    PinKind,
+    Plan,
+    Plane,
+    Pool,
+    Probe,
+    Server,
+    Service,
+    Topology,
+    Unit,
+)
+from lbctl.model.units import Instant, Span
+
+A, B = ServiceName("accounts"), ServiceName("storefront")
+SHOP = UnitName("shop")
+LB1, LB2 = InstanceName("edge/lb1"), InstanceName("edge/lb2")
+TICK_MS = 100
+FIRST = {
+    A: Contract(provides={"accounts-api": (1,)}),
+    B: Contract(requires={"accounts-api": "1"}),
+}
+PLAN = Plan(steps_bp=(1_000, 5_000, 10_000), hold_min=Span(300), bake=Span(300), retain=Span(300))
+
+
+def _pool(name: ServiceName, colour: Colour, size: int) -> Pool:
+    return Pool(
+        colour, tuple(Server(ServerName(f"{name[0]}-{colour}-{n}"), Address("127.0.0.1", n)) for n in range(size))
+    )
+
+
+def _service(name: ServiceName, size: int, *consumers: ServiceName) -> Service:
+    listener = Consumer(kind=PinKind.LISTENER)
+    return Service(
+        name=name,
+        plane=PlaneName("edge"),
+        blue=_pool(name, Colour.BLUE, size),
+        green=_pool(name, Colour.GREEN, size),
+        health=HealthCheck(kind=Probe.HTTP),
+        consumers=dict.fromkeys(consumers, listener),
+    )
+
+
+TOPOLOGY = Topology(
+    {
+        PlaneName("edge"): Plane(
+            name=PlaneName("edge"),
+            driver=Driver.HAPROXY,
+            instances=(Instance(name=LB1, directory="/x"), Instance(name=LB2, directory="/y")),
+        )
+    },
+    {A: _service(A, 3, B), B: _service(B, 7)},
+    {SHOP: Unit(name=SHOP, services=(A, B), plan=PLAN)},
+)
+
+
+@dataclass(slots=True)
+class Shop:
+    """The world. `deployed` is the version that runs in each pool, by service and colour."""
+
+    now: Instant = Instant(1_000)
+    deployed: dict[tuple[ServiceName, Colour], int] = field(default_factory=dict)
+    speaks: dict[int, frozenset[int]] = field(default_factory=dict)
+    """Which versions of accounts a version of storefront can speak with."""
+    apis: dict[int, int] = field(default_factory=lambda: {1: 1})
+    """Which api a version of accounts offers, and what a version of storefront wants."""
+    wants: dict[int, str] = field(default_factory=lambda: {1: "1"})
+    balancers: dict[InstanceName, FakeInstance] = field(default_factory=dict)
+    tokens: dict[ReleaseId, Token] = field(default_factory=dict)
+    disk: Record = field(default_factory=Record)
+    told: list[Entry] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    calls: Counter[tuple[int, int]] = field(default_factory=Counter)
+    mismatched: list[str] = field(default_factory=list)
+    failed_users: int = 0
+    down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
+    journal_works: bool = True
+    state: State = field(init=False)
+    _ids: "count[int]" = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        services = list(TOPOLOGY.services.values())
+        self.balancers = {name: FakeInstance(name, services, lambda: self.now) for name in (LB1, LB2)}
+        for colour in Colour:
+            self.deployed |= {(A, colour): 1, (B, colour): 1}
+        self.speaks = {version: frozenset({version}) for version in range(1, 100)}
+        self.state = machine.start(self.disk, TOPOLOGY, self.now)
+        for service in (A, B):
+            self.run(12)
+            self.ask(
+                Adopt(
+                    id=next(self._ids),
+                    actor="t",
+                    service=service,
+                    active=Colour.BLUE,
+                    version="1",
+                    contract=FIRST[service],
+                )
+            )
+        self.run(20)
+
+    # ---- people
+
+    def ask(self, request: Request) -> Answer:
+        """Ask, and return the answer, once it is there."""
+        self.state, effects = machine.ask(self.state, request, self.now)
+        self._carry_out(effects)
+        for _ in range(20):
+            for answer in self.answers:
+                if answer.request_id == request.id:
+                    return answer
+            self.tick()
+        raise AssertionError("no answer")
+
+    def switch(self, carrier: ServiceName, *followers: ServiceName, version: int) -> Answer:
+        """Deploy `version` to the idle pools, and release them."""
+        for name in (carrier, *followers):
+            self.claim(name)
+            self.deployed[name, self.active(name).other] = version
+        request = Switch(
+            id=next(self._ids),
+            actor="t",
+            service=carrier,
+            to=None,
+            version=str(version),
+            plan=PLAN,
+            nonce=f"n{version}",
+            followers=dict.fromkeys(followers, str(version)),
+        )
+        return self.ask(request)
+
+    def claim(self, name: ServiceName) -> Answer:
+        """Claim the idle pool, and wait until nothing reaches it and nothing it calls answers."""
+        answer = self.ask(Claim(id=next(self._ids), actor="ci", service=name))
+        for _ in range(40):
+            if not answer.accepted or claim_granted(self.state, name):
+                return answer
+            self.tick()
+        raise AssertionError(f"{name} was never granted")
+
+    def ready(self, name: ServiceName, version: int, contract: Contract | None = None) -> Answer:
+        """What CI does: say that what was deployed to the claimed pool may go."""
+        said = SayReady(
+            id=next(self._ids),
+            actor="ci",
+            service=name,
+            version=str(version),
+            build=f"build/{version}",
+            contract=contract or Contract(),
+            nonce=f"n{next(self._ids)}",
+        )
+        return self.ask(said)
+
+    def deploy(self, name: ServiceName, version: int, contract: Contract | None = None) -> Answer:
+        """What a pipeline does: claim, deploy, say ready."""
+        answer = self.claim(name)
+        if not answer.accepted:
+            return answer
+        self.deployed[name, self.active(name).other] = version
+        return self.ready(name, version, contract)
+
+    def withdraw(self, name: ServiceName) -> Answer:
+        """Take it back."""
+        return self.ask(Withdraw(id=next(self._ids), actor="ci", service=name))
+
+    def on_release(self, kind: type[Request], **more: bool) -> Answer:
+        """Ask something about the running release."""
+        release = self.release
+        assert release is not None
+        return self.ask(kind(id=next(self._ids), actor="t", release=release.id, nonce="again", **more))  # type: ignore[call-arg]
+
+    @property
+    def release(self) -> Release | None:
+        """The newest release."""
+        return max(self.state.record.releases.values(), key=lambda one: int(one.id), default=None)
+
+    def active(self, name: ServiceName) -> Colour:
+        """The pool that is recorded as active."""
+        return self.state.record.services[name].active
+
+    # ---- time
+
+    def run(self, ticks: int) -> None:
+        """Let time pass."""
+        for _ in range(ticks):
+            self.tick()
+
+    def until(self, phase: str, ticks: int = 400) -> None:
+        """Let time pass until the release is in a phase."""
+        for _ in range(ticks):
+            release = self.release
+            if (
+                release is not None
+                and release.phase.value == phase
+                and self.disk.releases == self.state.record.releases
+            ):
+                return
+            self.tick()
+        raise AssertionError(
+            f"{phase} never came: {self.release}: {[h.reason for p in self.state.progress.values() for h in p.holds]}"
+        )
+
+    def tick(self) -> None:
+        """A tick of the loop, and traffic before and after everything that it writes."""
+        self.now = Instant(self.now + TICK_MS)
+        self.traffic()
+        readings = {name: _observed(one) for name, one in self.balancers.items()}
+        health = {
+            (service.name, server.name): Health((service.name, colour) not in self.down, Instant(0))
+            for service in TOPOLOGY.services.values()
+            for colour in Colour
+            for server in service.pool(colour).servers
+        }
+        observed = Observed(readings, health, dict(self.tokens))
+        self.now = Instant(self.now + 1)
+        self.state, effects = machine.step(self.state, Tick(self.now, observed))
+        self._carry_out(effects)
+
+    def crash(self) -> None:
+        """Kill the daemon between two ticks and start it from the disk."""
+        self.state = machine.start(self.disk, TOPOLOGY, self.now)
+
+    def reload(self, name: InstanceName) -> None:
+        """Reload a load balancer: its old workers go on routing."""
+        self.balancers[name].reload()
+
+    def _carry_out(self, effects: tuple[Effect, ...]) -> None:
+        for effect in effects:
+            match effect:
+                case Mark(release, _, token):
+                    self.tokens[release] = token
+                    if token is Token.NONE:
+                        self.tokens.pop(release)
+                case Free(release, _):
+                    self.tokens[release] = Token.GO
+                case Save(record, entries):
+                    error = "" if self.journal_works else "full"
+                    if not error:
+                        self.disk = record
+                        self.told += entries
+                    self._step(Recorded(self.now, record.rev, error))
+                case Note(entries):
+                    self.told += entries
+                case Apply(instance, operations):
+                    self._apply(instance, operations)
+                case Reply(answer):
+                    self.answers.append(answer)
+
+    def _apply(self, instance: InstanceName, operations: tuple[SetRoute, ...]) -> None:
+        sent_at, results = self.now, []
+        for operation in operations:
+            results.append(_waited(self.balancers[instance].apply(operation)))
+            self.traffic()
+        self._step(Applied(self.now, instance, operations, tuple(results), sent_at))
+
+    def _step(self, event: Recorded | Applied) -> None:
+        self.state, effects = machine.step(self.state, event)
+        self._carry_out(effects)
+
+    # ---- traffic
+
+    def traffic(self, users: int = 12) -> None:
+        """Users by every load balancer and every worker of it; idle storefront servers call in the background, too."""
+        for balancer in self.balancers.values():
+            for life in balancer.runtime:
+                for _ in range(users):
+                    status, server = balancer.send(B, life=life)
+                    if status != 200:
+                        self.failed_users += 1
+                        continue
+                    self._call(balancer, Colour.GREEN if "green" in server else Colour.BLUE, life, user=True)
+                for colour in Colour:
+                    self._call(balancer, colour, life, user=False)
+
+    def _call(self, balancer: FakeInstance, colour: Colour, life: object, *, user: bool) -> None:
+        caller = self.deployed[B, colour]
+        status, server = balancer.send(A, caller=Caller(B, colour), life=life)  # type: ignore[arg-type]
+        if status != 200:
+            self.failed_users += user
+            return
+        called = self.deployed[A, Colour.GREEN if "green" in server else Colour.BLUE]
+        self.calls[caller, called] += 1
+        if called not in self.speaks[caller]:
+            routes = {name: str(one.runtime[one.generation][A]) for name, one in self.balancers.items()}
+            self.mismatched.append(f"storefront {caller} ({colour}) got accounts {called} at {self.now}: {routes}")
+
+
+def _observed(balancer: FakeInstance) -> object:
+    return _waited(balancer.observe())
+
+
+def _waited(coroutine: object) -> object:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)  # type: ignore[attr-defined]
+    except StopIteration as ended:
+        return ended.value
+    raise AssertionError("it waited")
+
+
+__all__ = ["LB1", "LB2", "A", "B", "Shop", "replace"]
