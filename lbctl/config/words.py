@@ -2,7 +2,7 @@
 
 ALERT_WORDS = (
     "started", "step", "finished", "cancelled", "rollback", "held", "paused", "drift", "instance", "health", "journal",
-    "service", "config", "daemon", "page",
+    "service", "board", "config", "daemon", "page",
 )  # fmt: skip
 """What an alert may be told of; `page`: everything that a person must act on."""
 

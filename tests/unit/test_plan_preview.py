@@ -37,7 +37,7 @@ def busy(rps: float, known_s: float = 86_400.0, **more: Any) -> Learned:
     """Active watched for a day at that rate, 0.1 % bad."""
     hour = Fading(3_600 * rps, 3.6 * rps, 3_600.0)
     return Learned(
-        known_s=known_s, baseline=hour, traffic=Fading(300 * rps, 0.3 * rps, 300.0), error=Bursts(n=1e6, b=1e3), **more
+        known_s=known_s, baseline=hour, traffic=Fading(300 * rps, 0.3 * rps, 300.0), error=Bursts(variance=1e3), **more
     )
 
 
