@@ -224,6 +224,6 @@ async def test_what_stands_in_the_way_is_told_by_plan_and_holds_a_release_before
 
 
 async def refuses(here: Stage, codes: list[str], **plan: object) -> bool:
-    """Whether `lbctl plan` refuses for just these reasons."""
+    """Whether `lbctl plan` says just these reasons why a release would be refused or wait."""
     told = await here.control.post("/v1/plan", {"service": SERVICE, **plan})
-    return [one["code"] for one in told["refusals"]] == codes
+    return [one["code"] for one in (*told["refusals"], *told["unready"])] == codes
