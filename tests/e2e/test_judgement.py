@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 from lbctl.demo.proxy import Proxy
-from lbctl.demo.stage import Stage
+from lbctl.demo.stage import SERVICE, Stage
 from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, events, haproxy, proxies, release, share_is, status, until
 
 LOAD_BALANCERS_OWN_TIMEOUT_S = 30
@@ -122,3 +124,42 @@ async def test_counters_that_cannot_be_read_hold_and_the_release_goes_on_by_itse
 async def test_five_minutes_without_counters_are_one_page_and_no_rollback(tmp_path: Path) -> None:
     pages = await blind_for(haproxy(), 300, tmp_path)
     assert len(pages) == 1, pages
+
+
+PLANNED = """steps: [10%, 50%, 100%]
+hold: {min: 200ms, max: 5m, then: ask}
+bake: 300ms
+retain: 0s
+judge: {plan: auto, target_rate: 5%, dispersion: 1}
+"""
+RUNS = 20
+
+
+@pytest.mark.long
+@pytest.mark.haproxy
+async def test_steps_at_a_thousand_requests_a_second_last_as_long_as_the_plan_says() -> None:
+    async with adopted(haproxy(), PLANNED) as here, await crowd(here, rate=1_000, sessions=200, visitors=1.0):
+        await asyncio.sleep(70)  # So long is traffic watched before the planner says anything about it.
+        steps = (await here.control.post("/v1/plan", {"service": SERVICE}))["steps"]
+        for _ in range(RUNS):
+            await release(here)
+            assert (await ended(here, 60))["phase"] == "finished"
+        told = await events(here)
+    for index, step in enumerate(steps[:2]):
+        lasted = [_instant(after) - _instant(before) for before, after in _climbs(told, index)]
+        assert len(lasted) == RUNS
+        print(f"\n{step['share_bp'] / 100:g} %: planned {step['needed_s']:.2f} s, median {median(lasted):.2f} s")
+        assert 0.7 * step["needed_s"] <= median(lasted) <= 1.3 * step["needed_s"], (step, sorted(lasted))
+
+
+def _climbs(told: list[Any], index: int) -> list[tuple[Any, Any]]:
+    """The beginnings of a step and of the next one, release by release."""
+    found: dict[str, list[Any]] = {}
+    for event in told:
+        if event["kind"] == "step.started":
+            found.setdefault(event["release"], []).append(event)
+    return [(climbs[index], climbs[index + 1]) for climbs in found.values()]
+
+
+def _instant(event: Any) -> float:
+    return datetime.fromisoformat(event["wall"]).timestamp()
