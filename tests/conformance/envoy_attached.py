@@ -20,7 +20,7 @@ from lbctl.model.names import Colour
 from lbctl.model.topology import EnvoyMode, Service
 from tests.conformance.envoy_harness import NAMES, EnvoyWorld, Kind, ToyServer, require_envoy
 
-DRAIN_S, PARENT_SHUTDOWN_S = 1, 4
+DRAIN_S, PARENT_SHUTDOWN_S = 1, 3
 _START_TIMEOUT_S = 15.0
 
 
@@ -121,9 +121,9 @@ class AttachedWorld(EnvoyWorld[Kind]):
         self.owner.bootstrap.write_text(change(proposal(self.instance.name, self.layout, wanted)))
 
     async def stop(self) -> None:
-        """End everything."""
-        await super().stop()
+        """End everything, Envoy before the servers that it checks."""
         await self.owner.stop()
+        await super().stop()
 
 
 @asynccontextmanager

@@ -120,7 +120,7 @@ class EnvoyInstance:
         done, _ = await asyncio.wait({task}, timeout=_ANSWER_S)
         if done:
             return task.result()
-        return Result(Status.UNKNOWN, f"{self.name}: no confirmation within {_ANSWER_S:g} s; it may still be applied")
+        return Result(Status.UNKNOWN, f"{self._unconfirmed()}; it may still be applied")
 
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """See `DataPlane.verify`: by the version text of the configuration that every life runs."""
@@ -216,8 +216,7 @@ class EnvoyInstance:
         loop = asyncio.get_running_loop()
         until = loop.time() + _ANSWER_S
         refused_before = dict(self._refusals)
-        hint = "; `lbctl envoy status` may say why" if self._attached else ""
-        result = Result(Status.UNKNOWN, f"{self.name}: Envoy does not confirm the route within {_ANSWER_S:g} s{hint}")
+        result = Result(Status.UNKNOWN, self._unconfirmed())
         for pause_s in chain(_POLLS_S, repeat(_POLLS_S[-1])):
             await asyncio.sleep(pause_s)
             try:
@@ -228,6 +227,10 @@ class EnvoyInstance:
             if found is not None or loop.time() > until:
                 return found or result
         return result
+
+    def _unconfirmed(self) -> str:
+        hint = " (`lbctl envoy status` may say why)" if self._attached else ""
+        return f"{self.name}: Envoy does not confirm the route within {_ANSWER_S:g} s{hint}"
 
     async def _restore(self, service: ServiceName, refused: Written, before: Written) -> None:
         """A file that Envoy refuses would be 404 for everyone after a restart: bring back what it accepted."""

@@ -87,7 +87,7 @@ def make_routes_whole(services: Sequence[Service], layout: Layout, otherwise: Wr
         file = RouteFile(service, layout)
         held, spare = file.read(), file.read_copy()
         if held is None and file.exists():
-            said.append(f"{service.name}: the route file was damaged; {_restored(spare)}")
+            said.append(f"{service.name}: the route file was damaged; {_restored(spare or otherwise)}")
         whole = held or spare or otherwise
         if whole is not None:
             file.make(whole)
@@ -119,10 +119,12 @@ def write_file(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _restored(spare: Written | None) -> str:
-    if spare is None or spare.route is None:
+def _restored(written: Written | None) -> str:
+    if written is None:
+        return "it stays so, because nothing else is known"
+    if written.route is None:
         return "nothing else is known, so it answers 503 until `lbctl adopt`"
-    return f"restored from its copy: {spare.route}"
+    return f"restored from its copy: {written.route}"
 
 
 def endpoints(service: Service, colour: Colour, layout: Layout) -> Change:

@@ -79,7 +79,8 @@ _RETRY: Json = {
             "typed_config": {"@type": f"{_API}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
         }
     ],
-    "host_selection_retry_max_attempts": 5,
+    # A server that refuses has the fewest requests, so the choice falls on it again and again.
+    "host_selection_retry_max_attempts": 30,
 }
 
 
