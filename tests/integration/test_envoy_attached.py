@@ -18,7 +18,7 @@ from lbctl.dataplane.envoy.admin import AdminClient
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.model.errors import Garbled, Refused, Unreachable
 from lbctl.model.names import Colour
-from lbctl.model.operation import Status
+from lbctl.model.operation import Capabilities, Status
 from lbctl.model.reading import PoolReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Protocol
@@ -79,8 +79,9 @@ def by_own_server_list(document: dict) -> None:  # type: ignore[type-arg]
         one["load_assignment"] = {"cluster_name": one["name"], "endpoints": resource["endpoints"]}
 
 
-def codes(cannot: tuple[str, ...]) -> set[str]:
-    return {text.partition(":")[0] for text in cannot}
+def codes(able: Capabilities) -> set[str]:
+    """What cannot be done with the service."""
+    return {text.partition(":")[0] for text in (*able.cannot, *able.of(SHOP).cannot)}
 
 
 async def pool(world: World, colour: Colour) -> PoolReading:
@@ -95,7 +96,7 @@ async def test_the_proposal_lacks_nothing_and_serves_by_the_files_before_lbctl_e
         answer = await world.client().get()
         assert (answer.status, answer.body.split("-")[0]) == (200, "blue")
         able = await world.driver.probe()
-        assert codes(able.cannot) == STANDARD
+        assert codes(able) == STANDARD
         assert able.version.startswith("envoy 1.40.")
         reading = await world.driver.observe()
         assert reading.warnings == ()
@@ -167,6 +168,7 @@ async def test_routes_that_are_read_from_another_file_are_named_with_both_files(
         ),
         (edited(without("health_checks")), "NO_HEALTH_CHECKS"),
         (edited(without("circuit_breakers")), "DEFAULT_LIMITS"),
+        (edited(lambda it: it.pop("stats_flush_interval")), "LATE_TIMES"),
         (edited(lambda it: manager(it).pop("use_remote_address")), "FORGEABLE_BUCKETS"),
         (edited(lambda it: manager(it).update(generate_request_id=False)), "NO_SESSIONS"),
         (edited(lambda it: manager(it)["http_filters"].pop(0)), "NO_SERVER_SESSIONS"),
@@ -175,7 +177,7 @@ async def test_routes_that_are_read_from_another_file_are_named_with_both_files(
 )
 async def test_what_cannot_be_done_with_it_is_a_code_and_the_rest_works(change: Change, code: str) -> None:
     async with attached_world(change) as world:
-        assert codes((await world.driver.probe()).cannot) == {*STANDARD, code}
+        assert codes(await world.driver.probe()) == {*STANDARD, code}
         assert (await world.route(10_000)).status is Status.DONE
         assert (await world.client().get()).body.startswith("green")
 
@@ -186,7 +188,7 @@ async def test_grpc_without_its_counting_filter_or_without_http2_is_told() -> No
 
     servers = {name: await GrpcServer(name).open() for name in NAMES}
     async with attached_to(servers, Protocol.GRPC, edited(unfiltered)) as world:
-        assert "GRPC_STATUS_UNSEEN" in codes((await world.driver.probe()).cannot)
+        assert "GRPC_STATUS_UNSEEN" in codes(await world.driver.probe())
         client = GrpcClient(world.port)
         assert {one.code for one in await client.call(4)} == {0}
         client.close()
@@ -199,7 +201,7 @@ async def test_grpc_without_its_counting_filter_or_without_http2_is_told() -> No
 async def test_tcp_goes_through_the_proposed_tunnel() -> None:
     servers = {name: await TcpServer(name).open() for name in NAMES}
     async with attached_to(servers, Protocol.TCP) as world:
-        assert {"TCP_PAYLOAD_UNSEEN", "TCP_CONNECTIONS_STAY"} <= codes((await world.driver.probe()).cannot)
+        assert {"TCP_PAYLOAD_UNSEEN", "TCP_CONNECTIONS_STAY"} <= codes(await world.driver.probe())
         line = await dial(world.port)
         assert (await world.route(10_000)).status is Status.DONE
         other = await dial(world.port)
@@ -211,7 +213,7 @@ async def test_tcp_goes_through_the_proposed_tunnel() -> None:
 
 async def test_servers_from_the_operators_own_list_are_read_and_left_alone() -> None:
     async with attached_world(edited(by_own_server_list)) as world:
-        assert codes((await world.driver.probe()).cannot) == STANDARD
+        assert codes(await world.driver.probe()) == STANDARD
         assert all(one.usable for one in (await pool(world, Colour.BLUE)).servers.values())
         blue = replace(world.service.blue, servers=world.service.blue.servers[:1])
         changed = world.another_driver([replace(world.service, blue=blue)])

@@ -133,7 +133,7 @@ async def retry_on(world: EnvoyWorld, what: str) -> None:
     fresh.write_text(other)
     fresh.rename(world.route_file)
     async with asyncio.timeout(5):
-        while (await world.driver._look())[1]["http.shop.rds.shop.version_text"] != "2;0:10000:10000":
+        while (await world.driver._look())[0].stats["http.shop.rds.shop.version_text"] != "2;0:10000:10000":
             await asyncio.sleep(0.02)
 
 

@@ -10,6 +10,7 @@ from lbctl.dataplane.envoy import files
 from lbctl.dataplane.envoy.admin import AdminClient, ServerInfo
 from lbctl.dataplane.envoy.counters import Stats, is_routed, read_stats, refusals, running_route, stats_target
 from lbctl.dataplane.envoy.layout import Layout, layout_of
+from lbctl.dataplane.envoy.limits import Lacking
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.status import EnvoyStatus
 from lbctl.dataplane.envoy.survey import CONFIG_DUMP, Survey, read_dump, reads_servers_from, survey
@@ -76,7 +77,7 @@ def prepare(layout: Layout, services: Sequence[Service], active: Mapping[Service
     return tuple(did)
 
 
-async def probe(layout: Layout, services: Sequence[Service]) -> tuple[ServerInfo, tuple[str, ...]]:
+async def probe(layout: Layout, services: Sequence[Service]) -> tuple[ServerInfo, Lacking]:
     """Look at a running Envoy as others configured it; return what it says of itself, and what cannot be done with it.
 
     Raises:
@@ -93,7 +94,7 @@ async def probe(layout: Layout, services: Sequence[Service]) -> tuple[ServerInfo
         await client.close()
     if faults:
         raise Garbled(f"this Envoy (pid {peer.pid}) cannot be driven: {'; '.join(faults)}")
-    return info, tuple(found.cannot)
+    return info, found.lacking
 
 
 def _surveyed(dump: bytes, services: Sequence[Service], layout: Layout) -> Survey:
@@ -127,7 +128,7 @@ async def _judged(layout: Layout, services: Sequence[Service]) -> tuple[tuple[st
         _, lacks = await probe(layout, services)
     except Garbled as error:
         return (str(error),), ()
-    return (), lacks
+    return (), tuple(text for of_one in lacks.values() for text in of_one)
 
 
 async def _give(layout: Layout, changes: Sequence[files.Change]) -> None:

@@ -7,8 +7,8 @@ from itertools import chain, repeat
 
 from lbctl.dataplane.envoy import attached, counters, embedded
 from lbctl.dataplane.envoy.admin import START
-from lbctl.dataplane.envoy.cannot import of_age, of_protocols
 from lbctl.dataplane.envoy.layout import check_names, layout_of
+from lbctl.dataplane.envoy.limits import ability, of_any
 from lbctl.dataplane.envoy.lives import Lives
 from lbctl.dataplane.envoy.looking import Look, looked, outcome
 from lbctl.dataplane.envoy.rising import Rising
@@ -81,8 +81,12 @@ class EnvoyInstance:
         services = tuple(self._services.values())
         look = attached.probe if self._attached else embedded.probe
         info, lacking = await look(self._layout, services)
-        cannot = (*of_protocols(services), *lacking, *of_age(info.number))
-        return Capabilities(version=f"envoy {info.number}", boot_is_runtime=True, cannot=cannot)
+        return Capabilities(
+            version=f"envoy {info.number}",
+            boot_is_runtime=True,
+            cannot=of_any(info.number),
+            services={service.name: ability(service, lacking.get(service.name, ())) for service in services},
+        )
 
     async def observe(self) -> InstanceReading:
         """See `DataPlane.observe`: one filtered `/stats` and one `/clusters`, about 1 ms for each life."""

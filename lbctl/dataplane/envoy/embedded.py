@@ -10,6 +10,7 @@ from lbctl.dataplane.envoy.admin import AdminClient, ServerInfo
 from lbctl.dataplane.envoy.binary import probe as probe_binary
 from lbctl.dataplane.envoy.counters import read_stats
 from lbctl.dataplane.envoy.layout import Layout, layout_of
+from lbctl.dataplane.envoy.limits import Lacking
 from lbctl.dataplane.envoy.listeners import listen_of, listeners
 from lbctl.dataplane.envoy.status import EnvoyStatus
 from lbctl.dataplane.envoy.taking import take
@@ -65,7 +66,7 @@ async def status(instance: Instance) -> EnvoyStatus:
     return _status(instance, found, ())
 
 
-async def probe(layout: Layout, services: Sequence[Service]) -> tuple[ServerInfo, tuple[str, ...]]:
+async def probe(layout: Layout, services: Sequence[Service]) -> tuple[ServerInfo, Lacking]:
     """Ask a running Envoy who it is, and whether it takes connections for every service.
 
     Raises:
@@ -84,7 +85,7 @@ async def probe(layout: Layout, services: Sequence[Service]) -> tuple[ServerInfo
             raise Unreachable(
                 f"envoy does not listen on {listen_of(service)} for {service.name}: {_last_words(layout)}"
             )
-    return info, ()
+    return info, {}
 
 
 async def ensure_running(layout: Layout, services: Sequence[Service], binary: str | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from lbctl.model.route import Route
 from lbctl.model.topology import Service
 
 Json = dict[str, Any]
+FLUSH_INTERVAL = "0.200s"
 
 
 def bootstrap(layout: Layout) -> str:
@@ -26,7 +27,7 @@ def bootstrap(layout: Layout) -> str:
     return _text(
         {
             "node": {"id": "lbctl", "cluster": "lbctl"},
-            "stats_flush_interval": "0.200s",
+            "stats_flush_interval": FLUSH_INTERVAL,
             "admin": _admin(str(layout.admin_socket)),
             "bootstrap_extensions": [INTERNAL_LISTENERS],
             "dynamic_resources": {"cds_config": _file(layout.clusters), "lds_config": _file(layout.listeners)},
