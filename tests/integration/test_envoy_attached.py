@@ -360,16 +360,21 @@ async def test_where_nothing_is_known_no_route_is_made_up() -> None:
             attached.prepare(world.layout, [world.service], {})
         made = attached.prepare(world.layout, [world.service], {SHOP: Colour.GREEN})
         assert made == ("shop: the route file was damaged; now it says 10000:10000:10000",)
-        # Whole files are nobody's business, whoever is said to be active.
-        assert attached.prepare(world.layout, [world.service], {SHOP: Colour.BLUE}) == ()
+        # What is whole is never changed here, whoever is said to be active.
+        assert attached.prepare(world.layout, [world.service], {SHOP: Colour.GREEN}) == ()
+        (kept,) = attached.prepare(world.layout, [world.service], {SHOP: Colour.BLUE})
+        assert kept == "shop: kept, although it is not all on blue: its route file says 10000:10000:10000"
 
 
-async def test_a_service_that_envoy_does_not_route_is_in_no_reading() -> None:
+async def test_a_service_that_envoy_does_not_route_cannot_go_forward_but_its_file_still_comes_down() -> None:
     async with attached_world(said("route_config_name: shop", "route_config_name: other")) as world:
-        reading = await world.driver.observe()
-        assert reading.services == {}
-        assert reading.warnings[0].startswith("NOT_ROUTED: edge/lb1 does not take the routes of shop from lbctl")
+        shop = (await world.driver.observe()).services[SHOP]
+        assert (shop.runtime, shop.boot) == ({}, Route(0))
+        (obstacle,) = shop.obstacles
+        assert obstacle.startswith("NOT_ROUTED: edge/lb1 does not take the routes of shop from lbctl")
         assert await world.driver.verify(SHOP, Route(0)) is None
+        assert (await world.route(0, keep_green_bp=0)).status is Status.UNKNOWN
+        assert (await world.driver.observe()).services[SHOP].boot == Route(0, 10_000, 0)
 
 
 async def test_files_are_as_open_to_a_group_as_their_directory_whatever_the_umask(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +14,11 @@ from lbctl.model.names import Colour
 from lbctl.model.operation import Status
 from lbctl.model.reading import PoolReading
 from lbctl.model.route import Route
-from lbctl.model.topology import Protocol
+from lbctl.model.topology import Protocol, ServerTls
 from tests.conformance.envoy_harness import NAMES, SHOP, EnvoyWorld, world_of
-from tests.conformance.grpc_toy import GrpcClient, GrpcServer
+from tests.conformance.grpc_toy import Called, GrpcClient, GrpcServer
 from tests.conformance.tcp_toy import Line, TcpServer, dial
+from tests.integration.probe_servers import Authority
 
 pytestmark = pytest.mark.envoy
 
@@ -219,3 +222,26 @@ async def test_large_answers_come_whole_through_a_tcp_service() -> None:
         for _ in range(50):
             assert await line.echo(text) == text
         line.close()
+
+
+async def test_grpc_over_tls_says_that_it_wants_http2_and_trusts_only_the_right_name(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = authority.server_context("cart.internal")
+    context.set_alpn_protocols(["h2"])
+    servers = {name: await GrpcServer(name).open(context) for name in NAMES}
+    async with world_of(servers, Protocol.GRPC) as world:
+        await world.route(0)
+        for name, code in (("other.internal", 14), ("cart.internal", 0)):
+            await world.replace_service(replace(world.service, tls=ServerTls(str(authority.ca), name)))
+            await world.driver.ensure_running()
+            async with asyncio.timeout(10):
+                while (await answered(world)).code != code:
+                    await asyncio.sleep(0.05)
+        assert servers["blue-1"].alpn == servers["blue-2"].alpn == "h2"
+
+
+async def answered(world: EnvoyWorld[GrpcServer]) -> Called:
+    client = GrpcClient(world.port)
+    (found,) = await client.call()
+    client.close()
+    return found

@@ -67,8 +67,7 @@ def prepare(layout: Layout, services: Sequence[Service], active: Mapping[Service
             files.write_file(change.path, change.text)
             did.append(f"wrote {change.path}")
         for service in services:
-            colour = active.get(service.name)
-            did += _prepared(layout, service, None if colour is None else Written(0, Route.all_to(colour)))
+            did += _prepared(layout, service, active.get(service.name))
     except OSError as error:
         raise Garbled(f"envoy: {error.filename or layout.directory} cannot be written: {error.strerror}") from error
     unknown = [service.name for service in services if RouteFile(service, layout).read() is None]
@@ -154,15 +153,20 @@ async def _reads(client: AdminClient, layout: Layout) -> frozenset[str]:
     return await asyncio.to_thread(lambda: reads_servers_from(read_dump(dump), layout))
 
 
-def _prepared(layout: Layout, service: Service, otherwise: Written | None) -> list[str]:
+def _prepared(layout: Layout, service: Service, active: Colour | None) -> list[str]:
     file = RouteFile(service, layout)
+    otherwise = None if active is None else Written(0, Route.all_to(active))
     was = "damaged" if file.exists() else "missing"
     held = _adopted(file.read())
     whole = held or _adopted(file.read_copy()) or otherwise
     if whole is None:
         return []
     file.make(whole)
-    return [] if held else [f"{service.name}: the route file was {was}; now it says {whole.route}"]
+    if held is None:
+        return [f"{service.name}: the route file was {was}; now it says {whole.route}"]
+    if otherwise is None or held.route == otherwise.route:
+        return []
+    return [f"{service.name}: kept, although it is not all on {active}: its route file says {held.route}"]
 
 
 def _adopted(written: Written | None) -> Written | None:

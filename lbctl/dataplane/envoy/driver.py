@@ -95,11 +95,7 @@ class EnvoyInstance:
         looks = [looked(one) for one in said]
         hosts, times = counters.read_hosts(said[0].bodies[1]), read_histograms(said[0].bodies[0])
         self._remember(looks)
-        services = {
-            name: self._service(service, looks, hosts)
-            for name, service in self._services.items()
-            if not self._attached or counters.is_routed(service, looks[0].stats)
-        }
+        services = {name: self._service(service, looks, hosts) for name, service in self._services.items()}
         newest = looks[0].generation
         return InstanceReading(
             taken_at=taken_at,
@@ -149,6 +145,7 @@ class EnvoyInstance:
         return ServiceReading(
             runtime=routes,
             boot=boot.route if boot else None,
+            obstacles=() if newest.routes(service) or not self._attached else (self._not_routed(service),),
             pools={
                 colour: self._rising.of(
                     newest.generation, service.name, colour, counters.pool_reading(service, colour, newest.stats, hosts)
@@ -157,12 +154,15 @@ class EnvoyInstance:
             },
         )
 
+    def _not_routed(self, service: Service) -> str:
+        return f"NOT_ROUTED: {self.name} does not take the routes of {service.name} from lbctl: `lbctl envoy status`"
+
     def _warnings(self, services: Mapping[ServiceName, ServiceReading], looks: Sequence[Look]) -> Iterator[str]:
         if left_s := self._lives.unseen_s():
             yield f"{UNSEEN} {left_s} s"
         for name, service in self._services.items():
-            if name not in services or (self._attached and not services[name].runtime):
-                yield f"NOT_ROUTED: {self.name} does not take the routes of {name} from lbctl: see `lbctl envoy status`"
+            if self._attached and not services[name].runtime:
+                yield self._not_routed(service)
             elif not services[name].runtime:
                 then = f"`lbctl adopt {name} --active blue` (or green)"
                 yield f"NOT_ADOPTED: {self.name} answers 503 for {name} until {then}"
