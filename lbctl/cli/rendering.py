@@ -14,7 +14,7 @@ from lbctl.config.settings import Config
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.route import Route
-from lbctl.model.topology import Instance, RequestLog, Service
+from lbctl.model.topology import EnvoyMode, Instance, Plane, RequestLog, Service
 from lbctl.model.units import BP_FULL, percent
 
 Active = Mapping[ServiceName, Colour]
@@ -66,14 +66,15 @@ def rendered(config: Config, asked: Asked, record: Callable[[], Active]) -> tupl
     Raises:
         Failure: no such instance, nobody knows who is active, or the driver cannot say it.
     """
-    instance, services, log = _chosen(config, asked)
+    plane, instance, services = _chosen(config, asked)
+    attached = plane.envoy_mode is EnvoyMode.ATTACHED
     active: Active = {}
-    if asked.write_maps or asked.driver == "envoy":
+    if asked.write_maps or (asked.driver == "envoy" and not attached):
         active = _active(services, {**asked.active, **record()}, asked)
     try:
         if asked.driver == "envoy":
-            return _envoy(services, active), ()
-        return _haproxy(instance, services, active, asked, log)
+            return _attached(instance, services) if attached else _embedded(services, active), ()
+        return _haproxy(instance, services, active, asked, plane.request_log)
     except Garbled as error:
         raise Failure(str(error), then=f"lbctl config validate {config.path}", exit_code=Exit.CONFIG) from None
     except OSError as error:
@@ -83,7 +84,14 @@ def rendered(config: Config, asked: Asked, record: Callable[[], Active]) -> tupl
         raise Failure(what, then=then, exit_code=Exit.REFUSED if busy else Exit.BUG) from None
 
 
-def _envoy(services: Sequence[Service], active: Active) -> str:
+def _attached(instance: Instance, services: Sequence[Service]) -> str:
+    from lbctl.dataplane.envoy.layout import layout_of
+    from lbctl.dataplane.envoy.proposal import proposal
+
+    return proposal(instance.name, layout_of(instance), services)
+
+
+def _embedded(services: Sequence[Service], active: Active) -> str:
     from lbctl.dataplane.envoy.render import render_static
 
     return render_static(services, {name: Route.all_to(colour) for name, colour in active.items()})
@@ -114,8 +122,8 @@ def _kept(path: Path, entries: Mapping[str, str], active: Active) -> Iterator[st
             yield f"kept {path}: {name} {said}, that is {share} to {colour}: what is there is never changed here"
 
 
-def _chosen(config: Config, asked: Asked) -> tuple[Instance, list[Service], RequestLog | None]:
-    """Return the instance, what it serves, and where it logs; with several, one must be named."""
+def _chosen(config: Config, asked: Asked) -> tuple[Plane, Instance, list[Service]]:
+    """Return the instance, its plane and what it serves; with several, one must be named."""
     planes = [plane for plane in config.topology.planes.values() if plane.driver.value == asked.driver]
     found = {instance.name: (plane, instance) for plane in planes for instance in plane.instances}
     if not found:
@@ -124,8 +132,7 @@ def _chosen(config: Config, asked: Asked) -> tuple[Instance, list[Service], Requ
     wanted = asked.instance or (next(iter(found)) if len(found) == 1 else "")
     for name, (plane, instance) in found.items():
         if wanted == name:
-            served = [one for one in config.topology.services.values() if one.plane == plane.name]
-            return instance, served, plane.request_log
+            return plane, instance, [one for one in config.topology.services.values() if one.plane == plane.name]
     what = f"there is no instance {wanted!r}" if wanted else f"there are {len(found)} instances: name one"
     raise Failure(what, then=f"--instance {' | '.join(sorted(found))}", exit_code=Exit.NO_SUCH)
 

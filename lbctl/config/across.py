@@ -7,12 +7,8 @@ from typing import Any
 from lbctl.config.checks import COLOURS, meet
 from lbctl.config.composite import Values, sections
 from lbctl.config.fault import did_you_mean
-from lbctl.config.kinds import LATER
 from lbctl.config.place import BAD
 from lbctl.model.topology import Address, RequestLog
-
-PROTOCOLS = {"haproxy": ("http", "grpc", "tcp"), "envoy": ("http",)}
-"""What each driver carries."""
 
 
 def root(values: Values) -> None:
@@ -48,11 +44,8 @@ def _routed(name: str, values: Values, planes: dict[str, Any]) -> None:
     if driver == "haproxy" and not values.given("haproxy"):
         then = f"add `haproxy: {{form: map, backends: {{blue: {name}_blue, green: {name}_green}}}}`"
         values.place.fault(f"{wanted} is haproxy, and the key haproxy is missing", then)
-    if driver == "envoy" and not values.given("listen"):
+    if driver == "envoy" and found["mode"] != "attached" and not values.given("listen"):
         values.place.fault(f"{wanted} is envoy, and the key listen is missing", "add `listen: 127.0.0.1:8080`")
-    if driver in PROTOCOLS and values["protocol"] not in {BAD, *PROTOCOLS[driver]}:
-        what = f"{values['protocol']} behind {driver} is {LATER}"
-        values.at("protocol").fault(what, f"write {' or '.join(PROTOCOLS[driver])}")
     if driver == "envoy" and values.given("haproxy"):
         values.at("haproxy").warn(f"{wanted} is envoy: haproxy is not used", "delete it")
 
@@ -113,7 +106,7 @@ def _apart(planes: dict[str, Any]) -> None:
         for name, instance in sections(one["instances"]):
             key = "map_dir" if one["driver"] == "haproxy" else "directory"
             _directory(instance, key, f"{plane_name}/{name}", taken, above)
-            for socket in ("socket", "master_socket"):
+            for socket in ("socket", "master_socket", "admin"):
                 path, owner = instance[socket], f"{socket} of {plane_name}/{name}"
                 if isinstance(path, str) and sockets.setdefault(path, owner) != owner:
                     instance.at(socket).fault(f"{path} is already {sockets[path]}", "write this one's own socket")
@@ -125,7 +118,7 @@ def _logs_apart(planes: dict[str, Any], daemon: Any) -> None:
         taken[daemon["control_socket"]] = "daemon.control_socket"
     for plane_name, one in sections(planes):
         for name, instance in sections(one["instances"]):
-            taken |= {instance[key]: f"{key} of {plane_name}/{name}" for key in ("socket", "master_socket")}
+            taken |= {instance[key]: f"{key} of {plane_name}/{name}" for key in ("socket", "master_socket", "admin")}
     for name, one in sections(planes):
         log, owner = one["request_log"], f"the request log of {name}"
         if isinstance(log, RequestLog) and taken.setdefault(log.at, owner) != owner:

@@ -12,6 +12,12 @@ URL_PATH = Text("a path", r"/[!-~]{0,2047}", "begin with / and use no blanks, as
 HOST = Text("a host name", r"[A-Za-z0-9_.:\[\]-]{1,253}", "write a host name as app.example")
 PATH = FilePath()
 SOCKET = FilePath("path of a unix socket", is_socket=True)
+ADMIN = FilePath(
+    "path of a unix socket",
+    is_socket=True,
+    no_path_then="Envoy's admin asks for no password, so it must be a unix socket: set `admin.address.pipe` in its "
+    "bootstrap and write that path",
+)
 
 
 def later(doc: str = "") -> Key:

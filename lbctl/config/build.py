@@ -8,6 +8,7 @@ from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, Servi
 from lbctl.model.topology import (
     DriftPolicy,
     Driver,
+    EnvoyMode,
     HaproxyBinding,
     HaproxyForm,
     HealthCheck,
@@ -68,13 +69,20 @@ def _plane(name: PlaneName, values: Values) -> Plane:
         Instance(
             name=InstanceName(f"{name}/{short}"),
             directory=one[directory],
-            socket=one["socket"],
+            socket=one["socket"] or one["admin"],
             master_socket=one["master_socket"],
         )
         for short, one in values["instances"].items()
     )
     binary = values["envoy"]["binary"] if values["envoy"] is not None else None
-    return Plane(name=name, driver=driver, instances=instances, envoy_binary=binary, request_log=values["request_log"])
+    return Plane(
+        name=name,
+        driver=driver,
+        instances=instances,
+        envoy_binary=binary,
+        envoy_mode=EnvoyMode(values["mode"] or EnvoyMode.EMBEDDED),
+        request_log=values["request_log"],
+    )
 
 
 def _service(name: ServiceName, values: Values) -> Service:

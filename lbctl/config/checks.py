@@ -11,6 +11,11 @@ from lbctl.model.topology import Address
 
 COLOURS = ("blue", "green")
 _PROBES = ("http", "https", "tcp", "command")
+INSTANCE_KEYS = {
+    **dict.fromkeys(("directory", "admin"), "envoy"),
+    **dict.fromkeys(("socket", "master_socket", "map_dir"), "haproxy"),
+}
+"""Which driver a key of an instance is for."""
 
 
 def steps(found: list[int], places: list[Place]) -> None:
@@ -62,10 +67,13 @@ def plane(values: Values) -> None:
     if driver == "haproxy" and not values.given("instances"):
         values.place.fault("the key instances is missing", "add `instances: {lb1: {socket: /run/haproxy/admin.sock}}`")
     _foreign(values, driver, {"mode": "envoy", "envoy": "envoy", "request_log": "haproxy"})
+    attached = values["mode"] == "attached"
+    if driver == "envoy" and attached and values.given("envoy"):
+        values.at("envoy").fault("an attached Envoy is run by others, whichever binary they took", "delete it")
     for name, instance in sections(values["instances"]):
-        _foreign(
-            instance, driver, {"directory": "envoy", **dict.fromkeys(("socket", "master_socket", "map_dir"), "haproxy")}
-        )
+        _foreign(instance, driver, INSTANCE_KEYS)
+        if driver == "envoy" and not attached and instance.given("admin"):
+            instance.at("admin").fault("a key for mode attached, and this is embedded", "delete it")
         if driver == "haproxy" and not instance.given("socket"):
             instance.place.fault(f"instance {name} has no socket", "add `socket: /run/haproxy/admin.sock`")
 
@@ -87,6 +95,8 @@ def service(values: Values) -> None:
     if isinstance(haproxy, Values):
         _cookies(values, haproxy)
         _form(values, haproxy)
+    if values["protocol"] == "tcp" and values.given("sessions"):
+        values.at("sessions").warn("TCP has no cookies: sessions are not used", "delete it")
     if isinstance(values["tls"], Values) and not _asks_by_tls(values):
         values.at("tls").warn("tls is only used by checks over https", "use `health: {https: …}` or delete it")
 

@@ -17,7 +17,7 @@ from lbctl.config.quantity import shown
 from lbctl.model.topology import Address, RequestLog
 
 SOCKET_PATH_MAX = 107
-_NOT_A_PATH = re.compile(r"[a-z0-9+.]+@.*|.*:[0-9]+")
+_NOT_A_PATH = re.compile(r"[a-z0-9+.]+@.*|.*:[0-9]+/?|[a-z]+://.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,14 @@ class FilePath(Kind):
 
     words: str = "path"
     is_socket: bool = False
+    no_path_then: str = "write the path of a unix socket"
 
     def read(self, node: Node, place: Place) -> Any:
         if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.text:
             return expected(node, place, "a path", "write it as /run/haproxy/admin.sock")
         path = os.path.normpath(os.path.join(place.scope.base, node.text))
         if self.is_socket and _NOT_A_PATH.fullmatch(node.text):
-            return place.fault(f"{shown(node.text)} is not a path", "write the path of a unix socket")
+            return place.fault(f"{shown(node.text)} is not a path", self.no_path_then)
         limit = SOCKET_PATH_MAX if self.is_socket else 1_024
         if len(os.fsencode(path)) > limit or "\n" in path:
             what = "a unix socket's path" if self.is_socket else "a path"

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lbctl.config.fault import Fault
 from lbctl.config.settings import Config, ExecAlert
-from lbctl.model.topology import Address, Driver, Instance, Service
+from lbctl.model.topology import Address, Driver, EnvoyMode, Instance, Service
 
 CONNECT_TIMEOUT_S = 0.5
 SERVERS_MAX = 256
@@ -41,6 +41,8 @@ def _planes(config: Config) -> Iterator[Fault]:
             path = f"data_planes.{plane.name}.instances.{instance.name.partition('/')[2]}"
             if plane.driver is Driver.HAPROXY:
                 yield from _haproxy(config, instance, path)
+            elif plane.envoy_mode is EnvoyMode.ATTACHED:
+                yield from _attached(config, instance, path)
         if plane.request_log is not None and isinstance(plane.request_log.at, str):
             problem = _directory_problem(os.path.dirname(plane.request_log.at))
             if problem:
@@ -52,7 +54,7 @@ def _planes(config: Config) -> Iterator[Fault]:
 
 def _haproxy(config: Config, instance: Instance, path: str) -> Iterator[Fault]:
     for key, value in (("socket", instance.socket), ("master_socket", instance.master_socket)):
-        problem = _socket_problem(value) if value else None
+        problem = _socket_problem(value, "HAProxy", "its global section") if value else None
         if problem:
             yield config.fault(f"{path}.{key}", *problem)
     if not os.path.isdir(instance.directory):
@@ -63,6 +65,18 @@ def _haproxy(config: Config, instance: Instance, path: str) -> Iterator[Fault]:
         yield config.fault(f"{path}.map_dir", what, "give it to lbctl's user")
 
 
+def _attached(config: Config, instance: Instance, path: str) -> Iterator[Fault]:
+    problem = _socket_problem(str(instance.socket), "Envoy", "its bootstrap")
+    if problem:
+        yield config.fault(f"{path}.admin", *problem)
+    if not os.path.isdir(instance.directory):
+        then = "make it, or let `lbctl envoy prepare` do it"
+        yield config.fault(f"{path}.directory", f"{instance.directory} is not there", then)
+    elif not os.access(instance.directory, os.W_OK | os.X_OK):
+        what = f"{instance.directory} cannot be written by this user"
+        yield config.fault(f"{path}.directory", what, "give it to lbctl's user")
+
+
 def _directory_problem(path: str) -> tuple[str, str] | None:
     if not os.path.isdir(path):
         return f"{path} is not there", "make it, open to lbctl's user and to HAProxy's"
@@ -71,15 +85,15 @@ def _directory_problem(path: str) -> tuple[str, str] | None:
     return None
 
 
-def _socket_problem(path: str) -> tuple[str, str] | None:
+def _socket_problem(path: str, owner: str, where: str) -> tuple[str, str] | None:
     try:
         about = os.stat(path)
     except FileNotFoundError:
-        return f"{path} is not there", "start HAProxy, or correct the path as in its global section"
+        return f"{path} is not there", f"start {owner}, or correct the path as in {where}"
     except OSError as error:
         return f"{path}: {error.strerror}", "let lbctl's user enter its directory"
     if not stat.S_ISSOCK(about.st_mode):
-        return f"{path} is not a socket", "correct the path as in HAProxy's global section"
+        return f"{path} is not a socket", f"correct the path as in {owner}'s {where.removeprefix('its ')}"
     if not os.access(path, os.R_OK | os.W_OK):
         return f"{path} cannot be used by this user", "put lbctl's user into the group of the socket, with mode 660"
     return None

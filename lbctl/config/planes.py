@@ -1,10 +1,11 @@
 """The keys of a data plane and its instances: which load balancers there are and how they are reached."""
 
 from lbctl.config import checks
-from lbctl.config.atoms import NAME, PATH, SOCKET
+from lbctl.config.atoms import ADMIN, NAME, PATH, SOCKET
 from lbctl.config.composite import Key, Named, Section
 from lbctl.config.hostkinds import LogAddress
 from lbctl.config.kinds import Choice
+from lbctl.model.topology import EnvoyMode
 
 INSTANCE = Section(
     {
@@ -21,7 +22,13 @@ INSTANCE = Section(
         "directory": Key(
             kind=PATH,
             default_words="STATE_DIR/envoy/PLANE/INSTANCE",
-            doc="Where Envoy's files are: bootstrap, xDS, admin socket, log. For envoy only.",
+            doc="Where lbctl's files for Envoy are: routes and servers, and all others of an embedded one. For envoy"
+            " only.",
+        ),
+        "admin": Key(
+            kind=ADMIN,
+            default_words="DIRECTORY/admin.sock",
+            doc="The admin socket in the bootstrap of an attached Envoy (`admin.address.pipe`), never TCP.",
         ),
     },
 )
@@ -34,9 +41,10 @@ PLANE = Section(
             doc="Which load balancer this is.",
         ),
         "mode": Key(
-            kind=Choice(("embedded",), later=("attached",)),
+            kind=Choice(tuple(EnvoyMode)),
             default_words="embedded for envoy",
-            doc="`embedded`: lbctl renders Envoy's whole config and starts it. For envoy only.",
+            doc="`embedded`: lbctl renders Envoy's whole config and starts it. `attached`: others run Envoy, lbctl owns"
+            " the files it routes by. For envoy only.",
         ),
         "instances": Key(
             kind=Named(NAME, INSTANCE, "{NAME: {…}}", ("no instance", "add one: {lb1: {…}}"), 16),

@@ -54,6 +54,8 @@ def _plane(name: str, plane: Values, state_dir: str | None) -> None:
     for instance_name, instance in sections(plane["instances"]):
         if state_dir is not None and driver is not BAD:
             instance.fill(key, os.path.join(state_dir, driver, name, instance_name))
+        if plane["mode"] == "attached" and isinstance(instance["directory"], str):
+            instance.fill("admin", os.path.join(instance["directory"], "admin.sock"))
 
 
 def _haproxy(name: str, service: Values, haproxy: Values) -> None:

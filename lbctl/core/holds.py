@@ -121,7 +121,7 @@ def _old_workers(now: "Situation") -> Hold | None:
         if isinstance(reading, InstanceReading):
             for warning in reading.warnings:
                 if warning.startswith("OLD_WORKERS_UNSEEN"):
-                    return Hold("old_workers", f"{name}: {warning}", "the old workers' end, or a master socket")
+                    return Hold("old_workers", f"{name}: {warning}", "the end of the old ones")
     return None
 
 

@@ -123,8 +123,10 @@ def _adoptable(state: State, service: Service, request: Adopt) -> None:
             why = reading.reason if isinstance(reading, Unreadable) else "it was not read yet"
             raise Refused("unreachable", f"{name} cannot be read", why=why, then="lbctl status")
         seen = reading.services.get(service.name)
-        if seen is None:
-            raise Refused("not_routed", f"{name} does not route {service.name}", then="lbctl config render haproxy")
+        if seen is None or (seen.obstacles and not seen.runtime):
+            why = "" if seen is None else "; ".join(seen.obstacles)
+            then = f"lbctl config render {state.topology.planes[service.plane].driver}"
+            raise Refused("not_routed", f"{name} does not route {service.name}", why=why, then=then)
         shares = {route.share_bp(request.active) for route in seen.runtime.values()}
         if shares - {BP_FULL} and not request.settle:
             got = ", ".join(percent(share) for share in sorted(shares))

@@ -26,7 +26,7 @@ CLOSE_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """One instance: what it was made of, its driver, and for an embedded one how it is brought up."""
+    """One instance: what it was made of, its driver, and how an Envoy's files are brought up, or itself if embedded."""
 
     made_of: tuple[Instance, Plane, tuple[Service, ...]]
     plane: DataPlane
@@ -173,5 +173,5 @@ def _made(instance: Instance, plane: Plane, services: Sequence[Service], now: No
         case Driver.ENVOY:
             from lbctl.dataplane.envoy.driver import EnvoyInstance  # noqa: PLC0415
 
-            envoy = EnvoyInstance(instance, services, now, plane.envoy_binary)
+            envoy = EnvoyInstance(instance, services, now, plane.envoy_binary, plane.envoy_mode)
             return _Unit(made_of, envoy, envoy.ensure_running)

@@ -16,7 +16,6 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_MODE = 0o640
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMLINK})
 READ_MAX = 1 << 20
 """A file that other hands made larger than its slot is read up to here."""
@@ -123,12 +122,13 @@ class SlotFile:
         if _inode(self._spare) is not None and _inode(self._spare) == _inode(self.path):
             self._spare.unlink()
         try:
-            descriptor = os.open(self._spare, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+            descriptor = os.open(self._spare, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             if error.errno in FULL:
                 return
             raise
         try:
+            share_as_directory(descriptor, self.path.parent)
             self._grow(descriptor)
         finally:
             os.close(descriptor)
@@ -152,6 +152,16 @@ class SlotFile:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def share_as_directory(descriptor: int, directory: Path) -> None:
+    """Let the group read an own file where it may read the directory: whoever runs the load balancer is in it.
+
+    The directory says so, because the umask of a service is there to close everything.
+    """
+    may, found = os.stat(directory).st_mode & stat.S_IRGRP, os.fstat(descriptor)
+    if found.st_mode & stat.S_IRGRP != may and found.st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o600 | may)
 
 
 def _written(descriptor: int, content: bytes) -> None:

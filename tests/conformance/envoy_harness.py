@@ -11,18 +11,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
 import pytest
 
 from lbctl.dataplane.envoy import embedded
 from lbctl.dataplane.envoy.binary import locate
 from lbctl.dataplane.envoy.driver import EnvoyInstance
+from lbctl.model import topology
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.operation import Place, Result, SetRoute
 from lbctl.model.route import Route
-from lbctl.model.topology import Address, HealthCheck, Instance, Pool, Probe, Server, Service
+from lbctl.model.topology import Address, EnvoyMode, HealthCheck, Instance, Pool, Probe, Server, Service
 from lbctl.model.units import Instant, Span
 
 SHOP = ServiceName("shop")
@@ -194,11 +195,38 @@ class Client:
         return answer
 
 
-class EnvoyWorld:
+class Backend(Protocol):
+    """A server of the toy pools, whatever it speaks."""
+
+    name: str
+    port: int
+    held: asyncio.Event
+
+    async def open(self) -> Self:
+        """Listen."""
+
+    def close(self) -> None:
+        """Refuse new connections and cut the open ones."""
+
+
+Kind = TypeVar("Kind", bound=Backend)
+NAMES = ("blue-1", "blue-2", "green-1", "green-2")
+
+
+class EnvoyWorld(Generic[Kind]):
     """One service with two servers a pool behind one embedded Envoy in a directory of its own."""
 
-    def __init__(self, directory: Path, servers: dict[str, ToyServer], *, listen_tls: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        servers: dict[str, Kind],
+        *,
+        listen_tls: bool = False,
+        protocol: topology.Protocol = topology.Protocol.HTTP,
+        mode: EnvoyMode = EnvoyMode.EMBEDDED,
+    ) -> None:
         self.servers = servers
+        self.mode = mode
         self.port = free_port()
         self.instance = Instance(name=InstanceName("edge/lb1"), directory=str(directory))
         self.service = Service(
@@ -208,7 +236,14 @@ class EnvoyWorld:
             green=self._pool(Colour.GREEN, "green-1", "green-2"),
             listen=Address("127.0.0.1", self.port),
             listen_tls=listen_tls,
-            health=HealthCheck(kind=Probe.HTTP, path="/healthz", interval=Span(100), timeout=Span(400), fall=2),
+            protocol=protocol,
+            health=HealthCheck(
+                kind=Probe.HTTP if protocol is topology.Protocol.HTTP else Probe.TCP,
+                path="/healthz",
+                interval=Span(100),
+                timeout=Span(400),
+                fall=2,
+            ),
         )
         self.driver = self.another_driver()
         self.fence = 0
@@ -221,7 +256,7 @@ class EnvoyWorld:
 
     def another_driver(self, services: Sequence[Service] | None = None) -> EnvoyInstance:
         """A driver as a fresh lbctld would make it."""
-        return EnvoyInstance(self.instance, services or [self.service], clock)
+        return EnvoyInstance(self.instance, services or [self.service], clock, mode=self.mode)
 
     @property
     def directory(self) -> Path:
@@ -259,19 +294,35 @@ class EnvoyWorld:
         for client in self._clients:
             client.close()
         await self.driver.close()
-        await embedded.stop(self.instance)
+        if self.mode is EnvoyMode.EMBEDDED:
+            await embedded.stop(self.instance)
         for server in self.servers.values():
             server.held.set()
             server.close()
 
 
 @asynccontextmanager
-async def envoy_world(*, listen_tls: bool = False, directory: Path | None = None) -> AsyncIterator[EnvoyWorld]:
-    """A started world, not adopted yet. Its directory is short, because a unix socket's path is."""
+async def envoy_world(
+    *, listen_tls: bool = False, directory: Path | None = None
+) -> AsyncIterator[EnvoyWorld[ToyServer]]:
+    """A started world of HTTP servers, not adopted yet."""
+    servers = {name: await ToyServer(name).open() for name in NAMES}
+    async with world_of(servers, topology.Protocol.HTTP, listen_tls=listen_tls, directory=directory) as world:
+        yield world
+
+
+@asynccontextmanager
+async def world_of(
+    servers: dict[str, Kind],
+    protocol: topology.Protocol,
+    *,
+    listen_tls: bool = False,
+    directory: Path | None = None,
+) -> AsyncIterator[EnvoyWorld[Kind]]:
+    """A started world of servers that listen already. Its directory is short, because a unix socket's path is."""
     require_envoy()
     made = Path(tempfile.mkdtemp(prefix="lbe-"))
-    servers = {name: await ToyServer(name).open() for name in ("blue-1", "blue-2", "green-1", "green-2")}
-    world = EnvoyWorld(directory or made, servers, listen_tls=listen_tls)
+    world = EnvoyWorld(directory or made, servers, listen_tls=listen_tls, protocol=protocol)
     try:
         await world.driver.ensure_running()
         yield world

@@ -1,4 +1,5 @@
-"""The load balancers that the conformance suite runs against: the fake, a real HAProxy in both forms, a real Envoy."""
+"""The load balancers that the conformance suite runs against: the fake, and real ones: HAProxy in both forms, Envoy in
+both modes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,8 @@ from lbctl.dataplane.fake import FakeInstance
 from lbctl.dataplane.port import DataPlane
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.topology import Address, HaproxyForm, Pool, Server, Service
-from tests.conformance.envoy_harness import Client, EnvoyWorld, clock, envoy_world, free_port
+from tests.conformance.envoy_attached import AttachedWorld, attached_world
+from tests.conformance.envoy_harness import Client, EnvoyWorld, ToyServer, clock, envoy_world, free_port
 from tests.conformance.haproxy_harness import haproxy_world
 from tests.conformance.harness import NAMES, SHOP, Answered, World, twin
 
@@ -84,9 +86,9 @@ class EnvoyVisitor:
 class EnvoyPair:
     """`EnvoyWorld` with a second service."""
 
-    def __init__(self, world: EnvoyWorld) -> None:
+    def __init__(self, world: EnvoyWorld[ToyServer]) -> None:
         self._world = world
-        self._services: list[Service] = [world.service, twin(world.service, free_port())]
+        self.services: list[Service] = [world.service, twin(world.service, free_port())]
         self.driver: DataPlane = self.another_driver()
 
     @property
@@ -103,7 +105,7 @@ class EnvoyPair:
         """See `World.visitor`."""
         client = self._world.client(session=session)
         if service != SHOP:
-            listen = self._services[1].listen
+            listen = self.services[1].listen
             assert listen is not None
             client.port = listen.port
         return EnvoyVisitor(client)
@@ -116,7 +118,7 @@ class EnvoyPair:
 
     def another_driver(self) -> DataPlane:
         """See `World.another_driver`."""
-        return self._world.another_driver(self._services)
+        return self._world.another_driver(self.services)
 
     async def restart(self) -> None:
         """See `World.restart`."""
@@ -126,6 +128,22 @@ class EnvoyPair:
     async def end(self) -> None:
         """See `World.end`."""
         await embedded.stop(self._world.instance)
+
+
+class AttachedPair(EnvoyPair):
+    """The same behind an Envoy that its owner runs."""
+
+    def __init__(self, world: AttachedWorld[ToyServer]) -> None:
+        super().__init__(world)
+        self._owner = world.owner
+
+    async def restart(self) -> None:
+        """See `World.restart`."""
+        await self._owner.restart()
+
+    async def end(self) -> None:
+        """See `World.end`."""
+        await self._owner.stop()
 
 
 @asynccontextmanager
@@ -160,9 +178,23 @@ async def envoy() -> AsyncIterator[World]:
             await pair.driver.close()
 
 
+@asynccontextmanager
+async def envoy_attached() -> AsyncIterator[World]:
+    """A real Envoy that lbctl neither starts nor stops."""
+    async with attached_world() as world:
+        pair = AttachedPair(world)
+        world.write_bootstrap(pair.services)
+        await pair.restart()
+        try:
+            yield pair
+        finally:
+            await pair.driver.close()
+
+
 ALL: list[Any] = [
     pytest.param(fake, id="fake"),
     pytest.param(haproxy, id="haproxy", marks=pytest.mark.haproxy),
     pytest.param(weights, id="weights", marks=pytest.mark.haproxy),
     pytest.param(envoy, id="envoy", marks=pytest.mark.envoy),
+    pytest.param(envoy_attached, id="envoy attached", marks=pytest.mark.envoy),
 ]

@@ -1,4 +1,4 @@
-"""The unit file, checked by systemd's own tools without a booted systemd."""
+"""The unit files, checked by systemd's own tools without a booted systemd."""
 
 import re
 import shutil
@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-UNIT = Path(__file__).parents[2] / "systemd" / "lbctl.service"
-EXPOSURE_MAX = 1.5
+UNITS = Path(__file__).parents[2] / "systemd"
+UNIT = UNITS / "lbctl.service"
+ENVOY = UNITS / "lbctl-envoy.service"
+EXPOSURE_MAX = {UNIT: 1.5, ENVOY: 2.5}
+each_unit = pytest.mark.parametrize("unit", list(EXPOSURE_MAX), ids=lambda unit: str(unit.name))
 
 
 @pytest.fixture(name="analyze")
@@ -19,17 +22,19 @@ def _analyze() -> str:
     return found
 
 
-def test_the_unit_exposes_no_more_than_promised(analyze: str) -> None:
+@each_unit
+def test_a_unit_exposes_no_more_than_promised(analyze: str, unit: Path) -> None:
     said = subprocess.run(
-        [analyze, "security", "--offline=yes", str(UNIT)], capture_output=True, text=True, check=False
+        [analyze, "security", "--offline=yes", str(unit)], capture_output=True, text=True, check=False
     )
-    found = re.search(r"exposure level for lbctl\.service: ([0-9.]+)", said.stdout)
+    found = re.search(rf"exposure level for {re.escape(unit.name)}: ([0-9.]+)", said.stdout)
     assert found, said.stdout[-500:] + said.stderr
-    assert float(found[1]) <= EXPOSURE_MAX
+    assert float(found[1]) <= EXPOSURE_MAX[unit]
 
 
-def test_every_line_of_the_unit_is_known_to_systemd(analyze: str) -> None:
-    said = subprocess.run([analyze, "verify", "--man=no", str(UNIT)], capture_output=True, text=True, check=False)
+@each_unit
+def test_every_line_of_a_unit_is_known_to_systemd(analyze: str, unit: Path) -> None:
+    said = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
     unknown = [line for line in said.stderr.splitlines() if "Unknown" in line or "Failed to parse" in line]
     assert not unknown
 
@@ -38,3 +43,9 @@ def test_the_unit_never_hides_who_the_peers_are() -> None:
     text = UNIT.read_text()
     assert "PrivateUsers" not in text, "it would turn every peer into nobody, and authorisation with it"
     assert "ProcSubset" not in text
+
+
+def test_envoy_and_lbctl_never_end_with_each_other() -> None:
+    for unit, other in ((UNIT, "lbctl-envoy"), (ENVOY, "lbctl.service")):
+        for word in ("Requires", "BindsTo", "PartOf", "Upholds", "PropagatesStopTo"):
+            assert not re.search(rf"^{word}=.*{re.escape(other)}", unit.read_text(), re.MULTILINE)

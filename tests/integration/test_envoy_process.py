@@ -23,18 +23,18 @@ from lbctl.model.names import InstanceName
 from lbctl.model.operation import Status
 from lbctl.model.route import Route
 from lbctl.model.topology import Instance
-from tests.conformance.envoy_harness import SHOP, EnvoyWorld, envoy_world, free_port, require_envoy
+from tests.conformance.envoy_harness import SHOP, EnvoyWorld, ToyServer, envoy_world, free_port, require_envoy
 
 pytestmark = pytest.mark.envoy
 
 
-async def pid_of(world: EnvoyWorld) -> int:
+async def pid_of(world: EnvoyWorld[ToyServer]) -> int:
     pid = (await embedded.status(world.instance)).pid
     assert pid is not None
     return pid
 
 
-async def kill(world: EnvoyWorld) -> None:
+async def kill(world: EnvoyWorld[ToyServer]) -> None:
     pid = await pid_of(world)
     os.kill(pid, signal.SIGKILL)
     await until_gone(pid)
@@ -252,7 +252,8 @@ async def test_one_that_hangs_is_ended_all_the_same() -> None:
 
 
 def test_under_systemd_it_is_refused_because_it_would_die_with_lbctl() -> None:
-    assert process.refusal_under_systemd({"INVOCATION_ID": "abc"}, "systemd") is not None
+    for variable in ("INVOCATION_ID", "NOTIFY_SOCKET"):
+        assert process.refusal_under_systemd({variable: "abc"}, "systemd") is not None
     assert process.refusal_under_systemd({"INVOCATION_ID": "abc"}, "bash") is None
     assert process.refusal_under_systemd({}, "systemd") is None
 

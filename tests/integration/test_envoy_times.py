@@ -10,7 +10,7 @@ from lbctl.model.names import Colour
 from lbctl.model.reading import PoolReading, Timing
 from lbctl.model.sketch import GAMMA, bucket_of, count, quantile_ms
 from lbctl.model.units import Instant
-from tests.conformance.envoy_harness import SHOP, Client, EnvoyWorld, envoy_world
+from tests.conformance.envoy_harness import SHOP, Client, EnvoyWorld, ToyServer, envoy_world
 
 pytestmark = pytest.mark.envoy
 
@@ -18,12 +18,12 @@ BIN = 1.05
 """Half the width of Envoy's widest bin: the middle stands for all of it."""
 
 
-async def timing(world: EnvoyWorld) -> Timing:
+async def timing(world: EnvoyWorld[ToyServer]) -> Timing:
     """What Envoy tells now."""
     return (await world.driver.observe()).timing[SHOP]
 
 
-async def timed(world: EnvoyWorld, colour: Colour, number: int) -> Timing:
+async def timed(world: EnvoyWorld[ToyServer], colour: Colour, number: int) -> Timing:
     """Wait until so many requests of a pool are in its histogram: Envoy adds them up at each flush."""
     async with asyncio.timeout(10):
         while count((found := await timing(world)).pools[colour]) < number:
@@ -31,7 +31,7 @@ async def timed(world: EnvoyWorld, colour: Colour, number: int) -> Timing:
     return found
 
 
-async def pool(world: EnvoyWorld) -> PoolReading:
+async def pool(world: EnvoyWorld[ToyServer]) -> PoolReading:
     """The blue pool."""
     return (await world.driver.observe()).services[SHOP].pools[Colour.BLUE]
 
@@ -124,7 +124,7 @@ async def test_an_answer_that_was_not_taken_and_tried_again_is_neither_request_n
         assert count((await timing(world)).pools[Colour.BLUE]) == 15
 
 
-async def retry_on(world: EnvoyWorld, what: str) -> None:
+async def retry_on(world: EnvoyWorld[ToyServer], what: str) -> None:
     """Give Envoy a retry policy as an operator's own may be."""
     text = world.route_file.read_text()
     other = text.replace("connect-failure,refused-stream", what).replace('"version_info":"1;', '"version_info":"2;')
@@ -133,7 +133,7 @@ async def retry_on(world: EnvoyWorld, what: str) -> None:
     fresh.write_text(other)
     fresh.rename(world.route_file)
     async with asyncio.timeout(5):
-        while (await world.driver._look())[1]["http.shop.rds.shop.version_text"] != "2;0:10000:10000":
+        while (await world.driver._look())[0].stats["http.shop.rds.shop.version_text"] != "2;0:10000:10000":
             await asyncio.sleep(0.02)
 
 

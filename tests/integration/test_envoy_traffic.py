@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.dataplane.envoy.admin import AdminClient
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.envoy.render import routes_file
 from lbctl.dataplane.envoy.routefile import RouteFile
@@ -22,13 +23,13 @@ from lbctl.model.reading import PoolReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Probe, ServerTls
 from lbctl.model.units import Span
-from tests.conformance.envoy_harness import SHOP, Client, EnvoyWorld, envoy_world
+from tests.conformance.envoy_harness import SHOP, Client, EnvoyWorld, ToyServer, envoy_world
 from tests.integration.probe_servers import Authority
 
 pytestmark = pytest.mark.envoy
 
 
-async def pool(world: EnvoyWorld, colour: Colour) -> PoolReading:
+async def pool(world: EnvoyWorld[ToyServer], colour: Colour) -> PoolReading:
     return (await world.driver.observe()).services[SHOP].pools[colour]
 
 
@@ -438,3 +439,49 @@ async def test_counters_never_run_backwards_when_servers_or_checks_change() -> N
             assert after.requests >= before.requests
             for name, server in before.servers.items():
                 assert after.servers[name].requests >= server.requests
+
+
+async def raw_stat(world: EnvoyWorld[ToyServer], name: str) -> int:
+    client = AdminClient(layout_of(world.instance).admin_socket)
+    _, (body,) = await client.ask([f"/stats?filter=^{name}$"], 1)
+    await client.close()
+    return sum(int(line.rpartition(": ")[2]) for line in body.decode().splitlines())
+
+
+async def test_a_server_that_refuses_is_left_for_its_neighbour_and_every_second_attempt_is_counted() -> None:
+    async with envoy_world() as world:
+        await world.route(0)
+        world.servers["blue-1"].close()
+        client = world.client()
+        assert {(await client.get(method="POST")).body for _ in range(20)} == {"blue-2"}
+        refused = sum(one.errors for one in (await pool(world, Colour.BLUE)).servers.values())
+        assert refused > 0
+        assert await raw_stat(world, "cluster.shop_blue.upstream_rq_retry") == refused
+        seen = await pool(world, Colour.BLUE)
+        assert (seen.requests, seen.errors) == (20, 0)
+        assert len(world.servers["blue-2"].seen) == 20
+
+
+async def test_a_request_that_a_server_may_have_seen_is_never_sent_again() -> None:
+    async with envoy_world() as world:
+        await world.route(0)
+        for name in ("blue-1", "blue-2"):
+            world.servers[name].mode = "reset"
+        client = world.client()
+        statuses = [(await client.get(method=method)).status for method in ("GET", "POST") * 10]
+        assert statuses == [503] * 20
+        assert sum(len(server.seen) for server in world.servers.values()) == 20
+        assert await raw_stat(world, "cluster.shop_blue.upstream_rq_retry") == 0
+        assert (await pool(world, Colour.BLUE)).errors == 20
+
+
+async def test_a_pooled_connection_is_left_before_its_server_gives_it_up() -> None:
+    async with envoy_world() as world:
+        await world.route(0)
+        for _ in range(4):
+            await world.client().get()
+        assert await raw_stat(world, "cluster.shop_blue.upstream_cx_active") > 0
+        async with asyncio.timeout(8):
+            while await raw_stat(world, "cluster.shop_blue.upstream_cx_active"):
+                await asyncio.sleep(0.1)
+        assert await raw_stat(world, "cluster.shop_blue.upstream_cx_idle_timeout") > 0

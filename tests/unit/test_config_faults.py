@@ -264,8 +264,37 @@ BAD = [
     ),
     (
         "mode: embedded",
-        "mode: attached",
-        "10:11: data_planes.demo.mode: attached is not available in this version; write embedded",
+        "mode: atached",
+        "10:11: data_planes.demo.mode: expected embedded or attached, not 'atached'; did you mean attached?",
+    ),
+    (
+        "mode: embedded",
+        "mode: attached\n    envoy: {binary: /usr/bin/envoy}",
+        "11:12: data_planes.demo.envoy: an attached Envoy is run by others, whichever binary they took; delete it",
+    ),
+    (
+        "mode: embedded",
+        "mode: embedded\n    instances: {lb1: {admin: /run/envoy/admin.sock}}",
+        "11:30: data_planes.demo.instances.lb1.admin: a key for mode attached, and this is embedded; delete it",
+    ),
+    (
+        "socket: /run/haproxy/admin.sock, ",
+        "socket: /run/haproxy/admin.sock, admin: /a, ",
+        "7:53: data_planes.edge.instances.lb1.admin: a key for driver envoy, and this is haproxy; delete it",
+    ),
+    *(
+        (
+            "mode: embedded",
+            f"mode: attached\n    instances: {{lb1: {{admin: '{admin}'}}}}",
+            f"11:30: data_planes.demo.instances.lb1.admin: '{admin}' is not a path; Envoy's admin asks for no password, "
+            "so it must be a unix socket: set `admin.address.pipe` in its bootstrap and write that path",
+        )
+        for admin in ("http://127.0.0.1:9901", "http://127.0.0.1:9901/", "127.0.0.1:9901", "https://lb/")
+    ),
+    (
+        "mode: embedded",
+        "mode: attached\n    instances: {a: {directory: /d, admin: /run/a.sock}, b: {directory: /e, admin: /run/a.sock}}",
+        "11:83: data_planes.demo.instances.b.admin: /run/a.sock is already admin of demo/a; write this one's own socket",
     ),
     (
         "mode: embedded",
@@ -376,8 +405,8 @@ LATER = {
 }
 KEYS_LATER = [
     "preview: {networks: []}", "eject: false", "approvals: {count: 1}", "hooks: []", "freeze: []", "rest_pin: none",
-    "rendezvous: all",     "on_rollback: {sessions: drain}", "protocol: grpc",
-    "protocol: tcp", "deadlines: {board: 14d}", "deadlines: {approval: 8h}", "deadlines: {claim: 1h}",
+    "rendezvous: all",     "on_rollback: {sessions: drain}",
+    "deadlines: {board: 14d}", "deadlines: {approval: 8h}", "deadlines: {claim: 1h}",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from lbctl.model.names import Colour, InstanceName, PlaneName, ServiceName
 from lbctl.model.topology import (
     Address,
     Driver,
+    EnvoyMode,
     HaproxyBinding,
     HaproxyForm,
     HealthCheck,
@@ -58,9 +59,30 @@ def test_in_form_weights_both_pools_have_the_one_backend(written: str, backend: 
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
-def test_the_protocol_arrives_in_the_model(protocol: Protocol) -> None:
-    text = changed(("    listen: 10.0.0.5:9000", f"    listen: 10.0.0.5:9000\n    protocol: {protocol}"))
-    assert config(text).topology.services[ACCOUNTS].protocol is protocol
+@pytest.mark.parametrize(("service", "listen"), [(ACCOUNTS, "10.0.0.5:9000"), (WEB, "127.0.0.1:8080")])
+def test_the_protocol_arrives_in_the_model_behind_either_driver(
+    protocol: Protocol, service: ServiceName, listen: str
+) -> None:
+    text = changed((f"    listen: {listen}", f"    listen: {listen}\n    protocol: {protocol}"))
+    assert config(text).topology.services[service].protocol is protocol
+
+
+def test_an_attached_envoy_needs_no_listen_and_its_admin_socket_lies_in_its_directory() -> None:
+    text = changed(("mode: embedded", "mode: attached"), ("    listen: 127.0.0.1:8080\n", ""))
+    plane = config(text).topology.planes[PlaneName("demo")]
+    assert plane.envoy_mode is EnvoyMode.ATTACHED
+    assert plane.instances[0].directory == "/var/lib/lbctl/envoy/demo/local"
+    assert plane.instances[0].socket == "/var/lib/lbctl/envoy/demo/local/admin.sock"
+    named = changed(
+        ("mode: embedded", "mode: attached\n    instances: {lb1: {admin: /run/envoy/a.sock, directory: /d}}")
+    )
+    (instance,) = config(named).topology.planes[PlaneName("demo")].instances
+    assert (instance.socket, instance.directory) == ("/run/envoy/a.sock", "/d")
+
+
+def test_sessions_of_a_tcp_service_are_warned_of() -> None:
+    text = changed(("    steps: [1%", "    protocol: tcp\n    sessions: {cookie: WHO}\n    steps: [1%"))
+    assert "TCP has no cookies: sessions are not used" in config(text).warnings[0]
 
 
 def test_what_is_written_arrives_in_the_model() -> None:

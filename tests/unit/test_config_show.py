@@ -152,6 +152,15 @@ def test_the_directory_of_a_request_log_must_be_there(tmp_path: Path) -> None:
     ) in found
 
 
+def test_what_an_attached_envoy_lacks_on_this_host_is_told(tmp_path: Path) -> None:
+    lb1 = f"mode: attached\n    instances: {{lb1: {{directory: {tmp_path}/none, admin: a.sock}}}}"
+    found = looked(config(changed(("mode: embedded", lb1)), file=tmp_path / "lbctl.yaml"), "Connection refused")
+    place = "lbctl.yaml:11"
+    missing = f"{tmp_path}/a.sock is not there; start Envoy, or correct the path"
+    assert any(one.startswith(place) and missing in one for one in found)
+    assert any(one.startswith(place) and one.endswith("or let `lbctl envoy prepare` do it") for one in found)
+
+
 def test_faults_are_sorted_by_their_place() -> None:
     loaded = config(VALID)
     found: list[Fault] = look(loaded, lambda _: "no")

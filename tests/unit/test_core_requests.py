@@ -8,7 +8,9 @@ import pytest
 from lbctl.core.requests import admit
 from lbctl.core.state import State
 from lbctl.model.entry import Entry
+from lbctl.model.errors import Refused
 from lbctl.model.names import Colour
+from lbctl.model.reading import InstanceReading
 from lbctl.model.request import Adopt, Cancel, Maintenance, OnRelease, Pause, Promote, Resume, Rollback, Switch
 from lbctl.model.topology import Plan
 from lbctl.sim.world import SERVICE
@@ -83,3 +85,23 @@ def test_every_other_reason_is_told_too(request_: Any) -> None:
     _, (told,), _ = asked(after(), request_)
     assert told.text.endswith(f": {WHY}")
     assert told.data["reason"] == WHY
+
+
+def test_a_service_that_a_load_balancer_does_not_route_is_not_adopted_and_the_text_says_how_to_go_on() -> None:
+    stage = Stage()
+    for line in ("world 1", "run 100ms"):
+        stage.do(line)
+    assert stage.world.process is not None
+    state = stage.world.process.state
+    (name, reading), *_ = state.observed.instances.items()
+    assert isinstance(reading, InstanceReading)
+    unrouted = replace(reading.services[SERVICE], runtime={}, obstacles=("NOT_ROUTED: nobody takes its routes",))
+    for services in ({}, {SERVICE: unrouted}):
+        seen = replace(state.observed, instances={name: replace(reading, services=services)})
+        with pytest.raises(Refused) as refused:
+            asked(
+                replace(state, observed=seen),
+                Adopt(**WHO, service=SERVICE, active=Colour.BLUE, version="1", settle=True),
+            )
+        assert (refused.value.code, refused.value.then) == ("not_routed", "lbctl config render haproxy")
+    assert refused.value.why == "NOT_ROUTED: nobody takes its routes"

@@ -3,10 +3,13 @@
 import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
-from lbctl.dataplane.envoy.layout import check_names, layout_of
+from lbctl.dataplane.envoy.clusters import clusters
+from lbctl.dataplane.envoy.layout import check_names, layout_of, tunnel_name
+from lbctl.dataplane.envoy.listeners import listeners
 from lbctl.dataplane.envoy.render import render_static, routes_file
 from lbctl.dataplane.envoy.routefile import SLOT_BYTES
 from lbctl.dataplane.envoy.routes import LEVELS, buckets_below, kept_level, route_configuration
@@ -14,7 +17,7 @@ from lbctl.dataplane.envoy.version import NOT_ADOPTED, Written, parse
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.route import Route
-from lbctl.model.topology import Address, HealthCheck, Instance, Pool, Probe, Server, Service
+from lbctl.model.topology import Address, HealthCheck, Instance, Pool, Probe, Protocol, Server, Service
 
 
 def a_service(name: str = "shop", *, cookie: str = "SRV", listen_tls: bool = False) -> Service:
@@ -126,9 +129,10 @@ def test_cookies_are_secure_where_the_client_side_is_tls_and_only_there() -> Non
         assert ('{"name":"Secure"}' in text) is listen_tls
 
 
-def test_nothing_but_connection_failures_is_ever_repeated() -> None:
+def test_nothing_that_a_server_may_have_seen_is_ever_repeated() -> None:
     document = route_configuration(a_service(), Written(1, Route(5_000)))
-    assert document["virtual_hosts"][0]["retry_policy"]["retry_on"] == "connect-failure,refused-stream"
+    policy = document["virtual_hosts"][0]["retry_policy"]
+    assert policy["retry_on"] == "connect-failure,refused-stream,reset-before-request"
 
 
 def test_before_adopt_everyone_gets_503_and_the_way_out() -> None:
@@ -188,3 +192,39 @@ def test_checks_over_tls_without_trust_are_refused_by_name() -> None:
     )
     with pytest.raises(Garbled, match=r"shop: servers over TLS need `tls"):
         render_static([service], {})
+
+
+def test_tcp_has_only_a_split_and_nothing_to_remember_a_connection_by() -> None:
+    service = replace(a_service(), protocol=Protocol.TCP)
+    for route, named in ((Route(0, 0, 0), ["shop_blue"]), (Route(2_500), ["shop_blue", "shop_green"])):
+        (only,) = routed(route, service)
+        assert only["match"] == {"connect_matcher": {}}
+        text = json.dumps(only)
+        assert "cookie" not in text
+        assert [name for name in ("shop_blue", "shop_green") if name in text] == named
+    (closed,) = route_configuration(service, NOT_ADOPTED)["virtual_hosts"][0]["routes"]
+    assert closed["match"] == {"connect_matcher": {}}
+    assert closed["direct_response"]["status"] == 503
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_a_share_is_nowhere_but_in_the_routes(protocol: Protocol) -> None:
+    service = replace(a_service(), protocol=protocol)
+    layout = layout_of(Instance(name=InstanceName("edge/lb1"), directory="/var/lib/lbctl/e"))
+    for listener in listeners(service, layout):
+        text = json.dumps(listener)
+        assert "shop_blue" not in text
+        assert "shop_green" not in text
+
+
+def test_grpc_is_counted_by_how_calls_end_and_goes_to_servers_by_http2() -> None:
+    service = replace(a_service(), protocol=Protocol.GRPC)
+    layout = layout_of(Instance(name=InstanceName("edge/lb1"), directory="/var/lib/lbctl/e"))
+    assert "envoy.filters.http.grpc_stats" in json.dumps(listeners(service, layout))
+    assert all("http2_protocol_options" in json.dumps(one) for one in clusters(service, layout))
+
+
+def test_a_tunnel_has_a_name_that_no_service_can_have() -> None:
+    assert tunnel_name(ServiceName("shop")) == "shop/tunnel"
+    with pytest.raises(Garbled):
+        check_names(a_service("shop/tunnel"))

@@ -118,13 +118,14 @@ def render(
 ) -> None:
     """Print the load balancer's configuration for FILE, as `haproxy -c` or `envoy --mode validate` takes it.
 
-    Which pool is active comes from the running daemon of FILE, else from --active; envoy, and haproxy with
-    --write-maps, need it (exit 5 without). What --write-maps wrote is told on stderr.
+    Which pool is active comes from the running daemon of FILE, else from --active; an embedded envoy, and haproxy
+    with --write-maps, need it (exit 5 without). For an attached envoy it is a bootstrap with comments, whose files
+    `lbctl envoy prepare` makes. What --write-maps wrote is told on stderr.
     """
     from lbctl.cli import rendering
 
     if write_maps and driver != "haproxy":
-        raise click.UsageError("--write-maps is for haproxy; Envoy's files are written by lbctld itself")
+        raise click.UsageError("--write-maps is for haproxy; Envoy's files are made by `lbctl envoy prepare` or start")
     found = loaded_config(file)
     asked = rendering.Asked(driver, instance, rendering.given(active, found), write_maps)
     text, told = rendering.rendered(found, asked, lambda: rendering.recorded(_daemon_of(ctx, found)))

@@ -14,6 +14,8 @@ from lbctl.dataplane.envoy.wire import get
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import Generation
 
+START = "`lbctl envoy start`"
+_File = tuple[int, int, int]
 _PEER = struct.Struct("3i")
 _START_FIELD = 19
 """The 22nd field of /proc/PID/stat, counted from behind the command's name."""
@@ -41,6 +43,8 @@ class ServerInfo(msgspec.Struct):
         """How it was started."""
 
         config_path: str = ""
+        restart_epoch: int = 0
+        parent_shutdown_time: str = "0s"
 
     version: str = ""
     state: str = ""
@@ -52,15 +56,26 @@ class ServerInfo(msgspec.Struct):
         """The version alone: `1.40.0` of `COMMIT/1.40.0/Clean/RELEASE/BoringSSL`."""
         return next(iter(self.version.split("/")[1:2]), self.version)
 
+    @property
+    def parent_left_s(self) -> int:
+        """How much longer an older Envoy may live that this one replaced by a hot restart; 0: there is none."""
+        options = self.command_line_options
+        if not options.restart_epoch:
+            return 0
+        return max(0, _whole_seconds(options.parent_shutdown_time) - _whole_seconds(self.uptime_current_epoch))
+
 
 class AdminClient:
     """One keep-alive connection to one admin socket. Calls queue up behind each other."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, then: str = START) -> None:
+        """`then` is what people do when nobody answers."""
         self._path = path
+        self._then = then
         self._lock = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._peer: Peer | None = None
+        self._file: _File | None = None
 
     async def ask(self, targets: Sequence[str], timeout_s: float) -> tuple[Peer, list[bytes]]:
         """GET every target over one connection, so that all answers come from the one process that is returned.
@@ -75,16 +90,41 @@ class AdminClient:
         except TimeoutError as error:
             raise Unreachable(f"envoy at {self._path} did not answer within {timeout_s:g} s: is it stopped?") from error
         except FileNotFoundError as error:
-            raise Unreachable(f"there is no admin socket {self._path}: `lbctl envoy start`") from error
+            raise Unreachable(f"there is no admin socket {self._path}: {self._then}") from error
         except PermissionError as error:
             raise Unreachable(f"no right to open {self._path}: only Envoy's own user may (run lbctld as it)") from error
         except (OSError, asyncio.IncompleteReadError) as error:
-            raise Unreachable(f"nobody answers on {self._path} ({error}): `lbctl envoy start`") from error
+            raise Unreachable(f"nobody answers on {self._path} ({error}): {self._then}") from error
 
     async def server_info(self, timeout_s: float) -> tuple[Peer, ServerInfo]:
         """Ask who is there. Raises as `ask`."""
         peer, (body,) = await self.ask(["/server_info"], timeout_s)
         return peer, _server_info(body)
+
+    async def ask_again(self, targets: Sequence[str], timeout_s: float) -> tuple[Peer, list[bytes]] | None:
+        """As `ask`, but only over the connection that is open: None where the process behind it has ended.
+
+        Raises:
+            TimeoutError: it does not answer; the connection is closed.
+            Garbled: the answer is no HTTP or too large.
+        """
+        async with asyncio.timeout(timeout_s), self._lock:
+            if self._streams is None:
+                return None
+            try:
+                return await self._ask(targets)
+            except (OSError, asyncio.IncompleteReadError) as error:
+                if isinstance(error, TimeoutError):
+                    raise
+                return None
+
+    def is_superseded(self) -> bool:
+        """Whether the open connection leads to another process than a new one would: after a hot restart.
+
+        The new Envoy binds a new socket at the same path, and the old one serves on whoever is connected.
+        """
+        now = _file(self._path)
+        return self._streams is not None and now is not None and now != self._file
 
     async def close(self) -> None:
         """Close the connection; the next call opens a new one."""
@@ -112,6 +152,7 @@ class AdminClient:
                 await self.close()  # half an answer may still be on its way
 
     async def _connect(self) -> Peer:
+        self._file = _file(self._path)
         reader, writer = await asyncio.open_unix_connection(str(self._path))
         self._streams = reader, writer
         transport_socket: socket.socket = writer.get_extra_info("socket")
@@ -121,7 +162,7 @@ class AdminClient:
 
     async def _started_by_uptime(self, pid: int) -> str:
         """For a hidden /proc: seconds since boot at which it started, the same again for the same life."""
-        age_s = int(_server_info(await self._get("/server_info")).uptime_current_epoch.removesuffix("s"))
+        age_s = _whole_seconds(_server_info(await self._get("/server_info")).uptime_current_epoch)
         start_s = int(time.clock_gettime(time.CLOCK_BOOTTIME)) - age_s
         known = self._peer
         if known and known.pid == pid and abs(int(known.started.removeprefix("up")) - start_s) <= _UPTIME_SLACK_S:
@@ -155,6 +196,20 @@ def listening(path: Path) -> Peer | None:
         pid = _pid_behind(asking)
     started = started_at(pid)
     return Peer(pid, started) if started else None
+
+
+def _file(path: Path) -> "_File | None":
+    """Which file that is: another one at the same path differs at least in the time it was made."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def _whole_seconds(text: str) -> int:
+    number = text.removesuffix("s")
+    return int(number) if number.isdigit() else 0
 
 
 def _pid_behind(connected: socket.socket) -> int:

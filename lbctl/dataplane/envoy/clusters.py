@@ -2,16 +2,18 @@
 
 from typing import Any
 
-from lbctl.dataplane.envoy.layout import Layout, check_names, cluster_name
+from lbctl.dataplane.envoy.layout import Layout, check_names, cluster_name, tunnel_name
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
-from lbctl.model.topology import HealthCheck, Probe, Server, Service
+from lbctl.model.topology import HealthCheck, Probe, Protocol, Server, Service
 from lbctl.model.units import Span
 
 Json = dict[str, Any]
 _API = "type.googleapis.com/envoy"
 _CONNECT_ONLY = HealthCheck(kind=Probe.TCP)
 _MANY = 65_536
+_MOST = {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY, "max_retries": 1_024}
+LIMITS: Json = {"thresholds": [{"priority": "DEFAULT", **_MOST}]}
 """Envoy's own circuit breakers of 1,024 would refuse users; what bounds a pool is the pool."""
 
 
@@ -25,6 +27,34 @@ def cluster(service: Service, colour: Colour, layout: Layout | None) -> Json:
     name = cluster_name(service.name, colour)
     head: Json = {"@type": f"{_API}.config.cluster.v3.Cluster", "name": name, "connect_timeout": "1s"}
     return head | _members(service, colour, layout) | _conduct(service)
+
+
+def clusters(service: Service, layout: Layout | None) -> list[Json]:
+    """Return all clusters of a service: both pools, and for TCP the way to the inner end of its tunnel.
+
+    Raises Garbled as `cluster`.
+    """
+    pools = [cluster(service, colour, layout) for colour in Colour]
+    return [*pools, tunnel(service)] if service.protocol is Protocol.TCP else pools
+
+
+def tunnel(service: Service) -> Json:
+    """Return the cluster through which users' TCP connections reach the listener that knows the routes."""
+    name = tunnel_name(service.name)
+    kind = f"{_API}.extensions.transport_sockets"
+    plain = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": {"@type": f"{kind}.raw_buffer.v3.RawBuffer"}}
+    inside = {"@type": f"{kind}.internal_upstream.v3.InternalUpstreamTransport", "transport_socket": plain}
+    end = {"address": {"envoy_internal_address": {"server_listener_name": name}}}
+    return {
+        "@type": f"{_API}.config.cluster.v3.Cluster",
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "circuit_breakers": LIMITS,
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": end}]}]},
+        "transport_socket": {"name": "envoy.transport_sockets.internal_upstream", "typed_config": inside},
+        **http_protocol({"explicit_http_config": {"http2_protocol_options": {}}}),
+    }
 
 
 def assignment(service: Service, colour: Colour) -> Json:
@@ -48,27 +78,45 @@ def _members(service: Service, colour: Colour, layout: Layout | None) -> Json:
 
 def _conduct(service: Service) -> Json:
     """How Envoy treats the servers; a panic threshold of 0 because a dead pool must say 503, not use dead servers."""
-    limits = {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY, "max_retries": 1_024}
     conduct: Json = {
         "lb_policy": "LEAST_REQUEST",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "circuit_breakers": {"thresholds": [{"priority": "DEFAULT", **limits}]},
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 0},
+            # A server that is being drained keeps its sessions and gets no new ones.
+            "override_host_status": {"statuses": ["UNKNOWN", "HEALTHY", "DEGRADED", "DRAINING"]},
+        },
+        "circuit_breakers": LIMITS,
         "health_checks": [_health_check(service)],
         # A server taken out of the config is left at once, not only when it fails its checks.
         "ignore_health_on_host_removal": True,
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _PROTOCOL},
+        **_protocol(service.protocol),
     }
     if _over_tls(service):
         conduct["transport_socket"] = _tls(service)
     return conduct
 
 
-# Idle connections are left before common servers (5 s and more) close them under the next request.
-_PROTOCOL: Json = {
-    "@type": f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions",
-    "common_http_protocol_options": {"idle_timeout": "4s"},
-    "explicit_http_config": {"http_protocol_options": {}},
-}
+def _protocol(protocol: Protocol) -> Json:
+    """What is spoken to the servers. HTTP/1 connections that idle are left before common servers (5 s and more) close
+    them under the next request; those of HTTP/2 say good-bye, and are asked whether they still live."""
+    match protocol:
+        case Protocol.TCP:
+            return {}
+        case Protocol.HTTP:
+            return http_protocol({"common_http_protocol_options": {"idle_timeout": "4s"}, **_HTTP1})
+        case Protocol.GRPC:
+            return http_protocol({"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": _ALIVE}}})
+
+
+def http_protocol(options: Json) -> Json:
+    """Return the part of a cluster that says how it speaks HTTP."""
+    kind = f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions"
+    name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {"typed_extension_protocol_options": {name: {"@type": kind, **options}}}
+
+
+_HTTP1: Json = {"explicit_http_config": {"http_protocol_options": {}}}
+_ALIVE: Json = {"interval": "30s", "timeout": "5s"}
 
 
 def _endpoint(service: Service, server: Server) -> Json:
@@ -96,7 +144,9 @@ def _health_check(service: Service) -> Json:
     if health.kind in {Probe.HTTP, Probe.HTTPS}:
         low, high = health.status
         expected = [{"start": str(low), "end": str(high + 1)}]
-        return check | {"http_health_check": {"path": health.path, "expected_statuses": expected}}
+        check["http_health_check"] = {"path": health.path, "expected_statuses": expected}
+        # Servers that are called by HTTP/2 are asked for their health by HTTP/1, as lbctl's own prober asks.
+        return check | ({"tls_options": {"alpn_protocols": ["http/1.1"]}} if _over_tls(service) else {})
     return check | {"tcp_health_check": {}}
 
 
@@ -114,7 +164,10 @@ def _tls(service: Service) -> Json:
     context = {
         "@type": f"{_API}.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         "sni": service.tls.name,
-        "common_tls_context": {"validation_context": trust},
+        "common_tls_context": {
+            "validation_context": trust,
+            **({"alpn_protocols": ["h2"]} if service.protocol is Protocol.GRPC else {}),
+        },
     }
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 

@@ -1,19 +1,21 @@
 """What Envoy counts, read as pools and servers. What each figure means was checked on the real process."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import quote
 
 import msgspec
 
+from lbctl.dataplane.envoy import calls
 from lbctl.dataplane.envoy.layout import cluster_name
 from lbctl.dataplane.envoy.times import DETAILED, HISTOGRAM
 from lbctl.dataplane.envoy.version import Written, parse
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.reading import PoolReading, ServerReading
-from lbctl.model.topology import Address, Pool, Service
+from lbctl.model.topology import Address, Pool, Protocol, Service
 
 CLUSTERS = "/clusters?format=json"
 Stats = Mapping[str, str]
@@ -65,11 +67,23 @@ _CLUSTERS = msgspec.json.Decoder(_Clusters)
 
 def stats_target(services: Sequence[Service], *, times: bool = False) -> str:
     """Return the one request that brings every figure needed of `services`, with `times` also their histograms."""
-    names = "|".join(re.escape(service.name) for service in services)
+    names = _any(service.name for service in services)
     histogram = f"|{HISTOGRAM}" if times else ""
-    pools = rf"cluster\.({names})_(blue|green)\.(upstream_rq_(active|pending_active|completed|5xx|retry){histogram})"
-    routes = rf"http\.({names})\.rds\.({names})\.(version_text|update_rejected|update_failure)"
-    return f"/stats?filter={quote(f'^({pools}|{routes})$', safe='')}{DETAILED if times else ''}"
+    figures = [rf"cluster\.{names}_(blue|green)\.(upstream_rq_(active|pending_active|completed|5xx|retry){histogram})"]
+    called = [service.name for service in services if service.protocol is Protocol.GRPC]
+    if called:
+        wanted = _any([*calls.NAMES, *(f"upstream_rq_{status}" for status in calls.STATUSES), "upstream_rq_total"])
+        figures.append(rf"cluster\.{_any(called)}_(blue|green)\.{wanted}")
+    figures.append(rf"http\..+\.rds\.{names}\.(version_text|update_rejected|update_failure)")
+    return f"/stats?filter={quote(f'^({_any_of(figures)})$', safe='')}{DETAILED if times else ''}"
+
+
+def _any(texts: Iterable[str]) -> str:
+    return f"({_any_of(re.escape(text) for text in texts)})"
+
+
+def _any_of(patterns: Iterable[str]) -> str:
+    return "|".join(patterns)
 
 
 def read_stats(body: bytes) -> Stats:
@@ -87,14 +101,21 @@ def read_hosts(body: bytes) -> Hosts:
     return {cluster.name: {_where(host): host for host in cluster.host_statuses} for cluster in clusters}
 
 
+def is_routed(service: Service, stats: Stats) -> bool:
+    """Whether Envoy takes the routes of that service from anywhere."""
+    return any(True for _ in _told(service, stats, "version_text"))
+
+
 def running_route(service: Service, stats: Stats) -> Written | None:
-    """Return the route configuration that Envoy confirms, None where it has none of lbctl's."""
-    return parse(stats.get(f"{_route_scope(service)}.version_text", ""))
+    """Return the route configuration that Envoy confirms, None where it has none of lbctl's, or is just changing."""
+    running = {parse(text) for text in _told(service, stats, "version_text")}
+    return running.pop() if len(running) == 1 else None
 
 
 def refusals(service: Service, stats: Stats) -> int:
     """Return how often Envoy refused a route file: wrong in meaning, or no JSON."""
-    return sum(_number(stats, f"{_route_scope(service)}.{name}") for name in ("update_rejected", "update_failure"))
+    told = (*_told(service, stats, "update_rejected"), *_told(service, stats, "update_failure"))
+    return sum(int(value) for value in told if value.isdigit())
 
 
 def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -> PoolReading:
@@ -106,7 +127,7 @@ def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -
     name = cluster_name(service.name, colour)
     scope = f"cluster.{name}.upstream_rq"
     counted = [_counted(host) for host in hosts.get(name, {}).values()]
-    return PoolReading(
+    pool = PoolReading(
         servers=_servers(service.pool(colour), hosts.get(name, {})),
         started=sum(stats.get("rq_total", 0) for stats in counted),
         # A failed connection is an error without having been handed out: too high by those, which only hides.
@@ -116,6 +137,25 @@ def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -
         in_flight=_number(stats, f"{scope}_active") + _number(stats, f"{scope}_pending_active"),
         retries=_number(stats, f"{scope}_retry"),
     )
+    return _called(pool, stats, f"cluster.{name}") if service.protocol is Protocol.GRPC else pool
+
+
+def _called(pool: PoolReading, stats: Stats, scope: str) -> PoolReading:
+    """A gRPC call is good or bad by how it ends. A server's own figures tell of it only then, so that a stream would
+    seem to wait for its answer: those of the pool tell when it begins."""
+    ended = _calls(stats, scope)
+    return replace(
+        pool,
+        requests=ended.ended,
+        errors=ended.failed,
+        started=_number(stats, f"{scope}.upstream_rq_total"),
+        answered=_number(stats, f"{scope}.upstream_rq_completed") + pool.retries,
+    )
+
+
+def _calls(stats: Stats, cluster: str) -> calls.Calls:
+    names = (*calls.NAMES, *(f"upstream_rq_{status}" for status in calls.STATUSES))
+    return calls.calls({name: _number(stats, f"{cluster}.{name}") for name in names})
 
 
 def _servers(pool: Pool, hosts: Mapping[tuple[str, int], Host]) -> dict[ServerName, ServerReading]:
@@ -171,8 +211,10 @@ def _normal(host: str) -> str:
         return host
 
 
-def _route_scope(service: Service) -> str:
-    return f"http.{service.name}.rds.{service.name}"
+def _told(service: Service, stats: Stats, word: str) -> Iterator[str]:
+    """By whichever listeners that route this service: those that read from one file share one subscription."""
+    end = f".rds.{service.name}.{word}"
+    return (value for name, value in stats.items() if name.startswith("http.") and name.endswith(end))
 
 
 def _number(stats: Stats, name: str) -> int:

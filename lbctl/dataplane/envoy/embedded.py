@@ -4,21 +4,22 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lbctl.dataplane.envoy import ending, files, process
-from lbctl.dataplane.envoy.admin import AdminClient
+from lbctl.dataplane.envoy.admin import AdminClient, ServerInfo
 from lbctl.dataplane.envoy.binary import probe as probe_binary
 from lbctl.dataplane.envoy.counters import read_stats
 from lbctl.dataplane.envoy.layout import Layout, layout_of
+from lbctl.dataplane.envoy.limits import Lacking
+from lbctl.dataplane.envoy.listeners import listen_of, listeners
+from lbctl.dataplane.envoy.status import EnvoyStatus
+from lbctl.dataplane.envoy.taking import take
+from lbctl.dataplane.envoy.version import NOT_ADOPTED
 from lbctl.model.errors import Garbled, Unreachable
-from lbctl.model.names import Generation
 from lbctl.model.topology import Instance, Service
 
 START_TIMEOUT_S = 15.0
 _ANSWER_TIMEOUT_S = 5.0
-_TAKE_TIMEOUT_S = 10.0
-"""A changed cluster is taken when its first health checks are through."""
 _POLL_S = 0.02
 _STATE = (
     "/stats?filter=^(listener_manager%5C.(total_listeners_active|lds%5C.update_rejected|lds%5C.update_failure)"
@@ -26,25 +27,12 @@ _STATE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EnvoyStatus:
-    """How an embedded Envoy is; `detail` is a sentence for people."""
-
-    running: bool
-    detail: str
-    pid: int | None = None
-    generation: Generation | None = None
-    version: str = ""
-    did: tuple[str, ...] = ()
-    """What start or stop did, as sentences; empty: nothing was to do."""
-
-
 async def start(instance: Instance, services: Sequence[Service], binary: str | None = None) -> EnvoyStatus:
     """Start the Envoy of this instance if it does not run, and bring its files up to the config if it does.
 
     Raises:
         Garbled: no usable binary, a config Envoy refuses, a foreign Envoy on the socket, files that cannot be written.
-        Refused: lbctl runs under systemd, where Envoy must be a unit of its own.
+        Refused: lbctl runs under systemd, where Envoy must be a unit of its own (`mode: attached`).
         Unreachable: it does not come up or does not answer; the text has the last line of its output.
     """
     layout = layout_of(instance)
@@ -62,7 +50,7 @@ async def stop(instance: Instance) -> EnvoyStatus:
         Garbled, Unreachable: whoever answers is not this instance's Envoy, or it does not answer; nothing was ended.
     """
     layout = layout_of(instance)
-    files.make_directories(layout)
+    files.make_directories(layout, files.EMBEDDED)
     async with process.start_lock(layout):
         peer = await ending.end(layout)
     if peer is None:
@@ -78,13 +66,36 @@ async def status(instance: Instance) -> EnvoyStatus:
     return _status(instance, found, ())
 
 
+async def probe(layout: Layout, services: Sequence[Service]) -> tuple[ServerInfo, Lacking]:
+    """Ask a running Envoy who it is, and whether it takes connections for every service.
+
+    Raises:
+        Unreachable: it does not answer, or does not listen for a service.
+        Garbled: what answers is no Envoy.
+    """
+    client = AdminClient(layout.admin_socket)
+    try:
+        _, info = await client.server_info(process.ASK_TIMEOUT_S)
+        _, (body,) = await client.ask(["/listeners"], process.ASK_TIMEOUT_S)
+    finally:
+        await client.close()
+    there = {line.partition("::")[0] for line in body.decode("utf-8", "replace").splitlines()}
+    for service in services:
+        if service.name not in there:
+            raise Unreachable(
+                f"envoy does not listen on {listen_of(service)} for {service.name}: {_last_words(layout)}"
+            )
+    return info, {}
+
+
 async def ensure_running(layout: Layout, services: Sequence[Service], binary: str | None) -> tuple[str, ...]:
     """Do what `start` does, for a daemon that calls it often; return what was done. Raises as `start`."""
+    process.check_not_under_systemd()
     settled = files.routes_are_whole(services, layout) and not files.changes(services, layout)
     if settled and await process.find(layout) is not None:
         return ()
     try:
-        files.make_directories(layout)
+        files.make_directories(layout, files.EMBEDDED)
     except OSError as error:
         raise Garbled(f"envoy: {layout.directory} cannot be made: {error.strerror}") from error
     async with process.start_lock(layout):
@@ -104,7 +115,7 @@ async def _start(layout: Layout, services: Sequence[Service], binary: str | None
         pid = await process.launch(usable.path, layout, life)
     finally:
         os.close(life)
-    await _until_up(layout, pid, len(services))
+    await _until_up(layout, pid, sum(len(listeners(service, layout)) for service in services), len(services))
     return (*repaired, f"started envoy {usable.version} (pid {pid})")
 
 
@@ -121,7 +132,7 @@ async def _until_it_answers(layout: Layout) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _until_up(layout: Layout, pid: int, listeners: int) -> None:
+async def _until_up(layout: Layout, pid: int, wanted: int, services: int) -> None:
     """LIVE is not enough: a port that is taken leaves Envoy LIVE without its listener."""
     until = time.monotonic() + START_TIMEOUT_S
     client = AdminClient(layout.admin_socket)
@@ -133,9 +144,9 @@ async def _until_up(layout: Layout, pid: int, listeners: int) -> None:
                 stats = read_stats(body)
                 active = int(stats.get("listener_manager.total_listeners_active", "0"))
                 routed = sum(name.endswith(".version_text") and bool(text) for name, text in stats.items())
-                if active == listeners and routed >= listeners:
+                if active == wanted and routed >= services:
                     return
-                seen = f"{active} of {listeners} listeners are active"
+                seen = f"{active} of {wanted} listeners are active"
                 if any(
                     stats.get(f"listener_manager.lds.{bad}", "0") != "0"
                     for bad in ("update_rejected", "update_failure")
@@ -160,9 +171,9 @@ async def _give_up(layout: Layout, pid: int, seen: str) -> None:
 async def _bring_up_to_config(layout: Layout, services: Sequence[Service]) -> tuple[str, ...]:
     client = AdminClient(layout.admin_socket)
     try:
-        did = files.make_routes_whole(services, layout)
+        did = files.make_routes_whole(services, layout, NOT_ADOPTED)
         for change in files.changes(services, layout):
-            await _take(client, change, layout)
+            await take(client, change, lambda: _last_words(layout))
             did.append(f"wrote {change.path.relative_to(layout.directory)}")
     except OSError as error:
         raise Garbled(f"envoy: {error.filename or layout.directory} cannot be written: {error.strerror}") from error
@@ -171,43 +182,11 @@ async def _bring_up_to_config(layout: Layout, services: Sequence[Service]) -> tu
     return tuple(did)
 
 
-async def _take(client: AdminClient, change: files.Change, layout: Layout) -> None:
-    """What Envoy does not take is put back: a restart needs files that work, and the next attempt must see a change."""
-    before = files.content(change.path)
-    _, refusals = await _taken(client, change)
-    files.write_file(change.path, change.text)
-    if await _is_taken(client, change, refusals):
-        return
-    if before is not None:
-        files.write_file(change.path, before)
-    raise Garbled(f"envoy does not take {change.path} and keeps what it had: {_last_words(layout)}")
-
-
-async def _is_taken(client: AdminClient, change: files.Change, refusals: int) -> bool:
-    until = time.monotonic() + _TAKE_TIMEOUT_S
-    while time.monotonic() < until:
-        taken, refused = await _taken(client, change)
-        if taken or refused > refusals:
-            return taken
-        await asyncio.sleep(_POLL_S)
-    return False
-
-
-async def _taken(client: AdminClient, change: files.Change) -> tuple[bool, int]:
-    """Whether Envoy runs it (or reads the file later, for a pool it does not know yet), and how often it refused."""
-    scope = change.scope.replace(".", "%5C.")
-    target = f"/stats?filter=^{scope}%5C.(version_text|update_rejected|update_failure)$"
-    _, (body,) = await client.ask([target], process.ASK_TIMEOUT_S)
-    stats = read_stats(body)
-    refused = sum(int(value) for name, value in stats.items() if not name.endswith("text") and value.isdigit())
-    return change.version in stats.values() or not stats, refused
-
-
 def _status(instance: Instance, found: process.Running, did: tuple[str, ...]) -> EnvoyStatus:
     version = found.info.number
     age = found.info.uptime_current_epoch
     detail = f"envoy {instance.name} {version} runs as pid {found.peer.pid} for {age}"
-    return EnvoyStatus(True, detail, found.peer.pid, found.peer.generation, version, did)
+    return EnvoyStatus(True, detail, found.peer.pid, found.peer.generation, version, did=did)
 
 
 def _last_words(layout: Layout) -> str:

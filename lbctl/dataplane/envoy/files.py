@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from lbctl.dataplane.envoy import render
 from lbctl.dataplane.envoy.layout import Layout, cluster_name
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.version import NOT_ADOPTED, Written
+from lbctl.dataplane.slotfile import share_as_directory
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
 from lbctl.model.topology import Service
@@ -37,9 +39,15 @@ def changes(services: Sequence[Service], layout: Layout) -> list[Change]:
     Raises:
         Garbled: the config cannot be rendered; the text names the service.
     """
-    wanted = [_endpoints(service, colour, layout) for service in services for colour in Colour]
+    wanted = [endpoints(service, colour, layout) for service in services for colour in Colour]
     wanted.append(Change(layout.clusters, render.clusters_file(services, layout), "cluster_manager.cds"))
     wanted.append(Change(layout.listeners, render.listeners_file(services, layout), "listener_manager.lds"))
+    return [change for change in wanted if content(change.path) != change.text]
+
+
+def changed_endpoints(services: Sequence[Service], layout: Layout) -> list[Change]:
+    """Return what of EDS alone differs from the config."""
+    wanted = [endpoints(service, colour, layout) for service in services for colour in Colour]
     return [change for change in wanted if content(change.path) != change.text]
 
 
@@ -58,9 +66,9 @@ def prepare(services: Sequence[Service], layout: Layout) -> list[str]:
         Garbled: the config cannot be rendered, or the directory cannot be written.
     """
     try:
-        make_directories(layout)
+        make_directories(layout, EMBEDDED)
         write_file(layout.bootstrap, render.bootstrap(layout))
-        repaired = make_routes_whole(services, layout)
+        repaired = make_routes_whole(services, layout, NOT_ADOPTED)
         for change in changes(services, layout):
             write_file(change.path, change.text)
     except OSError as error:
@@ -68,44 +76,59 @@ def prepare(services: Sequence[Service], layout: Layout) -> list[str]:
     return repaired
 
 
-def make_routes_whole(services: Sequence[Service], layout: Layout) -> list[str]:
+def make_routes_whole(services: Sequence[Service], layout: Layout, otherwise: Written | None) -> list[str]:
     """Bring every route file to exactly what lbctl would write for the route it holds; return what was damaged.
 
-    A file that is right already is not touched, so that this may run beside a driver. Raises OSError.
+    Where neither file nor copy can be read it becomes `otherwise`, or stays (None). A file that is right already is
+    not touched, so that this may run beside a driver. Raises OSError.
     """
     said = []
     for service in services:
         file = RouteFile(service, layout)
         held, spare = file.read(), file.read_copy()
         if held is None and file.exists():
-            said.append(f"{service.name}: the route file was damaged; {_restored(spare)}")
-        file.make(held or spare or NOT_ADOPTED)
+            said.append(f"{service.name}: the route file was damaged; {_restored(spare or otherwise)}")
+        whole = held or spare or otherwise
+        if whole is not None:
+            file.make(whole)
     return said
 
 
-def make_directories(layout: Layout) -> None:
-    """Make the directory and those in it, for their owner only."""
-    for inside in ("", "eds", "cds", "rds", "lds", "copy"):
-        (layout.directory / inside).mkdir(mode=0o700, parents=True, exist_ok=True)
+EMBEDDED = ("eds", "cds", "rds", "lds", "copy")
+ATTACHED = ("eds", "rds", "copy")
+
+
+def make_directories(layout: Layout, inside: Sequence[str]) -> None:
+    """Make the directory, for its owner only, and those in it, as open to its group as it is itself."""
+    layout.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mode = stat.S_IMODE(layout.directory.stat().st_mode) & 0o2750 | 0o700
+    for directory in (layout.directory / name for name in inside):
+        if not directory.is_dir():
+            directory.mkdir(mode=0o700)
+            directory.chmod(mode)
 
 
 def write_file(path: Path, text: str) -> None:
     """Replace a file as a whole: Envoy and a crash see the old or the new one. Raises OSError."""
     fresh = path.with_name(f".{path.name}.new")
     with fresh.open("w", encoding="utf-8") as file:
+        share_as_directory(file.fileno(), path.parent)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
 
 
-def _restored(spare: Written | None) -> str:
-    if spare is None or spare.route is None:
+def _restored(written: Written | None) -> str:
+    if written is None:
+        return "it stays so, because nothing else is known"
+    if written.route is None:
         return "nothing else is known, so it answers 503 until `lbctl adopt`"
-    return f"restored from its copy: {spare.route}"
+    return f"restored from its copy: {written.route}"
 
 
-def _endpoints(service: Service, colour: Colour, layout: Layout) -> Change:
+def endpoints(service: Service, colour: Colour, layout: Layout) -> Change:
+    """Return what the EDS file of a pool must be."""
     name = cluster_name(service.name, colour)
     return Change(layout.endpoints(name), render.endpoints_file(service, colour), f"cluster.{name}")
 

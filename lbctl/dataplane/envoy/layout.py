@@ -87,6 +87,11 @@ def cluster_name(service: ServiceName, colour: Colour) -> str:
     return f"{service}_{colour.value}"
 
 
+def tunnel_name(service: ServiceName) -> str:
+    """Return what the inner hop of a TCP service is called, as no service can be."""
+    return f"{service}/tunnel"
+
+
 def colour_cookie(service: ServiceName) -> str:
     """Return the name of the cookie that keeps a session on its colour."""
     return f"LBC_{service}"

@@ -1,37 +1,46 @@
-"""LDS: one listener per service. Nothing that may change in a release lives here."""
+"""LDS: one listener per service, for TCP two. Nothing that may change in a release lives here."""
 
 from typing import Any
 
-from lbctl.dataplane.envoy.layout import Layout, check_names
+from lbctl.dataplane.envoy.layout import Layout, check_names, tunnel_name
 from lbctl.dataplane.envoy.routes import STATEFUL_SESSION, route_configuration
 from lbctl.dataplane.envoy.version import Written
 from lbctl.model.errors import Garbled
-from lbctl.model.topology import Address, Service
+from lbctl.model.topology import Address, Protocol, Service
 
 Json = dict[str, Any]
 _API = "type.googleapis.com/envoy"
 
 
-def listener(service: Service, routes: Layout | Written) -> Json:
-    """Return the listener of a service; its routes come from the RDS file, or are part of it.
+def listeners(service: Service, routes: Layout | Written) -> list[Json]:
+    """Return the listeners of a service; its routes come from the RDS file, or are part of it.
 
     Raises:
         Garbled: the service has no `listen` address.
     """
     check_names(service)
+    manager = connection_manager(service, _way(service, routes))
+    if service.protocol is Protocol.TCP:
+        return [_door(service, tcp_proxy(service)), tunnel_end(service, manager)]
+    return [_door(service, manager)]
+
+
+def _way(service: Service, routes: Layout | Written) -> Json:
     if isinstance(routes, Layout):
         source = {"resource_api_version": "V3", "path_config_source": {"path": str(routes.routes(service.name))}}
-        way: Json = {"rds": {"route_config_name": service.name, "config_source": source}}
-    else:
-        inline = route_configuration(service, routes)
-        way = {"route_config": {key: value for key, value in inline.items() if key != "@type"}}
+        return {"rds": {"route_config_name": service.name, "config_source": source}}
+    inline = route_configuration(service, routes)
+    return {"route_config": {key: value for key, value in inline.items() if key != "@type"}}
+
+
+def _door(service: Service, network_filter: Json) -> Json:
     return {
         "@type": f"{_API}.config.listener.v3.Listener",
         "name": service.name,
         "address": {"socket_address": _socket_address(service)},
         # With it a second Envoy would take half of the connections instead of failing to start.
         "enable_reuse_port": False,
-        "filter_chains": [{"filters": [_connection_manager(service, way)]}],
+        "filter_chains": [{"filters": [network_filter]}],
     }
 
 
@@ -51,8 +60,8 @@ def _socket_address(service: Service) -> Json:
     return {"address": listen.host, "port_value": listen.port}
 
 
-def _connection_manager(service: Service, way: Json) -> Json:
-    """The HTTP side of a listener.
+def connection_manager(service: Service, way: Json) -> Json:
+    """Return the HTTP side of a listener.
 
     `use_remote_address` without any `internal_address_config` (an empty one would trust private addresses) makes
     every client an outsider: Envoy replaces its request id and drops its `x-envoy-*` orders.
@@ -67,16 +76,66 @@ def _connection_manager(service: Service, way: Json) -> Json:
         "stream_idle_timeout": "3600s",
         "request_headers_timeout": "30s",
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": service.name},
-        "http_filters": [_STATEFUL_SESSION, _ROUTER],
+        **_by_protocol(service.protocol),
         **way,
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def _by_protocol(protocol: Protocol) -> Json:
+    match protocol:
+        case Protocol.HTTP:
+            return {"http_filters": [_STATEFUL_SESSION, _ROUTER]}
+        case Protocol.GRPC:
+            return {"http_filters": [_GRPC_STATS, _STATEFUL_SESSION, _ROUTER]}
+        case Protocol.TCP:
+            # The inner end of the tunnel: one request is one user's connection, which may idle as long as it likes.
+            return {
+                "codec_type": "HTTP2",
+                "http2_protocol_options": {"allow_connect": True},
+                "upgrade_configs": [{"upgrade_type": "CONNECT"}],
+                "stream_idle_timeout": "0s",
+                "http_filters": [_ROUTER],
+            }
+
+
+def tcp_proxy(service: Service) -> Json:
+    """Return the filter that sends a user's TCP connection, as one CONNECT request, through the routes of RDS.
+
+    A share in `tcp_proxy` itself would be part of a listener, and a changed listener cuts connections.
+    """
+    proxy = {
+        "@type": f"{_API}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": service.name,
+        "cluster": tunnel_name(service.name),
+        "idle_timeout": "0s",
+        "tunneling_config": {"hostname": f"{service.name}:1"},
+    }
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
+
+
+def tunnel_end(service: Service, manager: Json) -> Json:
+    """Return the listener inside Envoy where the tunnel of a TCP service ends; nobody else can reach it."""
+    return {
+        "@type": f"{_API}.config.listener.v3.Listener",
+        "name": tunnel_name(service.name),
+        "internal_listener": {},
+        "filter_chains": [{"filters": [manager]}],
+    }
 
 
 # Empty: the cookie is named per service in RDS, which can change without touching a listener.
 _STATEFUL_SESSION: Json = {
     "name": STATEFUL_SESSION,
     "typed_config": {"@type": f"{_API}.extensions.filters.http.stateful_session.v3.StatefulSession"},
+}
+# Counts how calls ended, per pool: an HTTP status of 200 says nothing about that.
+_GRPC_STATS: Json = {
+    "name": "envoy.filters.http.grpc_stats",
+    "typed_config": {
+        "@type": f"{_API}.extensions.filters.http.grpc_stats.v3.FilterConfig",
+        "stats_for_all_methods": False,
+    },
 }
 _ROUTER: Json = {
     "name": "envoy.filters.http.router",

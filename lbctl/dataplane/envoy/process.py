@@ -38,9 +38,21 @@ def refusal_under_systemd(environment: Mapping[str, str], parent: str) -> str | 
     `parent` is the name of the process that started lbctl. What a service starts lives in its control group and is
     killed with it: under systemd Envoy must be a unit of its own, or stopping lbctl would stop the users' traffic.
     """
-    if "INVOCATION_ID" in environment and parent == "systemd":
+    if parent == "systemd" and not {"INVOCATION_ID", "NOTIFY_SOCKET"}.isdisjoint(environment):
         return "lbctl runs as a systemd service, and an Envoy started by it would be killed with it"
     return None
+
+
+def check_not_under_systemd() -> None:
+    """Refuse an embedded Envoy where it would die with lbctl.
+
+    Raises:
+        Refused: lbctl runs under systemd; the text says what to do instead.
+    """
+    why = refusal_under_systemd(os.environ, _name_of(os.getppid()))
+    if why is not None:
+        then = "write `mode: attached` and run Envoy as a unit of its own: systemd/lbctl-envoy.service"
+        raise Refused("envoy_needs_own_unit", "no Envoy is embedded under systemd", why=why, then=then)
 
 
 async def find(layout: Layout) -> Running | None:
@@ -85,14 +97,8 @@ async def launch(binary: Path, layout: Layout, life: int) -> int:
     `life` is what `take_life` gave; Envoy keeps it for as long as it lives.
 
     Raises:
-        Refused: lbctl runs under systemd.
         Garbled: the shell could not start it.
     """
-    why = refusal_under_systemd(os.environ, _name_of(os.getppid()))
-    if why is not None:
-        command = " ".join(arguments(binary, layout))
-        then = f"make Envoy a systemd unit of its own with ExecStart={command}"
-        raise Refused("envoy_needs_own_unit", "Envoy is not started", why=why, then=then)
     _rotate(layout.log)
     process = await asyncio.create_subprocess_exec(
         "/bin/sh",

@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lbctl.dataplane.envoy.clusters import assignment, cluster
+from lbctl.dataplane.envoy.clusters import assignment, clusters
 from lbctl.dataplane.envoy.layout import Layout
-from lbctl.dataplane.envoy.listeners import listener
+from lbctl.dataplane.envoy.listeners import listeners
 from lbctl.dataplane.envoy.routes import route_configuration
 from lbctl.dataplane.envoy.version import NOT_ADOPTED, Written
 from lbctl.model.names import Colour, ServiceName
@@ -15,6 +15,7 @@ from lbctl.model.route import Route
 from lbctl.model.topology import Service
 
 Json = dict[str, Any]
+FLUSH_INTERVAL = "0.200s"
 
 
 def bootstrap(layout: Layout) -> str:
@@ -26,8 +27,9 @@ def bootstrap(layout: Layout) -> str:
     return _text(
         {
             "node": {"id": "lbctl", "cluster": "lbctl"},
-            "stats_flush_interval": "0.200s",
+            "stats_flush_interval": FLUSH_INTERVAL,
             "admin": _admin(str(layout.admin_socket)),
+            "bootstrap_extensions": [INTERNAL_LISTENERS],
             "dynamic_resources": {"cds_config": _file(layout.clusters), "lds_config": _file(layout.listeners)},
         }
     )
@@ -35,12 +37,12 @@ def bootstrap(layout: Layout) -> str:
 
 def listeners_file(services: Sequence[Service], layout: Layout) -> str:
     """Return LDS. The same services give the same bytes, so that it is not written without need."""
-    return _discovery([listener(service, layout) for service in services])
+    return _discovery([one for service in services for one in listeners(service, layout)])
 
 
 def clusters_file(services: Sequence[Service], layout: Layout) -> str:
     """Return CDS: both pools of every service."""
-    return _discovery([cluster(service, colour, layout) for service in services for colour in Colour])
+    return _discovery([one for service in services for one in clusters(service, layout)])
 
 
 def endpoints_file(service: Service, colour: Colour) -> str:
@@ -66,9 +68,12 @@ def render_static(services: Sequence[Service], routes: Mapping[ServiceName, Rout
     return json.dumps(
         {
             "admin": _admin("/run/lbctl/envoy-static.sock"),
+            "bootstrap_extensions": [INTERNAL_LISTENERS],
             "static_resources": {
-                "listeners": [_plain(listener(one, ways.get(one.name, NOT_ADOPTED))) for one in services],
-                "clusters": [_plain(cluster(one, colour, None)) for one in services for colour in Colour],
+                "listeners": [
+                    plain(found) for one in services for found in listeners(one, ways.get(one.name, NOT_ADOPTED))
+                ],
+                "clusters": [plain(found) for one in services for found in clusters(one, None)],
             },
         },
         indent=2,
@@ -83,7 +88,15 @@ def _file(path: object) -> Json:
     return {"resource_api_version": "V3", "path_config_source": {"path": str(path)}}
 
 
-def _plain(resource: Json) -> Json:
+INTERNAL_LISTENERS: Json = {
+    "name": "envoy.bootstrap.internal_listener",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"},
+}
+"""What the tunnel of a TCP service needs; always there, because a bootstrap cannot change while Envoy runs."""
+
+
+def plain(resource: Json) -> Json:
+    """Return a resource as a part of a bootstrap has it, without its type."""
     return {key: value for key, value in resource.items() if key != "@type"}
 
 

@@ -1,13 +1,14 @@
 """RDS: where one service's requests go. Colour cookie first, then the split; one value, replaced as a whole."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from lbctl.dataplane.envoy.layout import check_names, cluster_name, colour_cookie
 from lbctl.dataplane.envoy.version import Written
 from lbctl.model.names import Colour
 from lbctl.model.route import Route
-from lbctl.model.topology import Service
+from lbctl.model.topology import Protocol, Service
 from lbctl.model.units import BP_FULL
 
 Json = dict[str, Any]
@@ -50,26 +51,37 @@ def buckets_below(level: int) -> str:
 
 
 def _adopted(service: Service, route: Route) -> Json:
+    """Sessions first, then the split. TCP has no cookies: there is only the split."""
+    if service.protocol is Protocol.TCP:
+        return {**_host(service), "retry_policy": _RETRY, "routes": [_new(service, route)]}
     kept = [_kept(service, colour, route.keep_bp(colour)) for colour in Colour if route.keep_bp(colour)]
     moved = [_moved(service, colour) for colour in Colour if route.keep_bp(colour) < BP_FULL]
     return {
-        "name": service.name,
-        "domains": ["*"],
+        **_host(service),
         "typed_per_filter_config": {STATEFUL_SESSION: _server_inside_the_colour(service)},
-        # Only attempts that surely never reached an application are repeated: nobody's order is placed twice.
-        "retry_policy": {
-            "retry_on": "connect-failure,refused-stream",
-            "num_retries": 2,
-            "retry_host_predicate": [
-                {
-                    "name": "envoy.retry_host_predicates.previous_hosts",
-                    "typed_config": {"@type": f"{_API}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
-                }
-            ],
-            "host_selection_retry_max_attempts": 5,
-        },
+        "retry_policy": _RETRY,
         "routes": [*kept, *moved, _new(service, route)],
     }
+
+
+def _host(service: Service) -> Json:
+    return {"name": service.name, "domains": ["*"]}
+
+
+# Only attempts that surely never reached an application are repeated: nobody's order is placed twice. A request that
+# was sent on a pooled connection which its server was just cutting is not among them: it ends with 503, and counts.
+_RETRY: Json = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 2,
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {"@type": f"{_API}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
+        }
+    ],
+    # A server that refuses has the fewest requests, so the choice falls on it again and again.
+    "host_selection_retry_max_attempts": 30,
+}
 
 
 def _kept(service: Service, colour: Colour, keep_bp: int) -> Json:
@@ -89,28 +101,37 @@ def _moved(service: Service, colour: Colour) -> Json:
 
 def _new(service: Service, route: Route) -> Json:
     """A single cluster at 0 and 10000, so that an empty pool answers 503 and nobody ever gets the idle one."""
-    match = {"prefix": "/"}
+    how = _HOW[service.protocol]
     for colour in Colour:
         if route.share_bp(colour) == BP_FULL:
-            set_cookie = [_set_cookie(service, colour)]
-            cluster = cluster_name(service.name, colour)
-            return {"name": "new", "match": match, "route": _to(cluster), "response_headers_to_add": set_cookie}
+            to = {"cluster": cluster_name(service.name, colour), **how}
+            return {"name": "new", "match": _everyone(service), "route": to, **_told(service, colour)}
     split = [
-        {
-            "name": cluster_name(service.name, colour),
-            "weight": route.share_bp(colour),
-            "response_headers_to_add": [_set_cookie(service, colour)],
-        }
+        {"name": cluster_name(service.name, colour), "weight": route.share_bp(colour), **_told(service, colour)}
         for colour in Colour
     ]
-    return {"name": "new", "match": match, "route": {"weighted_clusters": {"clusters": split}, **_ROUTE}}
+    return {"name": "new", "match": _everyone(service), "route": {"weighted_clusters": {"clusters": split}, **how}}
 
 
-_ROUTE: Json = {"timeout": "0s", "upgrade_configs": [{"upgrade_type": "websocket"}]}
+def _everyone(service: Service) -> Json:
+    return {"connect_matcher": {}} if service.protocol is Protocol.TCP else {"prefix": "/"}
+
+
+def _told(service: Service, colour: Colour) -> Json:
+    """A new session learns its colour; a TCP connection has nothing to remember it by."""
+    return {} if service.protocol is Protocol.TCP else {"response_headers_to_add": [_set_cookie(service, colour)]}
+
+
+_HTTP: Json = {"timeout": "0s", "upgrade_configs": [{"upgrade_type": "websocket"}]}
+_HOW: Mapping[Protocol, Json] = {
+    Protocol.HTTP: _HTTP,
+    Protocol.GRPC: _HTTP,
+    Protocol.TCP: {"timeout": "0s", "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]},
+}
 
 
 def _to(cluster: str) -> Json:
-    return {"cluster": cluster, **_ROUTE}
+    return {"cluster": cluster, **_HTTP}
 
 
 def _with_cookie(service: Service, colour: Colour, bucket: str) -> Json:
@@ -148,5 +169,5 @@ def _not_adopted(service: Service) -> Json:
         f"Next: lbctl adopt {service.name} --active blue (or green)\n"
     )
     answer = {"status": 503, "body": {"inline_string": text}}
-    route = {"name": "not-adopted", "match": {"prefix": "/"}, "direct_response": answer}
-    return {"name": service.name, "domains": ["*"], "routes": [route]}
+    route = {"name": "not-adopted", "match": _everyone(service), "direct_response": answer}
+    return {**_host(service), "routes": [route]}

@@ -1,4 +1,4 @@
-"""The version text of a route configuration: it carries fence and route, so that reading it back proves both."""
+"""Versions: the text of a route configuration, which carries fence and route so that reading it back proves both."""
 
 import re
 from dataclasses import dataclass
@@ -35,3 +35,8 @@ def parse(text: str) -> Written | None:
         return Written(int(fence), Route(int(parts[0]), int(parts[1]), int(parts[2])))
     except ValueError:
         return None
+
+
+def version_of(number: str) -> tuple[int, ...]:
+    """Return Envoy's own version, `1.40.0`, as numbers that compare; nothing for what is none."""
+    return tuple(int(part) for part in number.split(".") if part.isdigit())

@@ -1,0 +1,47 @@
+"""What cannot be seen or done with an Envoy, as `CODE: text` for people: `lbctl plan` says it beforehand. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from lbctl.dataplane.envoy.version import version_of
+from lbctl.model.names import ServiceName
+from lbctl.model.operation import Ability, Stickiness
+from lbctl.model.topology import Protocol, Service
+
+TESTED = (1, 40)
+ALWAYS = ("NO_FORCED_CLOSE: Envoy cuts no connection of a pool; what is left ends when its server stops",)
+_SESSIONS = (
+    "KEEP_NEW_SESSIONS_WHILE_SPLIT: {name}: with a keep between 0 and 100 % a new session may be moved once, at its "
+    "second request"
+)
+_TRUNCATED = "TRUNCATED_ANSWERS_UNSEEN: {name}: an answer that breaks off after its head counts as answered"
+OF_PROTOCOL: Mapping[Protocol, tuple[str, ...]] = {
+    Protocol.HTTP: (_SESSIONS, _TRUNCATED),
+    Protocol.GRPC: (
+        "TRUNCATED_ANSWERS_UNSEEN: {name}: a call that breaks off without a `grpc-status` is not counted",
+        "GRPC_NO_SESSIONS: {name}: gRPC clients keep no cookies: every call goes by the split",
+    ),
+    Protocol.TCP: (
+        "TCP_PAYLOAD_UNSEEN: {name}: what goes wrong inside a connection cannot be seen: connections are counted, and "
+        "judged by whether a server took them",
+        "TCP_CONNECTIONS_STAY: {name}: a connection stays with its server until it ends: the split is of new ones, and "
+        "a rollback moves none",
+    ),
+}
+"""What the protocol hides."""
+
+
+def ability(service: Service, lacking: Sequence[str]) -> Ability:
+    """Return what can be done with a service; `lacking` is what the Envoy at hand lacks beside that."""
+    known = (text.format(name=service.name) for text in OF_PROTOCOL[service.protocol])
+    sticky = (Stickiness.COOKIE,) if service.protocol is Protocol.HTTP else ()
+    return Ability(stickiness=sticky, cannot=(*known, *lacking))
+
+
+def of_any(version: str) -> tuple[str, ...]:
+    """Return what cannot be done with any service of this Envoy."""
+    old = f"OLD_ENVOY: {version} is older than what lbctl was tested with"
+    return ALWAYS if version_of(version) >= TESTED else (*ALWAYS, old)
+
+
+Lacking = Mapping[ServiceName, Sequence[str]]
+"""What an Envoy lacks by service, as `CODE: text`."""
