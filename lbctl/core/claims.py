@@ -13,7 +13,7 @@ from lbctl.core.state import State
 from lbctl.core.targets import target
 from lbctl.model.entry import Entry, Kind
 from lbctl.model.errors import Refused
-from lbctl.model.names import ServiceName
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Adopted, Claimed, PoolState
 from lbctl.model.request import Claim
@@ -81,4 +81,20 @@ def _deployable(state: State, name: ServiceName) -> Adopted:
     if release is not None:
         used = f"{adopted.active.other} of {name} is part of release {release.id} ({release.phase.value})"
         raise Refused("in_release", used, then=f"lbctl release wait {release.id} --for finished")
+    _not_called(state, name, adopted.active.other)
     return adopted
+
+
+def _not_called(state: State, name: ServiceName, colour: Colour) -> None:
+    """A pool that an old pool of a consumer is pinned to is in use as long as that one may call."""
+    for consumer in state.topology.services[name].consumers:
+        adopted = state.record.services.get(consumer)
+        pools = {} if adopted is None else {caller: adopted.pool(caller) for caller in Colour}
+        for caller, pool in pools.items():
+            if pool.state is PoolState.DRAINING and pool.paired.get(name) is colour:
+                raise Refused(
+                    "still_called",
+                    f"{colour} of {name} serves the old {caller} of {consumer}, which may still call",
+                    why="it was released together with it and stays pinned to it",
+                    then=f"claim {consumer} first: its old pool is then shut off",
+                )

@@ -7,7 +7,7 @@ from lbctl.core.planner import objection
 from lbctl.core.requests import switchable
 from lbctl.core.state import State
 from lbctl.daemon.sight import Capable, better_view, floors, sight_warnings, steps_view, total_ms, traffic_view
-from lbctl.daemon.unready import lacks, obstacles, unready
+from lbctl.daemon.unready import lacks, unready
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
@@ -16,7 +16,6 @@ from lbctl.model.topology import Plan, Service
 from lbctl.model.units import BP_FULL
 
 Json = dict[str, Any]
-FORBIDDING = ("NOT_DURABLE", "NOT_FENCED", "WRONG_MODE")
 
 
 def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, version: str, able: Capable) -> Json:
@@ -33,9 +32,7 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
     origin = adopted.active if adopted is not None else (to.other if to is not None else Colour.BLUE)
     candidate = origin.other
     for instance in state.topology.instances_of(service.name):
-        for told in lacks(state, service.name, instance, able.get(instance)):
-            (refusals if told["code"] in FORBIDDING else warnings).append(told)
-        refusals += obstacles(state, service.name, instance)
+        warnings += lacks(state, service, instance, able.get(instance))
     forecast = ahead(state, service, plan)
     strict = objection(forecast)
     if strict is not None:

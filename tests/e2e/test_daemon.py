@@ -23,8 +23,12 @@ async def lbctld(config: Path) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "lbctl.daemon.main", "--config", str(config), stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(20):
-        _, said = await process.communicate()
+    try:
+        async with asyncio.timeout(20):
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
     assert process.returncode is not None
     return process.returncode, said.decode()
 

@@ -26,6 +26,7 @@ REFERENCE = DOCS / "reference"
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
+CODE = re.compile(r"([A-Z]{2,}(?:_[A-Z]+)+): ")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -98,6 +99,23 @@ def _codes_of_verdicts() -> set[str]:
     return {code for code in found if code}
 
 
+def _codes_of_lacks() -> set[str]:
+    """What drivers and plan tell as `CODE: text`, and plan's own codes, which stand alone."""
+    nodes = [node for tree in _trees("dataplane", "daemon") for node in ast.walk(tree)]
+    texts = [_text(node) for node in nodes if isinstance(node, ast.Constant)]
+    found = {code[1] for text in texts if text is not None and (code := CODE.match(text))}
+    found |= {_text(call.args[0]) or "" for name, call in _calls("daemon") if name == "_told"}
+    # What the survey of an attached Envoy finds: the service, the code, the text.
+    found |= {_text(call.args[1]) or "" for name, call in _calls("dataplane") if name == "lacks"}
+    return {code for code in found | _codes_of_dicts() if code.isupper()}
+
+
+def _codes_of_dicts() -> set[str]:
+    dicts = [node for tree in _trees("daemon") for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+    pairs = [pair for one in dicts for pair in zip(one.keys, one.values, strict=True)]
+    return {_text(value) or "" for key, value in pairs if _text(key) == "code"}
+
+
 def _first_cells(path: Path) -> set[str]:
     """The code words in the first cells of a page's tables."""
     rows = [line for line in path.read_text().splitlines() if line.startswith("| `")]
@@ -127,6 +145,13 @@ def test_every_hold_and_verdict_is_explained() -> None:
     codes = _codes_of_holds() | _codes_of_verdicts()
     assert {"token", "way_home", "shared_fault", "errors"} <= codes
     assert codes <= _first_cells(DOCS / "how-to" / "when-it-holds.md")
+
+
+def test_every_code_of_plan_and_status_is_explained_and_no_other() -> None:
+    told = _first_cells(REFERENCE / "limits.md") | _first_cells(DOCS / "how-to" / "plan.md")
+    codes = {code for code in told if code.isupper()}
+    assert {"NO_MASTER_SOCKET", "SHARE_FLOOR"} <= codes
+    assert codes == _codes_of_lacks()
 
 
 def test_every_exit_code_is_explained_and_no_other() -> None:

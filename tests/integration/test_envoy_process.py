@@ -134,7 +134,7 @@ async def test_after_kill_nine_it_serves_its_last_route_from_the_files_as_a_new_
         await world.route(10_000, keep_blue_bp=0)
         before = await world.driver.observe()
         await kill(world)
-        with pytest.raises(Unreachable, match="lbctl envoy start"):
+        with pytest.raises(Unreachable, match="lbctl envoy start --config FILE`"):
             await world.driver.observe()
         began = time.monotonic()
         assert "started envoy" in (await world.driver.ensure_running())[-1]

@@ -87,6 +87,18 @@ def test_a_withdrawn_version_never_goes() -> None:
     assert shop.mismatched == []
 
 
+def test_a_pool_that_an_old_consumer_still_calls_cannot_be_claimed_before_that_one() -> None:
+    shop = Shop()
+    shop.deploy(A, 2, api(2))
+    shop.deploy(B, 2, needs(">=2"))
+    shop.until("finished")
+    answer = shop.claim(A)
+    assert answer.body["code"] == "still_called"
+    assert "claim storefront first" in answer.body["then"]
+    assert shop.claim(B).accepted
+    assert shop.claim(A).accepted
+
+
 def test_a_claim_during_a_release_waits_for_its_end() -> None:
     shop = Shop()
     shop.deploy(A, 2, api(2))

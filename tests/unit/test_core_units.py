@@ -61,6 +61,8 @@ def test_four_releases_in_a_row_reach_all_combinations_of_active_colours() -> No
     assert (shop.active(A), shop.active(B)) == (Colour.BLUE, Colour.GREEN)
     shop.speaks[4] = frozenset({4, 5})
     shop.speaks[3] = frozenset({2, 3, 5})
+    assert not shop.claim(A).accepted
+    shop.claim(B)
     assert shop.switch(A, version=5).accepted
     shop.until("finished")
     assert (shop.active(A), shop.active(B)) == (Colour.GREEN, Colour.GREEN)

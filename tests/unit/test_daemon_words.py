@@ -70,6 +70,13 @@ def without(state: State, server: str) -> State:
     return seeing(state, replace(reading, services={SERVICE: replace(seen, pools=pools)}))
 
 
+def obstructed(state: State) -> State:
+    """Something in the load balancer's config is in the way."""
+    _, reading = reading_of(state)
+    seen = replace(reading.services[SERVICE], obstacles=("NOT_DURABLE: a reload would bring back the old share",))
+    return seeing(state, replace(reading, services={SERVICE: seen}))
+
+
 def test_a_plan_that_nothing_stops_says_so() -> None:
     plan = planned(after())
     assert (plan["refusals"], plan["unready"]) == ([], [])
@@ -80,6 +87,7 @@ def test_a_plan_that_nothing_stops_says_so() -> None:
     [
         (lambda: without(after(), SERVERS[Colour.GREEN][0]), "candidate"),
         (lambda: seeing(after(), Unreadable(Instant(0), "no right")), "unreachable"),
+        (lambda: obstructed(after()), "NOT_DURABLE"),
     ],
 )
 def test_what_a_switch_waits_for_is_not_called_a_refusal(state: Any, code: str) -> None:
@@ -108,6 +116,14 @@ def test_an_instance_that_cannot_say_what_it_can_do_is_named_with_the_reason_and
     ]
     assert {"code": "NO_MASTER_SOCKET", "text": f"{name}: old workers are not seen"} in plan["warnings"]
     assert codes(planned(after(), None)["unready"]) == ["not_known"]
+
+
+def test_what_no_release_can_do_without_is_not_ready_and_all_else_is_told() -> None:
+    able = replace(FINE, cannot=("WRONG_MODE: it speaks http", "NO_FORCED_CLOSE: nothing is cut"))
+    plan = planned(after(), able)
+    assert codes(plan["unready"]) == ["WRONG_MODE"]
+    assert "NO_FORCED_CLOSE" in codes(plan["warnings"])
+    assert "WRONG_MODE" not in codes(plan["warnings"])
 
 
 def test_a_lack_is_told_once_although_it_was_asked_and_read() -> None:

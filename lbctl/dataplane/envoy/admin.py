@@ -14,7 +14,7 @@ from lbctl.dataplane.envoy.wire import get
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import Generation
 
-START = "`lbctl envoy start`"
+START = "`lbctl envoy start --config FILE`"
 _File = tuple[int, int, int]
 _PEER = struct.Struct("3i")
 _START_FIELD = 19

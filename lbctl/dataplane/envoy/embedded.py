@@ -62,7 +62,9 @@ async def status(instance: Instance) -> EnvoyStatus:
     """Say whether the Envoy of this instance runs. Raises as `stop`."""
     found = await process.find(layout_of(instance))
     if found is None:
-        return EnvoyStatus(running=False, detail=f"envoy {instance.name} is not running: `lbctl envoy start`")
+        return EnvoyStatus(
+            running=False, detail=f"envoy {instance.name} is not running: `lbctl envoy start --config FILE`"
+        )
     return _status(instance, found, ())
 
 
@@ -127,7 +129,7 @@ async def _until_it_answers(layout: Layout) -> None:
             pid = layout.life_lock.read_text(encoding="utf-8", errors="replace").strip()[:20] or "unknown"
             raise Unreachable(
                 f"an Envoy of {layout.directory} runs (pid {pid}), but nobody listens on {layout.admin_socket}: "
-                f"end that process, then `lbctl envoy start`"
+                f"end that process, then `lbctl envoy start --config FILE`"
             )
         await asyncio.sleep(_POLL_S)
 

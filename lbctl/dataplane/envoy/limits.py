@@ -9,13 +9,9 @@ from lbctl.model.topology import Protocol, Service
 
 TESTED = (1, 40)
 ALWAYS = ("NO_FORCED_CLOSE: Envoy cuts no connection of a pool; what is left ends when its server stops",)
-_SESSIONS = (
-    "KEEP_NEW_SESSIONS_WHILE_SPLIT: {name}: with a keep between 0 and 100 % a new session may be moved once, at its "
-    "second request"
-)
 _TRUNCATED = "TRUNCATED_ANSWERS_UNSEEN: {name}: an answer that breaks off after its head counts as answered"
 OF_PROTOCOL: Mapping[Protocol, tuple[str, ...]] = {
-    Protocol.HTTP: (_SESSIONS, _TRUNCATED),
+    Protocol.HTTP: (_TRUNCATED,),
     Protocol.GRPC: (
         "TRUNCATED_ANSWERS_UNSEEN: {name}: a call that breaks off without a `grpc-status` is not counted",
         "GRPC_NO_SESSIONS: {name}: gRPC clients keep no cookies: every call goes by the split",
