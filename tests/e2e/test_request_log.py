@@ -1,8 +1,10 @@
 """The daemon and the request log of a real HAProxy: times arrive, a reload changes the address whole or not at all."""
 
+import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -153,3 +155,38 @@ async def test_envoy_tells_its_times_without_a_log() -> None:
         found = await timed(here, 1)
         assert found["source"].startswith("envoy ")
         assert (found["lost"], found["sampled"]) == (0, False)
+
+
+async def everyone_takes(here: Stage, delay_ms: float) -> None:
+    """Both pools answer users after so long."""
+    await asyncio.gather(*(here.pools[colour].fault(delay_ms=delay_ms) for colour in ("blue", "green")))
+
+
+WARM_S = 35
+"""A candidate may be slower for 30 s after its first traffic."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("driver", [pytest.param("envoy", marks=pytest.mark.envoy), "haproxy"])
+async def test_half_as_slow_again_at_a_tenth_of_200_requests_is_found_and_a_shared_slow_down_is_not_blamed(
+    driver: str,
+) -> None:
+    stage = adopted(envoy(), SLOW_STEP) if driver == "envoy" else logging_haproxy(udp())
+    async with stage as here, await crowd(here, rate=200, sessions=60, visitors=0.9) as users:
+        await everyone_takes(here, 60.0)
+        await timed(here, 500)
+        await asyncio.sleep(5)
+        await release(here)
+        await reached(here, 1_000)
+        await asyncio.sleep(WARM_S)
+        await everyone_takes(here, 90.0)
+        await asyncio.sleep(20)
+        assert (await status(here))["phase"] == "shifting"
+        await everyone_takes(here, 60.0)
+        await asyncio.sleep(5)
+        slow_at = await here.pools["green"].fault(delay_ms=90.0)
+        assert (await ended(here, 60))["phase"] == "rolled_back"
+        print(f"\n{driver}: +50 % at 10 % of 200 requests/s went back after {time.monotonic() - slow_at:.1f} s")
+        told = [event["text"] for event in await events(here) if event["kind"] == "rollback.started"]
+        assert "latency: candidate" in told[0]
+        assert (await users.stop()).failed_requests == 0
