@@ -20,6 +20,8 @@ log = structlog.get_logger("lbctl.plant")
 
 REPAIR_EVERY_S = 1.0
 ASK_EVERY_S = 5.0
+ASK_AGAIN_S = 60.0
+"""Whoever runs a load balancer may give it another config at any time."""
 CLOSE_AFTER_S = 5.0
 """A driver that a reload replaced is closed when its last operation must have ended."""
 
@@ -40,6 +42,7 @@ class Plant:
         self._now = now
         self._units: dict[InstanceName, _Unit] = {}  # `_built` looks at what is there already.
         self._repaired_at: dict[InstanceName, float] = {}
+        self._asked_at: dict[InstanceName, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.able: Capable = {}
         self._units = self._built(topology)
@@ -69,15 +72,20 @@ class Plant:
                 log.warning("instance.not_started", instance=name, reason=str(error))
 
     async def find_out(self) -> None:
-        """Find out what every instance can do, for `plan`: one that cannot say it is asked again until it can."""
+        """Find out what every instance can do, for `plan`: one that cannot say it is asked again until it can, and one
+        that was away, or was asked a minute ago."""
+        loop = asyncio.get_running_loop()
         while True:
             for name, unit in list(self._units.items()):
-                if not isinstance(self.able.get(name), Capabilities):
+                old = loop.time() - self._asked_at.get(name, -9e9) >= ASK_AGAIN_S
+                if old or not isinstance(self.able.get(name), Capabilities):
+                    self._asked_at[name] = loop.time()
                     await self._ask(name, unit)
             await asyncio.sleep(ASK_EVERY_S)
 
     def repair(self, name: InstanceName) -> None:
         """An instance did not answer: bring an embedded one up again, at most once a second, beside everything else."""
+        self._asked_at.pop(name, None)
         unit = self._units.get(name)
         now = asyncio.get_running_loop().time()
         if unit is None or unit.ensure_running is None or now - self._repaired_at.get(name, -9e9) < REPAIR_EVERY_S:

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+import yaml
 
 from lbctl.demo.control import RefusedError
 from lbctl.demo.stage import SERVICE, Stage
@@ -180,3 +181,30 @@ async def test_a_hot_restart_in_mid_step_fails_nobody_and_the_release_knows_both
         report = await users.stop()
         assert report.failed_requests == 0, report.first_failures
         assert report.colour_changes == 0
+
+
+async def test_plan_says_what_an_envoy_lacks_that_its_owner_started_with_another_config() -> None:
+    proxy = AttachedEnvoy()
+    async with adopted(proxy, SLOW_STEP) as here:
+
+        async def warned() -> set[str]:
+            plan = await here.control.post("/v1/plan", {"service": SERVICE, "version": "2"})
+            return {one["code"] for one in plan["warnings"]}
+
+        assert "NO_HEALTH_CHECKS" not in await warned()
+        await proxy.owner.stop()
+
+        async def away() -> bool:
+            return not (await instance(here))["reachable"]
+
+        await until(away, 10)
+        document = yaml.safe_load(proxy.owner.bootstrap.read_text())
+        for cluster in document["static_resources"]["clusters"]:
+            del cluster["health_checks"]
+        proxy.owner.bootstrap.write_text(yaml.safe_dump(document))
+        await proxy.owner.start()
+
+        async def told() -> bool:
+            return "NO_HEALTH_CHECKS" in await warned()
+
+        await until(told, 15)

@@ -15,6 +15,7 @@ import yaml
 
 from lbctl.dataplane.envoy import attached
 from lbctl.dataplane.envoy.admin import AdminClient
+from lbctl.dataplane.envoy.files import endpoints, write_file
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.model.errors import Garbled, Refused, Unreachable
 from lbctl.model.names import Colour
@@ -23,7 +24,7 @@ from lbctl.model.reading import PoolReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Protocol
 from tests.conformance.envoy_attached import AttachedWorld, attached_to, attached_world
-from tests.conformance.envoy_harness import NAMES, SHOP, ToyServer
+from tests.conformance.envoy_harness import NAMES, SHOP, Client, ToyServer
 from tests.conformance.grpc_toy import GrpcClient, GrpcServer
 from tests.conformance.tcp_toy import TcpServer, dial
 
@@ -426,3 +427,40 @@ async def test_two_listeners_of_one_service_are_moved_together() -> None:
         writer.write(b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n")
         assert b"green-" in await asyncio.wait_for(reader.read(), 5)
         writer.close()
+
+
+async def test_without_its_files_envoy_does_not_start_and_with_them_it_does() -> None:
+    async with attached_world() as world:
+        await world.route(10_000)
+        await world.owner.stop()
+        for file in (world.route_file, world.layout.endpoints("shop_blue")):
+            file.unlink()
+            with pytest.raises(AssertionError, match=f"paths must refer to an existing path in the system: '{file}'"):
+                await world.owner.start()
+            await world.owner.stop()
+            attached.prepare(world.layout, [world.service], {})
+        await world.owner.start()
+        assert (await world.client().get()).body.startswith("green")
+
+
+async def test_a_hundred_changes_of_the_servers_under_load_fail_no_request() -> None:
+    async with attached_world() as world:
+        await world.route(5_000)
+        done = asyncio.Event()
+        answers: list[int] = []
+
+        async def user(client: Client) -> None:
+            while not done.is_set():
+                answers.append((await client.get()).status)
+
+        users = [asyncio.create_task(user(world.client(session=bool(who % 2)))) for who in range(6)]
+        for change in range(100):
+            servers = world.service.blue.servers[: 1 + change % 2]
+            service = replace(world.service, blue=replace(world.service.blue, servers=servers))
+            file = endpoints(service, Colour.BLUE, world.layout)
+            await asyncio.to_thread(write_file, file.path, file.text)
+            await asyncio.sleep(0.01)
+        done.set()
+        await asyncio.wait_for(asyncio.gather(*users), 10)
+        assert set(answers) == {200}
+        assert len(answers) > 100
