@@ -48,7 +48,7 @@ test: $(STAMP) system ## everything, with real load balancers; ends within 10 mi
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m 'not long' tests
+	$(PYTEST) -n 2 --dist loadfile -m 'not long' tests  # most of them wait for real processes
 
 test-long: $(STAMP) system ## the big counts; choose with ARGS='-k words'
 	$(PYTEST) -m long --timeout 3600 tests $(ARGS)

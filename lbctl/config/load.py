@@ -138,6 +138,7 @@ def _released(old: Config, new: Config, name: ServiceName) -> list[Fault]:
         "data_plane": (old.topology.planes[before.plane], new.topology.planes[now.plane]),
         "haproxy": (before.haproxy, now.haproxy),
         "protocol": (before.protocol, now.protocol),
+        "judge": (before.judge, now.judge),
         "listen": ((before.listen, before.listen_tls), (now.listen, now.listen_tls)),
         "sessions": (before.cookie, now.cookie),
     }

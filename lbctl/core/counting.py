@@ -124,6 +124,9 @@ def _entered(
         late=Counts(total_peak - before.total_peak + retries, bad_peak - before.bad_peak + retries),
         servers=_servers(before.servers, pool),
     )
+    # Only a request that still waits may have been counted ahead: one that ended well must not hide a later error.
+    ahead_most = max(0, pool.started - pool.answered)
+    bad_peak = min(bad_peak, pool.errors + ahead_most)
     return _ledger(reading, pool, marks, before.late_free, total_peak, bad_peak), seen
 
 

@@ -1,6 +1,6 @@
 """Saves what the judge knows, so that a restart neither multiplies its budget of false alarms nor forgets a service."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -59,6 +59,7 @@ def _documents(release: Release, progress: Progress) -> dict[str, object]:
 def accounts_before(record: Record, files: KeptFiles) -> dict[ReleaseId, dict[ServiceName, judge.Account]]:
     """Return the judge's accounts of running releases as an earlier process left them; a lost one is told."""
     found: dict[ReleaseId, dict[ServiceName, judge.Account]] = {}
+    _swept(files, {one.id for one in record.releases.values() if not one.phase.ended})
     for release in record.releases.values():
         if release.phase.ended:
             continue
@@ -80,6 +81,7 @@ def accounts_before(record: Record, files: KeptFiles) -> dict[ReleaseId, dict[Se
 def learned_before(topology: Topology, files: KeptFiles) -> dict[ServiceName, judge.Learned]:
     """Return what earlier processes learned of the services; what is lost is learned anew."""
     found: dict[ServiceName, judge.Learned] = {}
+    _swept(files, topology.services)
     for name in topology.services:
         loaded = files.load(name)
         if loaded.document is None:
@@ -89,3 +91,11 @@ def learned_before(topology: Topology, files: KeptFiles) -> dict[ServiceName, ju
         except ValueError as error:
             log.warning("learned.lost", service=name, reason=str(error))
     return found
+
+
+def _swept(files: KeptFiles, wanted: Collection[str]) -> None:
+    """Remove what nobody needs any more: files of releases that ended, and of services that are gone."""
+    try:
+        files.sweep(wanted)
+    except StoreError as error:
+        log.warning("judge.unswept", reason=str(error))

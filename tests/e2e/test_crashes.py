@@ -182,6 +182,11 @@ async def spend_ballast(here: Stage, disk: Path) -> None:
     assert "journal" in refusal, f"after {number} decisions: {refusal or 'never refused'}"
 
 
+async def _green_is_down(here: Stage) -> bool:
+    servers = (await status(here))["servers"].values()
+    return not any(server["up"] for server in servers if server["pool"] == "green")
+
+
 @pytest.mark.envoy
 async def test_a_cancellation_that_cannot_be_recorded_is_not_refused_and_ends_the_release_when_it_can(
     tmp_path: Path,
@@ -192,7 +197,8 @@ async def test_a_cancellation_that_cannot_be_recorded_is_not_refused_and_ends_th
         small_disk(tmp_path / "state") as disk,
         adopted(envoy(), SLOW_STEP, state_dir=disk, alerts=alerts) as here,
     ):
-        await here.pools["green"].fault(refuse=True)
+        await here.pools["green"].fault(refuse=True, cut=True)
+        await until(lambda: _green_is_down(here), 10)
         number = await release(here)
         fill(disk)
         await spend_ballast(here, disk)

@@ -257,8 +257,8 @@ MUTANTS = (
     Mutant(
         "a restart forgets the judge's account",
         "machine",
-        "account = known.account if known is not None else state.accounts.get(release.id)",
-        "account = known.account if known is not None else None",
+        "accounts = state.accounts.get(release.id, {})",
+        "accounts = {}",
     ),
     Mutant(
         "a step is skipped",
@@ -282,8 +282,8 @@ MUTANTS = (
     Mutant(
         "the roles swap with the rollback's decision",
         "change",
-        "    adopted = adopted.with_pool(release.origin, origin)",
-        "    adopted = replace(adopted, active=release.origin).with_pool(release.origin, origin)",
+        "    carrier = carrier.with_pool(release.origin, origin)",
+        "    carrier = replace(carrier, active=release.origin).with_pool(release.origin, origin)",
         seed=36,
     ),
 )

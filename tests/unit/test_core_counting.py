@@ -168,3 +168,14 @@ def test_two_load_balancers_are_one_pool() -> None:
     now = {LB: reading(100, pool(4, 1)), two: reading(100, pool(6))}
     seen = green(count(books, now, {}, SHOP, LIMIT, Instant(100))[1])
     assert seen == replace(seen, counts=Counts(4, 1), late=Counts(4, 1), servers={G1: Counts(4, 1)})
+
+
+def test_a_stall_that_ends_well_hides_no_later_error() -> None:
+    books = Books()
+    for tick in range(120):
+        waiting = 50 * tick if tick < 80 else 0
+        ended = 0 if tick < 80 else 50 * tick
+        books, _ = told(books, reading(100 * tick, pool(ended, 0, 0, waiting)))
+    books, _ = told(books, reading(12_100, pool(6_100, 0)))
+    _, counted = told(books, reading(12_200, pool(6_200, 30)))
+    assert green(counted).late.bad == green(counted).counts.bad == 30

@@ -112,3 +112,14 @@ def test_what_was_learned_survives_a_restart_and_damage_is_refused() -> None:
     for buckets in ({"x": 1.0}, {"5": "many"}, {"5": float("nan")}, [1]):
         with pytest.raises(ValueError, match="learned"):
             Learned.from_json(learned.to_json() | {"speed": {"buckets": buckets}})
+
+
+def test_an_outage_is_no_burst_and_neither_are_its_edges() -> None:
+    calm = watched(Learned(), Counts(10_000, 5), 5 * 360)
+    after = watched(watched(calm, Counts(10_000, 9_000), 6), Counts(10_000, 5), 360)
+    assert after.dispersion() == pytest.approx(calm.dispersion(), abs=0.1)
+
+
+def test_a_kept_bucket_that_no_time_belongs_to_is_refused() -> None:
+    with pytest.raises(ValueError, match="buckets"):
+        Learned.from_json(Learned().to_json() | {"speed": {"buckets": {"999999999": 1000.0}}})

@@ -188,3 +188,22 @@ def test_an_account_with_everything_in_it_is_kept_over_a_restart() -> None:
     again = Account.from_json(account.to_json())
     assert again == account
     assert judge(again, slow((20, 1), (180, 1)), TOLD)[1] == judge(account, slow((20, 1), (180, 1)), TOLD)[1]
+
+
+def test_a_candidate_that_hangs_at_100_percent_is_no_success() -> None:
+    late = Pair(Counts(200, 200), NONE)
+    _, verdicts = played(opened(BASELINE, 10_000), Sample(0.2, 10_000, NONE, NONE, late=late), 20)
+    assert verdicts[-1].word is Word.RETREAT
+
+
+def test_an_outage_in_the_hour_before_does_not_make_every_fault_look_usual() -> None:
+    poisoned = Terms(dispersion=1.0, baseline=Counts(5_178_396, 286_085))
+    _, verdicts = played(opened(poisoned, 10_000), Sample(0.2, 10_000, Counts(200, 10), NONE), 60)
+    assert Word.RETREAT in {verdict.word for verdict in verdicts}
+
+
+@pytest.mark.parametrize("dispersion", [0.0, 0.001, 1e9])
+def test_a_kept_account_that_would_convict_by_itself_is_refused(dispersion: float) -> None:
+    document = opened(Terms(dispersion=dispersion)).to_json()
+    with pytest.raises(ValueError, match="dispersion"):
+        Account.from_json(document)

@@ -22,6 +22,8 @@ from lbctl.core.judge.terms import (
     Window,
 )
 
+DISPERSION_MAX = 1_000.0
+"""The largest that may be configured."""
 BASELINE_MIN = 1_000
 """Requests of active that must be known before the candidate is compared with what active used to do."""
 
@@ -66,13 +68,15 @@ class Account:
     def candidate_limit(self, settings: Settings) -> float:
         """Return the candidate's own limit: what is tolerated at the ratio that active had before the release.
 
-        Without a baseline it is what is tolerated when active is just at its limit.
+        Without a baseline, and at most, it is what is tolerated when active is just at its limit: an outage in the hour
+        before must not make every fault look usual.
         """
         if not self.has_baseline:
             return settings.candidate_limit
         known = self.terms.baseline
         # Three more of each: a baseline without errors does not promise that there are none.
-        return min(settings.margin_abs + settings.margin_rel * (known.bad + 3) / (known.total + 3), 0.9)
+        usual = settings.margin_abs + settings.margin_rel * (known.bad + 3) / (known.total + 3)
+        return min(usual, settings.candidate_limit)
 
     def streams(self) -> Iterator[tuple[Stream, float, Comparison]]:
         """Yield every stream that has a part of the capital, with its part."""
@@ -103,7 +107,12 @@ class Account:
         Raises `ValueError` naming the place if it is anything else. The caller then goes on with a fresh
         account and says so: the budget of false rollbacks is spent twice, nothing else is lost.
         """
-        return read(Account, document, "account")
+        found = read(Account, document, "account")
+        if not all(1.0 <= found.terms.dispersion_of(stream) <= DISPERSION_MAX for stream in Stream):
+            raise ValueError(f"account.terms: a dispersion lies within 1..{DISPERSION_MAX:g}")
+        if any(comparison.capital.log_reserve > 0.0 for _, _, comparison in found.streams()):
+            raise ValueError("account: a reserve is never more than what the release began with")
+        return found
 
 
 def new_step(account: Account, settings: Settings, *, share_bp: int) -> Account:
@@ -135,8 +144,9 @@ def learned(account: Account, sample: Sample, settings: Settings) -> Account:
     tick = Window(_sane(sample.candidate), _sane(sample.active), max(sample.dt_s, 0.0))
     seen = sample.candidate is not None and sample.active is not None
     terms = account.terms
+    late = _with_late(tick, sample) if seen else tick
     bar = Bar(settings.margin_abs, settings.margin_rel, terms.dispersion)
-    errors = compared(account.errors, _with_late(tick, sample), bar, settings) if seen else account.errors
+    errors = compared(account.errors, late, bar, settings) if seen else account.errors
     fresh_count = tick.candidate.total if seen else 0
     waiting = account.evidence_waiting + fresh_count
     # At 100 % active may never get a request again: then the candidate's own watch has judged them.
@@ -147,8 +157,8 @@ def learned(account: Account, sample: Sample, settings: Settings) -> Account:
         account,
         errors=errors,
         slow=_slow(account, sample, tick.span_s, settings),
-        active=watched(account.active, tick.active, tick, settings.active_limit, settings, terms.dispersion),
-        candidate=watched(account.candidate, tick.candidate, tick, limit, settings, terms.dispersion),
+        active=watched(account.active, late.active, late, settings.active_limit, settings, terms.dispersion),
+        candidate=watched(account.candidate, late.candidate, late, limit, settings, terms.dispersion),
         servers=watched_servers(account.servers, seen_servers, tick.active, tick.span_s, bar, settings),
         blind_s=0.0 if seen else account.blind_s + tick.span_s,
         step=account.step + tick,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from lbctl.core.judge.codec import read, written
 from lbctl.core.judge.latency import Speed, slow_counts
 from lbctl.core.judge.terms import NO_COUNTS, SLOW, Counts, Stream, Terms
+from lbctl.model import sketch
 
 BUCKET_S = 10.0
 """Errors are counted in spans of this length to see how bursty they are."""
@@ -21,6 +22,9 @@ KNOWN_COUNT = 1_000
 SURE_S = 4 * 3_600.0
 """Only after so long may the learned dispersion be below the assumed one: 20 min were measured to be too short."""
 _DISPERSION_MAX = 100.0
+_OUTAGE_RATIO = 0.2
+_OUTAGE_COUNT = 100
+"""A span with so many requests, of which more than this part is bad, is an outage."""
 _BURSTS_HALF_LIFE_S = 8 * 3_600.0
 _BASELINE_HALF_LIFE_S = 3_600.0
 _TRAFFIC_HALF_LIFE_S = 300.0
@@ -47,6 +51,9 @@ class Bursts:
         if now_s < BUCKET_S:
             return replace(self, open=now, open_s=now_s)
         now = Counts(now.total, min(now.bad, now.total))
+        if now.total >= _OUTAGE_COUNT and now.ratio > _OUTAGE_RATIO:
+            # An outage is no burst: neither it nor its edges say how errors usually come.
+            return replace(self, last=NO_COUNTS, open=NO_COUNTS, open_s=0.0)
         kept = 0.5 ** (now_s / _BURSTS_HALF_LIFE_S)
         residual, variance = _differ(self.last, now)
         return Bursts(self.residual * kept + residual, self.variance * kept + variance, now)
@@ -173,7 +180,10 @@ class Learned:
     @staticmethod
     def from_json(document: object) -> "Learned":
         """Return what `to_json` wrote. Raises `ValueError` naming the place if it is anything else."""
-        return read(Learned, document, "learned")
+        found = read(Learned, document, "learned")
+        if any(bucket > sketch.LAST_BUCKET for bucket in found.speed.buckets):
+            raise ValueError(f"learned.speed.buckets: there is none above {sketch.LAST_BUCKET}")
+        return found
 
 
 NOTHING = Learned()

@@ -95,7 +95,7 @@ class Fleet:
         self.servers = Servers(known, settings, servers) if servers else None
         self.has_baseline = known.baseline_total >= 1000
         ratio = (known.baseline_bad + 3) / (known.baseline_total + 3)
-        learned = np.minimum(settings.margin_abs + settings.margin_rel * ratio, 0.9)
+        learned = np.minimum(settings.margin_abs + settings.margin_rel * ratio, settings.candidate_limit)
         self.active = Watches(known.phi, settings, settings.active_limit)
         self.candidate = Watches(known.phi, settings, np.where(self.has_baseline, learned, settings.candidate_limit))
         self.evidence = np.zeros(len(known.phi))
