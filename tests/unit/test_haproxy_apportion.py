@@ -145,3 +145,11 @@ def test_a_raise_that_did_not_take_leaves_nobody_either() -> None:
 def test_sessions_are_honoured_on_the_way_if_either_end_honours_them() -> None:
     assert lifted_keeps(Route(10_000, 0, 10_000), Route(500)) == Route(10_000)
     assert lifted_keeps(Route(500), Route(0, 10_000, 0)) == Route(500)
+
+
+@pytest.mark.parametrize("green_bp", [100, 500, 2_500, 4_000])
+def test_servers_that_come_back_while_nobody_watches_do_not_multiply_a_small_share(green_bp: int) -> None:
+    dead = frozenset(f"green-{number}" for number in range(1, 10))
+    found = weights(green_bp, alive(10, 10, dead))
+    green = sum(weight for name, weight in found.items() if name.startswith("green"))
+    assert green * 10_000 / sum(found.values()) <= green_bp + 350
