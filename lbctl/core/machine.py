@@ -4,7 +4,7 @@ One loop, in the shell's hands: observe → fold → decide → record → plan 
 of the record per step. Start-up is not special: the last record and what the load balancers say are all it needs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from lbctl.core import judge, ready
@@ -33,7 +33,7 @@ from lbctl.core.state import (
 )
 from lbctl.core.wellness import every_pool
 from lbctl.model.errors import Refused
-from lbctl.model.names import InstanceName, ReleaseId, ServiceName, UnitName
+from lbctl.model.names import InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Answer, Asked, Request
@@ -176,10 +176,8 @@ def _learned(state: State, name: ServiceName, here: Situation | None, counted: C
 
 def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
-    units = dict.fromkeys(state.topology.unit_of(name).name for name in state.record.board)
-    due = (_due(state, name, now) for name in units)
     found = (_change_of(state, here, name, now) for name in state.topology.services)
-    changes = [change for change in (*found, *due) if change is not None]
+    changes = [change for change in (*found, *_due(state, now)) if change is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
     if chosen is None and state.overtaken and state.ordered is state.record:
@@ -194,9 +192,11 @@ def _change_of(state: State, here: Situations, name: ServiceName, now: Instant) 
     return decide(here[name]) if name == here[name].release.service else None
 
 
-def _due(state: State, name: UnitName, now: Instant) -> Change | None:
-    unit = next((one for one in map(state.topology.unit_of, state.record.board) if one.name == name), None)
-    return None if unit is None else ready.due(state, unit, now)
+def _due(state: State, now: Instant) -> Iterator[Change | None]:
+    """Look for a set to cut in every unit with a record on the board; a service that left the config waits there."""
+    waiting = [name for name in state.record.board if name in state.topology.services]
+    units = {unit.name: unit for unit in map(state.topology.unit_of, waiting)}
+    return (ready.due(state, unit, now) for unit in units.values())
 
 
 def _tokens(state: State) -> Iterable[Mark]:

@@ -64,8 +64,8 @@ def weights(green_bp: int, alive: Mapping[Colour, Mapping[ServerName, bool]]) ->
 
     A server that is not alive gets what its peers have: when it comes back it serves at once, whoever watches then. On
     the smaller side it gets 1: there its peers have much, and all coming back while nobody watches would multiply the
-    share (1 of 10 alive at 5 %: 34 %). With no server alive in a pool, all count: the other pool then serves everything,
-    whatever the weights are.
+    share (1 of 10 alive at 5 %: 34 %). With no server alive in a pool, all count: the other pool then serves
+    everything, whatever the weights are.
     """
     counted = {colour: _counted(servers) for colour, servers in alive.items()}
     units = apportion(green_bp, len(counted[Colour.BLUE]), len(counted[Colour.GREEN]))
