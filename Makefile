@@ -44,11 +44,11 @@ check: $(STAMP) ## the fast loop: lint, types, contracts, unit, property and sce
 system:
 	@bash deploy/ci/load-balancers.sh $(SYSTEM)
 
-test: $(STAMP) system ## everything, with real load balancers; ends within 10 minutes on 2 cores
+test: $(STAMP) system ## everything, with real load balancers; about a quarter of an hour
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -n 2 --dist loadfile -m 'not long' tests  # most of them wait for real processes
+	$(PYTEST) -m 'not long' tests
 
 test-long: $(STAMP) system ## the big counts; choose with ARGS='-k words'
 	$(PYTEST) -m long --timeout 3600 tests $(ARGS)
