@@ -29,7 +29,8 @@ async def said(line: str) -> str:
 
 
 @pytest.mark.envoy
-async def test_the_lines_of_the_demo_work_as_they_are_printed(tmp_path: Path) -> None:
+async def test_the_lines_of_the_demo_work_as_they_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", BARE["PATH"])  # printed for the shell they are pasted into
     keep = tmp_path / "a b"
     proxy = envoy()
     async with stage(keep, proxy, QUICK) as here:
