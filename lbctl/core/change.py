@@ -125,12 +125,6 @@ def go_back(
         outcome=reason,
     )
     back = replace(back, followers={name: replace(one, flipped=False) for name, one in release.followers.items()})
-    changed = with_states(record, release, origin=PoolState.ACTIVE, to=PoolState.CANDIDATE)
-    carrier = changed.services[release.service]
-    origin = replace(carrier.pool(release.origin), keep_bp=BP_FULL)
-    candidate = carrier.pool(release.to)
-    candidate = replace(candidate, keep_bp=0 if moves else candidate.keep_bp)
-    carrier = carrier.with_pool(release.origin, origin).with_pool(release.to, candidate)
     text = f"going back to {release.origin} from {percent(release.share_bp)} on {release.to}: {reason}"
     told = entry(
         Kind.ROLLBACK_STARTED,
@@ -146,8 +140,20 @@ def go_back(
         stop=f"lbctl release show {release.id}",
         **(numbers or {}),
     )
-    changed = changed.with_service(release.service, carrier).with_release(back)
+    changed = _with_sessions_back(record, release, moves=moves).with_release(back)
     return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))
+
+
+def _with_sessions_back(record: Record, release: Release, *, moves: bool) -> Record:
+    """Return the record with the pools as on the way back: active honours every session again, the candidate none of
+    its own if they move at once."""
+    changed = with_states(record, release, origin=PoolState.ACTIVE, to=PoolState.CANDIDATE)
+    carrier = changed.services[release.service]
+    origin = replace(carrier.pool(release.origin), keep_bp=BP_FULL)
+    candidate = carrier.pool(release.to)
+    candidate = replace(candidate, keep_bp=0 if moves else candidate.keep_bp)
+    carrier = carrier.with_pool(release.origin, origin).with_pool(release.to, candidate)
+    return changed.with_service(release.service, carrier)
 
 
 def cancel(

@@ -118,11 +118,6 @@ class Learned:
         return self.traffic.total / self.traffic.span_s if self.traffic.span_s > 0 else 0.0
 
     @property
-    def bad_ratio(self) -> float:
-        """Active's bad ratio, lately."""
-        return self.baseline.bad / self.baseline.total if self.baseline.total else 0.0
-
-    @property
     def recent(self) -> Counts:
         """What active did lately, as counts."""
         return Counts(round(self.traffic.total), round(self.traffic.bad))
