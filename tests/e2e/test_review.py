@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -234,25 +235,30 @@ async def test_what_a_load_balancer_refuses_is_tried_again_at_a_steady_pace(
 
 
 @pytest.mark.envoy
-async def test_a_demo_whose_terminal_is_closed_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+async def test_a_demo_whose_terminal_is_closed_leaves_no_process_and_no_file() -> None:
     envoy()
+    with tempfile.TemporaryDirectory(prefix="lbd-") as short:  # pytest's own are too long for a unix socket's path
+        await hung_up(Path(short))
+
+
+async def hung_up(temporary: Path) -> None:
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from lbctl.demo.story import main; raise SystemExit(main(json_output=True))"),
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
 
     async def plays() -> bool:
-        return any(tmp_path.glob("*/run/control.sock"))
+        return any(temporary.glob("*/run/control.sock"))
 
     try:
         await until(plays, 30)
         os.killpg(demo.pid, signal.SIGHUP)
         async with asyncio.timeout(20):
             assert await demo.wait() == 130
-        assert not list(tmp_path.iterdir())
+        assert not list(temporary.iterdir())
     finally:
         if demo.returncode is None:
             demo.kill()
