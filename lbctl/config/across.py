@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from lbctl.config.checks import COLOURS, meet
+from lbctl.config.checks import COLOURS, listens
 from lbctl.config.composite import Values, sections
+from lbctl.config.coupled import coupled
 from lbctl.config.fault import did_you_mean
 from lbctl.config.place import BAD
 from lbctl.model.topology import Address, RequestLog
@@ -15,21 +16,25 @@ def root(values: Values) -> None:
     """Between services, planes, alerts and roles."""
     services = values["services"] if isinstance(values["services"], dict) else {}
     planes = values["data_planes"] if isinstance(values["data_planes"], dict) else {}
-    for name in services:
-        _service_name(name, values)
+    _names(services, values["units"], values)
     for name, one in sections(services):
         _routed(name, one, planes)
     _unused(planes, services)
+    coupled(services, values["units"], planes)
     _listens(services)
     _alert_names(values["alerts"])
     _gates(values["access"], services)
 
 
-def _service_name(name: str, values: Values) -> None:
-    why = "is a colour" if name in COLOURS else "would be a release's number" if name.isdigit() else ""
-    if why:
-        place = values.place.scope.keys[f"services.{name[:64]}"]
-        place.fault(f"a service cannot be named {name[:64]}: it {why}", "rename it")
+def _names(services: dict[str, Any], units: Any, values: Values) -> None:
+    """Services and units share one namespace: a command takes either."""
+    for kind, key, names in (("service", "services", services), ("unit", "units", units)):
+        for name in names if isinstance(names, dict) else ():
+            why = "is a colour" if name in COLOURS else "would be a release's number" if name.isdigit() else ""
+            why = "is also a service" if kind == "unit" and name in services else why
+            if why:
+                place = values.place.scope.keys[f"{key}.{name[:64]}"]
+                place.fault(f"a {kind} cannot be named {name[:64]}: it {why}", "rename it")
 
 
 def _routed(name: str, values: Values, planes: dict[str, Any]) -> None:
@@ -60,17 +65,28 @@ def _unused(planes: dict[str, Any], services: dict[str, Any]) -> None:
 
 
 def _listens(services: dict[str, Any]) -> None:
-    taken: list[tuple[str, Address]] = []
+    """No two addresses that are listened on meet; a wildcard meets every address of its family and port."""
+    taken: dict[tuple[str, int], tuple[str, Address]] = {}
     for name, one in sections(services):
-        listen = one["listen"]
-        if not isinstance(listen, Address):
-            continue
-        for other, there in taken:
-            if meet(listen, there):
-                one.at("listen").fault(
-                    f"{listen} and {there}, where {other} listens, cannot both be bound", "choose another port"
-                )
-        taken.append((name, listen))
+        for section, key, purpose, listen in listens(name, one):
+            met = next((taken[at] for at in ((listen.host, listen.port), *_around(listen)) if at in taken), None)
+            if met is not None:
+                what = f"{listen} and {met[1]}, where {met[0]}, cannot both be bound"
+                section.at(key).fault(what, "choose another port")
+            for at in ((listen.host, listen.port), (_family(listen), listen.port)):
+                taken.setdefault(at, (purpose, listen))
+
+
+def _around(listen: Address) -> Iterator[tuple[str, int]]:
+    """Yield where another one is found that binds the same port: the wildcard, and for a wildcard any of its family."""
+    wild = "::" if ":" in listen.host else "0.0.0.0"  # noqa: S104
+    yield wild, listen.port
+    if listen.host == wild:
+        yield _family(listen), listen.port
+
+
+def _family(listen: Address) -> str:
+    return "any IPv6" if ":" in listen.host else "any IPv4"
 
 
 def _alert_names(alerts: Any) -> None:

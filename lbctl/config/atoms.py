@@ -10,6 +10,7 @@ COOKIE_VALUE = Text("a cookie value", r"[A-Za-z0-9._~:/+@-]{1,128}", "use letter
 BACKEND = Text("a backend name", r"[A-Za-z0-9_.:-]{1,128}", "use the backend's name as HAProxy has it")
 URL_PATH = Text("a path", r"/[!-~]{0,2047}", "begin with / and use no blanks, as in /healthz")
 HOST = Text("a host name", r"[A-Za-z0-9_.:\[\]-]{1,253}", "write a host name as app.example")
+HEADER = Text("a header name", r"[A-Za-z0-9-]{1,64}", "use letters, digits and -, as in X-Lbctl-Pool")
 PATH = FilePath()
 SOCKET = FilePath("path of a unix socket", is_socket=True)
 ADMIN = FilePath(

@@ -4,8 +4,9 @@ from typing import Any
 
 from lbctl.config.composite import Values
 from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, WebhookAlert
-from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.topology import (
+    Consumer,
     DriftPolicy,
     Driver,
     EnvoyMode,
@@ -15,25 +16,30 @@ from lbctl.model.topology import (
     HoldLimit,
     Instance,
     JudgeSettings,
+    PinKind,
     Plan,
     Plane,
     PlanMode,
     Pool,
     Probe,
     Protocol,
+    Rendezvous,
     Server,
     ServerTls,
     Service,
     SessionsBack,
     Topology,
+    Unit,
 )
 
 
 def topology(root: Values) -> Topology:
-    """Return planes and services."""
+    """Return planes, services and units."""
     planes = {PlaneName(name): _plane(PlaneName(name), values) for name, values in root["data_planes"].items()}
-    services = {ServiceName(name): _service(ServiceName(name), values) for name, values in root["services"].items()}
-    return Topology(planes, services)
+    units = {UnitName(name): _unit(UnitName(name), values) for name, values in (root["units"] or {}).items()}
+    unit_of = {service: unit for unit in units.values() for service in unit.services}
+    names = [(ServiceName(name), values) for name, values in root["services"].items()]
+    return Topology(planes, {name: _service(name, values, unit_of.get(name)) for name, values in names}, units)
 
 
 def daemon(root: Values) -> DaemonSettings:
@@ -85,7 +91,18 @@ def _plane(name: PlaneName, values: Values) -> Plane:
     )
 
 
-def _service(name: ServiceName, values: Values) -> Service:
+def _unit(name: UnitName, values: Values) -> Unit:
+    return Unit(
+        name=name,
+        services=tuple(ServiceName(one) for one in values["services"]),
+        rendezvous=None if values["rendezvous"] is None else Rendezvous(values["rendezvous"]),
+        plan=_plan(values),
+        judge=_judge(values["judge"]),
+    )
+
+
+def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
+    """Return a service; in a unit it goes by the unit's plan and is judged by the unit's rules."""
     tls = values["tls"]
     return Service(
         name=name,
@@ -99,9 +116,16 @@ def _service(name: ServiceName, values: Values) -> Service:
         haproxy=_haproxy(values["haproxy"]),
         protocol=Protocol(values["protocol"]),
         cookie=values["sessions"]["cookie"],
-        plan=_plan(values),
-        judge=_judge(values["judge"]),
+        consumers={ServiceName(one): _consumer(about) for one, about in (values["consumers"] or {}).items()},
+        plan=_plan(values) if unit is None else unit.plan,
+        judge=_judge(values["judge"]) if unit is None else unit.judge,
     )
+
+
+def _consumer(values: Values) -> Consumer:
+    kind = PinKind(values["pin"])
+    listeners = {colour: values[colour.value] for colour in Colour} if kind is PinKind.LISTENER else {}
+    return Consumer(kind=kind, listeners=listeners, header=values["header"])
 
 
 def _pool(colour: Colour, values: Values) -> Pool:

@@ -16,6 +16,7 @@ INSTANCE_KEYS = {
     **dict.fromkeys(("socket", "master_socket", "map_dir"), "haproxy"),
 }
 """Which driver a key of an instance is for."""
+_PIN_KEYS = {"blue": "listener", "green": "listener", "header": "header"}
 
 
 def steps(found: list[int], places: list[Place]) -> None:
@@ -84,6 +85,20 @@ def _foreign(values: Values, driver: str, owners: dict[str, str]) -> None:
             values.at(key).fault(f"a key for driver {owner}, and this is {driver}", "delete it")
 
 
+def consumer(values: Values) -> None:
+    """The keys of a pin belong to its kind, and none of them is missing."""
+    pin = values["pin"]
+    if pin is BAD:
+        return
+    for key, owner in _PIN_KEYS.items():
+        if owner != pin and values.given(key):
+            values.at(key).fault(f"a key for pin {owner}, and this is {pin}", "delete it")
+    lacking = [key for key, owner in _PIN_KEYS.items() if owner == pin and not values.given(key)]
+    if lacking and not values.refused & _PIN_KEYS.keys():
+        then = "add `header: X-Lbctl-Pool`" if pin == "header" else f"add `{lacking[0]}: 10.0.0.5:9001`"
+        values.place.fault(f"pin {pin} needs {' and '.join(lacking)}", then)
+
+
 def service(values: Values) -> None:
     """Within one service: no address, name or cookie value twice."""
     pools = values["pools"] if isinstance(values["pools"], Values) else None
@@ -116,14 +131,24 @@ def members(pools: Values) -> Iterator[tuple[str, str, Member]]:
 
 def _addresses(values: Values, pools: Values) -> None:
     first: dict[Address, str] = {}
-    listen = values["listen"]
+    own = [listen for *_, listen in listens("", values)]
     for colour, name, member in members(pools):
         address = member.address
         there = first.setdefault(address, f"{colour}.{name}")
         if there != f"{colour}.{name}":
             member.place.fault(f"{address} is already the address of {there}", "give each server its own address")
-        if isinstance(listen, Address) and meet(listen, address):
+        if any(meet(listen, address) for listen in own):
             member.place.fault(f"{address} is this service's own listen address", "write the server's address")
+
+
+def listens(name: str, values: Values) -> Iterator[tuple[Values, str, str, Address]]:
+    """Yield every address that a service is called at: where it stands (section and key), and what it is for."""
+    if isinstance(values["listen"], Address):
+        yield values, "listen", f"{name} listens", values["listen"]
+    for consumer_name, one in sections(values["consumers"]):
+        for colour in COLOURS:
+            if isinstance(one[colour], Address):
+                yield one, colour, f"{consumer_name}-{colour} calls {name}", one[colour]
 
 
 def meet(listen: Address, other: Address) -> bool:

@@ -31,13 +31,15 @@ class Key:
 class Values:
     """What a section holds: given values, else defaults; BAD where a fault was noted."""
 
-    __slots__ = ("_places", "_values", "place", "refused", "section")
+    __slots__ = ("_places", "_values", "hidden", "place", "refused", "section")
 
     def __init__(self, section: "Section", place: Place) -> None:
         self.section = section
         self.place = place
         self.refused: set[str] = set()
         """Keys given here that are unknown, or not in this version."""
+        self.hidden: frozenset[str] = frozenset()
+        """Keys that mean nothing here, because of the rest of the config: they are not shown."""
         self._values: dict[str, Any] = {}
         self._places: dict[str, Place] = {}
 
@@ -114,7 +116,8 @@ class Section(Kind):
     def show(self, value: Any) -> Any:
         if value is None:
             return None
-        pairs = ((name, key.kind.show(value[name])) for name, key in self.keys.items() if key.built)
+        shown_keys = {name: key for name, key in self.keys.items() if key.built and name not in value.hidden}
+        pairs = ((name, key.kind.show(value[name])) for name, key in shown_keys.items())
         return {name: shown_value for name, shown_value in pairs if shown_value is not None}
 
     def json(self) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def check_reload(old: Config, new: Config, in_release: Collection[ServiceName]) 
     ]
     for name in sorted(in_release):
         faults.extend(_released(old, new, name))
-    return faults
+    return list(dict.fromkeys(faults))
 
 
 def _released(old: Config, new: Config, name: ServiceName) -> list[Fault]:
@@ -141,9 +141,19 @@ def _released(old: Config, new: Config, name: ServiceName) -> list[Fault]:
         "judge": (before.judge, now.judge),
         "listen": ((before.listen, before.listen_tls), (now.listen, now.listen_tls)),
         "sessions": (before.cookie, now.cookie),
+        "consumers": (before.consumers, now.consumers),
     }
-    return [
+    return _regrouped(old, new, name) + [
         new.fault(f"services.{name}.{key}", f"cannot change while {name} is in release", then)
         for key, (was, is_now) in kept.items()
         if was != is_now
     ]
+
+
+def _regrouped(old: Config, new: Config, name: ServiceName) -> list[Fault]:
+    was, is_now = old.topology.unit_of(name), new.topology.unit_of(name)
+    if (was.name, was.services) == (is_now.name, is_now.services):
+        return []
+    what = f"the services of {was.name} cannot change while {was.name} is in release"
+    then = f"wait for its release, or end it with `lbctl rollback {was.name}`"
+    return [new.fault(f"units.{was.name}.services", what, then)]

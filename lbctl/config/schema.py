@@ -1,6 +1,7 @@
 """The config as a whole: every key's kind, default, meaning, and whether this version has it.
 
-The reference page, the JSON Schema, `config show` and all messages come from here, from `planes` and from `services`.
+The reference page, the JSON Schema, `config show` and all messages come from here and from `planes`, `services`,
+`consumers` and `units`.
 """
 
 from lbctl.config import across, checks
@@ -11,6 +12,7 @@ from lbctl.config.kinds import Choice
 from lbctl.config.planes import PLANE
 from lbctl.config.secret import SecretRef
 from lbctl.config.services import SERVICE
+from lbctl.config.units import UNIT
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
 DAEMON = Section(
@@ -63,7 +65,7 @@ ACCESS = Section(
         "admin": Key(kind=_ROLE, default=(), doc="May adopt and put into maintenance; root and lbctl's user always."),
         "gate": Key(
             kind=Named(NAME, _ROLE, "{SERVICE: {group: NAME}}", ("no service", "name one, or delete the key")),
-            doc="Per service: may pause it and roll it back.",
+            doc="Per service: its CI may claim, say ready and withdraw for it, and pause and roll back its unit.",
         ),
     }
 )
@@ -82,6 +84,10 @@ ROOT = Section(
             required=True,
             doc="What is released: a name of its own for each, never all digits, not blue or green.",
         ),
+        "units": Key(
+            kind=Named(NAME, UNIT, "{NAME: {services: […]}}", ("no unit", "add one, or delete the key"), 500),
+            doc="Services released together: a name for each unit that is no service's.",
+        ),
         "alerts": Key(
             kind=Items(ALERT, "[{name: …, exec: …}]", "add one, or delete the key", 0, 50),
             default=[],
@@ -90,7 +96,6 @@ ROOT = Section(
         "access": Key(
             kind=ACCESS, whole=True, doc="Who may use the control socket. Without it: root and lbctl's own user."
         ),
-        "units": later("Services released together."),
     },
     (across.root,),
 )

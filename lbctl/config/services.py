@@ -1,8 +1,9 @@
-"""The keys of a service: its pools, how it is watched, released and judged."""
+"""The keys of a service: its pools, who calls it, how it is watched, released and judged."""
 
 from lbctl.config import checks
 from lbctl.config.atoms import BACKEND, COOKIE_VALUE, HOST, NAME, PATH, TOKEN, URL_PATH, later
 from lbctl.config.composite import Items, Key, Named, Section
+from lbctl.config.consumers import CONSUMER
 from lbctl.config.hostkinds import Argv, Endpoint, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
 from lbctl.model.topology import (
@@ -129,6 +130,66 @@ JUDGE_KEYS = Section(
     }
 )
 
+PLAN_KEYS: dict[str, Key] = {
+    "steps": Key(
+        kind=Items(STEP, "[5%, 25%, 50%, 100%]", "write a rising list that ends at 100%", 1, 50, check=checks.steps),
+        default=list(PLAN.steps_bp),
+        doc="The candidate's shares, one after the other: rising, ending at 100%.",
+    ),
+    "hold": Key(kind=HOLD, whole=True, doc="How long each step is proved."),
+    "bake": Key(kind=Duration(highest=30 * DAY), default=PLAN.bake, doc="Proving time at 100% with the old pool warm."),
+    "retain": Key(
+        kind=Duration(highest=30 * DAY),
+        default=PLAN.retain,
+        doc="How long after that the old pool stays the way back.",
+    ),
+    "judge": Key(kind=JUDGE_KEYS, whole=True, doc="What counts as worse, and how sure to be."),
+    "on_rollback": Key(
+        kind=Section(
+            {
+                "sessions": Key(
+                    kind=Choice(tuple(SessionsBack), later=("drain",)),
+                    default="auto",
+                    doc="Sessions on the candidate: `move` at once, `keep`, or `auto`: move on errors or health.",
+                )
+            }
+        ),
+        whole=True,
+        doc="What a rollback does.",
+    ),
+    "drift": Key(
+        kind=Choice(tuple(DriftPolicy)),
+        default="respect",
+        doc="A share lowered by hand in mid-release: `respect` it and hold, or `reassert` the plan's.",
+    ),
+    "min_healthy": Key(
+        kind=Share(),
+        default=PLAN.min_healthy_bp,
+        doc="A rollback needs so many healthy active servers, or as many as the candidate has.",
+    ),
+    "capacity": Key(
+        kind=Whole(words="`equal` or a number of servers", lowest=1, highest=1_000, special={"equal": None}),
+        default_words="equal",
+        doc="How many healthy candidate servers suffice; `equal`: as many as active has.",
+    ),
+    "deadlines": Key(
+        kind=Section(
+            {
+                "preflight": Key(
+                    kind=Duration(lowest=SECOND, highest=30 * DAY),
+                    default=PLAN.preflight,
+                    doc="Not ready by then: the release is cancelled.",
+                ),
+                **dict.fromkeys(("board", "approval", "claim"), later()),
+            }
+        ),
+        whole=True,
+        doc="When waiting ends.",
+    ),
+    **dict.fromkeys(("approvals", "hooks", "freeze", "rest_pin"), later()),
+}
+"""How a release goes and is judged: of a unit, or of a service that is a unit of its own."""
+
 SERVICE = Section(
     {
         "data_plane": Key(kind=NAME, required=True, doc="Which of `data_planes` routes this service."),
@@ -208,69 +269,12 @@ SERVICE = Section(
             whole=True,
             doc="Sticky sessions.",
         ),
-        "steps": Key(
-            kind=Items(
-                STEP, "[5%, 25%, 50%, 100%]", "write a rising list that ends at 100%", 1, 50, check=checks.steps
-            ),
-            default=list(PLAN.steps_bp),
-            doc="The candidate's shares, one after the other: rising, ending at 100%.",
+        **PLAN_KEYS,
+        "consumers": Key(
+            kind=Named(NAME, CONSUMER, "{SERVICE: {pin: …}}", ("no consumer", "name one, or delete the key"), 100),
+            doc="Services of the same unit that call this one by the load balancer, and what tells their pools apart.",
         ),
-        "hold": Key(kind=HOLD, whole=True, doc="How long each step is proved."),
-        "bake": Key(
-            kind=Duration(highest=30 * DAY), default=PLAN.bake, doc="Proving time at 100% with the old pool warm."
-        ),
-        "retain": Key(
-            kind=Duration(highest=30 * DAY),
-            default=PLAN.retain,
-            doc="How long after that the old pool stays the way back.",
-        ),
-        "judge": Key(kind=JUDGE_KEYS, whole=True, doc="What counts as worse, and how sure to be."),
-        "on_rollback": Key(
-            kind=Section(
-                {
-                    "sessions": Key(
-                        kind=Choice(tuple(SessionsBack), later=("drain",)),
-                        default="auto",
-                        doc="Sessions on the candidate: `move` at once, `keep`, or `auto`: move on errors or health.",
-                    )
-                }
-            ),
-            whole=True,
-            doc="What a rollback does.",
-        ),
-        "drift": Key(
-            kind=Choice(tuple(DriftPolicy)),
-            default="respect",
-            doc="A share lowered by hand in mid-release: `respect` it and hold, or `reassert` the plan's.",
-        ),
-        "min_healthy": Key(
-            kind=Share(),
-            default=PLAN.min_healthy_bp,
-            doc="A rollback needs so many healthy active servers, or as many as the candidate has.",
-        ),
-        "capacity": Key(
-            kind=Whole(words="`equal` or a number of servers", lowest=1, highest=1_000, special={"equal": None}),
-            default_words="equal",
-            doc="How many healthy candidate servers suffice; `equal`: as many as active has.",
-        ),
-        "deadlines": Key(
-            kind=Section(
-                {
-                    "preflight": Key(
-                        kind=Duration(lowest=SECOND, highest=30 * DAY),
-                        default=PLAN.preflight,
-                        doc="Not ready by then: the release is cancelled.",
-                    ),
-                    **dict.fromkeys(("board", "approval", "claim"), later()),
-                }
-            ),
-            whole=True,
-            doc="When waiting ends.",
-        ),
-        **dict.fromkeys(
-            ("version", "drain", "consumers", "preview", "eject", "approvals", "hooks", "freeze", "rest_pin",
-             "rendezvous"), later(),
-        ),
+        **dict.fromkeys(("version", "drain", "preview", "eject"), later()),
     },
     (checks.service,),
-)  # fmt: skip
+)

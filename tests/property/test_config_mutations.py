@@ -13,7 +13,7 @@ from lbctl.config.nodes import Malformed
 from lbctl.config.quantity import parse_share, parse_span, share_text, span_text
 from lbctl.config.show import config_text
 from lbctl.config.yaml import read
-from tests.unit.config_texts import VALID, config
+from tests.unit.config_texts import SHOP, VALID, config
 
 TOKENS = re.compile(r"[\w./%-]+|\s+|.", re.DOTALL)
 WORDS = [
@@ -22,16 +22,18 @@ WORDS = [
     "&a x", "<<", "!!str x", "[[[[", "{a: b}", "\t",
     "---", "# x", "?", ":", "- x", "|", ">", "%YAML 9.9", "\ufeff", "é",
     "blue", "green", "web", "accounts", "haproxy", "envoy", "127.0.0.1:80", "[::1]:80", "two.example:80", "a.b:1", "/",
+    "shop", "storefront", "pay", "listener", "source", "header", "consumers", "services", "weights",
     "{credential: x}", "{file: /}", "never", "equal", "learned", "drain", "steps", "\r", "\x85", "\u2028", "@", "`",
 ]  # fmt: skip
 HOST = Accounts(uid_of=lambda _: 1, gid_of=lambda name: 2 if name in {"lbctl", "ci-web"} else None)
 VALID_TOKENS = TOKENS.findall(VALID)
+SHOP_TOKENS = TOKENS.findall(SHOP)
 
 edits = st.lists(
     st.tuples(
-        st.integers(0, len(VALID_TOKENS) - 1),
+        st.integers(0, len(SHOP_TOKENS) - 1),
         st.sampled_from(["delete", "insert", "replace", "copy"]),
-        st.one_of(st.sampled_from(WORDS), st.sampled_from(VALID_TOKENS), st.text(max_size=8)),
+        st.one_of(st.sampled_from(WORDS), st.sampled_from(VALID_TOKENS + SHOP_TOKENS), st.text(max_size=8)),
         st.integers(1, 12),
     ),
     min_size=1,
@@ -39,8 +41,8 @@ edits = st.lists(
 )
 
 
-def damaged(changes: list[tuple[int, str, str, int]]) -> str:
-    tokens = list(VALID_TOKENS)
+def damaged(changes: list[tuple[int, str, str, int]], valid: list[str]) -> str:
+    tokens = list(valid)
     for index, what, word, length in changes:
         at = index % max(len(tokens), 1)
         piece = tokens[at : at + length]
@@ -74,9 +76,9 @@ def assert_loads_or_says_where(raw: bytes) -> None:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(edits)
-def test_a_damaged_config_loads_or_says_where(changes: list[tuple[int, str, str, int]]) -> None:
-    assert_loads_or_says_where(damaged(changes).encode("utf-8", "replace"))
+@given(edits, st.sampled_from([VALID_TOKENS, SHOP_TOKENS]))
+def test_a_damaged_config_loads_or_says_where(changes: list[tuple[int, str, str, int]], valid: list[str]) -> None:
+    assert_loads_or_says_where(damaged(changes, valid).encode("utf-8", "replace"))
 
 
 @settings(max_examples=200, deadline=None)
@@ -120,3 +122,4 @@ def test_a_ratio_survives_being_written(billionths: int) -> None:
 
 def test_the_valid_config_is_valid() -> None:
     assert config(VALID).topology.services
+    assert config(SHOP).topology.units

@@ -42,6 +42,38 @@ access:
   gate: {web: {group: ci-web}}
 """
 
+SHOP = """\
+apiVersion: lbctl/v1
+daemon: {state_dir: /var/lib/lbctl, runtime_dir: /run/lbctl, control_socket: /run/lbctl/control.sock}
+data_planes:
+  edge:
+    driver: haproxy
+    instances:
+      lb1: {socket: /run/haproxy/admin.sock, master_socket: /run/haproxy/master.sock, map_dir: /var/lib/lbctl/haproxy}
+services:
+  accounts:
+    data_plane: edge
+    haproxy: {form: map}
+    pools: {blue: {a-1: 10.0.1.1:80, a-2: 10.0.1.2:80}, green: {a-3: 10.0.1.3:80, a-4: 10.0.1.4:80}}
+    listen: 10.0.0.5:9000
+    consumers:
+      storefront: {pin: listener, blue: 10.0.0.5:9001, green: 10.0.0.5:9002}
+  storefront:
+    data_plane: edge
+    haproxy: {form: map}
+    pools: {blue: {s-1: 10.0.2.1:80, s-2: 10.0.2.2:80}, green: {s-3: 10.0.2.3:80, s-4: 10.0.2.4:80}}
+    listen: 10.0.0.5:8000
+  pay:
+    data_plane: edge
+    haproxy: {form: map}
+    pools: {blue: {p-1: 10.0.3.1:80}, green: {p-2: 10.0.3.2:80}}
+    steps: [50%, 100%]
+units:
+  shop:
+    services: [accounts, storefront]
+    steps: [1%, 100%]
+"""
+
 GROUPS = {"lbctl": 990, "ci-web": 991}
 HOSTS = {"app.example": ["10.9.9.9"], "two.example": ["10.9.9.1", "10.9.9.2"]}
 
@@ -72,9 +104,8 @@ def faults(text: str, *, uid: int = 0, environ: Mapping[str, str] | None = None)
     return []
 
 
-def changed(*edits: tuple[str, str]) -> str:
+def changed(*edits: tuple[str, str], text: str = VALID) -> str:
     """Return the valid config with texts replaced; each must be there."""
-    text = VALID
     for old, new in edits:
         assert old in text, old
         text = text.replace(old, new, 1)

@@ -393,10 +393,8 @@ def test_envoy_needs_no_request_log() -> None:
 
 
 LATER = {
-    "daemon:": "units: {}\ndaemon:",
     "    steps: ": "    version: {http: /version}\n    steps: ",
     "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    drain: {quiet: 30s}",
-    "hold: {min: 2m, max: 30m, then: ask}": "consumers: {}",
     "hold: {min: 2m, max: 30m, then: ask}\n": "sessions: {policy: {move: 20/s}}\n",
     "hold: {min: 2m, max: 30m, then: ask}\na": "sessions: {deadline: 30m}\na",
     "hold: {min: 2m, max: 30m, then: ask}\nal": "sessions: {at_deadline: keep}\nal",
@@ -405,8 +403,7 @@ LATER = {
 }
 KEYS_LATER = [
     "preview: {networks: []}", "eject: false", "approvals: {count: 1}", "hooks: []", "freeze: []", "rest_pin: none",
-    "rendezvous: all",     "on_rollback: {sessions: drain}",
-    "deadlines: {board: 14d}", "deadlines: {approval: 8h}", "deadlines: {claim: 1h}",
+    "on_rollback: {sessions: drain}", "deadlines: {board: 14d}", "deadlines: {approval: 8h}", "deadlines: {claim: 1h}",
 ]  # fmt: skip
 
 
@@ -478,9 +475,9 @@ def test_a_character_that_no_file_name_can_have_is_a_fault_and_not_a_crash(old: 
 
 
 def test_a_key_that_nobody_knows_is_answered_with_those_of_this_version() -> None:
-    found = faults("unit: {}\n" + VALID)
+    found = faults("shop: {}\n" + VALID)
     assert found == [
-        "lbctl.yaml:1:1: unit: unknown key; known are: access, alerts, apiVersion, daemon, data_planes, services"
+        "lbctl.yaml:1:1: shop: unknown key; known are: access, alerts, apiVersion, daemon, data_planes, services, units"
     ]
 
 

@@ -41,11 +41,18 @@ WEB, ACCOUNTS = ServiceName("web"), ServiceName("accounts")
 SHIPPED = Path(__file__).parents[2] / "config"
 
 
-@pytest.mark.parametrize("name", ["one-service.yaml", "one-service-haproxy.yaml"])
+@pytest.mark.parametrize(
+    ("name", "services"),
+    [
+        ("one-service.yaml", ["web"]),
+        ("one-service-haproxy.yaml", ["web"]),
+        ("two-services.yaml", ["accounts", "storefront"]),
+    ],
+)
 @pytest.mark.parametrize("uid", [0, 1000])
-def test_the_shipped_configs_load_without_faults_and_warnings(name: str, uid: int) -> None:
+def test_the_shipped_configs_load_without_faults_and_warnings(name: str, services: list[str], uid: int) -> None:
     loaded = load(SHIPPED / name, uid=uid, environ={"HOME": "/home/ann", "XDG_RUNTIME_DIR": "/run/user/1000"})
-    assert list(loaded.topology.services) == ["web"]
+    assert list(loaded.topology.services) == services
     assert loaded.warnings == ()
     assert len((SHIPPED / name).read_text().splitlines()) <= 60
 
