@@ -11,7 +11,7 @@ from lbctl.core.reconcile import routed
 from lbctl.core.reply import Facts
 from lbctl.core.state import State
 from lbctl.core.targets import target
-from lbctl.model.entry import Entry, Kind
+from lbctl.model.entry import Entry, Kind, Scalar
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
@@ -46,7 +46,12 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     record = replace(record, claims=claims, board=board)
     unproved = "" if facts["proved"] else "; nobody had proved that it was unused"
     text = f"{colour} of {request.service} is claimed by {request.actor} to be deployed to{unproved}"
-    told = Entry(kind=Kind.POOL_CLAIMED, at=now, text=text, service=request.service, actor=request.actor)
+    parked = state.record.board.get(request.service)
+    superseded = "" if parked is None else parked.build
+    if parked is not None:
+        text += f", and {parked.version}, which was ready, does not go any more"
+    data: dict[str, Scalar] = {"colour": colour.value, "superseded": superseded, "reason": request.reason}
+    told = Entry(kind=Kind.POOL_CLAIMED, at=now, text=text, service=request.service, actor=request.actor, data=data)
     return Change(record=record, entries=(told,)), facts
 
 

@@ -8,7 +8,7 @@ from lbctl.core.claims import claim_granted
 from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.reply import Facts
 from lbctl.core.state import State
-from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.errors import Refused
 from lbctl.model.names import ServiceName
 from lbctl.model.record import Ready, Record
@@ -50,8 +50,14 @@ def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, F
         wall=request.wall,
     )
     text = f"{name} {request.version} is ready ({request.build or 'no build named'})"
-    told = Entry(kind=Kind.VERSION_READY, at=now, text=text, service=name, actor=request.actor)
+    data = _data(request.version, request.build, request.reason)
+    told = Entry(kind=Kind.VERSION_READY, at=now, text=text, service=name, actor=request.actor, data=data)
     return Change(record=replace(state.record, board={**state.record.board, name: record}), entries=(told,)), facts
+
+
+def _data(version: str, build: str, reason: str) -> dict[str, Scalar]:
+    """What a pipeline that waits for its build finds it by in the journal."""
+    return {"version": version, "build": build, "reason": reason}
 
 
 def _is_going(state: State, request: SayReady) -> bool:
@@ -67,8 +73,10 @@ def withdraw(state: State, request: Withdraw, now: Instant) -> tuple[Change | No
     if name not in state.record.board:
         return None, {"service": name}
     board = {one: ready for one, ready in state.record.board.items() if one != name}
-    text = f"{name} {state.record.board[name].version} is not ready any more"
-    told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=name, actor=request.actor)
+    ready = state.record.board[name]
+    text = f"{name} {ready.version} is not ready any more"
+    data = _data(ready.version, ready.build, request.reason)
+    told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=name, actor=request.actor, data=data)
     return Change(record=replace(state.record, board=board), entries=(told,)), {"service": name}
 
 
@@ -97,7 +105,9 @@ def _parked(record: Record, chosen: tuple[ServiceName, ...], refused: Refused, n
     """A set that its plan refuses leaves the board, and people are told why: it would be tried for ever."""
     board = {name: one for name, one in record.board.items() if name not in chosen}
     text = f"{', '.join(chosen)} cannot go: {refused.what}: {refused.why}; then {refused.then}"
-    told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=chosen[0], severity=Severity.PAGE)
+    builds = " ".join(record.board[name].build for name in chosen)
+    data: dict[str, Scalar] = {"build": builds, "code": refused.code}
+    told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=chosen[0], severity=Severity.PAGE, data=data)
     return Change(record=replace(record, board=board), entries=(told,))
 
 
