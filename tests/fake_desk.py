@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from lbctl.control.target import names_of
 from lbctl.model.errors import Refused
 from lbctl.model.request import Answer, Request, Switch
 from lbctl.model.topology import Plan
@@ -46,6 +47,8 @@ def release(**more: Any) -> Json:
         "initiator": "uid 1000 (eva) pid 4711",
         "back_by": None,
         "baked": False,
+        "unit": None,
+        "members": [{"service": "web", "from": "blue", "to": "green", "version": "2.0.0", "build": ""}],
         "plan": {
             "steps_bp": [500, 2500, 5000, 10000],
             "hold_min_ms": 120000,
@@ -128,8 +131,88 @@ def service(**more: Any) -> Json:
             "odds": 0.8,
             "limit": 1000.0,
         },
+        "claim": None,
+        "board": None,
         **more,
     }
+
+
+def joint(**more: Any) -> Json:
+    """Return a running release of two services."""
+    members = [
+        {"service": "storefront", "from": "blue", "to": "green", "version": "5.1.0", "build": "https://ci-b/77"},
+        {"service": "accounts", "from": "green", "to": "blue", "version": "2.0.0", "build": "https://ci-a/118"},
+    ]
+    return release(service="storefront", version="5.1.0", unit="shop", members=members, **more)
+
+
+def pin(want: str, observed: str | None = "", boot: str | None = "") -> Json:
+    """Return a pin; what is not said is as wanted."""
+    return {"want": want, "observed": want if observed == "" else observed, "boot": want if boot == "" else boot}
+
+
+def waiting(**more: Any) -> Json:
+    """Return a version on the board that waits for its partner."""
+    return {
+        "version": "2.0.0",
+        "build": "https://ci-a/118",
+        "by": "uid 2001 (ci-a) pid 4711",
+        "since_ms": 252_000,
+        "waits": "waiting for storefront: storefront 5.0.1 requires accounts-api <2, and 2 is provided by accounts 2.0",
+        "provides": {"accounts-api": [2]},
+        "requires": {},
+        **more,
+    }
+
+
+def claimed(**more: Any) -> Json:
+    """Return a claim that is granted."""
+    return {"colour": "green", "by": "uid 2002 (ci-b) pid 4712", "since_ms": 60_000, "granted": True, **more}
+
+
+def unit(**more: Any) -> Json:
+    """Return a unit in mid-release."""
+    return {
+        "services": ["accounts", "storefront"],
+        "carrier": "storefront",
+        "members": ["storefront", "accounts"],
+        "phase": "shifting",
+        "release": "7",
+        "share_bp": 2500,
+        "observed_share_bp": 2500,
+        "held": None,
+        "step": service()["step"],
+        "next": "50 % after: held for another 1m48s",
+        "board": {},
+        "claims": {},
+        "pins": {"accounts<storefront-blue": pin("green"), "accounts<storefront-green": pin("blue")},
+        **more,
+    }
+
+
+def shop() -> dict[str, Json]:
+    """Return the views of two services in a joint release: accounts goes green → blue, storefront blue → green."""
+    names: Json = {}
+    for name, way, versions in (
+        ("accounts", ("green", "blue"), ("1.9.3", "2.0.0")),
+        ("storefront", ("blue", "green"), ("5.0.1", "5.1.0")),
+    ):
+        pools = {way[0]: pool("active", versions[0], 18000, 38), way[1]: pool("candidate", versions[1], 6000, 14)}
+        names[name] = service(
+            active=way[0],
+            candidate=way[1],
+            version=versions[0],
+            pools={colour: pools[colour] for colour in ("blue", "green")},
+            **{"from": way[0], "to": way[1]},
+        )
+    names["accounts"]["instances"] = {
+        "edge/lb1": {
+            **service()["instances"]["edge/lb1"],
+            "routes": ["10000:10000:10000 storefront-blue=green storefront-green=blue"],
+            "boot": "10000:10000:10000 storefront-blue=green storefront-green=blue",
+        }
+    }
+    return names
 
 
 class FakeDesk:
@@ -140,6 +223,9 @@ class FakeDesk:
         self.refuse: Refused | None = None
         self.journal: list[Json] = []
         self.views: dict[str, Json] = {"web": service()}
+        self.units: dict[str, Json] = {}
+        self.fates: dict[str, list[Json]] = {}
+        """What became of each build: one answer after the other, the last one for ever."""
         self.record: list[Json] = [release()]
         self.followers: set[asyncio.Queue[Json | None]] = set()
         self.refusals: list[Json] = []
@@ -168,6 +254,12 @@ class FakeDesk:
             return {"service": "web", "active": "blue", "version": "1.9.3"}
         if name == "Maintenance":
             return {"maintenance": True, "service": None}
+        if name == "Claim":
+            return {"service": "web", "colour": "green", "granted": False, "proved": True}
+        if name == "SayReady":
+            return {"service": "web", "version": "2.0.0", "build": "https://ci/1"}
+        if name == "Withdraw":
+            return {"service": "web"}
         phase = "rolling_back" if name == "Rollback" else "shifting"
         return {"release": "7", "service": "web", "phase": phase, "share_bp": 2_500, "did": f"{name.lower()} done"}
 
@@ -175,28 +267,50 @@ class FakeDesk:
         self._id += 1
         return self._id
 
-    def _known(self, name: str) -> None:
+    def services_of(self, name: str) -> tuple[str, ...]:
+        if name in self.units:
+            return tuple(self.units[name]["services"])
         if name not in self.views:
-            why = f"known are: {', '.join(self.views)}"
+            why = f"known are: {', '.join([*self.views, *self.units])}"
             raise Refused("no_such_service", f"there is no service {name}", why=why, exit_code=7)
+        return (name,)
 
-    def status(self, service: str | None) -> Json:
+    def unit_of(self, service: str) -> str:
+        self.services_of(service)
+        return next((name for name, one in self.units.items() if service in one["services"]), service)
+
+    def status(self, name: str | None) -> Json:
         if self.broken:
             raise RuntimeError("a fault of the daemon")
-        if service is not None:
-            self._known(service)
-        views = self.views if service is None else {service: self.views[service]}
-        return {"services": views, "daemon": {"version": "0.1.0", "pid": 42, "journal": "ok", "alerts_pending": 0}}
+        names = list(self.views) if name is None else self.services_of(name)
+        return {
+            "services": {one: self.views[one] for one in names},
+            "units": {unit: one for unit, one in self.units.items() if set(one["services"]) & set(names)},
+            "daemon": {"version": "0.1.0", "pid": 42, "journal": "ok", "alerts_pending": 0},
+        }
 
-    def plan(self, service: str, to: str | None, plan: Plan, version: str) -> Json:
-        self._known(service)
+    def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
+        if self.unit_of(self.services_of(name)[0]) != name:
+            raise Refused("in_unit", f"{name} is released with unit shop", then="lbctl switch shop")
+        return {one: versions.get(one, version) for one in reversed(self.services_of(name))}
+
+    async def build(self, build: str) -> Json:
+        if build not in self.fates:
+            raise Refused("no_such_build", f"nobody said that build {build} is ready", exit_code=7)
+        answers = self.fates[build]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def plan(self, name: str, to: str | None, plan: Plan, version: str, versions: dict[str, str]) -> Json:
+        going = {one: versions.get(one, version) for one in reversed(self.services_of(name))}
+        members = [
+            {"service": one, "from": "blue", "to": to or "green", "version_from": "1.9.3", "version_to": going[one]}
+            for one in going
+        ]
         shares = (0, *plan.steps_bp)
         return {
-            "service": service,
-            "from": "blue",
-            "to": to or "green",
-            "version_from": "1.9.3",
-            "version_to": version,
+            **members[0],
+            "unit": name if len(going) > 1 else None,
+            "members": members,
             "refusals": self.refusals,
             "unready": self.unready,
             "warnings": [],
@@ -211,27 +325,28 @@ class FakeDesk:
             "back": "at any step: one write per instance, then new requests go back at once",
         }
 
-    def releases(self, service: str | None) -> Json:
-        if service is not None:
-            self._known(service)
+    def releases(self, name: str | None) -> Json:
+        if name is not None:
+            self.services_of(name)
         return {"releases": self.record}
 
     async def release(self, target: str) -> Json:
         for one in self.record:
-            if target in {one["id"], one["service"]}:
+            if target in names_of(one):
                 return {"release": {**one, "events": self.journal[-20:]}}
         if not target.isdigit():
-            self._known(target)
+            self.services_of(target)
         raise Refused("no_such_release", f"there is no release {target}", then="lbctl release list", exit_code=7)
 
     async def why(self, target: str) -> Json:
         found = (await self.release(target))["release"]
         line = {"what": "only 3 requests of 5 judged", "since_ms": 4000, "needs": "traffic, or lbctl promote 7"}
         lines = [{**line, "deadline": "in 25m", "then": "a person is paged, it stays"}]
-        return {"service": found["service"], "release": found["id"], "phase": found["phase"], "lines": lines}
+        about = {"service": found["service"], "unit": found["unit"], "release": found["id"], "phase": found["phase"]}
+        return {**about, "lines": lines}
 
-    async def history(self, service: str | None, limit: int) -> Json:
-        return {"releases": self.releases(service)["releases"][:limit]}
+    async def history(self, name: str | None, limit: int) -> Json:
+        return {"releases": self.releases(name)["releases"][:limit]}
 
     async def explain(self, release: str) -> Json:
         found = (await self.release(release))["release"]
@@ -245,8 +360,9 @@ class FakeDesk:
             "decisions": self.journal,
         }
 
-    async def events(self, after: int, limit: int, service: str | None) -> list[Json]:
-        fitting = [one for one in self.journal if one["id"] > after and service in {None, one["service"]}]
+    async def events(self, after: int, limit: int, name: str | None) -> list[Json]:
+        names = self.units[name]["services"] if name in self.units else [name]
+        fitting = [one for one in self.journal if one["id"] > after and (name is None or one["service"] in names)]
         return fitting[:limit]
 
     def tell(self, told: Json | None) -> None:
@@ -265,8 +381,8 @@ class FakeDesk:
         finally:
             self.followers.discard(queue)
 
-    def default_plan(self, service: str) -> Plan:
-        self._known(service)
+    def default_plan(self, name: str) -> Plan:
+        self.services_of(name)
         return Plan()
 
     async def test_alert(self, name: str) -> Json:

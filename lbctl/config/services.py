@@ -218,9 +218,7 @@ SERVICE = Section(
                         whole=True,
                         doc="Form `map`: HAProxy's names for the two pools.",
                     ),
-                    "cookie": Key(
-                        kind=TOKEN, default_words="sessions.cookie", doc="The server cookie of both pools."
-                    ),
+                    "cookie": Key(kind=TOKEN, default_words="sessions.cookie", doc="The server cookie of both pools."),
                     "bucket_cookie": Key(
                         kind=TOKEN,
                         default_words="lbctl_SERVICE",

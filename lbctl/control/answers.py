@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-ColourWord = Literal["blue", "green"]
+from lbctl.control.boardanswers import ClaimView, ColourWord, PinView, ReadyView
 
 
 class Held(msgspec.Struct):
@@ -87,7 +87,8 @@ class Verdict(msgspec.Struct):
 
 
 class ServiceView(msgspec.Struct):
-    """One service. Shares are the candidate's; after a release those of its `to`."""
+    """One service. Shares are the candidate's; after a release those of its `to`. Of a follower, phase, share and
+    release are those of its release."""
 
     active: ColourWord | None
     candidate: ColourWord | None
@@ -103,12 +104,34 @@ class ServiceView(msgspec.Struct):
     step: Step | None
     next: str
     verdict: Verdict | None
+    claim: ClaimView | None = None
+    board: ReadyView | None = None
+
+
+class UnitView(msgspec.Struct):
+    """Services released together. `carrier` and `members` are those of the running release. `pins` are named by
+    provider and consumer pool: `accounts<storefront-blue`."""
+
+    services: list[str]
+    carrier: str | None
+    phase: str | None
+    release: str | None
+    board: dict[str, ReadyView]
+    pins: dict[str, PinView]
+    claims: dict[str, ClaimView] = {}
+    members: list[str] = []
+    share_bp: int = 0
+    observed_share_bp: int | None = None
+    held: Held | None = None
+    step: Step | None = None
+    next: str = ""
 
 
 class Status(msgspec.Struct):
-    """`daemon.journal` is `ok` or why it cannot be written."""
+    """`daemon.journal` is `ok` or why it cannot be written. `units` are those of several services."""
 
     services: dict[str, ServiceView]
+    units: dict[str, UnitView]
     daemon: dict[str, Any]
 
 
@@ -153,6 +176,16 @@ class BetterPlan(msgspec.Struct):
     command: str
 
 
+class PlanMember(msgspec.Struct):
+    """One service of a plan."""
+
+    service: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    version_from: str
+    version_to: str
+
+
 class PlanAnswer(msgspec.Struct):
     """What a release would do. A switch is refused for `refusals`; for `unready` it starts, and waits in preflight.
 
@@ -177,6 +210,8 @@ class PlanAnswer(msgspec.Struct):
     target_rate: float = 0.02
     traffic: PlanTraffic | None = None
     better: BetterPlan | None = None
+    unit: str | None = None
+    members: list[PlanMember] = []
 
 
 class AdoptedAnswer(msgspec.Struct):
@@ -195,7 +230,7 @@ class MaintenanceAnswer(msgspec.Struct):
 
 
 class Started(msgspec.Struct):
-    """A release began."""
+    """A release began. `service` carries the split; `members` are all its services with their versions."""
 
     release: str
     service: str
@@ -203,6 +238,8 @@ class Started(msgspec.Struct):
     to: str
     phase: str
     steps_bp: list[int]
+    unit: str | None = None
+    members: dict[str, str] = {}
 
 
 class Changed(msgspec.Struct):
@@ -233,8 +270,19 @@ class Event(msgspec.Struct):
     data: dict[str, Any]
 
 
+class ReleaseMember(msgspec.Struct):
+    """One service of a release."""
+
+    service: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    version: str
+    build: str = ""
+
+
 class ReleaseView(msgspec.Struct):
-    """One release. `back_by`: who wanted the way back, null while there is none."""
+    """One release; `service` carries the split, `members` has it first. `unit` null: it is a unit of its own.
+    `back_by`: who wanted the way back, null while there is none."""
 
     id: str
     phase: str
@@ -249,6 +297,8 @@ class ReleaseView(msgspec.Struct):
     initiator: str
     baked: bool
     back_by: str | None
+    unit: str | None
+    members: list[ReleaseMember]
     ended_wall: str | None = None
     plan: dict[str, Any] = {}
     held: Held | None = None
@@ -278,12 +328,13 @@ class WhyLine(msgspec.Struct):
 
 
 class WhyAnswer(msgspec.Struct):
-    """Why a release waits."""
+    """Why a release waits, and what is on the board. `release` null: there was none yet."""
 
     service: str
-    release: str
-    phase: str
+    release: str | None
+    phase: str | None
     lines: list[WhyLine]
+    unit: str | None = None
 
 
 class Explained(msgspec.Struct):

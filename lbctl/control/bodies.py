@@ -9,6 +9,7 @@ from lbctl.config.fault import did_you_mean
 from lbctl.model.errors import Refused
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, description="A service.")]
+Either = Annotated[str, msgspec.Meta(min_length=1, max_length=63, description="A service or a unit.")]
 Text = Annotated[str, msgspec.Meta(max_length=1_000, description="Why, for people; stored and told.")]
 Version = Annotated[str, msgspec.Meta(min_length=1, max_length=200, description="What people call what runs there.")]
 Length = Annotated[str, msgspec.Meta(max_length=32, description="A duration with unit: 500ms, 2m, 1h30m.")]
@@ -16,6 +17,14 @@ Shares = Annotated[
     list[Annotated[str, msgspec.Meta(max_length=16)]],
     msgspec.Meta(min_length=1, max_length=50, description="Rising shares that end at 100%."),
 ]
+Versions = Annotated[dict[Name, Version], msgspec.Meta(max_length=10, description="Of a unit: by service.")]
+Build = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=500, pattern=r"^\S+$", description="The build, as its URL; without blanks."),
+]
+Promise = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Provides = Annotated[list[Promise], msgspec.Meta(max_length=64, description="As `accounts-api=2`; several are a set.")]
+Requires = Annotated[list[Promise], msgspec.Meta(max_length=64, description="As `accounts-api>=1,<3`.")]
 ColourWord = Literal["blue", "green"]
 
 
@@ -37,24 +46,48 @@ class AdoptBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     active: ColourWord
     version: Version = "unknown"
+    provides: Provides = []
+    requires: Requires = []
     settle: bool = False
     reason: Text = ""
 
 
+class ReadyBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A version that is deployed to the claimed pool. `unit` is that of the service, or the service itself."""
+
+    unit: Either
+    version: Version
+    build: Build
+    provides: Provides = []
+    requires: Requires = []
+    reason: Text = ""
+
+
+class WithdrawBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`unit` is that of the service, or the service itself."""
+
+    unit: Either
+    reason: Text = ""
+
+
 class MaintenanceBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Of one service, or of all."""
+    """Of one service, of a unit, or of all."""
 
     on: bool
-    service: Name | None = None
+    service: Either | None = None
     reason: Text = ""
 
 
 class PlanBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A release to come. What is left out comes from the config; `bake` is `hold` where only that is given."""
+    """A release to come. What is left out comes from the config; `bake` is `hold` where only that is given.
 
-    service: Name
+    Of a unit: `versions` by service, and neither `to` nor `version`.
+    """
+
+    service: Either
     to: ColourWord | None = None
     version: Version = "unknown"
+    versions: Versions = {}
     steps: Shares | None = None
     hold: Length | None = None
     bake: Length | None = None

@@ -3,12 +3,35 @@
 from collections.abc import Callable
 from typing import Any
 
-from lbctl.control.bodies import AdoptBody, MaintenanceBody, PromoteBody, SwitchBody, Why, folded
+from lbctl.control.bodies import (
+    AdoptBody,
+    MaintenanceBody,
+    PromoteBody,
+    ReadyBody,
+    SwitchBody,
+    Why,
+    WithdrawBody,
+    folded,
+)
 from lbctl.control.call import Call
+from lbctl.control.contracts import contract
 from lbctl.control.plans import overlaid
+from lbctl.control.target import chosen
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServiceName
-from lbctl.model.request import Adopt, Cancel, Maintenance, Pause, Promote, Resume, Rollback, Switch
+from lbctl.model.request import (
+    Adopt,
+    Cancel,
+    Claim,
+    Maintenance,
+    Pause,
+    Promote,
+    Resume,
+    Rollback,
+    SayReady,
+    Switch,
+    Withdraw,
+)
 
 Json = dict[str, Any]
 
@@ -17,23 +40,58 @@ async def adopt(call: Call) -> Json:
     """Start driving a service."""
     body = call.body
     assert isinstance(body, AdoptBody)
+    _one_service(call)
     return await call.submit(
         Adopt(
             **await call.asked(body.reason),
             service=ServiceName(call.path["service"]),
             active=Colour(body.active),
             version=folded(body.version),
+            contract=contract(body.provides, body.requires),
             settle=body.settle,
         )
     )
+
+
+async def claim(call: Call) -> Json:
+    """Hold the pool that may be deployed to, and say which it is."""
+    body = call.body
+    assert isinstance(body, Why)
+    service = _one_service(call)
+    return await call.submit(Claim(**await call.asked(body.reason), service=service))
+
+
+async def ready(call: Call) -> Json:
+    """A version is deployed to the claimed pool and may go as soon as it fits."""
+    body = call.body
+    assert isinstance(body, ReadyBody)
+    said = SayReady(
+        **await call.asked(body.reason),
+        service=_of_unit(call, body.unit),
+        version=folded(body.version),
+        build=folded(body.build),
+        contract=contract(body.provides, body.requires),
+    )
+    return {**await call.submit(said), "unit": body.unit}
+
+
+async def withdraw(call: Call) -> Json:
+    """Take a version off the board."""
+    body = call.body
+    assert isinstance(body, WithdrawBody)
+    service = _of_unit(call, body.unit)
+    await call.submit(Withdraw(**await call.asked(body.reason), service=service))
+    return {"service": service, "unit": body.unit}
 
 
 async def maintenance(call: Call) -> Json:
     """Stop or resume all writes."""
     body = call.body
     assert isinstance(body, MaintenanceBody)
-    service = None if body.service is None else ServiceName(body.service)
-    return await call.submit(Maintenance(**await call.asked(body.reason), service=service, on=body.on))
+    services = [None] if body.service is None else [ServiceName(one) for one in call.desk.services_of(body.service)]
+    for service in services:
+        await call.submit(Maintenance(**await call.asked(body.reason), service=service, on=body.on))
+    return {"maintenance": body.on, "service": body.service}
 
 
 async def switch(call: Call) -> Json:
@@ -41,15 +99,27 @@ async def switch(call: Call) -> Json:
     body = call.body
     assert isinstance(body, SwitchBody)
     plan = overlaid(call.desk.default_plan(body.service), body)
-    return await call.submit(
+    named = {name: folded(version) for name, version in body.versions.items()}
+    going = call.desk.going(body.service, folded(body.version), named)
+    carrier, *others = going
+    facts = await call.submit(
         Switch(
             **await call.asked(body.reason),
-            service=ServiceName(body.service),
-            to=None if body.to is None else Colour(body.to),
-            version=folded(body.version),
+            service=ServiceName(carrier),
+            to=_colour(body, others),
+            version=going[carrier],
             plan=plan,
+            followers={ServiceName(name): going[name] for name in others},
         )
     )
+    return {**facts, "unit": body.service if others else None, "members": going}
+
+
+def _colour(body: SwitchBody, others: list[str]) -> Colour | None:
+    if body.to is not None and others:
+        what = f"{body.service} has several services, and each goes to its own other pool"
+        raise Refused("bad_members", what, then="leave `to` out", exit_code=2)
+    return None if body.to is None else Colour(body.to)
 
 
 async def promote(call: Call) -> Json:
@@ -92,15 +162,37 @@ async def _simple(call: Call, form: Callable[..., Pause | Resume | Rollback | Ca
 
 
 def found(call: Call) -> Json:
-    """Return the release a target means: a number, or a service (its running or last one). Needs no journal.
+    """Return the release a target means: a number, or a service or unit (its running or last one). Needs no journal.
 
     Raises:
-        Refused: there is no such release or service.
+        Refused: there is no such release, service or unit.
     """
     target = call.path["target"]
     known = call.desk.releases(None if target.isdigit() else target)["releases"]
-    for release in known:
-        if target in {release["id"], release["service"]}:
-            return dict(release)
+    release = chosen(known, target)
+    if release is not None:
+        return dict(release)
     what = f"there is no running release {target}" if target.isdigit() else f"{target} had no release yet"
     raise Refused("no_such_release", what, then="lbctl release list", exit_code=7)
+
+
+def _one_service(call: Call) -> ServiceName:
+    """Return the service of the path. Raises `Refused`: there is none, or it is a unit of several."""
+    name = call.path["service"]
+    services = call.desk.services_of(name)
+    if name not in services:
+        why, then = f"it has {', '.join(services)}", f"name one of them: {services[0]}"
+        raise Refused("no_such_service", f"{name} is a unit, not a service", why=why, then=then, exit_code=7)
+    return ServiceName(name)
+
+
+def _of_unit(call: Call, unit: str) -> ServiceName:
+    """Return the service of the path. Raises `Refused`: there is none, or it is released with another unit."""
+    service = _one_service(call)
+    right = call.desk.unit_of(service)
+    if unit != right:
+        what = (
+            f"{service} is released with unit {right}, not {unit}" if right != service else f"{service} is in no unit"
+        )
+        raise Refused("no_such_unit", what, then=f"lbctl release ready {right} --service {service} …", exit_code=7)
+    return service

@@ -2,7 +2,8 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +21,7 @@ from lbctl.control.problem import PROBLEM_JSON, Problem, of_refused
 from lbctl.control.rights import Role, authorise
 from lbctl.control.routes import Holder, Query, Route
 from lbctl.control.stream import follow
+from lbctl.control.target import chosen
 from lbctl.model.errors import LbctlError, Refused
 
 log = structlog.get_logger("lbctl.control")
@@ -43,7 +45,7 @@ def answerer(
     async def answer(request: web.Request) -> web.StreamResponse:
         peer = peer_of(request)
         path = {name: _path_part(value) for name, value in request.match_info.items()}
-        refuse_unless(route.need, peer, access(), _service(route, path, desk), own_uid)
+        refuse_unless(route.need, peer, access(), _services(route, path, desk), own_uid)
         query = _query(request.query, route.query)
         body = None if route.body is None else decode(await request.read(), route.body)
         call = Call(desk=desk, peer=peer, path=path, query=query, body=body, request=request)
@@ -55,9 +57,9 @@ def answerer(
     return answer
 
 
-def refuse_unless(need: Role, peer: Peer, access: Access, service: str | None, own_uid: int) -> None:
+def refuse_unless(need: Role, peer: Peer, access: Access, services: Collection[str], own_uid: int) -> None:
     """Raise `Refused` unless the peer may."""
-    refusal = authorise(peer, access, need, service, own_uid)
+    refusal = authorise(peer, access, need, services, own_uid)
     if refusal is not None:
         raise Refused("not_authorised", refusal.what, why=refusal.why, then=refusal.then, exit_code=6)
 
@@ -72,17 +74,24 @@ def _path_part(value: str) -> str:
     raise Refused("no_such_thing", "there is nothing of that name", why="a name has at most 63 characters", exit_code=7)
 
 
-def _service(route: Route, path: Mapping[str, str], desk: Desk) -> str | None:
-    """Return the service a right is asked for. A target that does not exist has none."""
+def _services(route: Route, path: Mapping[str, str], desk: Desk) -> Collection[str]:
+    """Return the services a right is asked for: of a release all of its unit. A target that does not exist has none."""
     match route.holder:
         case Holder.NONE:
-            return None
+            return ()
         case Holder.PATH:
-            return path["service"]
+            return (path["service"],)
         case Holder.TARGET:
-            known = desk.releases(None)["releases"]
-            target = path["target"]
-            return next((one["service"] for one in known if target in {one["id"], one["service"]}), None)
+            release = chosen(desk.releases(None)["releases"], path["target"])
+            return () if release is None else _of_its_unit(release, desk)
+
+
+def _of_its_unit(release: dict[str, Any], desk: Desk) -> Collection[str]:
+    unit = release["unit"] or release["service"]
+    members = [one["service"] for one in release["members"]]
+    with suppress(Refused):  # A unit that has left the config: its release is still there.
+        members += desk.services_of(unit)
+    return sorted(set(members))
 
 
 def _query(given: Mapping[str, str], known: tuple[Query, ...]) -> dict[str, str | int]:

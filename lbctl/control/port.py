@@ -19,35 +19,47 @@ class Desk(Protocol):
     def next_request_id(self) -> int:
         """A number no other request has."""
 
-    def status(self, service: str | None) -> Json:
-        """What serves now."""
+    def services_of(self, name: str) -> tuple[str, ...]:
+        """The services that a name means: one, or those of a unit."""
 
-    def plan(self, service: str, to: str | None, plan: Plan, version: str) -> Json:
-        """What a release would do."""
+    def unit_of(self, service: str) -> str:
+        """The unit that a service is released with; its own name if it is in none."""
 
-    def releases(self, service: str | None) -> Json:
+    def status(self, name: str | None) -> Json:
+        """What serves now, of a service, a unit or all."""
+
+    def plan(self, name: str, to: str | None, plan: Plan, version: str, versions: dict[str, str]) -> Json:
+        """What a release of a service or unit would do."""
+
+    def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
+        """What goes if a person switches a service or unit now: versions by service, the carrier first."""
+
+    def releases(self, name: str | None) -> Json:
         """The releases the record knows."""
 
     async def release(self, target: str) -> Json:
-        """One release, by number or service."""
+        """One release, by number, service or unit."""
 
     async def why(self, target: str) -> Json:
         """Why it waits."""
 
-    async def history(self, service: str | None, limit: int) -> Json:
+    async def history(self, name: str | None, limit: int) -> Json:
         """Releases, newest first."""
+
+    async def build(self, build: str) -> Json:
+        """What became of a build that is, or was, ready."""
 
     async def explain(self, release: str) -> Json:
         """Every decision with its numbers."""
 
-    async def events(self, after: int, limit: int, service: str | None) -> list[Json]:
+    async def events(self, after: int, limit: int, name: str | None) -> list[Json]:
         """Journal entries, ids rising."""
 
     def follow(self) -> AbstractAsyncContextManager[AsyncIterator[Json | None]]:
         """Live events; None: some were dropped, read anew."""
 
-    def default_plan(self, service: str) -> Plan:
-        """The plan the config gives a service."""
+    def default_plan(self, name: str) -> Plan:
+        """The plan the config gives a service or unit."""
 
     async def test_alert(self, name: str) -> Json:
         """Send a test through one channel."""

@@ -8,6 +8,7 @@ from lbctl.control.bodies import PlanBody
 from lbctl.control.call import Call
 from lbctl.control.plans import overlaid
 from lbctl.control.tail import tail
+from lbctl.model.errors import Refused
 
 Json = dict[str, Any]
 HISTORY_DEFAULT = 50
@@ -24,11 +25,11 @@ async def plan(call: Call) -> Json:
     body = call.body
     assert isinstance(body, PlanBody)
     chosen = overlaid(call.desk.default_plan(body.service), body)
-    return call.desk.plan(body.service, body.to, chosen, body.version)
+    return call.desk.plan(body.service, body.to, chosen, body.version, body.versions)
 
 
 async def releases(call: Call) -> Json:
-    """The running or last release of each service, newest first."""
+    """The running or last release of each service or unit, newest first."""
     return call.desk.releases(call.text("service"))
 
 
@@ -45,6 +46,14 @@ async def why(call: Call) -> Json:
 async def history(call: Call) -> Json:
     """Releases, newest first, also those long ended."""
     return await call.desk.history(call.text("service"), call.number("limit", HISTORY_DEFAULT))
+
+
+async def build(call: Call) -> Json:
+    """What became of a build that is, or was, ready: it waits, goes, or left the board."""
+    wanted = call.text("build")
+    if not wanted:
+        raise Refused("bad_query", "build is missing in the query", then="add ?build=URL", exit_code=2)
+    return await call.desk.build(wanted)
 
 
 async def explain(call: Call) -> Json:

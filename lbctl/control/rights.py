@@ -1,5 +1,6 @@
 """Who may do what. Pure: facts about the peer in, a refusal that names the way out or nothing."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -31,8 +32,8 @@ class Refusal:
     then: str
 
 
-def role_of(peer: Peer, access: Access, service: str | None, own_uid: int) -> Role:
-    """Return the peer's role for `service` (None: for nothing special)."""
+def role_of(peer: Peer, access: Access, services: Collection[str], own_uid: int) -> Role:
+    """Return the peer's role for `services`: the gate of any of them is enough. Empty: for nothing special."""
     if peer.uid in {0, own_uid}:
         return Role.ADMIN
     if _among(peer, access.admin):
@@ -40,40 +41,41 @@ def role_of(peer: Peer, access: Access, service: str | None, own_uid: int) -> Ro
     if _among(peer, access.operate):
         return Role.OPERATE
     gated = {name for name, principals in access.gate.items() if _among(peer, principals)}
-    if service in gated:
+    if gated & set(services):
         return Role.GATE
     return Role.OBSERVE if gated or _among(peer, access.observe) else Role.NOTHING
 
 
-def authorise(peer: Peer, access: Access, need: Role, service: str | None, own_uid: int) -> Refusal | None:
+def authorise(peer: Peer, access: Access, need: Role, services: Collection[str], own_uid: int) -> Refusal | None:
     """Return None if the peer may, else a refusal that names the users and groups that may."""
-    have = role_of(peer, access, service, own_uid)
+    have = role_of(peer, access, services, own_uid)
     if have >= need:
         return None
-    allowed = sorted({principal.text for principal in _allowed(access, need, service)})
+    allowed = sorted({principal.text for principal in _allowed(access, need, services)})
     who = " or ".join([*allowed, "root", f"uid {own_uid}"] if own_uid else [*allowed, "root"])
     word = need.name.lower()
     return Refusal(
         what=f"uid {peer.uid} may not do this: it needs the role {word}"
-        + (f" of {service}" if need is Role.GATE else ""),
+        + (f" of {' or '.join(services)}" if need is Role.GATE and services else ""),
         why=f"{word} is for {who}; you have {have.name.lower()}",
-        then=_way_out(allowed, need, service),
+        then=_way_out(allowed, need, services),
     )
 
 
-def _way_out(allowed: list[str], need: Role, service: str | None) -> str:
+def _way_out(allowed: list[str], need: Role, services: Collection[str]) -> str:
     groups = [text.removeprefix("group ") for text in allowed if text.startswith("group ")]
     if groups:
         return f"join the group {groups[0]} and log in again"
-    whom = f"{{{service}: {{group: …}}}}" if need is Role.GATE and service is not None else "{group: …}"
+    gated = next(iter(services), None) if need is Role.GATE else None
+    whom = "{group: …}" if gated is None else f"{{{gated}: {{group: …}}}}"
     return f"run it as root, or add `access: {{{need.name.lower()}: {whom}}}` to the config"
 
 
-def _allowed(access: Access, need: Role, service: str | None) -> tuple[Principal, ...]:
+def _allowed(access: Access, need: Role, services: Collection[str]) -> tuple[Principal, ...]:
     found = access.admin
     if need <= Role.OPERATE:
         found += access.operate
-    if need <= Role.GATE and service is not None:
+    for service in services if need <= Role.GATE else ():
         found += access.gate.get(ServiceName(service), ())
     if need <= Role.OBSERVE:
         found += access.observe

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lbctl.control import answers, bodies, changes, reads
+from lbctl.control import answers, boardanswers, bodies, changes, reads
 from lbctl.control.call import Call
 from lbctl.control.rights import Role
 
@@ -53,7 +53,7 @@ class Route:
         return self.handle.__name__
 
 
-SERVICE = Query("service", "Only this service.")
+SERVICE = Query("service", "Only this service or unit.")
 AFTER = Query("after", "Only events with a greater id.", 0, 2**62)
 
 
@@ -66,6 +66,12 @@ def _on_release(word: str, handle: Handler, need: Role, body: type[msgspec.Struc
     return Route(
         method="POST", path=path, need=need, handle=handle, answer=answers.Changed, body=body, holder=Holder.TARGET
     )
+
+
+def _on_service(word: str, handle: Handler, answer: type[msgspec.Struct], body: type[msgspec.Struct]) -> Route:
+    """What the CI of a service may do for its own service only."""
+    path = f"/v1/services/{{service}}/{word}"
+    return Route(method="POST", path=path, need=Role.GATE, handle=handle, answer=answer, body=body, holder=Holder.PATH)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -87,6 +93,10 @@ ROUTES: tuple[Route, ...] = (
         body=bodies.AdoptBody,
         holder=Holder.PATH,
     ),
+    _on_service("claim", changes.claim, boardanswers.ClaimAnswer, bodies.Why),
+    _on_service("ready", changes.ready, boardanswers.ReadyAnswer, bodies.ReadyBody),
+    _on_service("withdraw", changes.withdraw, boardanswers.WithdrawnAnswer, bodies.WithdrawBody),
+    _get("/v1/builds", reads.build, boardanswers.BuildAnswer, Query("build", "The build, as it was said to be ready.")),
     Route(
         method="POST",
         path="/v1/maintenance",

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from lbctl.control.call import Call
 from lbctl.control.reads import of_a_service
+from lbctl.model.errors import Refused
 
 HEARTBEAT_S = 15.0
 WRITE_TIMEOUT_S = 30.0
@@ -31,8 +32,18 @@ async def follow(call: Call) -> web.StreamResponse:
         last = _start(call)
         if last is not None:
             last = await _replay(call, response, last, service)
-        await _live(response, live, last or 0, service)
+        await _live(response, live, last or 0, _about(call, service))
     return response
+
+
+def _about(call: Call, name: str | None) -> frozenset[str] | None:
+    """Return the services whose events are asked for, None for all. One that left the config may still be told of."""
+    if name is None:
+        return None
+    try:
+        return frozenset(call.desk.services_of(name))
+    except Refused:
+        return frozenset({name})
 
 
 def _start(call: Call) -> int | None:
@@ -55,7 +66,10 @@ async def _replay(call: Call, response: web.StreamResponse, after: int, service:
 
 
 async def _live(
-    response: web.StreamResponse, live: AsyncIterator[dict[str, Any] | None], last: int, service: str | None
+    response: web.StreamResponse,
+    live: AsyncIterator[dict[str, Any] | None],
+    last: int,
+    services: frozenset[str] | None,
 ) -> None:
     waiting = asyncio.ensure_future(anext(live))
     try:
@@ -71,7 +85,7 @@ async def _live(
             waiting = asyncio.ensure_future(anext(live))
             if event is None:
                 await _write(response, b"event: resync\ndata: {}\n\n")
-            elif int(event["id"]) > last and service in {None, event["service"]}:
+            elif int(event["id"]) > last and (services is None or event["service"] in services):
                 await _send(response, event)
     finally:
         waiting.cancel()

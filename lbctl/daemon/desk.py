@@ -8,15 +8,19 @@ from typing import Any
 from lbctl.about import VERSION
 from lbctl.config.load import Config
 from lbctl.core.situation import situation
+from lbctl.daemon.board_why import board_lines, board_why
+from lbctl.daemon.builds import fate
 from lbctl.daemon.explain import explained
 from lbctl.daemon.feed import Event, Feed, event_view
 from lbctl.daemon.loop import Loop
+from lbctl.daemon.members import going, services_of, takes_part, unchecked, unit_named, unprepared
 from lbctl.daemon.ports import Now
-from lbctl.daemon.preview import plan_view
 from lbctl.daemon.sight import Capable
+from lbctl.daemon.unit_plan import member_plan_view, unit_plan_view
+from lbctl.daemon.unit_view import board, unit_view
 from lbctl.daemon.views import Json, release_view, service_view, why_view
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour, ReleaseId, ServiceName
+from lbctl.model.names import Colour, ReleaseId, ServiceName, UnitName
 from lbctl.model.record import Release
 from lbctl.model.request import Answer, Request
 from lbctl.model.topology import Plan, Service
@@ -24,6 +28,8 @@ from lbctl.notify.outbox import Outbox
 from lbctl.store.journal import Journal
 
 RECENT_EVENTS = 20
+HISTORY_MAX = 1_000
+"""Releases that are looked through for those of one service, unit or build."""
 
 
 class Desk:
@@ -54,6 +60,9 @@ class Desk:
 
     async def submit(self, request: Request) -> Answer:
         """Decide a request; returns when it is decided and durable."""
+        refused = unchecked(self._loop.state.topology, request)
+        if refused is not None:
+            raise refused
         return await self._loop.submit(request)
 
     def next_request_id(self) -> int:
@@ -61,12 +70,25 @@ class Desk:
         self._last_id += 1
         return self._last_id
 
-    def status(self, service: str | None) -> Json:
+    def services_of(self, name: str) -> tuple[str, ...]:
+        """The services that a name means: one, or those of a unit."""
+        return services_of(self._loop.state.topology, name)
+
+    def unit_of(self, service: str) -> str:
+        """The unit that a service is released with; its own name if it is in none."""
+        return self._loop.state.topology.unit_of(self._service(service).name).name
+
+    def status(self, name: str | None) -> Json:
         """What serves now, what moves, why it waits."""
-        state = self._loop.state
-        chosen = [self._service(service)] if service is not None else list(state.topology.services.values())
+        state, now = self._loop.state, self._now()
+        topology = state.topology
+        chosen = list(topology.services) if name is None else services_of(topology, name)
+        units = [unit for unit in topology.units.values() if set(unit.services) & set(chosen)]
+        needed = dict.fromkeys([*chosen, *(one for unit in units for one in unit.services)])
+        views: dict[str, Json] = {one: service_view(state, topology.services[one], now) for one in needed}
         return {
-            "services": {one.name: service_view(state, one, self._now()) for one in chosen},
+            "services": {one: views[one] for one in chosen},
+            "units": {unit.name: unit_view(state, unit, views, now) for unit in units},
             "daemon": {
                 "version": VERSION,
                 "pid": os.getpid(),
@@ -75,17 +97,29 @@ class Desk:
             },
         }
 
-    def plan(self, service: str, to: str | None, plan: Plan, version: str) -> Json:
-        """What a release would do, and what would stop it."""
-        colour = None if to is None else Colour(to)
-        return plan_view(self._loop.state, self._service(service), colour, plan, version, self._able)
-
-    def releases(self, service: str | None) -> Json:
-        """The releases the record knows; `history` has the older ones."""
-        if service is not None:
-            self._service(service)
+    def plan(self, name: str, to: str | None, plan: Plan, version: str, versions: dict[str, str]) -> Json:
+        """What a release of a service or unit would do, and what would stop it."""
         state = self._loop.state
-        found = [release for name, release in state.record.releases.items() if service in {None, name}]
+        colour = None if to is None else Colour(to)
+        if UnitName(name) in state.topology.units:
+            unit = unit_named(state.topology, name)
+            return unit_plan_view(state, unit, plan, going(state, name, version, versions), self._able, self._now())
+        return member_plan_view(state, self._service(name), colour, plan, version, self._able)
+
+    def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
+        """What goes if a person switches a service or unit now: versions by service, the carrier first."""
+        state = self._loop.state
+        found = going(state, name, version, versions)
+        for refused in unprepared(state, unit_named(state.topology, name)):
+            raise refused
+        return {str(one): what for one, what in found.items()}
+
+    def releases(self, name: str | None) -> Json:
+        """The releases the record knows; `history` has the older ones."""
+        if name is not None:
+            self.services_of(name)
+        state = self._loop.state
+        found = [one for one in state.record.releases.values() if name is None or takes_part(one, name)]
         found.sort(key=lambda release: int(release.id), reverse=True)
         return {"releases": [release_view(state, release, self._now()) for release in found]}
 
@@ -98,21 +132,38 @@ class Desk:
         return {"release": view}
 
     async def why(self, target: str) -> Json:
-        """Why it waits."""
-        release, _ = await self._find(target)
-        return why_view(self._loop.state, release, self._now())
+        """Why it waits: the release, and what stands on the board of a unit."""
+        state, now = self._loop.state, self._now()
+        names = [] if target.isdigit() else self.services_of(target)
+        units = {(unit := state.topology.unit_of(ServiceName(one))).name: unit for one in names}
+        boards = {one: ready for unit in units.values() for one, ready in board(state, unit, now).items()}
+        chosen = {one: ready for one, ready in boards.items() if one in names}
+        try:
+            release, _ = await self._find(target)
+        except Refused:
+            if not chosen:
+                raise
+            return board_why(target, chosen)
+        found = why_view(state, release, now)
+        return {**found, "lines": [*found["lines"], *board_lines(chosen)]}
 
-    async def history(self, service: str | None, limit: int) -> Json:
+    async def history(self, name: str | None, limit: int) -> Json:
         """Releases, newest first."""
-        if service is not None:
-            self._service(service)
-        stored = await self._journal.releases(None if service is None else ServiceName(service), limit)
+        if name is not None:
+            self.services_of(name)
+        stored = await self._journal.releases(None, limit if name is None else HISTORY_MAX)
         current = {release.id: release for release in self._loop.state.record.releases.values()}
         views = []
         for one in stored:
             release = current.get(one.release.id, one.release)
-            views.append({**release_view(self._loop.state, release, self._now()), "ended_wall": one.ended_wall})
-        return {"releases": views}
+            if name is None or takes_part(release, name):
+                views.append({**release_view(self._loop.state, release, self._now()), "ended_wall": one.ended_wall})
+        return {"releases": views[:limit]}
+
+    async def build(self, build: str) -> Json:
+        """What became of a build that is, or was, ready."""
+        stored = await self._journal.releases(None, HISTORY_MAX)
+        return await fate(self._loop.state, build, stored, self._journal.newest, self._journal.entries)
 
     async def explain(self, release: str) -> Json:
         """Every decision of a release with its numbers."""
@@ -121,18 +172,21 @@ class Desk:
         running = here if here is not None and here.release.id == found.id else None
         return explained(found, running, [event_view(one) for one in await self._all_entries(found.id)])
 
-    async def events(self, after: int, limit: int, service: str | None) -> list[Event]:
-        """Journal entries, ids rising."""
-        name = None if service is None else ServiceName(service)
-        return [event_view(stored) for stored in await self._journal.entries(after, limit, service=name)]
+    async def events(self, after: int, limit: int, name: str | None) -> list[Event]:
+        """Journal entries, ids rising; of a unit those of all its services."""
+        unit = None if name is None else self._loop.state.topology.units.get(UnitName(name))
+        names = [None if name is None else ServiceName(name)] if unit is None else list(unit.services)
+        found = [stored for one in names for stored in await self._journal.entries(after, limit, service=one)]
+        return [event_view(stored) for stored in sorted(found, key=lambda stored: stored.id)[:limit]]
 
     def follow(self) -> AbstractAsyncContextManager[AsyncIterator[Event | None]]:
         """Live events."""
         return self._feed.follow()
 
-    def default_plan(self, service: str) -> Plan:
-        """The plan the config gives a service."""
-        return self._service(service).plan
+    def default_plan(self, name: str) -> Plan:
+        """The plan the config gives a service or unit."""
+        topology = self._loop.state.topology
+        return topology.services[services_of(topology, name)[0]].plan
 
     async def test_alert(self, name: str) -> Json:
         """Send a test through one alert channel."""
@@ -159,27 +213,33 @@ class Desk:
         }
 
     def _service(self, name: str) -> Service:
-        service = self._loop.state.topology.services.get(ServiceName(name))
-        if service is None:
-            known = ", ".join(sorted(self._loop.state.topology.services)) or "none"
-            raise Refused("no_such_service", f"there is no service {name}", why=f"known are: {known}", exit_code=7)
-        return service
+        topology = self._loop.state.topology
+        services = services_of(topology, name)
+        if services[0] != name:
+            why, then = f"it has {', '.join(services)}", "name one of them"
+            raise Refused("no_such_service", f"{name} is a unit, not a service", why=why, then=then, exit_code=7)
+        return topology.services[services[0]]
 
     async def _find(self, target: str) -> tuple[Release, str | None]:
-        current = self._loop.state.record.releases
-        if target.isdigit():
-            for stored in await self._journal.releases(None, 1_000):
-                if stored.release.id == ReleaseId(target):
-                    return current_or(current, stored.release), stored.ended_wall
-            for release in current.values():
-                if release.id == target:
-                    return release, None
+        """Return a release by number, or the running or last one of a service or unit; and when it ended."""
+        known = self._loop.state.record.releases.values()
+        by_number = target.isdigit()
+        if not by_number:
+            self.services_of(target)
+            mine = [one for one in known if takes_part(one, target)]
+            if mine:
+                return max(mine, key=lambda one: (not one.phase.ended, int(one.id))), None
+        for stored in await self._journal.releases(None, HISTORY_MAX):
+            release = next((one for one in known if one.id == stored.release.id), stored.release)
+            if release.id == target if by_number else takes_part(release, target):
+                return release, stored.ended_wall
+        if by_number:
+            found = next((one for one in known if one.id == target), None)
+            if found is not None:
+                return found, None
             raise Refused("no_such_release", f"there is no release {target}", then="lbctl release list", exit_code=7)
-        release_of_service = self._loop.state.record.latest(self._service(target).name)
-        if release_of_service is None:
-            then = f"lbctl switch {target}"
-            raise Refused("no_such_release", f"{target} had no release yet", then=then, exit_code=7)
-        return release_of_service, None
+        then = f"lbctl switch {self.unit_of(self.services_of(target)[0])}"
+        raise Refused("no_such_release", f"{target} had no release yet", then=then, exit_code=7)
 
     async def _all_entries(self, release: ReleaseId) -> list[Any]:
         """A release's entries: at most 2,000, which is far more than one writes."""
@@ -187,9 +247,3 @@ class Desk:
         if len(first) < 1_000:
             return first
         return first + await self._journal.entries(first[-1].id, 1_000, release=release)
-
-
-def current_or(current: Any, stored: Release) -> Release:
-    """The record's own version of a release is newer than the journal's row."""
-    found = current.get(stored.service)
-    return found if found is not None and found.id == stored.id else stored

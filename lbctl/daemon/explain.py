@@ -45,7 +45,8 @@ def explained(release: Release, here: Situation | None, events: list[dict[str, A
 
 
 def _summary(release: Release) -> str:
-    way = f"{release.service} {release.origin} → {release.to} ({release.version})"
+    ways = [f"{name} {one.origin} → {one.to} ({one.version})" for name, one in release.members.items()]
+    way = " and ".join(ways)
     match release.phase:
         case Phase.ROLLED_BACK | Phase.ROLLING_BACK:
             by = "by a person" if release.back_by == "person" else "by itself"

@@ -9,6 +9,7 @@ from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.core.wellness import Wellness, wellness
 from lbctl.daemon.timing_view import request_times, sampled
+from lbctl.daemon.unit_view import board, claim
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Adopted, Phase, Release
@@ -23,27 +24,30 @@ def service_view(state: State, service: Service, now: Instant) -> Json:
     name = service.name
     adopted = state.record.services.get(name)
     release = state.record.latest(name)
+    member = None if release is None else release.members[name]
     here = situation(state, name, now)
     hold = first_hold(here)
     running = here is not None
     return {
         "active": None if adopted is None else adopted.active.value,
-        "candidate": release.to.value if release is not None and running else None,
+        "candidate": member.to.value if member is not None and running else None,
         "share_bp": _share(release),
         "observed_share_bp": _observed_share(state, service, release),
         "phase": None if release is None else release.phase.value,
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "release": None if release is None else release.id,
-        "from": None if release is None else release.origin.value,
-        "to": None if release is None else release.to.value,
+        "from": None if member is None else member.origin.value,
+        "to": None if member is None else member.to.value,
         "mode": _mode(state, adopted),
         "version": None if adopted is None else adopted.pool(adopted.active).version,
         "servers": _servers(state, service),
         "pools": {colour.value: _pool(state, service, adopted, colour) for colour in Colour},
         "instances": {i: _instance(state, name, i) for i in state.topology.instances_of(name)},
-        "step": None if here is None else _step(here),
+        "step": None if here is None else _step(here, name),
         "next": "" if here is None else next_words(here, hold),
-        "verdict": None if here is None else _verdict(here),
+        "verdict": None if here is None else _verdict(here, name),
+        "claim": claim(state, name, now),
+        "board": board(state, state.topology.unit_of(name), now).get(name),
     }
 
 
@@ -58,9 +62,11 @@ def _share(release: Release | None) -> int:
 
 
 def _observed_share(state: State, service: Service, release: Release | None) -> int | None:
-    """The candidate's share as read back, the highest over all workers and instances; None if nothing was read."""
+    """The candidate's share as read back, the highest over all workers and instances; None if nothing was read. Of a
+    follower: that of its release, for it has no split of its own."""
     if release is not None:
         watched = release.to
+        service = state.topology.services.get(release.service, service)
     elif service.name in state.record.services:
         watched = exposed(state.record, service.name)
     else:
@@ -172,7 +178,7 @@ def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
     }
 
 
-def _step(here: Situation) -> Json | None:
+def _step(here: Situation, name: ServiceName) -> Json | None:
     release = here.release
     if release.phase not in {Phase.SHIFTING, Phase.BAKING}:
         return None
@@ -184,13 +190,21 @@ def _step(here: Situation) -> Json | None:
         "share_bp": release.share_bp,
         "since_ms": since(began, here.at),
         "hold_min_ms": release.plan.hold_min,
-        "judged": 0 if here.progress is None else here.progress.account.evidence_count,
+        "judged": _judged(here, name),
         "planned": release.plan.evidence_at(release.share_bp),
     }
 
 
-def _verdict(here: Situation) -> Json | None:
-    verdict = here.verdict
+def _judged(here: Situation, name: ServiceName) -> int:
+    if here.progress is None:
+        return 0
+    return here.progress.followers.get(name, here.progress.account).evidence_count
+
+
+def _verdict(here: Situation, name: ServiceName) -> Json | None:
+    """The judge's word on one service of a release; of the carrier, the gravest of all."""
+    of_a_follower = name in here.release.followers and here.progress is not None
+    verdict = here.progress.verdicts.get(name) if of_a_follower and here.progress else here.verdict
     if verdict is None or not here.moving:
         return None
     return {
@@ -248,6 +262,17 @@ def release_view(state: State, release: Release, now: Instant) -> Json:
         "id": release.id,
         "phase": release.phase.value,
         "service": release.service,
+        "unit": release.unit,
+        "members": [
+            {
+                "service": name,
+                "from": member.origin.value,
+                "to": member.to.value,
+                "version": member.version,
+                "build": member.build,
+            }
+            for name, member in release.members.items()
+        ],
         "from": release.origin.value,
         "to": release.to.value,
         "version": release.version,
@@ -298,7 +323,8 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
             began = release.phase_since
             lines.append({"what": _doing(here), "since_ms": since(began, now), "needs": "nothing", **_deadline(here)})
     elif not release.phase.ended:
-        what = f"{release.service} is not in the config: nothing is decided or written for it"
+        gone = ", ".join(name for name in release.members if name not in state.topology.services)
+        what = f"{gone} is not in the config: nothing is decided or written for this release"
         needs = "the service back in the config, then a reload"
         lines.append(
             {"what": what, "since_ms": since(release.phase_since, now), "needs": needs, "deadline": "none", "then": ""}
@@ -308,7 +334,8 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
         lines.append(
             {"what": ended, "since_ms": since(release.phase_since, now), "needs": "", "deadline": "", "then": ""}
         )
-    return {"service": release.service, "release": release.id, "phase": release.phase.value, "lines": lines}
+    about = {"service": release.service, "unit": release.unit, "release": release.id, "phase": release.phase.value}
+    return {**about, "lines": lines}
 
 
 def _doing(here: Situation) -> str:

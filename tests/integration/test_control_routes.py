@@ -24,6 +24,8 @@ def path(tmp_path: Path) -> str:
 async def desk(path: str) -> AsyncIterator[FakeDesk]:
     desk = FakeDesk()
     desk.journal = [event(number) for number in range(1, 31)]
+    about = {"build": "https://ci/1", "service": "web", "version": "2", "release": "7", "text": ""}
+    desk.fates = {"https://ci/1": [{"word": "released", **about}]}
     server = ControlServer(desk, listen(path))
     await server.start()
     try:
@@ -50,6 +52,8 @@ GOOD_BODIES: dict[str, Any] = {
     "/v1/releases": {"service": "web", "to": "green"},
     "/v1/services/{service}/adopt": {"active": "green"},
     "/v1/maintenance": {"on": True},
+    "/v1/services/{service}/ready": {"unit": "web", "version": "2", "build": "https://ci/1", "provides": ["web-api=2"]},
+    "/v1/services/{service}/withdraw": {"unit": "web"},
 }
 NAMES = {"{service}": "web", "{target}": "7", "{release}": "7", "{name}": "ops"}
 
@@ -59,6 +63,7 @@ async def test_every_route_answers_as_its_form_says(desk: FakeDesk, path: str, r
     target = route.path
     for name, value in NAMES.items():
         target = target.replace(name, value)
+    target += "?build=https://ci/1" if route.path == "/v1/builds" else ""
     body = None if route.method == "GET" else GOOD_BODIES.get(route.path, {})
     status, kind, raw = await ask(path, route.method, target, body)
     assert status == route.status, raw

@@ -43,7 +43,7 @@ FIGURES: Json = {
 
 
 def status(*, daemon: Json | None = None, **more: Any) -> Json:
-    return {"services": {"web": service(**more)}, "daemon": {**DAEMON, **(daemon or {})}}
+    return {"services": {"web": service(**more)}, "units": {}, "daemon": {**DAEMON, **(daemon or {})}}
 
 
 def troubled() -> Json:
@@ -114,23 +114,23 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
         status(active=None, candidate=None, phase=None, release=None, mode="observe", step=None, verdict=None),
     ),
     "status-maintenance": (status_screen, status(mode="maintenance")),
-    "status-no-service": (status_screen, {"services": {}, "daemon": DAEMON}),
+    "status-no-service": (status_screen, {"services": {}, "units": {}, "daemon": DAEMON}),
     "status-hostile-names": (status_screen, hostile()),
-    "plan": (plan_screen, DESK.plan("web", None, Plan(), "2.0.0")),
+    "plan": (plan_screen, DESK.plan("web", None, Plan(), "2.0.0", {})),
     "plan-refused": (
         plan_screen,
         {
-            **DESK.plan("web", None, Plan(), "2.0.0"),
+            **DESK.plan("web", None, Plan(), "2.0.0", {}),
             "refusals": [{"code": "maintenance", "text": "maintenance is on: nothing is written"}],
             "unready": [{"code": "candidate", "text": "candidate not healthy (1 of 2 up): green-2: HTTP 503"}],
             "warnings": [{"code": "NO_MASTER_SOCKET", "text": "edge/lb1: old workers cannot be read"}],
         },
     ),
-    "plan-little-traffic": (plan_screen, {**DESK.plan("web", None, Plan(), "2.0.0"), **foreseen()}),
+    "plan-little-traffic": (plan_screen, {**DESK.plan("web", None, Plan(), "2.0.0", {}), **foreseen()}),
     "plan-not-ready": (
         lambda plan: plan_screen(plan, "lbctl switch web --to green --version 2.0.0 --hold 5s"),
         {
-            **DESK.plan("web", None, Plan(), "2.0.0"),
+            **DESK.plan("web", None, Plan(), "2.0.0", {}),
             "unready": [{"code": "not_known", "text": "edge/lb1: nobody knows what it can do: no right"}],
         },
     ),

@@ -47,7 +47,7 @@ async def test_the_fake_desk_says_what_the_forms_promise() -> None:
     desk.journal = [event(1)]
     for found, form in (
         (desk.status(None), answers.Status),
-        (desk.plan("web", None, Plan(), "2.0.0"), answers.PlanAnswer),
+        (desk.plan("web", None, Plan(), "2.0.0", {}), answers.PlanAnswer),
         (desk.releases(None), answers.Releases),
         (await desk.release("7"), answers.OneRelease),
         (await desk.why("web"), answers.WhyAnswer),

@@ -1,0 +1,78 @@
+"""What the API answers about claims, the board of a unit and pins, as forms. More keys may come; none will go."""
+
+from typing import Literal
+
+import msgspec
+
+ColourWord = Literal["blue", "green"]
+
+
+class ClaimView(msgspec.Struct):
+    """Who holds a pool to deploy to it. `granted`: nothing reaches it, and it calls nobody, on every load balancer."""
+
+    colour: ColourWord
+    by: str
+    since_ms: int
+    granted: bool
+
+
+class ReadyView(msgspec.Struct):
+    """A version on the board, and what it waits for."""
+
+    version: str
+    build: str
+    by: str
+    since_ms: int
+    waits: str
+    provides: dict[str, list[int]]
+    requires: dict[str, str]
+
+
+class PinView(msgspec.Struct):
+    """Where one consumer pool's calls go: `blue`, `green`, `split` (not pinned) or `none` (refused).
+
+    `observed` and `boot` (after a reload without lbctl) have several words where load balancers or old workers differ;
+    null: not read.
+    """
+
+    want: str | None
+    observed: str | None
+    boot: str | None = None
+
+
+class ClaimAnswer(msgspec.Struct):
+    """Which pool may be deployed to. `granted`: now; else as soon as `status` says so. `proved`: it was known to be
+    unused before the claim."""
+
+    service: str
+    colour: ColourWord
+    granted: bool
+    proved: bool
+
+
+class ReadyAnswer(msgspec.Struct):
+    """A version stands on the board of its unit, or goes already."""
+
+    unit: str
+    service: str
+    version: str
+    build: str
+
+
+class WithdrawnAnswer(msgspec.Struct):
+    """Nothing of this service is on the board of its unit."""
+
+    unit: str
+    service: str
+
+
+class BuildAnswer(msgspec.Struct):
+    """What became of a build. `released`: it is or was in `release`. `waiting`: `text` says for what. `superseded`,
+    `withdrawn`, `refused` (its plan is refused): it left the board, `text` says how."""
+
+    word: Literal["waiting", "released", "superseded", "withdrawn", "refused"]
+    build: str
+    service: str | None
+    version: str | None
+    release: str | None
+    text: str

@@ -1,0 +1,103 @@
+"""What `lbctl plan` says of a unit: all its services in one plan, by the carrier's steps. Pure."""
+
+from collections.abc import Iterator, Mapping
+from shlex import quote
+from typing import Any
+
+from lbctl.core.cutting import Cut, Version, cut
+from lbctl.core.state import State
+from lbctl.core.targets import target
+from lbctl.daemon.members import UNKNOWN, unit_named, unprepared
+from lbctl.daemon.preview import plan_view
+from lbctl.daemon.sight import Capable
+from lbctl.model.errors import Refused
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.reading import InstanceReading
+from lbctl.model.record import Record
+from lbctl.model.topology import Plan, Service, Unit
+from lbctl.model.units import Instant
+
+Json = dict[str, Any]
+
+
+def member_plan_view(
+    state: State, service: Service, to: Colour | None, plan: Plan, version: str, able: Capable
+) -> Json:
+    """Return the plan of one service; one that is released with its unit is refused, and its unit named."""
+    view = plan_view(state, service, to, plan, version, able)
+    view |= {"unit": None, "members": [_member(view)]}
+    try:
+        unit_named(state.topology, service.name)
+    except Refused as refused:
+        view["refusals"] = [_told(refused), *view["refusals"]]
+        view["unit"] = state.topology.unit_of(service.name).name
+    return view
+
+
+def unit_plan_view(
+    state: State, unit: Unit, plan: Plan, versions: Mapping[ServiceName, str], able: Capable, now: Instant
+) -> Json:
+    """Return the plan of a release of all services of a unit, the carrier first in `versions`."""
+    views = {
+        name: plan_view(state, state.topology.services[name], None, plan, version, able)
+        for name, version in versions.items()
+    }
+    first = next(iter(views.values()))
+    refusals = [*map(_told, unprepared(state, unit)), *_of_each(views, "refusals")]
+    view = {
+        **first,
+        "unit": unit.name,
+        "members": [_member(one) for one in views.values()],
+        "refusals": list({one["text"]: one for one in refusals}.values()),
+        "warnings": list({one["text"]: one for one in _of_each(views, "warnings")}.values()),
+        "writes": [*_pin_writes(state, plan, versions, now), *first["writes"]],
+    }
+    if first["better"] is not None:
+        named = " ".join(f"--version {name}={quote(one)}" for name, one in versions.items() if one != UNKNOWN)
+        command = first["better"]["command"].replace(f"lbctl switch {first['service']}", f"lbctl switch {unit.name}")
+        view["better"] = {**first["better"], "command": f"{command} {named}".rstrip()}
+    return view
+
+
+def _member(view: Json) -> Json:
+    return {key: view[key] for key in ("service", "from", "to", "version_from", "version_to")}
+
+
+def _told(refused: Refused) -> Json:
+    text = ": ".join(part for part in (refused.what, refused.why) if part)
+    return {"code": refused.code, "text": f"{text}; {refused.then}" if refused.then else text}
+
+
+def _of_each(views: Mapping[ServiceName, Json], key: str) -> Iterator[Json]:
+    """Yield what is said of each service by its name, and what is said alike of all of them as it is."""
+    texts = [{one["text"] for one in view[key]} for view in views.values()]
+    shared = set.intersection(*texts)
+    for name, view in views.items():
+        for one in view[key]:
+            yield one if one["text"] in shared else {**one, "text": f"{name}: {one['text']}"}
+
+
+def _pin_writes(state: State, plan: Plan, versions: Mapping[ServiceName, str], now: Instant) -> Iterator[str]:
+    """Yield what preflight writes: the pins, before anything moves."""
+    after = _recorded(state, plan, versions, now)
+    if after is None:
+        return
+    for name in state.topology.services:
+        want = target(state.topology, after, name)
+        if want is None or not want.pins or want == target(state.topology, state.record, name):
+            continue
+        for instance in state.topology.instances_of(name):
+            if isinstance(state.observed.instances.get(instance), InstanceReading):
+                yield f"{instance}: {name} {' '.join(f'{caller}={pin}' for caller, pin in want.pins)}"
+
+
+def _recorded(state: State, plan: Plan, versions: Mapping[ServiceName, str], now: Instant) -> Record | None:
+    """Return the record as it would be with the release cut; None if it cannot be."""
+    if any(name not in state.record.services or state.record.running(name) for name in versions):
+        return None
+    carrier = next(iter(versions))
+    chosen = {name: Version(version) for name, version in versions.items()}
+    try:
+        return cut(state, Cut(carrier=carrier, versions=chosen, plan=plan, nonce="", wall="", by=""), now).record
+    except Refused:
+        return None

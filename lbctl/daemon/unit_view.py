@@ -1,0 +1,108 @@
+"""What `lbctl status` shows of a unit: its release, what its callers are pinned to, the board and the claims. Pure."""
+
+from typing import Any
+
+from lbctl.core.claims import claim_granted
+from lbctl.core.ready import waiting
+from lbctl.core.state import State
+from lbctl.core.targets import target
+from lbctl.model.names import ServiceName
+from lbctl.model.reading import InstanceReading
+from lbctl.model.record import Release
+from lbctl.model.route import Caller, Pin, Route
+from lbctl.model.topology import Unit
+from lbctl.model.units import Instant, since
+
+Json = dict[str, Any]
+
+
+def unit_view(state: State, unit: Unit, views: dict[str, Json], now: Instant) -> Json:
+    """Return the status of a unit of several services; `views` are those of its services. The keys are part of the
+    API."""
+    release = latest(state, unit)
+    runs = release is not None and not release.phase.ended
+    view = None if release is None else views.get(release.service)
+    return {
+        "services": list(unit.services),
+        "carrier": release.service if release is not None and runs else None,
+        "members": list(release.members) if release is not None and runs else [],
+        "phase": None if release is None else release.phase.value,
+        "release": None if release is None else release.id,
+        "share_bp": 0 if release is None else release.share_bp,
+        "held": view["held"] if view is not None and runs else None,
+        "step": view["step"] if view is not None and runs else None,
+        "next": view["next"] if view is not None and runs else "",
+        "observed_share_bp": None if view is None else view["observed_share_bp"],
+        "board": board(state, unit, now),
+        "claims": {name: found for name in unit.services if (found := claim(state, name, now)) is not None},
+        "pins": pins(state, unit),
+    }
+
+
+def latest(state: State, unit: Unit) -> Release | None:
+    """Return the release of the unit that runs, else the last one that ended."""
+    found = [release for name in unit.services if (release := state.record.latest(name)) is not None]
+    return max(found, key=lambda one: (not one.phase.ended, int(one.id)), default=None)
+
+
+def board(state: State, unit: Unit, now: Instant) -> Json:
+    """Return every version that is ready and waits, by service, and what it waits for."""
+    reasons = waiting(state, unit)
+    found = {name: state.record.board[name] for name in unit.services if name in state.record.board}
+    return {
+        name: {
+            "version": ready.version,
+            "build": ready.build,
+            "by": ready.by,
+            "since_ms": since(ready.at, now),
+            "waits": reasons.get(name, ""),
+            "provides": {one: list(numbers) for one, numbers in ready.contract.provides.items()},
+            "requires": dict(ready.contract.requires),
+        }
+        for name, ready in found.items()
+    }
+
+
+def claim(state: State, name: ServiceName, now: Instant) -> Json | None:
+    """Return who holds a pool of a service to deploy to it; None if nobody does."""
+    found = state.record.claims.get(name)
+    if found is None:
+        return None
+    granted = claim_granted(state, name)
+    return {"colour": found.colour.value, "by": found.by, "since_ms": since(found.since, now), "granted": granted}
+
+
+def pins(state: State, unit: Unit) -> Json:
+    """Return where each consumer pool's calls go and should go: `accounts<storefront-blue` is storefront's blue pool
+    calling accounts. `observed` null: it was not read; several words: instances or old workers differ."""
+    found: Json = {}
+    for provider in unit.services:
+        want = target(state.topology, state.record, provider)
+        runtime, boot = _routes(state, provider)
+        for caller in state.topology.callers_of(provider):
+            found[f"{provider}<{caller}"] = {
+                "want": None if want is None else _pin(want, caller),
+                "observed": _words(runtime, caller),
+                "boot": _words(boot, caller),
+            }
+    return found
+
+
+def _routes(state: State, name: ServiceName) -> tuple[list[Route], list[Route]]:
+    runtime: list[Route] = []
+    boot: list[Route] = []
+    for instance in state.topology.instances_of(name):
+        reading = state.observed.instances.get(instance)
+        seen = reading.services.get(name) if isinstance(reading, InstanceReading) else None
+        if seen is not None:
+            runtime += seen.runtime.values()
+            boot += [] if seen.boot is None else [seen.boot]
+    return runtime, boot
+
+
+def _pin(route: Route, caller: Caller) -> str:
+    return dict(route.pins).get(caller, Pin.SPLIT).value
+
+
+def _words(routes: list[Route], caller: Caller) -> str | None:
+    return " ".join(sorted({_pin(route, caller) for route in routes})) or None
