@@ -7,7 +7,7 @@ from typing import Any
 
 from lbctl.control.target import names_of
 from lbctl.model.errors import Refused
-from lbctl.model.request import Answer, Request, Switch
+from lbctl.model.request import Answer, Claim, Request, SayReady, Switch, Withdraw
 from lbctl.model.topology import Plan
 
 Json = dict[str, Any]
@@ -221,6 +221,7 @@ class FakeDesk:
     def __init__(self) -> None:
         self.asked: list[Request] = []
         self.refuse: Refused | None = None
+        self.refuses_once = False
         self.journal: list[Json] = []
         self.views: dict[str, Json] = {"web": service()}
         self.units: dict[str, Json] = {}
@@ -239,7 +240,7 @@ class FakeDesk:
         if self.stuck:
             await asyncio.Event().wait()
         if self.refuse is not None:
-            no = self.refuse
+            no, self.refuse = self.refuse, None if self.refuses_once else self.refuse
             facts = {"code": no.code, "what": no.what, "why": no.why, "then": no.then, "exit_code": no.exit_code}
             return Answer(request.id, False, facts)
         if isinstance(request, Switch):
@@ -254,12 +255,12 @@ class FakeDesk:
             return {"service": "web", "active": "blue", "version": "1.9.3"}
         if name == "Maintenance":
             return {"maintenance": True, "service": None}
-        if name == "Claim":
-            return {"service": "web", "colour": "green", "granted": False, "proved": True}
-        if name == "SayReady":
-            return {"service": "web", "version": "2.0.0", "build": "https://ci/1"}
-        if name == "Withdraw":
-            return {"service": "web"}
+        if isinstance(request, Claim):
+            return {"service": request.service, "colour": "green", "granted": False, "proved": True}
+        if isinstance(request, SayReady):
+            return {"service": request.service, "version": request.version, "build": request.build}
+        if isinstance(request, Withdraw):
+            return {"service": request.service}
         phase = "rolling_back" if name == "Rollback" else "shifting"
         return {"release": "7", "service": "web", "phase": phase, "share_bp": 2_500, "did": f"{name.lower()} done"}
 
@@ -289,7 +290,7 @@ class FakeDesk:
             "daemon": {"version": "0.1.0", "pid": 42, "journal": "ok", "alerts_pending": 0},
         }
 
-    def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
+    async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         if self.unit_of(self.services_of(name)[0]) != name:
             raise Refused("in_unit", f"{name} is released with unit shop", then="lbctl switch shop")
         return {one: versions.get(one, version) for one in reversed(self.services_of(name))}

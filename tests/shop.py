@@ -10,7 +10,7 @@ from itertools import count
 
 from lbctl.core import machine
 from lbctl.core.claims import claim_granted
-from lbctl.core.state import Applied, Apply, Effect, Free, Mark, Note, Recorded, Reply, Save, State, Tick
+from lbctl.core.state import Applied, Apply, Configured, Effect, Free, Mark, Note, Recorded, Reply, Save, State, Tick
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.model.entry import Entry
 from lbctl.model.names import Colour, InstanceName, PlaneName, ReleaseId, ServerName, ServiceName, UnitName
@@ -202,6 +202,14 @@ class Shop:
     def active(self, name: ServiceName) -> Colour:
         """The pool that is recorded as active."""
         return self.state.record.services[name].active
+
+    def reconfigure(self, **changes: object) -> None:
+        """Take a config in which the unit is otherwise; its services go by its judge."""
+        unit = replace(TOPOLOGY.units[SHOP], **changes)  # type: ignore[arg-type]
+        services = {name: replace(one, judge=unit.judge) for name, one in TOPOLOGY.services.items()}
+        topology = replace(TOPOLOGY, services=services, units={SHOP: unit})
+        self.state, effects = machine.step(self.state, Configured(self.now, topology))
+        self._carry_out(effects)
 
     # ---- time
 

@@ -3,8 +3,9 @@
 COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("reads:status", "What serves now, what moves, why it waits, what is next."),
     "plan": ("releases:plan", "What a switch would do, and what would stop it."),
-    "switch": ("releases:switch", "Release a service to its other pool, step by step."),
-    "release": ("release:release", "Follow releases: status, wait, list, show, cancel."),
+    "switch": ("releases:switch", "Release a service or unit to its other pool, step by step."),
+    "claim": ("board:claim", "Hold the idle pool of a service to deploy to it."),
+    "release": ("release:release", "Releases: ready, withdraw, wait, status, list, show, cancel."),
     "pause": ("releases:pause", "Hold a release where it is."),
     "resume": ("releases:resume", "End a pause or a latched hold."),
     "promote": ("releases:promote", "Go to the next step now."),

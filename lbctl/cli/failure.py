@@ -18,6 +18,8 @@ class Exit(IntEnum):
     BACK_BY_ITSELF = 20
     BACK_BY_PERSON = 21
     TIMED_OUT = 22
+    SUPERSEDED = 25
+    WAITING = 26
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -33,8 +35,10 @@ MEANING = {
     Exit.NO_SUCH: "no such service, release or alert",
     Exit.CHANGES: "`plan --detailed-exitcode`: there are changes",
     Exit.BACK_BY_ITSELF: "the release went back by itself; `judge --detailed-exitcode`: a verdict was rollback",
-    Exit.BACK_BY_PERSON: "the release was rolled back by a person, or cancelled",
+    Exit.BACK_BY_PERSON: "the release was rolled back by a person, or cancelled; the build was withdrawn",
     Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
+    Exit.SUPERSEDED: "`release wait --build`: a newer build of the service took its place",
+    Exit.WAITING: "`release wait --build`: `--timeout` is over, and the build still waits for a partner",
     Exit.INTERRUPTED: "interrupted; a release goes on",
     Exit.PIPE_CLOSED: "the reader of the output went away",
 }

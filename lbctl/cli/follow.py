@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lbctl.cli.building import wait_build
 from lbctl.cli.client import Client
 from lbctl.cli.failure import Exit
 from lbctl.cli.output import clean, emit, tell
@@ -22,6 +23,38 @@ def follow_to_end(client: Client, service: str, release: str, goal: str, timeout
         tell(f"the time is over: release {release} goes on; lbctl why {release}")
     emit({"release": found, "waited_for": goal, "exit_code": int(ended)}, form, _end)
     return ended
+
+
+def follow_build(client: Client, build: str, goal: str, timeout_ms: int | None, form: str) -> int:
+    """Wait for a build, print, and return the exit code. Ctrl-C detaches: what is ready stays ready."""
+    try:
+        ended, found, release = wait_build(client, build, goal, timeout_ms, lambda text: tell(clean(text)))
+    except KeyboardInterrupt:
+        tell(f"detached: what is ready goes on; lbctl release wait --build {build}")
+        return Exit.INTERRUPTED
+    if ended is Exit.TIMED_OUT and release is not None:
+        tell(f"the time is over: release {release['id']} goes on; lbctl why {release['id']}")
+    if ended is Exit.WAITING:
+        tell("the time is over: the build stays on the board, and goes as soon as it fits")
+    data = {"build": found, "release": release, "waited_for": goal, "exit_code": int(ended)}
+    emit(data, form, _build_end)
+    return ended
+
+
+def _build_end(data: Json) -> str:
+    if data["release"] is not None:
+        return summary(data["release"])
+    found = data["build"]
+    about = " ".join(str(found[key]) for key in ("service", "version") if found.get(key))
+    return f"{about}   {BUILD_WORDS[found['word']]}: {found['text']}"
+
+
+BUILD_WORDS = {
+    "waiting": "◐ waits",
+    "superseded": "✖ superseded",
+    "withdrawn": "✖ withdrawn",
+    "refused": "✖ refused",
+}
 
 
 def _end(data: Json) -> str:

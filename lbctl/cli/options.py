@@ -48,6 +48,17 @@ def reason_option(command: Command) -> Command:
     return click.option("--reason", default="", metavar="TEXT", help="Why, for people: stored and told.")(command)
 
 
+def contract_options(command: Command) -> Command:
+    """Add `--provides` and `--requires`; the command gets tuples of texts. The daemon reads them."""
+    provides = click.option(
+        "--provides", multiple=True, metavar="NAME=N", help="What it offers its consumers; several are a set."
+    )
+    requires = click.option(
+        "--requires", multiple=True, metavar="NAME>=N,<M", help="What it needs of a provider: =, !=, <, <=, >, >=."
+    )
+    return provides(requires(command))
+
+
 def span_ms(text: str, option: str) -> int:
     """Return the milliseconds of a duration.
 

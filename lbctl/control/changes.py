@@ -100,7 +100,7 @@ async def switch(call: Call) -> Json:
     assert isinstance(body, SwitchBody)
     plan = overlaid(call.desk.default_plan(body.service), body)
     named = {name: folded(version) for name, version in body.versions.items()}
-    going = call.desk.going(body.service, folded(body.version), named)
+    going = await call.desk.going(body.service, folded(body.version), named)
     carrier, *others = going
     facts = await call.submit(
         Switch(

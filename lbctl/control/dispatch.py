@@ -82,15 +82,15 @@ def _services(route: Route, path: Mapping[str, str], desk: Desk) -> Collection[s
         case Holder.PATH:
             return (path["service"],)
         case Holder.TARGET:
-            release = chosen(desk.releases(None)["releases"], path["target"])
-            return () if release is None else _of_its_unit(release, desk)
+            target = path["target"]
+            release = chosen(desk.releases(None)["releases"], target)
+            return _of_its_unit(target if release is None else release["unit"] or release["service"], release, desk)
 
 
-def _of_its_unit(release: dict[str, Any], desk: Desk) -> Collection[str]:
-    unit = release["unit"] or release["service"]
-    members = [one["service"] for one in release["members"]]
-    with suppress(Refused):  # A unit that has left the config: its release is still there.
-        members += desk.services_of(unit)
+def _of_its_unit(name: str, release: dict[str, Any] | None, desk: Desk) -> Collection[str]:
+    members = [] if release is None else [one["service"] for one in release["members"]]
+    with suppress(Refused):  # Nothing of that name, or a unit that has left the config while its release is there.
+        members += desk.services_of(desk.unit_of(desk.services_of(name)[0]))
     return sorted(set(members))
 
 

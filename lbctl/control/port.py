@@ -31,7 +31,7 @@ class Desk(Protocol):
     def plan(self, name: str, to: str | None, plan: Plan, version: str, versions: dict[str, str]) -> Json:
         """What a release of a service or unit would do."""
 
-    def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
+    async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         """What goes if a person switches a service or unit now: versions by service, the carrier first."""
 
     def releases(self, name: str | None) -> Json:

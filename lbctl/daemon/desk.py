@@ -1,5 +1,6 @@
 """The desk: everything the control socket may ask of the daemon. Reads come from the state, changes go to the loop."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -7,6 +8,7 @@ from typing import Any
 
 from lbctl.about import VERSION
 from lbctl.config.load import Config
+from lbctl.core.claims import claim_granted
 from lbctl.core.situation import situation
 from lbctl.daemon.board_why import board_lines, board_why
 from lbctl.daemon.builds import fate
@@ -22,7 +24,7 @@ from lbctl.daemon.views import Json, release_view, service_view, why_view
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServiceName, UnitName
 from lbctl.model.record import Release
-from lbctl.model.request import Answer, Request
+from lbctl.model.request import Answer, Request, SayReady
 from lbctl.model.topology import Plan, Service
 from lbctl.notify.outbox import Outbox
 from lbctl.store.journal import Journal
@@ -30,6 +32,8 @@ from lbctl.store.journal import Journal
 RECENT_EVENTS = 20
 HISTORY_MAX = 1_000
 """Releases that are looked through for those of one service, unit or build."""
+SETTLE_S = 0.05
+SETTLE_TRIES = 40
 
 
 class Desk:
@@ -63,7 +67,18 @@ class Desk:
         refused = unchecked(self._loop.state.topology, request)
         if refused is not None:
             raise refused
+        if isinstance(request, SayReady):
+            await self._settled(request.service)
         return await self._loop.submit(request)
+
+    async def _settled(self, name: ServiceName) -> None:
+        """Wait a moment for the readings that follow every decision: until then a granted claim is not proved anew,
+        and whoever asks just after somebody else would be refused."""
+        for _ in range(SETTLE_TRIES):
+            state = self._loop.state
+            if name not in state.record.claims or claim_granted(state, name):
+                return
+            await asyncio.sleep(SETTLE_S)
 
     def next_request_id(self) -> int:
         """A number that no other request of this daemon has."""
@@ -106,10 +121,12 @@ class Desk:
             return unit_plan_view(state, unit, plan, going(state, name, version, versions), self._able, self._now())
         return member_plan_view(state, self._service(name), colour, plan, version, self._able)
 
-    def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
+    async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         """What goes if a person switches a service or unit now: versions by service, the carrier first."""
+        found = going(self._loop.state, name, version, versions)
+        for one in found if len(found) > 1 else ():
+            await self._settled(one)
         state = self._loop.state
-        found = going(state, name, version, versions)
         for refused in unprepared(state, unit_named(state.topology, name)):
             raise refused
         return {str(one): what for one, what in found.items()}
@@ -186,7 +203,7 @@ class Desk:
     def default_plan(self, name: str) -> Plan:
         """The plan the config gives a service or unit."""
         topology = self._loop.state.topology
-        return topology.services[services_of(topology, name)[0]].plan
+        return topology.unit_of(services_of(topology, name)[0]).plan
 
     async def test_alert(self, name: str) -> Json:
         """Send a test through one alert channel."""

@@ -18,7 +18,7 @@ from lbctl.control.listener import listen
 from lbctl.control.server import ControlServer
 from lbctl.model.names import ServiceName
 from lbctl.model.request import Rollback
-from tests.fake_desk import FakeDesk
+from tests.fake_desk import FakeDesk, joint, release, shop, unit
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
 
@@ -30,7 +30,7 @@ ACCESS = Access(
 )
 ASK = """
 import http.client, json, os, socket, sys
-path, method, target, uid, groups, count = sys.argv[1:]
+path, method, target, uid, groups, count, body = sys.argv[1:]
 os.setgroups([int(one) for one in groups.split(",") if one])
 os.setgid(int(uid))
 os.setuid(int(uid))
@@ -39,7 +39,7 @@ for _ in range(int(count)):
     connection = http.client.HTTPConnection("lbctl")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(path)
-    connection.request(method, target, "{}" if method == "POST" else None)
+    connection.request(method, target, body if method == "POST" else None)
     answer = connection.getresponse()
     found.append([answer.status, json.loads(answer.read())])
 print(json.dumps(found[-1]))
@@ -71,10 +71,17 @@ async def serve(open_to_all: Path) -> AsyncIterator[Callable[..., Any]]:
 
 
 async def ask(
-    path: str, method: str, target: str, *, uid: int, groups: tuple[int, ...] = (), count: int = 1
+    path: str,
+    method: str,
+    target: str,
+    *,
+    uid: int,
+    groups: tuple[int, ...] = (),
+    count: int = 1,
+    sent: dict[str, Any] | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Ask as that user with those supplementary groups."""
-    words = (path, method, target, str(uid), ",".join(map(str, groups)), str(count))
+    words = (path, method, target, str(uid), ",".join(map(str, groups)), str(count), json.dumps(sent or {}))
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", ASK, *words, stdout=asyncio.subprocess.PIPE)
     out, _ = await asyncio.wait_for(process.communicate(), 20)
     status, body = json.loads(out)
@@ -109,6 +116,45 @@ async def test_supplementary_groups_decide(
         assert body["exit_code"] == 6
         assert " is for " in body["detail"]
         assert body["then"]
+
+
+READY = {"unit": "shop", "version": "2", "build": "https://ci/1"}
+
+
+@pytest.mark.parametrize(
+    ("target", "sent", "status"),
+    [
+        ("/v1/services/accounts/claim", {}, 200),
+        ("/v1/services/accounts/ready", READY, 200),
+        ("/v1/services/accounts/withdraw", {"unit": "shop"}, 200),
+        ("/v1/services/storefront/claim", {}, 403),
+        ("/v1/services/storefront/ready", READY, 403),
+        ("/v1/services/storefront/withdraw", {"unit": "shop"}, 403),
+        ("/v1/services/shop/claim", {}, 403),
+        ("/v1/services/accounts/adopt", {"active": "blue"}, 403),
+        ("/v1/releases", {"service": "shop"}, 403),
+        ("/v1/releases/7/rollback", {}, 200),
+        ("/v1/releases/shop/pause", {}, 200),
+        ("/v1/releases/accounts/rollback", {}, 404),
+        ("/v1/releases/storefront/rollback", {}, 200),
+        ("/v1/releases/shop/resume", {}, 403),
+        ("/v1/releases/6/rollback", {}, 403),
+        ("/v1/releases/web/rollback", {}, 403),
+    ],
+)
+async def test_the_gate_of_a_service_speaks_for_it_alone_and_may_stop_its_unit(
+    serve: Callable[..., Any], target: str, sent: dict[str, Any], status: int
+) -> None:
+    """Release 7 is of the unit, and accounts does not even go with it; release 6 is another service's."""
+    desk = FakeDesk()
+    desk.views, desk.units = {**desk.views, **shop()}, {"shop": unit()}
+    alone = {"service": "storefront", "unit": "shop", "members": joint()["members"][:1]}
+    desk.record = [release(**alone), release(id="6")]
+    gate = {ServiceName("accounts"): ACCESS.gate[ServiceName("web")]}
+    path = await serve(desk, Access(gate=gate))
+    found, body = await ask(path, "POST", target, uid=STRANGER, groups=(GATE,), sent=sent)
+    assert found == status, body
+    assert bool(desk.asked) == (status == 200)
 
 
 async def test_without_access_a_stranger_gets_nothing_and_root_everything(serve: Callable[..., Any]) -> None:

@@ -20,10 +20,11 @@ from lbctl.cli.screens.release import (
 )
 from lbctl.cli.screens.status import status_screen
 from lbctl.core.planner import Traffic, forecast
+from lbctl.daemon.board_why import board_why
 from lbctl.daemon.sight import better_view, steps_view, traffic_view
 from lbctl.model.topology import JudgeSettings, Plan
 from lbctl.sim.world import SERVICE, topology
-from tests.fake_desk import FakeDesk, event, pool, release, servers, service
+from tests.fake_desk import FakeDesk, claimed, event, joint, pin, pool, release, servers, service, shop, unit, waiting
 
 Json = dict[str, Any]
 FILES = Path(__file__).parent / "cli_screens"
@@ -100,6 +101,45 @@ def foreseen() -> Json:
     return {"steps": steps_view(ahead), "traffic": traffic_view(ahead), "better": better_view(ahead, service)}
 
 
+def shopping(*, services: Json | None = None, **more: Any) -> Json:
+    """A unit of two services in a joint release."""
+    return {"services": services or shop(), "units": {"shop": unit(**more)}, "daemon": DAEMON}
+
+
+def resting() -> Json:
+    """A unit at rest: a breaking accounts waits on the board, storefront is being deployed."""
+    views = shop()
+    for name, (active, idle) in (("accounts", ("green", "blue")), ("storefront", ("blue", "green"))):
+        state = {active: "active", idle: "idle"}
+        pools = {colour: {**one, "state": state[colour]} for colour, one in views[name]["pools"].items()}
+        views[name] |= {"pools": pools, "phase": "finished", "step": None, "verdict": None, "candidate": None}
+    pins = {"accounts<storefront-blue": pin("split"), "accounts<storefront-green": pin("none", "none split", "split")}
+    claims = {"accounts": claimed(colour="blue"), "storefront": claimed(granted=False)}
+    at_rest = {"carrier": None, "members": [], "phase": "finished", "release": "6", "step": None, "next": ""}
+    return shopping(services=views, board={"accounts": waiting()}, claims=claims, pins=pins, **at_rest)
+
+
+def unwell() -> Json:
+    """A unit that goes back while a server of each service is down and a load balancer was reloaded."""
+    views = shop()
+    for name, server in (("accounts", "blue-1"), ("storefront", "green-2")):
+        views[name]["servers"][server] = {**servers()[server], "up": False, "detail": "HTTP 503"}
+        views[name]["instances"]["edge/lb1"] |= {"old_generations": 1, "boot": "0:10000:10000"}
+        views[name] |= {"phase": "rolling_back", "mode": "maintenance", "verdict": None}
+    held = {"reason": "edge/lb1 was not read yet", "code": "instance", "since_ms": 900, "needs": "an answer"}
+    return shopping(services=views, phase="rolling_back", share_bp=0, held=held, step=None, next="")
+
+
+def together(answer: Json) -> Json:
+    """The same plan for two services."""
+    members = [
+        {"service": "storefront", "from": "blue", "to": "green", "version_from": "5.0.1", "version_to": "5.1.0"},
+        {"service": "accounts", "from": "green", "to": "blue", "version_from": "1.9.3", "version_to": "2.0.0"},
+    ]
+    writes = ["edge/lb1: accounts storefront-blue=green storefront-green=blue", *answer["writes"]]
+    return {**answer, "unit": "shop", "members": members, "writes": writes}
+
+
 SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
     "status-shifting": (status_screen, status()),
     "status-every-server": (lambda data: status_screen(data, servers=True), status()),
@@ -116,6 +156,15 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
     "status-maintenance": (status_screen, status(mode="maintenance")),
     "status-no-service": (status_screen, {"services": {}, "units": {}, "daemon": DAEMON}),
     "status-hostile-names": (status_screen, hostile()),
+    "status-unit-shifting": (status_screen, shopping()),
+    "status-unit-at-rest": (status_screen, resting()),
+    "status-unit-trouble": (status_screen, unwell()),
+    "status-unit-one-service": (
+        lambda data: status_screen(data, servers=True),
+        shopping(services={"accounts": shop()["accounts"]}),
+    ),
+    "status-claimed": (status_screen, status(claim=claimed(), board=waiting(waits="waiting for the end of release 7"))),
+    "plan-unit": (plan_screen, together(DESK.plan("web", None, Plan(), "2.0.0", {}))),
     "plan": (plan_screen, DESK.plan("web", None, Plan(), "2.0.0", {})),
     "plan-refused": (
         plan_screen,
@@ -143,6 +192,8 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
             ]
         },
     ),
+    "releases-unit": (releases_screen, {"releases": [joint(), release(id="6", phase="finished", share_bp=10000)]}),
+    "release-show-unit": (release_screen, {"release": {**joint(), "events": []}}),
     "releases-none": (releases_screen, {"releases": []}),
     "release-show": (
         release_screen,
@@ -172,6 +223,20 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
                 },
                 {"what": "ended", "since_ms": 90000, "needs": "", "deadline": "", "then": ""},
             ],
+        },
+    ),
+    "why-board": (why_screen, board_why("shop", {"accounts": waiting()})),
+    "started-unit": (
+        started_screen,
+        {
+            "release": "7",
+            "service": "storefront",
+            "from": "blue",
+            "to": "green",
+            "steps_bp": [500, 10000],
+            "phase": "preflight",
+            "unit": "shop",
+            "members": {"storefront": "5.1.0", "accounts": "2.0.0"},
         },
     ),
     "explain": (
@@ -236,7 +301,7 @@ def test_no_screen_can_steer_a_terminal(name: str) -> None:
 def test_screens_look_the_same_from_the_other_colour(name: str) -> None:
     """Swapping the colours in the data swaps them in the words and changes nothing else that depends on age."""
     screen, data = SCREENS[name]
-    if "shifting" not in name and "started" not in name:
+    if name not in {"status-shifting", "started"}:
         return
     swapped = _swapped(data)
     words = screen(clean(swapped))

@@ -12,7 +12,7 @@ from lbctl.cli.output import emit, tell
 
 
 @click.command()
-@click.argument("service", required=False)
+@click.argument("service", required=False, metavar="[SERVICE|UNIT]")
 @form_option
 @click.pass_context
 def status(ctx: click.Context, service: str | None, form: str) -> None:
@@ -24,7 +24,7 @@ def status(ctx: click.Context, service: str | None, form: str) -> None:
 
 
 @click.command()
-@click.argument("target", metavar="SERVICE|RELEASE")
+@click.argument("target", metavar="SERVICE|UNIT|RELEASE")
 @form_option
 @click.pass_context
 def why(ctx: click.Context, target: str, form: str) -> None:
@@ -35,7 +35,7 @@ def why(ctx: click.Context, target: str, form: str) -> None:
 
 
 @click.command()
-@click.argument("service", required=False)
+@click.argument("service", required=False, metavar="[SERVICE|UNIT]")
 @click.option("-n", "--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="At most so many.")
 @form_option
 @click.pass_context
@@ -47,7 +47,7 @@ def history(ctx: click.Context, service: str | None, limit: int, form: str) -> N
 
 
 @click.command()
-@click.argument("release", metavar="RELEASE|SERVICE")
+@click.argument("release", metavar="SERVICE|UNIT|RELEASE")
 @form_option
 @click.pass_context
 def explain(ctx: click.Context, release: str, form: str) -> None:

@@ -1,15 +1,20 @@
-"""`lbctl release`: status, wait, list, show, cancel."""
+"""`lbctl release`: ready, withdraw, wait, status, list, show, cancel."""
 
 import click
 
 from lbctl.cli.client import quoted
+from lbctl.cli.commands.board import ready, withdraw
 from lbctl.cli.options import client, form_option, reason_option, span_ms
 from lbctl.cli.output import emit
 
 
 @click.group()
 def release() -> None:
-    """Follow releases. TARGET is a number, or a service: its running or last release."""
+    """Say what is ready, and follow releases. TARGET is a number, or a service or unit: its running or last release."""
+
+
+release.add_command(ready)
+release.add_command(withdraw)
 
 
 @release.command()
@@ -40,14 +45,15 @@ def show(ctx: click.Context, target: str, form: str) -> None:
 @form_option
 @click.pass_context
 def list_(ctx: click.Context, service: str | None, form: str) -> None:
-    """The running or last release of each service; `lbctl history` has the older ones."""
+    """The running or last release of each service or unit; `lbctl history` has the older ones."""
     from lbctl.cli.screens.release import releases_screen
 
     emit(client(ctx).get("/v1/releases", service=service), form, releases_screen)
 
 
 @release.command()
-@click.argument("target")
+@click.argument("target", required=False)
+@click.option("--build", metavar="URL", help="Instead of TARGET: the build that was said to be ready.")
 @click.option(
     "--for",
     "goal",
@@ -56,18 +62,23 @@ def list_(ctx: click.Context, service: str | None, form: str) -> None:
     show_default=True,
     help="started: traffic moves. baked: proved at 100 %. finished: the old pool was released.",
 )
-@click.option("--timeout", metavar="TIME", help="Then exit 22; without it, wait for the end.")
+@click.option("--timeout", metavar="TIME", help="Then exit 22 or 26; without it, wait for the end.")
 @form_option
 @click.pass_context
-def wait(ctx: click.Context, target: str, goal: str, timeout: str | None, form: str) -> None:
+def wait(ctx: click.Context, target: str | None, build: str | None, goal: str, timeout: str | None, form: str) -> None:
     """Wait for a release. Exit 0 reached, 20 back by itself, 21 by a person or cancelled, 22 time-out.
 
-    Ctrl-C detaches; the release goes on.
+    With --build also while it stands on the board: 25 a newer build took its place, 26 time-out while it waits for a
+    partner. Ctrl-C detaches; the release goes on.
     """
-    from lbctl.cli.follow import follow_to_end
+    from lbctl.cli.follow import follow_build, follow_to_end
 
+    if (target is None) == (build is None):
+        raise click.UsageError("name a release, service or unit, or give --build URL")
     timeout_ms = None if timeout is None else span_ms(timeout, "--timeout")
-    found = client(ctx).get(f"/v1/releases/{quoted(target)}")["release"]
+    if build is not None:
+        ctx.exit(follow_build(client(ctx), build, goal, timeout_ms, form))
+    found = client(ctx).get(f"/v1/releases/{quoted(str(target))}")["release"]
     ctx.exit(follow_to_end(client(ctx), found["service"], found["id"], goal, timeout_ms, form))
 
 

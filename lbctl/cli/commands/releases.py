@@ -1,5 +1,6 @@
 """Commands that start a release and steer it."""
 
+import re
 import shlex
 from typing import Any
 
@@ -11,15 +12,21 @@ from lbctl.cli.options import client, confirm, form_option, reason_option, span_
 from lbctl.cli.output import emit, tell
 
 Json = dict[str, Any]
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 PLAN_OPTIONS = (
     click.option("--to", type=click.Choice(["blue", "green"]), help="The pool to go to; else the other one."),
-    click.option("--version", help="What runs there, for people; else `unknown` is recorded."),
+    click.option(
+        "--version",
+        multiple=True,
+        metavar="V|SERVICE=V",
+        help="What runs there, for people; else `unknown` is recorded. Of a unit: once for each service.",
+    ),
     click.option("--steps", metavar="LIST", help="Rising shares that end at 100%: 5%,25%,50%,100%."),
     click.option("--hold", metavar="TIME", help="How long each step must be held at least: 2s, 10m."),
     click.option("--bake", metavar="TIME", help="Proving time at 100 %; else --hold where that is given."),
     click.option("--retain", metavar="TIME", help="How long the old pool stays warm afterwards."),
 )
-ASKED = ("to", "version", "steps", "hold", "bake", "retain")
+TIMES = ("hold", "bake", "retain")
 
 
 def _plan_options(command: Any) -> Any:
@@ -29,13 +36,26 @@ def _plan_options(command: Any) -> Any:
 
 
 def _body(service: str, asked: Json) -> Json:
-    steps = asked.pop("steps")
+    steps, versions = asked.pop("steps"), asked.pop("version")
     split = None if steps is None else [part.strip() for part in steps.split(",")]
-    return {"service": service, "steps": split, **asked}
+    return {"service": service, "steps": split, **asked, **_versions(versions)}
+
+
+def _versions(given: tuple[str, ...]) -> Json:
+    """Return the version of a service, or those of a unit by service."""
+    pairs = [text.partition("=") for text in given]
+    if all(equals and NAME.fullmatch(name) for name, equals, _ in pairs):
+        versions = {name: version for name, _, version in pairs}
+        if len(versions) < len(pairs):
+            raise click.BadParameter("a service has one version", param_hint="--version")
+        return {"version": None, "versions": versions or None}
+    if len(given) > 1:
+        raise click.BadParameter("of several services write SERVICE=VERSION for each", param_hint="--version")
+    return {"version": given[0], "versions": None}
 
 
 @click.command()
-@click.argument("service")
+@click.argument("service", metavar="SERVICE|UNIT")
 @_plan_options
 @click.option(
     "--detailed-exitcode",
@@ -55,20 +75,23 @@ def _show_plan(ctx: click.Context, body: Json, form: str) -> bool:
     from lbctl.cli.screens.release import plan_screen
 
     data = client(ctx).post("/v1/plan", body)
-    emit(data, form, lambda plan: plan_screen(plan, _switch_again(plan["to"], body)))
+    emit(data, form, lambda plan: plan_screen(plan, _switch_again(plan, body)))
     return bool(data["refusals"] or data["unready"])
 
 
-def _switch_again(to: str, body: Json) -> str:
+def _switch_again(plan: Json, body: Json) -> str:
     """Return the switch that does what was planned, with the options that were given."""
-    steps = {"steps": ",".join(body["steps"])} if body["steps"] else {}
-    given = {**{key: value for key, value in body.items() if value is not None}, **steps, "to": to}
-    options = [word for key in ASKED if key in given for word in (f"--{key}", given[key])]
-    return shlex.join(["lbctl", "switch", body["service"], *options])
+    named = [f"{name}={version}" for name, version in (body["versions"] or {}).items()]
+    versions = named or ([body["version"]] if body["version"] is not None else [])
+    to = [] if len(plan["members"]) > 1 else [("--to", plan["to"])]
+    steps = [("--steps", ",".join(body["steps"]))] if body["steps"] else []
+    times = [(f"--{key}", body[key]) for key in TIMES if body.get(key) is not None]
+    options = [*to, *(("--version", version) for version in versions), *steps, *times]
+    return shlex.join(["lbctl", "switch", body["service"], *(word for option in options for word in option)])
 
 
 @click.command()
-@click.argument("service")
+@click.argument("service", metavar="SERVICE|UNIT")
 @_plan_options
 @click.option("--wait", "waiting", is_flag=True, help="Return when the bake has passed: 0, 20, 21 or 22.")
 @click.option("--timeout", metavar="TIME", help="For --wait: then exit 22; without it, wait for the end.")
@@ -91,6 +114,7 @@ def switch(
 ) -> None:
     """Release SERVICE to its other pool, step by step; it goes back by itself when the new pool is worse.
 
+    Of a UNIT all services go together, each from its claimed pool; a service of a unit does not go alone.
     With --wait, events go to stderr; Ctrl-C detaches and the release goes on.
     """
     del yes
@@ -104,7 +128,7 @@ def switch(
         from lbctl.cli.follow import follow_to_end
 
         tell(f"release {data['release']} of {service} started")
-        ctx.exit(follow_to_end(client(ctx), service, data["release"], "baked", timeout_ms, form))
+        ctx.exit(follow_to_end(client(ctx), data["service"], data["release"], "baked", timeout_ms, form))
     from lbctl.cli.screens.release import started_screen
 
     emit(data, form, started_screen)
@@ -117,7 +141,7 @@ def _steer(ctx: click.Context, target: str, word: str, form: str, **body: Any) -
 
 
 @click.command()
-@click.argument("target", metavar="SERVICE|RELEASE")
+@click.argument("target", metavar="SERVICE|UNIT|RELEASE")
 @reason_option
 @form_option
 @click.pass_context
@@ -127,7 +151,7 @@ def pause(ctx: click.Context, target: str, reason: str, form: str) -> None:
 
 
 @click.command()
-@click.argument("target", metavar="SERVICE|RELEASE")
+@click.argument("target", metavar="SERVICE|UNIT|RELEASE")
 @reason_option
 @form_option
 @click.pass_context
@@ -140,7 +164,7 @@ def resume(ctx: click.Context, target: str, reason: str, form: str) -> None:
 
 
 @click.command()
-@click.argument("target", metavar="SERVICE|RELEASE")
+@click.argument("target", metavar="SERVICE|UNIT|RELEASE")
 @click.option("--full", is_flag=True, help="To 100 % at once; asks first on a terminal.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @reason_option
@@ -154,7 +178,7 @@ def promote(ctx: click.Context, target: str, full: bool, yes: bool, reason: str,
 
 
 @click.command()
-@click.argument("target", metavar="SERVICE|RELEASE")
+@click.argument("target", metavar="SERVICE|UNIT|RELEASE")
 @click.option("--yes", is_flag=True, help="Accepted for scripts: a rollback never asks.")
 @reason_option
 @form_option

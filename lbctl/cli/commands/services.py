@@ -6,7 +6,7 @@ import click
 
 from lbctl.cli.client import quoted
 from lbctl.cli.failure import Exit
-from lbctl.cli.options import client, form_option, reason_option
+from lbctl.cli.options import client, contract_options, form_option, reason_option
 from lbctl.cli.output import emit
 
 Json = dict[str, Any]
@@ -17,14 +17,24 @@ Json = dict[str, Any]
 @click.option("--active", type=click.Choice(["blue", "green"]), required=True, help="The pool that serves now.")
 @click.option("--version", help="What runs there, for people; else `unknown` is recorded.")
 @click.option("--settle", is_flag=True, help="Bring all new traffic to that pool first.")
+@contract_options
 @reason_option
 @form_option
 @click.pass_context
 def adopt(
-    ctx: click.Context, service: str, active: str, version: str | None, settle: bool, reason: str, form: str
+    ctx: click.Context,
+    service: str,
+    active: str,
+    version: str | None,
+    settle: bool,
+    provides: tuple[str, ...],
+    requires: tuple[str, ...],
+    reason: str,
+    form: str,
 ) -> None:
     """Start driving SERVICE. Until then lbctl only observes it."""
-    body = {"active": active, "version": version, "settle": settle, "reason": reason}
+    promised = {"provides": list(provides) or None, "requires": list(requires) or None}
+    body = {"active": active, "version": version, "settle": settle, "reason": reason, **promised}
     emit(client(ctx).post(f"/v1/services/{quoted(service)}/adopt", body), form, _adopted)
 
 
@@ -34,12 +44,12 @@ def _adopted(data: Json) -> str:
 
 @click.command()
 @click.argument("switch", type=click.Choice(["on", "off"]), metavar="on|off")
-@click.argument("service", required=False)
+@click.argument("service", required=False, metavar="[SERVICE|UNIT]")
 @reason_option
 @form_option
 @click.pass_context
 def maintenance(ctx: click.Context, switch: str, service: str | None, reason: str, form: str) -> None:
-    """Stop (on) or resume (off) all writes, of one SERVICE or of all. Only a person's rollback still writes."""
+    """Stop (on) or resume (off) all writes, of a SERVICE, a UNIT or all. Only a person's rollback still writes."""
     body = {"on": switch == "on", "service": service, "reason": reason}
     emit(client(ctx).post("/v1/maintenance", body), form, _maintained)
 

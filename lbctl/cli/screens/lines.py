@@ -6,6 +6,7 @@ from typing import Any
 from lbctl.model.units import percent, seconds
 
 Json = dict[str, Any]
+ENDED = frozenset({None, "finished", "rolled_back", "cancelled"})
 GLYPHS = {
     "preflight": "◐",
     "shifting": "●",

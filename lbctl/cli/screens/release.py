@@ -1,5 +1,6 @@
 """Screens about releases: plan, list, show, why, explain, and the end of a wait."""
 
+import shlex
 from typing import Any
 
 from lbctl.cli.screens.lines import columns, event_line, figures_line, moment, phase_words, share
@@ -10,15 +11,13 @@ Json = dict[str, Any]
 
 def plan_screen(plan: Json, switch: str = "") -> str:
     """Return what a release would do; `switch` is the command that starts this very one."""
-    versions = f"{plan['version_from']} → {plan['version_to']}"
-    lines = [f"{plan['service']}: {plan['from']} → {plan['to']}   ({versions})"]
+    lines = [_planned(plan)]
     traffic = plan.get("traffic")
     lines += [f"     at {traffic['text']}; `sees` is with 90 % power"] if traffic else []
     for index, step in enumerate(plan["steps"], 1):
         lines.append(f"  {index:>2} {percent(step['share_bp']):>6}   {step['text']}")
-    lines.append(
-        f"     bake {seconds(plan['bake_ms'])}, then {plan['from']} stays warm for {seconds(plan['retain_ms'])}"
-    )
+    warm = "the old pools stay" if _together(plan) else f"{plan['from']} stays"
+    lines.append(f"     bake {seconds(plan['bake_ms'])}, then {warm} warm for {seconds(plan['retain_ms'])}")
     lines.append(f"     at least {seconds(plan['total_min_ms'])} in all")
     lines += _better(plan.get("better"))
     lines += [f"  ~ {write}" for write in plan["writes"]]
@@ -28,8 +27,30 @@ def plan_screen(plan: Json, switch: str = "") -> str:
     lines.append(f"  back   {plan['back']}")
     if not plan["refusals"]:
         first = "as soon as all is ready: " if plan["unready"] else ""
-        lines.append(f"  next   {first}{switch or 'lbctl switch ' + plan['service'] + ' --to ' + plan['to']}")
+        lines.append(f"  next   {first}{switch or _switch(plan)}")
     return "\n".join(lines)
+
+
+def _together(plan: Json) -> bool:
+    """Whether this is the plan of a unit of several services."""
+    return len(plan.get("members", ())) > 1
+
+
+def _planned(plan: Json) -> str:
+    if not _together(plan):
+        return f"{plan['service']}: {plan['from']} → {plan['to']}   ({plan['version_from']} → {plan['version_to']})"
+    ways = [
+        f"{m['service']} {m['from']} → {m['to']} ({m['version_from']} → {m['version_to']})" for m in plan["members"]
+    ]
+    return f"{plan['unit']}: {', '.join(ways)}"
+
+
+def _switch(plan: Json) -> str:
+    if not _together(plan):
+        return f"lbctl switch {plan['service']} --to {plan['to']}"
+    named = [one for one in plan["members"] if one["version_to"] != "unknown"]
+    versions = [f"{one['service']}={one['version_to']}" for one in named]
+    return shlex.join(["lbctl", "switch", plan["unit"], *(word for one in versions for word in ("--version", one))])
 
 
 def _better(better: Json | None) -> list[str]:
@@ -52,9 +73,8 @@ def releases_screen(data: Json) -> str:
 def _row(one: Json) -> tuple[str, ...]:
     return (
         one["id"],
-        one["service"],
-        f"{one['from']} → {one['to']}",
-        one["version"],
+        one.get("unit") or one["service"],
+        *_way(one),
         phase_words(one["phase"]),
         share(one["share_bp"]),
         share(one.get("peak_bp")),
@@ -65,11 +85,21 @@ def _row(one: Json) -> tuple[str, ...]:
     )
 
 
+def _way(one: Json) -> tuple[str, str]:
+    """Return way and version; of several services all of them."""
+    if not one.get("unit"):
+        return f"{one['from']} → {one['to']}", one["version"]
+    ways = ", ".join(f"{member['service']} {member['from']} → {member['to']}" for member in one["members"])
+    return ways, ", ".join(member["version"] for member in one["members"])
+
+
 def release_screen(data: Json) -> str:
     """Return one release with its plan and newest events."""
     one = data["release"]
     plan = one.get("plan") or {}
     lines = [summary(one)]
+    builds = [member for member in one["members"] if member["build"]]
+    lines += [f"  build  {member['service']} {member['version']}   {member['build']}" for member in builds]
     lines += [f"  why    {one['reason']}"] if one["reason"] else []
     lines.append(f"  by     {one['initiator']} at {moment(one['started_wall'])}")
     if plan:
@@ -86,14 +116,17 @@ def release_screen(data: Json) -> str:
 
 def summary(one: Json) -> str:
     """Return where a release is, in one line."""
-    way = f"{one['service']} {one['from']} → {one['to']} ({one['version']})"
+    members = one.get("members") or [one]
+    ways = ", ".join(f"{m['service']} {m['from']} → {m['to']} ({m['version']})" for m in members)
+    way = f"{one['unit']}: {ways}" if one.get("unit") else ways
     end = f": {one['outcome']}" if one["outcome"] else ""
     return f"release {one['id']}   {way}   {phase_words(one['phase'])} at {share(one['share_bp'])}{end}"
 
 
 def why_screen(data: Json) -> str:
     """Return every reason a release waits."""
-    lines = [f"release {data['release']} of {data['service']}   {phase_words(data['phase'])}"]
+    head = f"release {data['release']} of {data.get('unit') or data['service']}" if data["release"] else data["service"]
+    lines = [f"{head}   {phase_words(data['phase'])}"]
     for line in data["lines"]:
         lines.append(f"  {line['what']}")
         lines.append(f"    since     {seconds(line['since_ms'])}")
@@ -118,7 +151,10 @@ def explain_screen(data: Json) -> str:
 def started_screen(data: Json) -> str:
     """Return that a release began."""
     steps = ", ".join(percent(step) for step in data["steps_bp"])
-    lines = [f"release {data['release']}   {data['service']} {data['from']} → {data['to']} by {steps}"]
+    way = f"{data['service']} {data['from']} → {data['to']}"
+    if data.get("unit"):
+        way = f"{data['unit']}: {', '.join(f'{name} {version}' for name, version in data['members'].items())}"
+    lines = [f"release {data['release']}   {way} by {steps}"]
     lines.append(f"  follow   lbctl release wait {data['release']}")
     lines.append(f"  stop     lbctl rollback {data['release']}")
     return "\n".join(lines)

@@ -1,0 +1,80 @@
+"""Waiting for a claim: the pool is held, then every load balancer must read back that nothing reaches it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lbctl.cli.client import Client, quoted
+from lbctl.cli.failure import Exit, Failure
+from lbctl.cli.waiting import POLL_S, Patience
+
+Json = dict[str, Any]
+WAITED_FOR = frozenset({"in_release"})
+"""Refusals that end by themselves: the pool is part of a release."""
+ASK_EVERY_S = 2.0
+
+
+def wait_granted(
+    client: Client, service: str, reason: str, timeout_ms: int | None, tell: Callable[[str], None]
+) -> tuple[Exit, Json]:
+    """Return how the wait ended, and the claim as it was then: `colour` null where none was taken.
+
+    Raises:
+        Failure: the claim is refused for good, or the daemon stayed away for half a minute.
+    """
+    began_s = time.monotonic()
+    patience, claim = Patience(tell, began_s), _Claim(client, service, reason, tell)
+    while True:
+        now_s = time.monotonic()
+        late = timeout_ms is not None and (now_s - began_s) * 1000 >= timeout_ms
+        try:
+            claim.look(now_s)
+            patience.back(now_s)
+        except Failure as failure:
+            patience.bear(failure, now_s, late=late)
+        if claim.found["granted"] or late:
+            return Exit.DONE if claim.found["granted"] else Exit.TIMED_OUT, claim.found
+        time.sleep(POLL_S)
+
+
+class _Claim:
+    """One claim: asked for until it is taken, then only looked at, so that it takes nothing off the board again."""
+
+    def __init__(self, client: Client, service: str, reason: str, tell: Callable[[str], None]) -> None:
+        self._client = client
+        self._service = service
+        self._reason = reason
+        self._tell = tell
+        self._told = ""
+        self._ask_at_s = 0.0
+        self.found: Json = {"service": service, "colour": None, "granted": False, "proved": False}
+
+    def look(self, now_s: float) -> None:
+        """Ask for it, or read how it stands."""
+        if self.found["colour"] is None:
+            if now_s >= self._ask_at_s:
+                self._ask_at_s = now_s + ASK_EVERY_S
+                self._ask()
+            return
+        standing = self._client.get("/v1/status", service=self._service)["services"][self._service]["claim"]
+        if standing is None:
+            self.found = {**self.found, "colour": None}
+        else:
+            self.found = {**self.found, "colour": standing["colour"], "granted": standing["granted"]}
+
+    def _ask(self) -> None:
+        try:
+            body = {"reason": self._reason}
+            self.found = self._client.post(f"/v1/services/{quoted(self._service)}/claim", body)
+        except Failure as failure:
+            if failure.code not in WAITED_FOR:
+                raise
+            self._say(f"waits: {failure.what}")
+            return
+        if not self.found["granted"]:
+            self._say(f"{self.found['colour']} is held; waits until every load balancer reads back that it is apart")
+
+    def _say(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            self._tell(text)

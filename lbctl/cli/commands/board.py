@@ -1,0 +1,102 @@
+"""Commands of a pipeline: claim a pool, say that a version is ready, take it back."""
+
+from typing import Any
+
+import click
+
+from lbctl.cli.client import quoted
+from lbctl.cli.failure import Exit
+from lbctl.cli.options import client, contract_options, form_option, reason_option, span_ms
+from lbctl.cli.output import clean, emit, tell
+
+Json = dict[str, Any]
+
+
+@click.command()
+@click.argument("service")
+@click.option(
+    "--wait", "waiting", is_flag=True, help="Return when it may be deployed to; also wait for a release's end."
+)
+@click.option("--timeout", metavar="TIME", help="For --wait: then exit 22.")
+@reason_option
+@form_option
+@click.pass_context
+def claim(ctx: click.Context, service: str, waiting: bool, timeout: str | None, reason: str, form: str) -> None:
+    """Hold the idle pool of SERVICE to deploy to it, and print its colour.
+
+    Until its release nothing reaches that pool, and what it calls through a pin is refused: check its health alone.
+    What the service had on the board is withdrawn.
+    """
+    timeout_ms = None if timeout is None else span_ms(timeout, "--timeout")
+    if waiting:
+        ctx.exit(_wait(ctx, service, reason, timeout_ms, form))
+    data = client(ctx).post(f"/v1/services/{quoted(service)}/claim", {"reason": reason})
+    if not data["granted"]:
+        tell(f"not granted yet, so do not deploy: lbctl claim {service} --wait")
+    emit(data, form, lambda found: str(found["colour"]))
+
+
+def _wait(ctx: click.Context, service: str, reason: str, timeout_ms: int | None, form: str) -> int:
+    from lbctl.cli.claiming import wait_granted
+
+    try:
+        ended, found = wait_granted(client(ctx), service, reason, timeout_ms, lambda text: tell(clean(text)))
+    except KeyboardInterrupt:
+        tell("detached: what was claimed stays claimed")
+        return Exit.INTERRUPTED
+    if ended is Exit.DONE or form == "json":
+        emit(found, form, lambda data: str(data["colour"]))
+    if ended is not Exit.DONE:
+        tell(f"the time is over, and no pool of {service} is granted: lbctl status {service}")
+    return ended
+
+
+@click.command()
+@click.argument("unit")
+@click.option(
+    "--service", required=True, help="Which service of the unit; of a service in no unit its own name, twice."
+)
+@click.option("--version", required=True, help="What was deployed, for people.")
+@click.option("--build", required=True, metavar="URL", help="The build: `release wait --build` finds it by this.")
+@contract_options
+@reason_option
+@form_option
+@click.pass_context
+def ready(
+    ctx: click.Context,
+    unit: str,
+    service: str,
+    version: str,
+    build: str,
+    provides: tuple[str, ...],
+    requires: tuple[str, ...],
+    reason: str,
+    form: str,
+) -> None:
+    """Say that a version is deployed to the claimed pool: it goes with UNIT as soon as it fits. Repeating is fine."""
+    body = {
+        "unit": unit,
+        "version": version,
+        "build": build,
+        "provides": list(provides),
+        "requires": list(requires),
+        "reason": reason,
+    }
+    emit(client(ctx).post(f"/v1/services/{quoted(service)}/ready", body), form, _ready)
+
+
+def _ready(data: Json) -> str:
+    head = f"{data['service']} {data['version']}   ● ready in {data['unit']}"
+    return f"{head}\n  follow   lbctl release wait --build {data['build']}"
+
+
+@click.command()
+@click.argument("unit")
+@click.option("--service", required=True, help="Which service of the unit.")
+@reason_option
+@form_option
+@click.pass_context
+def withdraw(ctx: click.Context, unit: str, service: str, reason: str, form: str) -> None:
+    """Take what a service has on the board of UNIT back. A release that runs is not touched."""
+    data = client(ctx).post(f"/v1/services/{quoted(service)}/withdraw", {"unit": unit, "reason": reason})
+    emit(data, form, lambda found: f"{found['service']}   - nothing of it is on the board of {found['unit']}")

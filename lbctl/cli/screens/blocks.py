@@ -1,0 +1,130 @@
+"""Parts of the status screen that services and units share: pools, servers, load balancers, holds, the judge."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lbctl.cli.screens.lines import columns, share
+from lbctl.model.units import BP_FULL, percent, seconds
+
+Json = dict[str, Any]
+POOL_HEAD = ("POOL", "STATE", "VERSION", "UP", "SHARE", "REQUESTS", "ERRORS", "IN-FLIGHT")
+SERVER_HEAD = ("SERVER", "POOL", "UP", "WEIGHT", "IN-FLIGHT", "REQUESTS", "ERRORS", "DETAIL")
+
+
+def where(view: Json) -> str:
+    """Return at which step and share a release is, and for how long."""
+    step = view["step"]
+    index = f"   step {step['index']}/{step['count']}" if step else ""
+    since = f" for {seconds(step['since_ms'])}" if step else ""
+    return f"{index} ({shares(view)}){since}"
+
+
+def shares(view: Json) -> str:
+    """Return the wanted share, and the one read back where it is another."""
+    if view["observed_share_bp"] in {view["share_bp"], None}:
+        return share(view["share_bp"]) + ("" if view["observed_share_bp"] is not None else ", not read back")
+    return f"{share(view['share_bp'])} wanted, {share(view['observed_share_bp'])} read back"
+
+
+def held(view: Json) -> list[str]:
+    """Return why it is held."""
+    hold = view["held"]
+    if not hold:
+        return []
+    lines = [f"  ◐ held {seconds(hold['since_ms'])}   {hold['reason']}"]
+    return lines + ([f"    needs  {hold['needs']}"] if hold.get("needs") else [])
+
+
+def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
+    """Return a row for each pool. `pinned`: its callers are pinned, so the split is not what counts."""
+    rows: list[tuple[str, ...]] = []
+    greens = _green_shares(view)
+    for colour, pool in view["pools"].items():
+        found = sorted(bp if colour == "green" else BP_FULL - bp for bp in greens)
+        split = "…".join(dict.fromkeys(percent(bp) for bp in found[:1] + found[-1:])) or "?"
+        rows.append(
+            (
+                colour,
+                pool["state"] or "-",
+                pool["version"] or "-",
+                f"{pool['up_count']}/{pool['server_count']}",
+                "by pins" if pinned else split,
+                str(pool["requests"]),
+                _errors(pool),
+                str(pool["in_flight"]),
+            )
+        )
+    return rows
+
+
+def _green_shares(view: Json) -> list[int]:
+    """Return green's share as each load balancer generation routes now."""
+    routes = [route for instance in view["instances"].values() for route in instance["routes"]]
+    return [int(head) for route in routes if (head := route.split(":")[0]).isdecimal()]
+
+
+def _errors(pool: Json) -> str:
+    if not pool["requests"]:
+        return str(pool["errors"])
+    return f"{pool['errors']} ({100 * pool['errors'] / pool['requests']:.2f} %)"
+
+
+def judge(view: Json, of: str = "") -> list[str]:
+    """Return the judge's word; `of`: on which service."""
+    verdict = view["verdict"]
+    if not verdict:
+        return []
+    odds = verdict["odds"]
+    scale = "" if odds is None else f"   odds {odds:.3g}, back by itself at {verdict['limit']:g}"
+    return [f"  judge  {of}{verdict['reason']}{scale}"]
+
+
+def instances(view: Json, of: str = "") -> list[str]:
+    """Return what is not as it should be on the load balancers; `of`: for which service."""
+    lines = []
+    for name, instance in view["instances"].items():
+        if not instance["reachable"]:
+            lines.append(f"  ✖ {name} cannot be read: {instance['reason']}")
+        elif instance["old_generations"]:
+            lines.append(f"  ◐ {name}: {instance['old_generations']} old worker(s) still hold work")
+        if instance["routes"] and set(instance["routes"]) != {instance["boot"]}:
+            after = instance["boot"] or "not known"
+            lines.append(f"  ◐ {name}: {of}routes {', '.join(instance['routes'])}, after a reload {after}")
+        lines += [f"  ! {name}: {warning}" for warning in instance.get("warnings", [])]
+    return lines
+
+
+def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
+    """Return a table of servers, by the service whose they are where there are several: all, or those not up."""
+    shown = [
+        ((f"{service}/{name}" if len(views) > 1 else name), one)
+        for service, view in views.items()
+        for name, one in view["servers"].items()
+        if every or one["up"] is not True
+    ]
+    if not shown:
+        return []
+    rows = [SERVER_HEAD]
+    words = {True: "● up", False: "✖ down", None: "? unknown"}
+    for name, one in shown:
+        numbers = ["?" if one[key] is None else str(one[key]) for key in ("weight", "in_flight", "requests", "errors")]
+        rows.append((name, one["pool"], words[one["up"]], *numbers, one["detail"]))
+    return ["  " + line for line in columns(rows)]
+
+
+def claims(found: Mapping[str, Json]) -> list[str]:
+    """Return who holds which pool to deploy to it."""
+    return [
+        f"  claim  {name} {one['colour']} for {seconds(one['since_ms'])} by {one['by']}: "
+        + ("● granted" if one["granted"] else "◐ not granted yet: its pins and share are not read back everywhere")
+        for name, one in found.items()
+    ]
+
+
+def board(found: Mapping[str, Json]) -> list[str]:
+    """Return the versions that are ready, and what each waits for."""
+    lines = []
+    for name, one in found.items():
+        lines.append(f"  ready  {name} {one['version']} for {seconds(one['since_ms'])} by {one['by']}   {one['build']}")
+        lines.append(f"         ◐ {one['waits']}")
+    return lines

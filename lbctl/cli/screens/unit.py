@@ -1,0 +1,90 @@
+"""A unit in `lbctl status`: its release, all pools of its services, pins, the board and the claims."""
+
+from typing import Any
+
+from lbctl.cli.screens import blocks
+from lbctl.cli.screens.lines import ENDED, columns, phase_words
+
+Json = dict[str, Any]
+
+
+def unit_block(name: str, unit: Json, services: dict[str, Json], *, servers: bool) -> list[str]:
+    """Return the lines of a unit. `services` are those of its services that are shown."""
+    moves = unit["phase"] not in ENDED
+    judged = [line for one in unit["members"] if one in services for line in blocks.judge(services[one], f"{one}: ")]
+    around = [line for one, view in services.items() for line in blocks.instances(view, f"{one} ")]
+    return [
+        *_head(name, unit, services, moves=moves),
+        *_maintenance(services),
+        *blocks.held(unit),
+        *_pools(unit, services),
+        *_pins(unit),
+        *judged,
+        *blocks.board(unit["board"]),
+        *blocks.claims(unit["claims"]),
+        *dict.fromkeys(around),
+        *blocks.servers(services, every=servers),
+        *_way_out(name, unit, services, moves=moves),
+    ]
+
+
+def _head(name: str, unit: Json, services: dict[str, Json], *, moves: bool) -> list[str]:
+    if not moves:
+        serving = ", ".join(_serving(one, view) for one, view in services.items())
+        last = f"   last release {unit['release']}: {phase_words(unit['phase'])}" if unit["release"] else ""
+        return [f"{name}   {serving}{last}"]
+    going = [(one, services[one]) for one in unit["members"] if one in services]
+    ways = ", ".join(f"{one} {view['from']} → {view['to']}" for one, view in going)
+    lines = [f"{name}   release {unit['release']}   {phase_words(unit['phase'])}   {ways}{blocks.where(unit)}"]
+    return lines + ([f"  next   {unit['next']}"] if unit["next"] else [])
+
+
+def _serving(name: str, view: Json) -> str:
+    return f"- {name} is only observed" if view["active"] is None else f"● {name} {view['active']} serves"
+
+
+def _maintenance(services: dict[str, Json]) -> list[str]:
+    still = [name for name, view in services.items() if view["mode"] == "maintenance"]
+    return [f"  ! maintenance is on for {', '.join(still)}: nothing is written"] if still else []
+
+
+def _pools(unit: Json, services: dict[str, Json]) -> list[str]:
+    rows: list[tuple[str, ...]] = [("SERVICE", *blocks.POOL_HEAD)]
+    ordered = [*(one for one in unit["members"] if one in services), *services]
+    for name in dict.fromkeys(ordered):
+        pinned = name in unit["members"] and name != unit["carrier"]
+        rows += [(name, *row) for row in blocks.pool_rows(services[name], pinned=pinned)]
+    return ["  " + line for line in columns(rows)]
+
+
+PIN_WORDS = {"split": "by the split", "none": "refused"}
+
+
+def _pins(unit: Json) -> list[str]:
+    if not unit["pins"]:
+        return []
+    rows: list[tuple[str, ...]] = [("CALLS", "WANTED", "READ BACK")]
+    for key, pin in unit["pins"].items():
+        provider, _, caller = key.partition("<")
+        rows.append((f"{caller} → {provider}", _words(pin["want"]), _read_back(pin)))
+    return ["  " + line for line in columns(rows)]
+
+
+def _words(pins: str | None) -> str:
+    return " / ".join(PIN_WORDS.get(word, word) for word in (pins or "?").split())
+
+
+def _read_back(pin: Json) -> str:
+    wrong = "" if pin["observed"] == pin["want"] or pin["want"] is None else "◐ "
+    boot = pin.get("boot")
+    after = f", after a reload {_words(boot)}" if boot not in {pin["observed"], None} else ""
+    return f"{wrong}{_words(pin['observed'])}{after}"
+
+
+def _way_out(name: str, unit: Json, services: dict[str, Json], *, moves: bool) -> list[str]:
+    if not moves:
+        unknown = [one for one, view in services.items() if view["active"] is None]
+        return [f"  next   lbctl adopt {one} --active blue|green" for one in unknown]
+    if unit["phase"] == "rolling_back":
+        return [f"  why    lbctl why {name}"]
+    return [f"  stop   lbctl rollback {unit['release']}"]

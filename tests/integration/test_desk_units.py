@@ -1,0 +1,374 @@
+"""The desk over two services on a virtual clock: names, views, plans and builds, with a real journal."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from lbctl.cli.output import clean
+from lbctl.cli.screens.release import plan_screen, release_screen, releases_screen, summary, why_screen
+from lbctl.cli.screens.status import status_screen
+from lbctl.control import answers, boardanswers
+from lbctl.daemon.desk import Desk
+from lbctl.daemon.loop import Loop
+from lbctl.model.errors import Refused
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.record import Contract
+from lbctl.model.request import Adopt, Pause, Rollback, SayReady
+from lbctl.model.topology import JudgeSettings, Plan, PlanMode, Rendezvous
+from lbctl.store.journal import Journal
+from tests.shop import PLAN, A, B, Shop
+
+Json = dict[str, Any]
+WALL = "2026-01-02T03:04:05.000Z"
+
+
+def api(*versions: int) -> Contract:
+    return Contract(provides={"accounts-api": versions})
+
+
+def needs(text: str) -> Contract:
+    return Contract(requires={"accounts-api": text})
+
+
+class Nothing:
+    """An outbox and a keeper that have nothing to do."""
+
+    pending = 0
+
+    def keep(self, *_: object) -> None:
+        """Keep nothing."""
+
+
+class Office:
+    """A desk over a shop: what the shop's journal would hold is written before every question."""
+
+    def __init__(self, path: Path) -> None:
+        self.shop = Shop()
+        self.journal = Journal.open(path / "journal.db")
+        self.loop = Loop(self.shop.state, Nothing(), lambda: self.shop.now)
+        self._written = 0
+        self._desk = Desk(
+            loop=self.loop,
+            journal=self.journal,
+            feed=None,  # type: ignore[arg-type]
+            outbox=Nothing,  # type: ignore[arg-type]
+            config=None,  # type: ignore[arg-type]
+            config_text=str,
+            able={},
+            now=lambda: self.shop.now,
+        )
+
+    async def desk(self) -> Desk:
+        """Return the desk, its state and journal up to now."""
+        self.loop.state = self.shop.state
+        fresh, self._written = self.shop.told[self._written :], len(self.shop.told)
+        await self.journal.append(self.shop.disk, fresh, wall=WALL)
+        return self._desk
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    office = Office(tmp_path)
+    yield office
+    office.journal.close()
+
+
+def form(found: Json, kind: Any) -> Json:
+    """Return the answer, which has the form that the API promises."""
+    msgspec.convert(found, kind)
+    msgspec.json.encode(found)
+    return found
+
+
+def shown(text: str) -> str:
+    """Return a screen whose every line can be printed."""
+    assert all(line.isprintable() for line in text.split("\n"))
+    return text
+
+
+async def test_at_rest_active_callers_follow_the_split_and_idle_ones_are_refused(office: Office) -> None:
+    office.shop.claim(A)
+    office.shop.claim(B)
+    found = form((await office.desk()).status("shop"), answers.Status)
+    unit = found["units"]["shop"]
+    assert unit["services"] == ["accounts", "storefront"]
+    assert (unit["carrier"], unit["phase"], unit["release"], unit["members"]) == (None, None, None, [])
+    assert unit["pins"] == {
+        "accounts<storefront-blue": {"want": "split", "observed": "split", "boot": "split"},
+        "accounts<storefront-green": {"want": "none", "observed": "none", "boot": "none"},
+    }
+    assert unit["claims"]["accounts"]["granted"] is True
+    assert found["services"]["storefront"]["claim"]["colour"] == "green"
+    assert "claim  accounts green" in shown(status_screen(clean(found)))
+
+
+async def test_the_board_says_what_each_version_waits_for(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.run(20)
+    desk = await office.desk()
+    found = form(desk.status(None), answers.Status)
+    ready = found["units"]["shop"]["board"]["accounts"]
+    assert (ready["version"], ready["build"], ready["provides"]) == ("2", "build/2", {"accounts-api": [2]})
+    assert ready["waits"] == (
+        "waiting for storefront: storefront 1 requires accounts-api 1, and 2 is provided by accounts 2"
+    )
+    assert found["services"]["accounts"]["board"] == ready
+    assert ready["waits"] in shown(status_screen(clean(found)))
+    why = form(await desk.why("shop"), answers.WhyAnswer)
+    assert [line["what"] for line in why["lines"]] == [f"accounts 2 is ready: {ready['waits']}"]
+    assert (why["release"], why["phase"]) == (None, None)
+    assert "accounts 2 is ready" in shown(why_screen(clean(why)))
+    with pytest.raises(Refused, match="storefront had no release yet"):
+        await desk.why("storefront")
+
+
+async def test_in_a_joint_release_a_follower_has_the_share_and_phase_of_its_release(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.deploy(B, 2, needs(">=2"))
+    office.shop.until("shifting")
+    office.shop.run(3)
+    desk = await office.desk()
+    found = form(desk.status(None), answers.Status)
+    accounts, storefront, unit = found["services"]["accounts"], found["services"]["storefront"], found["units"]["shop"]
+    for key in ("release", "phase", "share_bp", "observed_share_bp", "next", "held"):
+        assert accounts[key] == storefront[key] == unit[key], key
+    assert accounts["observed_share_bp"] == 1_000
+    assert (unit["carrier"], unit["members"]) == ("storefront", ["storefront", "accounts"])
+    assert {name: (pin["want"], pin["observed"]) for name, pin in unit["pins"].items()} == {
+        "accounts<storefront-blue": ("blue", "blue"),
+        "accounts<storefront-green": ("green", "green"),
+    }
+    assert unit["board"] == unit["claims"] == {}
+    shown(status_screen(clean(found)))
+
+
+async def test_release_and_lists_name_every_member_by_every_name(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.deploy(B, 2, needs(">=2"))
+    office.shop.until("shifting")
+    desk = await office.desk()
+    for target in ("1", "shop", "accounts", "storefront"):
+        found = form(await desk.release(target), answers.OneRelease)["release"]
+        assert (found["id"], found["unit"], found["service"]) == ("1", "shop", "storefront")
+        assert [(one["service"], one["version"], one["build"]) for one in found["members"]] == [
+            ("storefront", "2", "build/2"),
+            ("accounts", "2", "build/2"),
+        ]
+        assert form(await desk.why(target), answers.WhyAnswer)["unit"] == "shop"
+    assert "storefront blue → green (2), accounts blue → green (2)" in shown(summary(clean(found)))
+    assert "accounts" in shown(release_screen(clean({"release": found})))
+    for name in (None, "shop", "accounts"):
+        listed = form(desk.releases(name), answers.Releases)["releases"]
+        assert [one["id"] for one in listed] == ["1"]
+        assert [one["id"] for one in (await desk.history(name, 10))["releases"]] == ["1"]
+    assert "shop" in shown(releases_screen(clean({"releases": listed})))
+    explained = form(await desk.explain("accounts"), answers.Explained)
+    assert explained["summary"].startswith("storefront blue → green (2) and accounts blue → green (2) is in shifting")
+
+
+async def test_a_service_that_went_alone_is_found_after_another_release_of_its_unit(office: Office) -> None:
+    """The record keeps the last release of a unit; older ones are the journal's."""
+    office.shop.speaks[1] = frozenset({1, 2})
+    office.shop.deploy(A, 2, api(1, 2))
+    office.shop.until("finished")
+    office.shop.speaks[3] = frozenset({2})
+    await office.desk()
+    office.shop.deploy(B, 3, needs(">=2"))
+    office.shop.until("shifting")
+    office.shop.until("finished")
+    desk = await office.desk()
+    assert (await desk.release("accounts"))["release"]["id"] == "1"
+    assert (await desk.release("shop"))["release"]["id"] == "2"
+    assert [one["id"] for one in (await desk.history("accounts", 10))["releases"]] == ["1"]
+    assert [one["id"] for one in (await desk.history("shop", 1))["releases"]] == ["2"]
+    assert form(desk.status("accounts"), answers.Status)["units"]["shop"]["release"] == "2"
+
+
+async def test_events_of_a_unit_are_those_of_its_services_in_their_order(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.deploy(B, 2, needs(">=2"))
+    office.shop.until("shifting")
+    desk = await office.desk()
+    found = await desk.events(0, 1_000, "shop")
+    assert {one["service"] for one in found} == {"accounts", "storefront"}
+    assert [one["id"] for one in found] == sorted(one["id"] for one in found)
+    assert await desk.events(0, 3, "shop") == found[:3]
+    assert await desk.events(found[2]["id"], 2, "shop") == found[3:5]
+
+
+# ---- what became of a build
+
+
+async def fate(office: Office, build: str) -> Json:
+    return form(await (await office.desk()).build(build), boardanswers.BuildAnswer)
+
+
+async def test_a_build_waits_then_goes_and_is_found_by_either_service(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    found = await fate(office, "build/2")
+    assert (found["word"], found["service"], found["release"]) == ("waiting", "accounts", None)
+    assert "requires accounts-api 1" in found["text"]
+    office.shop.deploy(B, 3, needs(">=2"))
+    office.shop.speaks[3] = frozenset({2})
+    office.shop.until("shifting")
+    assert [(await fate(office, one))["release"] for one in ("build/2", "build/3")] == ["1", "1"]
+    office.shop.until("finished")
+    assert (await fate(office, "build/2"))["word"] == "released"
+
+
+async def test_a_newer_claim_supersedes_the_build_that_waited(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.claim(A)
+    found = await fate(office, "build/2")
+    assert (found["word"], found["service"]) == ("superseded", "accounts")
+    assert "2, which was ready, does not go any more" in found["text"]
+
+
+async def test_a_later_build_on_the_same_claim_takes_the_place_of_the_first(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.run(2)
+    assert office.shop.ready(A, 4, api(2)).accepted
+    assert (await fate(office, "build/2"))["word"] == "superseded"
+    assert (await fate(office, "build/4"))["word"] == "waiting"
+
+
+async def test_a_withdrawn_build_is_said_so(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.withdraw(A)
+    assert (await fate(office, "build/2"))["word"] == "withdrawn"
+
+
+async def test_a_build_that_went_back_and_was_superseded_in_a_second_try_is_superseded(office: Office) -> None:
+    office.shop.speaks[2] = frozenset({1, 2})
+    office.shop.deploy(B, 2, needs(">=1"))
+    office.shop.until("shifting")
+    office.shop.on_release(Rollback)
+    office.shop.until("rolled_back")
+    assert (await fate(office, "build/2"))["word"] == "released"
+    office.shop.deploy(B, 2, needs(">=9"))
+    assert (await fate(office, "build/2"))["word"] == "waiting"
+    office.shop.claim(B)
+    assert (await fate(office, "build/2"))["word"] == "superseded"
+
+
+async def test_a_build_that_nobody_named_is_not_known(office: Office) -> None:
+    with pytest.raises(Refused, match="nobody said that build x is ready") as caught:
+        await fate(office, "x")
+    assert (caught.value.code, caught.value.exit_code) == ("no_such_build", 7)
+
+
+async def test_a_set_that_its_plan_refuses_is_told_to_every_build_of_it(office: Office) -> None:
+    office.shop.reconfigure(judge=JudgeSettings(plan=PlanMode.STRICT))
+    office.shop.deploy(A, 2, api(2))
+    office.shop.deploy(B, 3, needs(">=2"))
+    office.shop.run(5)
+    for build in ("build/2", "build/3"):
+        found = await fate(office, build)
+        assert found["word"] == "refused", found
+        assert "cannot go" in found["text"]
+
+
+# ---- what a person's switch takes
+
+
+async def test_a_switch_of_a_unit_takes_all_its_services_from_claimed_pools(office: Office) -> None:
+    desk = await office.desk()
+    with pytest.raises(Refused, match="accounts has no claim that is granted") as caught:
+        await desk.going("shop", "unknown", {})
+    assert caught.value.then == "lbctl claim accounts --wait, and deploy to it"
+    for name in (A, B):
+        office.shop.claim(name)
+    desk = await office.desk()
+    going = await desk.going("shop", "unknown", {"accounts": "2", "storefront": "2"})
+    assert list(going.items()) == [("storefront", "2"), ("accounts", "2")]
+    assert desk.default_plan("shop") == PLAN
+
+
+async def test_a_version_on_the_board_is_left_to_the_board(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.claim(B)
+    desk = await office.desk()
+    with pytest.raises(Refused, match="accounts 2 is on the board") as caught:
+        await desk.going("shop", "unknown", {})
+    assert caught.value.then == "lbctl release withdraw shop --service accounts"
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "versions", "code", "exit_code"),
+    [
+        ("accounts", "2", {}, "in_unit", 5),
+        ("storefront", "unknown", {"storefront": "2"}, "in_unit", 5),
+        ("shop", "2", {}, "bad_members", 2),
+        ("shop", "unknown", {"pay": "2"}, "bad_members", 2),
+        ("nope", "unknown", {}, "no_such_service", 7),
+    ],
+)
+async def test_what_cannot_be_switched_is_refused_and_the_way_out_is_named(
+    office: Office, name: str, version: str, versions: dict[str, str], code: str, exit_code: int
+) -> None:
+    with pytest.raises(Refused) as caught:
+        await (await office.desk()).going(name, version, versions)
+    assert (caught.value.code, caught.value.exit_code) == (code, exit_code)
+    assert code != "in_unit" or "lbctl switch shop --version accounts=V --version storefront=V" in caught.value.then
+    assert code != "no_such_service" or caught.value.why == "known are: accounts, shop, storefront"
+
+
+async def test_the_plan_of_a_unit_names_all_services_and_the_pins_that_come_first(office: Office) -> None:
+    office.shop.claim(A)
+    office.shop.claim(B)
+    plan = (await office.desk()).plan("shop", None, Plan(), "unknown", {"accounts": "2", "storefront": "5.1"})
+    form(plan, answers.PlanAnswer)
+    assert plan["refusals"] == []
+    assert [(one["service"], one["version_to"]) for one in plan["members"]] == [
+        ("storefront", "5.1"),
+        ("accounts", "2"),
+    ]
+    assert plan["writes"][:2] == [
+        f"edge/lb{number}: accounts storefront-blue=blue storefront-green=green" for number in (1, 2)
+    ]
+    assert plan["writes"][2].startswith("edge/lb1: storefront 0:10000:0 → 100:")
+    screen = shown(plan_screen(clean(plan)))
+    assert "shop: storefront blue → green (1 → 5.1), accounts blue → green (1 → 2)" in screen
+    assert "next   lbctl switch shop --version storefront=5.1 --version accounts=2" in screen
+
+
+async def test_a_plan_of_a_unit_that_is_not_prepared_says_what_each_service_lacks(office: Office) -> None:
+    office.shop.down.add((A, Colour.GREEN))
+    office.shop.run(5)
+    plan = (await office.desk()).plan("shop", None, Plan(), "unknown", {})
+    texts = [one["text"] for one in plan["refusals"]]
+    assert [text for text in texts if text.startswith("accounts has no claim")]
+    assert [text for text in texts if text.startswith("storefront has no claim")]
+    assert [text for text in texts if text.startswith("accounts: candidate not healthy")]
+
+
+async def test_the_plan_of_a_member_says_that_it_goes_with_its_unit(office: Office) -> None:
+    plan = form((await office.desk()).plan("accounts", None, Plan(), "2", {}), answers.PlanAnswer)
+    assert (plan["unit"], plan["refusals"][0]["code"]) == ("shop", "in_unit")
+
+
+async def test_a_contract_that_nobody_would_look_at_is_refused(office: Office) -> None:
+    office.shop.reconfigure(rendezvous=Rendezvous.NONE)
+    office.shop.claim(A)
+    desk = await office.desk()
+    said = SayReady(id=1, actor="ci", service=A, version="2", build="b", contract=api(2))
+    with pytest.raises(Refused, match="nobody would look at it"):
+        await desk.submit(said)
+    with pytest.raises(Refused, match="nobody would look at it"):
+        await desk.submit(Adopt(id=2, actor="t", service=A, active=Colour.BLUE, contract=api(1)))
+
+
+async def test_a_pause_is_seen_by_every_name(office: Office) -> None:
+    office.shop.deploy(A, 2, api(2))
+    office.shop.deploy(B, 2, needs(">=2"))
+    office.shop.until("shifting")
+    office.shop.on_release(Pause)
+    office.shop.run(2)
+    found = (await office.desk()).status("accounts")
+    assert list(found["services"]) == ["accounts"]
+    assert found["services"]["accounts"]["held"]["code"] == "paused"
+    assert found["units"]["shop"]["held"]["code"] == "paused"
+    assert ServiceName("storefront") not in found["services"]
