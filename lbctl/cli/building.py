@@ -31,8 +31,7 @@ def wait_build(
         return ended, found, None
     left_ms = None if timeout_ms is None else max(0, timeout_ms - int((time.monotonic() - began_s) * 1000))
     tell(f"build {build} goes with release {found['release']}")
-    service = str(client.get(f"/v1/releases/{found['release']}")["release"]["service"])
-    after, release = wait(client, service, str(found["release"]), goal, left_ms, tell)
+    after, release = wait(client, str(found["unit"]), str(found["release"]), goal, left_ms, tell)
     return after, found, release
 
 

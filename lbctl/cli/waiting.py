@@ -102,7 +102,7 @@ class Watcher:
         if now_s < self._why_at_s:
             return
         self._why_at_s = now_s + WHY_EVERY_S
-        lines = self._client.get(f"/v1/why/{quoted(self._service)}")["lines"]
+        lines = self._client.get(f"/v1/why/{quoted(self._release)}")["lines"]
         for line in self._reasons.fresh(f"{release['phase']} {release['share_bp']}", lines, now_s):
             self._tell(waiting_line(line))
 

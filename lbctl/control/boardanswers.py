@@ -67,7 +67,7 @@ class WithdrawnAnswer(msgspec.Struct):
 
 
 class BuildAnswer(msgspec.Struct):
-    """What became of a build. `released`: it is or was in `release`. `waiting`: `text` says for what. `superseded`,
+    """What became of a build. `released`: it is or was in `release` of `unit`. `waiting`: `text` says for what. `superseded`,
     `withdrawn`, `refused` (its plan is refused): it left the board, `text` says how."""
 
     word: Literal["waiting", "released", "superseded", "withdrawn", "refused"]
@@ -76,3 +76,4 @@ class BuildAnswer(msgspec.Struct):
     version: str | None
     release: str | None
     text: str
+    unit: str | None = None

@@ -53,7 +53,8 @@ async def fate(state: State, build: str, stored: Sequence[StoredRelease], newest
 
 
 def _answer(word: str, build: str, **more: str | None) -> Json:
-    return {"word": word, "build": build, "service": None, "version": None, "release": None, "text": "", **more}
+    nothing: Json = {"service": None, "unit": None, "version": None, "release": None, "text": ""}
+    return {"word": word, "build": build, **nothing, **more}
 
 
 def _on_board(state: State, build: str) -> Json | None:
@@ -84,7 +85,8 @@ def _builds(release: Release) -> set[str]:
 
 def _released(release: Release, build: str) -> Json:
     name, member = next((name, one) for name, one in release.members.items() if one.build == build)
-    return _answer("released", build, service=name, version=member.version, release=release.id, text=release.outcome)
+    about = {"service": name, "unit": release.unit_name, "version": member.version}
+    return _answer("released", build, release=release.id, text=release.outcome, **about)
 
 
 async def _last_word(build: str, after: Instant | None, newest_id: int, read: Read) -> Entry | None:

@@ -40,7 +40,7 @@ async def desk(path: str) -> AsyncIterator[FakeDesk]:
 def fate(word: str, text: str = "", number: str | None = None) -> Json:
     """Return what became of the build of accounts."""
     about = {"build": BUILD, "service": "accounts", "version": "2.0.0"}
-    return {"word": word, "text": text, "release": number, **about}
+    return {"word": word, "text": text, "release": number, "unit": number and "shop", **about}
 
 
 # ---- claim
