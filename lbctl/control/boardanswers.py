@@ -67,8 +67,8 @@ class WithdrawnAnswer(msgspec.Struct):
 
 
 class BuildAnswer(msgspec.Struct):
-    """What became of a build. `released`: it is or was in `release` of `unit`. `waiting`: `text` says for what. `superseded`,
-    `withdrawn`, `refused` (its plan is refused): it left the board, `text` says how."""
+    """What became of a build. `released`: it is or was in `release` of `unit`. `waiting`: `text` says for what.
+    `superseded`, `withdrawn`, `refused` (its plan is refused): it left the board, `text` says how."""
 
     word: Literal["waiting", "released", "superseded", "withdrawn", "refused"]
     build: str

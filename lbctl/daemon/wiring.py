@@ -134,7 +134,7 @@ class Running:
     def status_line(self) -> str:
         """One line for `systemctl status`."""
         running = [release for release in self.loop.state.record.releases.values() if not release.phase.ended]
-        words = ", ".join(f"{one.service} release {one.id} {one.phase.value}" for one in running)
+        words = ", ".join(f"{one.unit_name} release {one.id} {one.phase.value}" for one in running)
         return words or f"{len(self.config.topology.services)} services at rest"
 
 
@@ -298,9 +298,10 @@ def _greet(daemon: Running) -> None:
         if trouble:
             daemon.tell(Kind.JOURNAL_FAILED, f"the journal was found in trouble: {trouble}", Severity.PAGE)
     for release in daemon.loop.state.record.releases.values():
-        if not release.phase.ended and release.service not in daemon.config.topology.services:
+        gone = [name for name in release.members if name not in daemon.config.topology.services]
+        if not release.phase.ended and gone:
             text = (
-                f"release {release.id} is in {release.phase}, but {release.service} is not in the config: "
+                f"release {release.id} is in {release.phase}, but {', '.join(gone)} is not in the config: "
                 "it stays as it is until the service is back in the config and lbctld has reloaded it"
             )
             daemon.tell(Kind.HOLD_PAGED, text, Severity.PAGE)

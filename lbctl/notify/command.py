@@ -12,7 +12,10 @@ from lbctl.notify.port import Delivery, ExecChannel, Message
 TIMEOUT_S = 5.0
 TAIL_BYTES = 2_048
 _KEPT = ("PATH", "LANG", "HOME", "TZ")
-_FACTS = ("severity", "service", "release", "phase", "summary", "next", "command", "version_from", "version_to", "host")
+_FACTS = (
+    "severity", "service", "unit", "release", "phase", "summary", "next", "command", "version_from", "version_to",
+    "host",
+)  # fmt: skip
 
 
 class CommandSender:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbctl.model.entry import Kind, Severity
-from lbctl.model.record import Phase, Record, Release
+from lbctl.model.names import ServiceName
+from lbctl.model.record import Member, Phase, Record, Release
 from lbctl.model.units import percent
 from lbctl.notify.plain import plain
 from lbctl.notify.port import Message, Told
@@ -40,7 +41,7 @@ class Composer:
         """Return the message for one entry, with what the current record knows about its release."""
         entry = told.entry
         release = _release(told, record)
-        about = _about(release, record) if release is not None else {}
+        about = _about(release, record) if release is not None and record is not None else {}
         data: dict[str, Any] = {
             "severity": entry.severity.value, "service": entry.service, "release": entry.release,
             "summary": plain(entry.text), "actor": plain(entry.actor), **about,
@@ -78,18 +79,30 @@ def _release(told: Told, record: Record | None) -> Release | None:
     return release if release is not None and release.id == told.entry.release else None
 
 
-def _about(release: Release, record: Record | None) -> dict[str, Any]:
-    adopted = record.services.get(release.service) if record is not None else None
+def _about(release: Release, record: Record) -> dict[str, Any]:
+    members = [_member(name, one, record) for name, one in release.members.items()]
+    own = members[0]
     return {
-        "from": release.origin.value,
-        "to": release.to.value,
-        "version_from": plain(adopted.pool(release.origin).version, 100) if adopted is not None else "unknown",
-        "version_to": plain(release.version, 100),
+        **{key: own[key] for key in ("from", "to", "version_from", "version_to")},
+        "unit": release.unit,
+        "members": members,
         "phase": release.phase.value,
         "share_bp": release.share_bp,
         "reached_bp": release.reached_bp,
         "reason": plain(release.outcome or release.reason),
         "initiator": plain(release.initiator),
+    }
+
+
+def _member(name: ServiceName, member: Member, record: Record) -> dict[str, Any]:
+    """Return one service of a release and its versions, for a chat in which nobody knows which services go together."""
+    adopted = record.services.get(name)
+    return {
+        "service": name,
+        "from": member.origin.value,
+        "to": member.to.value,
+        "version_from": plain(adopted.pool(member.origin).version, 100) if adopted is not None else "unknown",
+        "version_to": plain(member.version, 100),
     }
 
 
@@ -115,16 +128,22 @@ def _numbers(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _line(data: dict[str, Any]) -> str:
-    place = " ".join(part for part in (data["service"], data["release"] and f"release {data['release']}") if part)
+    whose = data.get("unit") or data["service"]
+    place = " ".join(part for part in (whose, data["release"] and f"release {data['release']}") if part)
     parts = [f"[{data['severity']}] {place}: {data['summary']}" if place else f"[{data['severity']}] {data['summary']}"]
-    if "version_to" in data:
-        parts.append(f"{data['version_from']} ({data['from']}) -> {data['version_to']} ({data['to']})")
+    if "members" in data:
+        parts.append(", ".join(_way(one, data) for one in data["members"]))
         parts.append(f"at {percent(data['share_bp'])}")
     if data["next"]:
         parts.append(f"next: {data['next']}")
     parts.append(f"`{data['command']}`")
     parts.append(f"{data['host']}, lbctl {data['lbctl']}")
     return plain(" | ".join(parts), 1_500)
+
+
+def _way(member: dict[str, Any], data: dict[str, Any]) -> str:
+    name = f"{member['service']} " if data["unit"] else ""
+    return f"{name}{member['version_from']} ({member['from']}) -> {member['version_to']} ({member['to']})"
 
 
 def _id(told: Told) -> str:

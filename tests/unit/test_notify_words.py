@@ -11,6 +11,7 @@ from lbctl.notify.plain import plain
 from lbctl.notify.reach import fault
 from lbctl.notify.retry import AGE_MAX_MS, pause_s
 from lbctl.notify.words import DEFAULT, PAGE, WORDS, wanted
+from tests.shop import A, B, Shop
 
 ENTRY = Entry(kind=Kind.STEP_STARTED, at=Instant(0), text="25 %")
 
@@ -66,6 +67,21 @@ def test_what_is_lost_while_a_summary_is_sent_is_in_the_next_one() -> None:
     backlog.collapse(Instant(AGE_MAX_MS + 1))
     assert backlog.told_lost(sent) == 1
     assert backlog.lost.count == 1
+
+
+def test_an_alert_of_a_joint_release_names_every_service_with_its_versions() -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.until("shifting")
+    told = next(one for one in shop.told if one.kind is Kind.STEP_STARTED)
+    message = Composer("lb1", "1").alert(Unstored("w", told), shop.disk)
+    assert message.text == (
+        "[info] shop release 1: 0 % → 10 % on green: preflight passed | "
+        "storefront 1 (blue) -> 2 (green), accounts 1 (blue) -> 2 (green) | at 10 % | "
+        "next: the next step when its hold is over and nothing speaks against it | `lbctl rollback 1` | lb1, lbctl 1"
+    )
+    assert [one["service"] for one in message.data["members"]] == ["storefront", "accounts"]
+    assert (message.data["unit"], message.data["service"], message.data["version_to"]) == ("shop", "storefront", "2")
 
 
 def test_an_alert_without_a_record_still_names_the_command() -> None:
