@@ -43,7 +43,7 @@ POOLS: dict[PoolState, str] = {
     PoolState.ACTIVE: "Takes the traffic of its service.",
     PoolState.CANDIDATE: "The pool a running release goes to.",
     PoolState.DRAINING: "Takes no new traffic, but may still serve sessions. Nobody proved that it is unused.",
-    PoolState.IDLE: "Proved to be unused. Does not occur in this version.",
+    PoolState.IDLE: "Claimed to be deployed to: no share, no session honoured, and what it calls by a pin is refused.",
 }
 
 EVENTS: dict[Kind, str] = {
