@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from lbctl.core import coupling
 from lbctl.core.claims import claim_granted
 from lbctl.core.state import State
+from lbctl.daemon.sight import UNKNOWN
 from lbctl.model.errors import Refused
 from lbctl.model.names import ServiceName, UnitName
 from lbctl.model.record import Release
 from lbctl.model.request import Adopt, Request, SayReady
 from lbctl.model.topology import Rendezvous, Topology, Unit
-
-UNKNOWN = "unknown"
-"""What stands for a version that nobody named."""
 
 
 def services_of(topology: Topology, name: str) -> tuple[ServiceName, ...]:

@@ -1,15 +1,15 @@
 """What `lbctl plan` says of a unit: all its services in one plan, by the carrier's steps. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from shlex import quote
 from typing import Any
 
 from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.state import State
 from lbctl.core.targets import target
-from lbctl.daemon.members import UNKNOWN, unit_named, unprepared
+from lbctl.daemon.members import unit_named, unprepared
 from lbctl.daemon.preview import plan_view
-from lbctl.daemon.sight import Capable
+from lbctl.daemon.sight import UNKNOWN, Capable
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
@@ -18,6 +18,8 @@ from lbctl.model.topology import Plan, Service, Unit
 from lbctl.model.units import Instant
 
 Json = dict[str, Any]
+FORBIDDING = ("NO_MASTER_SOCKET", "NO_PINS")
+"""What a load balancer lacks that one service can do without, and a unit cannot."""
 
 
 def member_plan_view(
@@ -38,25 +40,35 @@ def unit_plan_view(
     state: State, unit: Unit, plan: Plan, versions: Mapping[ServiceName, str], able: Capable, now: Instant
 ) -> Json:
     """Return the plan of a release of all services of a unit, the carrier first in `versions`."""
-    views = {
-        name: plan_view(state, state.topology.services[name], None, plan, version, able)
-        for name, version in versions.items()
-    }
+    views = {name: plan_view(state, state.topology.services[name], None, plan, UNKNOWN, able) for name in versions}
     first = next(iter(views.values()))
-    refusals = [*map(_told, unprepared(state, unit)), *_of_each(views, "refusals")]
-    view = {
+    told = list(_of_each(views, "warnings"))
+    lacking = [one for one in told if one["code"] in FORBIDDING]
+    refusals = [*map(_told, unprepared(state, unit)), *_of_each(views, "refusals"), *lacking]
+    return {
         **first,
+        "version_to": versions[first["service"]],
         "unit": unit.name,
-        "members": [_member(one) for one in views.values()],
-        "refusals": list({one["text"]: one for one in refusals}.values()),
-        "warnings": list({one["text"]: one for one in _of_each(views, "warnings")}.values()),
+        "members": [{**_member(one), "version_to": versions[name]} for name, one in views.items()],
+        "refusals": _once(refusals),
+        "unready": _once(_of_each(views, "unready")),
+        "warnings": _once(one for one in told if one not in lacking),
         "writes": [*_pin_writes(state, plan, versions, now), *first["writes"]],
+        "better": _better(first, unit, versions),
     }
-    if first["better"] is not None:
-        named = " ".join(f"--version {name}={quote(one)}" for name, one in versions.items() if one != UNKNOWN)
-        command = first["better"]["command"].replace(f"lbctl switch {first['service']}", f"lbctl switch {unit.name}")
-        view["better"] = {**first["better"], "command": f"{command} {named}".rstrip()}
-    return view
+
+
+def _once(told: Iterable[Json]) -> list[Json]:
+    return list({one["text"]: one for one in told}.values())
+
+
+def _better(view: Json, unit: Unit, versions: Mapping[ServiceName, str]) -> Json | None:
+    better: Json | None = view["better"]
+    if better is None:
+        return None
+    named = [f"--version {name}={quote(one)}" for name, one in versions.items() if one != UNKNOWN]
+    command = better["command"].replace(f"lbctl switch {view['service']} ", f"lbctl switch {unit.name} ", 1)
+    return {**better, "command": " ".join([command, *named])}
 
 
 def _member(view: Json) -> Json:

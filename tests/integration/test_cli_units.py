@@ -267,7 +267,7 @@ async def test_the_plan_of_a_unit_ends_with_its_switch(desk: FakeDesk, path: str
     done = await run(path, *words.split())
     assert done.code == 0
     assert done.out.splitlines()[0].startswith("shop: storefront blue → green (1.9.3 → 5.1.0), accounts blue → green")
-    assert "next   lbctl switch shop --version storefront=5.1.0 --version accounts=2.0.0" in done.out
+    assert "next   lbctl switch shop --version accounts=2.0.0 --version storefront=5.1.0" in done.out
 
 
 async def test_status_of_a_unit_shows_its_board_and_events_are_those_of_all_services(desk: FakeDesk, path: str) -> None:

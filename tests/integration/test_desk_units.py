@@ -13,13 +13,15 @@ from lbctl.cli.screens.status import status_screen
 from lbctl.control import answers, boardanswers
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.loop import Loop
+from lbctl.daemon.sight import Capable
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
+from lbctl.model.operation import Capabilities
 from lbctl.model.record import Contract
 from lbctl.model.request import Adopt, Pause, Rollback, SayReady
 from lbctl.model.topology import JudgeSettings, Plan, PlanMode, Rendezvous
 from lbctl.store.journal import Journal
-from tests.shop import PLAN, A, B, Shop
+from tests.shop import LB1, LB2, PLAN, A, B, Shop
 
 Json = dict[str, Any]
 WALL = "2026-01-02T03:04:05.000Z"
@@ -47,6 +49,7 @@ class Office:
 
     def __init__(self, path: Path) -> None:
         self.shop = Shop()
+        self.able: Capable = {name: Capabilities(version="fake 1") for name in (LB1, LB2)}
         self.journal = Journal.open(path / "journal.db")
         self.loop = Loop(self.shop.state, Nothing(), lambda: self.shop.now)
         self._written = 0
@@ -57,7 +60,7 @@ class Office:
             outbox=Nothing,  # type: ignore[arg-type]
             config=None,  # type: ignore[arg-type]
             config_text=str,
-            able={},
+            able=self.able,
             now=lambda: self.shop.now,
         )
 
@@ -342,7 +345,20 @@ async def test_a_plan_of_a_unit_that_is_not_prepared_says_what_each_service_lack
     texts = [one["text"] for one in plan["refusals"]]
     assert [text for text in texts if text.startswith("accounts has no claim")]
     assert [text for text in texts if text.startswith("storefront has no claim")]
-    assert [text for text in texts if text.startswith("accounts: candidate not healthy")]
+    assert [one["text"] for one in plan["unready"]] == [
+        "accounts: candidate not healthy (0 of 3 up): "
+        "a-green-0: health check fails; a-green-1: health check fails; a-green-2: health check fails"
+    ]
+
+
+async def test_a_load_balancer_that_cannot_pin_refuses_a_unit_and_not_a_service(office: Office) -> None:
+    office.shop.claim(A)
+    office.shop.claim(B)
+    office.able[LB2] = Capabilities(version="old", cannot=("NO_PINS: it cannot tell its callers apart",))
+    plan = (await office.desk()).plan("shop", None, Plan(), "unknown", {})
+    assert [one["text"] for one in plan["refusals"]] == ["edge/lb2: it cannot tell its callers apart"]
+    alone = (await office.desk()).plan("accounts", None, Plan(), "unknown", {})
+    assert [one["code"] for one in alone["refusals"]] == ["in_unit"]
 
 
 async def test_the_plan_of_a_member_says_that_it_goes_with_its_unit(office: Office) -> None:

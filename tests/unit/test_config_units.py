@@ -252,9 +252,9 @@ def test_all_faults_of_a_unit_come_at_once() -> None:
 
 
 def test_form_weights_has_no_pinned_callers() -> None:
-    found = faults(shop(("haproxy: {form: map}", "haproxy: {form: weights}")))
-    assert len(found) == 1
-    assert found[0].startswith("lbctl.yaml:11:21: services.accounts.haproxy.form: ")
+    assert faults(shop(("haproxy: {form: map}", "haproxy: {form: weights}"))) == [
+        "lbctl.yaml:11:21: services.accounts.haproxy.form: form weights has one backend: its callers cannot be pinned to a pool; write `form: map`, or delete the consumers"
+    ]
 
 
 def test_the_shown_config_can_be_loaded_again_although_members_have_no_plan_of_their_own() -> None:
