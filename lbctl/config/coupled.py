@@ -166,7 +166,7 @@ def _in_cycles(topology: Topology) -> set[ServiceName]:
 def _capacity(unit: Values, inside: list[str], services: dict[str, Any]) -> None:
     for name in inside:
         pools = services[name]["pools"] if isinstance(services[name], Values) else None
-        sizes = [len(pools[colour]) for colour in COLOURS if isinstance(pools[colour], dict)] if pools else []
+        sizes = [len(pools[c]) for c in COLOURS if isinstance(pools[c], dict)] if isinstance(pools, Values) else []
         if isinstance(unit["capacity"], int) and sizes and unit["capacity"] > min(sizes):
             what = f"capacity {unit['capacity']} is more than the {min(sizes)} servers of the smaller pool of {name}"
             unit.at("capacity").fault(what, "lower it, or write equal")

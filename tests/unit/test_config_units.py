@@ -211,6 +211,18 @@ def test_what_cannot_be_meant_is_named_with_its_place_and_the_next_step(old: str
     assert all("services.pay.steps" in line for line in found if line != f"lbctl.yaml:{expected}")
 
 
+@pytest.mark.parametrize("bad", ["pools: 7", "consumers: 7", "haproxy: 7", "listen: 7", "data_plane: 7"])
+def test_what_cannot_be_read_at_all_is_one_fault_of_its_own(bad: str) -> None:
+    key = bad.split(":", maxsplit=1)[0]
+    lines = [line for line in SHOP.split("\n") if not line.startswith(f"    {key}:") and "pin: listener" not in line]
+    text = (
+        "\n".join(lines)
+        .replace("  accounts:\n", f"  accounts:\n    {bad}\n")
+        .replace("[1%, 100%]", "[1%, 100%]\n    capacity: 9")
+    )
+    assert any(f"services.accounts.{key}: " in line for line in faults(text))
+
+
 def test_two_pools_on_the_same_hosts_cannot_be_told_by_their_source() -> None:
     found = faults(shop((PINNED, "{pin: source}"), ("s-3: 10.0.2.3:80", "s-3: 10.0.2.1:81")))
     assert found == [
