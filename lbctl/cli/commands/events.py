@@ -19,7 +19,7 @@ CLEAR = "\x1b[H\x1b[2J"
 
 
 @click.command()
-@click.argument("service", required=False)
+@click.argument("service", required=False, metavar="[SERVICE|UNIT]")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option(
     "-n", "--lines", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Newest events first shown."
@@ -61,7 +61,7 @@ def _print(event: Json, form: str) -> None:
 
 
 @click.command()
-@click.argument("service", required=False)
+@click.argument("service", required=False, metavar="[SERVICE|UNIT]")
 @click.option("--plain", is_flag=True, help="One line per event, as without a terminal.")
 @form_option
 @click.pass_context

@@ -41,7 +41,7 @@ def show(ctx: click.Context, target: str, form: str) -> None:
 
 
 @release.command("list")
-@click.argument("service", required=False)
+@click.argument("service", required=False, metavar="[SERVICE|UNIT]")
 @form_option
 @click.pass_context
 def list_(ctx: click.Context, service: str | None, form: str) -> None:
