@@ -16,6 +16,7 @@ from lbctl.daemon.explain import explained
 from lbctl.daemon.feed import Event, Feed, event_view
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.members import going, services_of, takes_part, unchecked, unit_named, unprepared
+from lbctl.daemon.pinning import unfit
 from lbctl.daemon.ports import Now
 from lbctl.daemon.sight import Capable
 from lbctl.daemon.unit_plan import member_plan_view, unit_plan_view
@@ -64,7 +65,8 @@ class Desk:
 
     async def submit(self, request: Request) -> Answer:
         """Decide a request; returns when it is decided and durable."""
-        refused = unchecked(self._loop.state.topology, request)
+        topology = self._loop.state.topology
+        refused = unchecked(topology, request) or unfit(topology, self._able, request)
         if refused is not None:
             raise refused
         if isinstance(request, SayReady):

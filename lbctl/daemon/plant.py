@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from lbctl.daemon.pinning import NO_PINS, unpinnable
 from lbctl.daemon.ports import Now
 from lbctl.daemon.said import unnamed
 from lbctl.daemon.sight import Capable
@@ -44,6 +45,7 @@ class Plant:
         self._repaired_at: dict[InstanceName, float] = {}
         self._asked_at: dict[InstanceName, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._topology = topology
         self.able: Capable = {}
         self._units = self._built(topology)
 
@@ -108,7 +110,7 @@ class Plant:
         except LbctlError:
             await self._undone(before, changed)
             raise
-        self._units = after
+        self._units, self._topology = after, topology
         for unit in changed:
             self.able.pop(unit.made_of[0].name, None)
         for name, unit in before.items():
@@ -124,13 +126,21 @@ class Plant:
             await unit.plane.close()
 
     async def _ask(self, name: InstanceName, unit: _Unit) -> None:
+        before = self.able.get(name)
         try:
             self.able[name] = await unit.plane.probe()
+            if self.able[name] != before:
+                self._say_unpinnable(name, unit.made_of[2])
         except DataPlaneError as error:
             reason = unnamed(name, str(error))
             if self.able.get(name) != reason:
                 log.warning("instance.unusable", instance=name, reason=reason)
             self.able[name] = reason
+
+    def _say_unpinnable(self, name: InstanceName, services: Sequence[Service]) -> None:
+        for service in services:
+            for text in unpinnable(self._topology, {name: self.able[name]}, service.name):
+                log.warning("unit.refused", code=NO_PINS, instance=name, service=service.name, reason=text)
 
     async def _undone(self, before: dict[InstanceName, _Unit], changed: Sequence[_Unit]) -> None:
         """Bring the files of what was changed back to the old config, and let go of the new drivers."""

@@ -13,7 +13,7 @@ from lbctl.model.names import Colour, Generation, InstanceName, ServerName, Serv
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, ServiceReading
 from lbctl.model.route import Caller, Pin, Route
-from lbctl.model.topology import Service
+from lbctl.model.topology import PinKind, Service
 from lbctl.model.units import BP_FULL, Instant
 
 BUCKET = "LBK"
@@ -99,7 +99,7 @@ class FakeInstance:
     async def probe(self) -> Capabilities:
         """See `DataPlane.probe`."""
         self._answer()
-        return Capabilities(version="fake 1")
+        return Capabilities(version="fake 1", pins=frozenset(PinKind))
 
     async def observe(self) -> InstanceReading:
         """See `DataPlane.observe`."""

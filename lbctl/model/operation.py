@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from lbctl.model.names import Colour, Generation, ServiceName
 from lbctl.model.route import Route
+from lbctl.model.topology import PinKind
 
 
 class Place(StrEnum):
@@ -74,8 +75,9 @@ class Ability:
 class Capabilities:
     """What a driver can do with its load balancer as configured. What it cannot do, `plan` refuses beforehand.
 
-    `boot_is_runtime`: one file is both, so there is one write. `cannot` holds `CODE: text` for people. `services` has
-    what differs from one service to the next.
+    `boot_is_runtime`: one file is both, so there is one write. `pins` are the ways in which it tells the pools of a
+    consumer apart and sends each where it belongs. `cannot` holds `CODE: text` for people. `services` has what differs
+    from one service to the next.
     """
 
     version: str
@@ -85,6 +87,7 @@ class Capabilities:
     durable: bool = True
     boot_is_runtime: bool = False
     sees_old_generations: bool = True
+    pins: frozenset[PinKind] = frozenset()
     cannot: tuple[str, ...] = ()
     services: Mapping[ServiceName, Ability] = field(default_factory=dict)
 

@@ -18,8 +18,8 @@ from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.record import Contract
-from lbctl.model.request import Adopt, Pause, Rollback, SayReady
-from lbctl.model.topology import JudgeSettings, Plan, PlanMode, Rendezvous
+from lbctl.model.request import Adopt, Answer, Claim, Pause, Rollback, SayReady
+from lbctl.model.topology import JudgeSettings, PinKind, Plan, PlanMode, Rendezvous
 from lbctl.store.journal import Journal
 from tests.shop import LB1, LB2, PLAN, A, B, Shop
 
@@ -49,7 +49,7 @@ class Office:
 
     def __init__(self, path: Path) -> None:
         self.shop = Shop()
-        self.able: Capable = {name: Capabilities(version="fake 1") for name in (LB1, LB2)}
+        self.able: Capable = {name: Capabilities(version="fake 1", pins=frozenset(PinKind)) for name in (LB1, LB2)}
         self.journal = Journal.open(path / "journal.db")
         self.loop = Loop(self.shop.state, Nothing(), lambda: self.shop.now)
         self._written = 0
@@ -70,6 +70,10 @@ class Office:
         fresh, self._written = self.shop.told[self._written :], len(self.shop.told)
         await self.journal.append(self.shop.disk, fresh, wall=WALL)
         return self._desk
+
+    async def desk_claims(self, name: ServiceName) -> Answer:
+        """Claim a pool by the desk."""
+        return await (await self.desk()).submit(Claim(id=99, actor="ci", service=name))
 
 
 @pytest.fixture
@@ -354,9 +358,12 @@ async def test_a_plan_of_a_unit_that_is_not_prepared_says_what_each_service_lack
 async def test_a_load_balancer_that_cannot_pin_refuses_a_unit_and_not_a_service(office: Office) -> None:
     office.shop.claim(A)
     office.shop.claim(B)
-    office.able[LB2] = Capabilities(version="old", cannot=("NO_PINS: it cannot tell its callers apart",))
+    office.able[LB2] = Capabilities(version="old", pins=frozenset({PinKind.SOURCE}))
     plan = (await office.desk()).plan("shop", None, Plan(), "unknown", {})
-    assert [one["text"] for one in plan["refusals"]] == ["edge/lb2: it cannot tell its callers apart"]
+    cannot = "edge/lb2: it cannot pin the pools of storefront to a pool of accounts (pin: listener)"
+    assert [(one["code"], one["text"]) for one in plan["refusals"]] == [("NO_PINS", cannot)]
+    with pytest.raises(Refused, match="cannot pin the pools of storefront"):
+        await office.desk_claims(A)
     alone = (await office.desk()).plan("accounts", None, Plan(), "unknown", {})
     assert [one["code"] for one in alone["refusals"]] == ["in_unit"]
 
