@@ -13,8 +13,6 @@ from lbctl.model.operation import Capabilities
 from lbctl.model.request import Claim, Request, SayReady, Switch
 from lbctl.model.topology import Topology
 
-NO_PINS = "NO_PINS"
-
 
 def unpinnable(topology: Topology, able: Capable, provider: ServiceName) -> Iterator[str]:
     """Yield `INSTANCE: text` for every way to tell the callers of a service apart that an instance has not."""

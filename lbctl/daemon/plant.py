@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from lbctl.daemon.pinning import NO_PINS, unpinnable
+from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.ports import Now
 from lbctl.daemon.said import unnamed
 from lbctl.daemon.sight import Capable
@@ -140,7 +140,7 @@ class Plant:
     def _say_unpinnable(self, name: InstanceName, services: Sequence[Service]) -> None:
         for service in services:
             for text in unpinnable(self._topology, {name: self.able[name]}, service.name):
-                log.warning("unit.refused", code=NO_PINS, instance=name, service=service.name, reason=text)
+                log.warning("unit.refused", code="NO_PINS", instance=name, service=service.name, reason=text)
 
     async def _undone(self, before: dict[InstanceName, _Unit], changed: Sequence[_Unit]) -> None:
         """Bring the files of what was changed back to the old config, and let go of the new drivers."""

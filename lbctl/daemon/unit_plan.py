@@ -8,7 +8,7 @@ from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.state import State
 from lbctl.core.targets import target
 from lbctl.daemon.members import unit_named, unprepared
-from lbctl.daemon.pinning import NO_PINS, unpinnable
+from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.preview import plan_view
 from lbctl.daemon.sight import UNKNOWN, Capable
 from lbctl.model.errors import Refused
@@ -19,7 +19,7 @@ from lbctl.model.topology import Plan, Service, Unit
 from lbctl.model.units import Instant
 
 Json = dict[str, Any]
-FORBIDDING = ("NO_MASTER_SOCKET", NO_PINS)
+FORBIDDING = ("NO_MASTER_SOCKET", "NO_PINS")
 """What a load balancer lacks that one service can do without, and a unit cannot."""
 
 
@@ -45,7 +45,7 @@ def unit_plan_view(
     first = next(iter(views.values()))
     told = list(_of_each(views, "warnings"))
     lacking = [one for one in told if one["code"] in FORBIDDING]
-    lacking += [{"code": NO_PINS, "text": text} for one in versions for text in unpinnable(state.topology, able, one)]
+    lacking += [{"code": "NO_PINS", "text": text} for one in versions for text in unpinnable(state.topology, able, one)]
     refusals = [*map(_told, unprepared(state, unit)), *_of_each(views, "refusals"), *lacking]
     return {
         **first,
