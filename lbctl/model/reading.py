@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
-from lbctl.model.route import Route
+from lbctl.model.route import Cell, Route
 from lbctl.model.sketch import Buckets
 from lbctl.model.units import Instant
 
@@ -62,6 +62,12 @@ class ServiceReading:
     share with them: it is ordered again. Only load balancers that make a share of server weights have this."""
     obstacles: tuple[str, ...] = ()
     """`CODE: text` of what keeps the driver from carrying out a share: nothing goes forward while one stands."""
+    matrix: Mapping[Generation, Mapping[Cell, int]] = field(default_factory=dict)
+    """Calls by consumer pool and answering pool, of a service with consumers, by the generation that counted them.
+
+    Monotonic within a generation, exact in every one that still routes; a cell that is absent has 0. What was refused
+    by the pin `none` reached no pool and is in no cell. Calls of no known consumer pool are in the cells of None.
+    """
 
     @property
     def effective(self) -> Mapping[Generation, Route]:

@@ -6,6 +6,9 @@ from enum import StrEnum
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.units import BP_FULL
 
+UNKNOWN = "unknown"
+"""Whoever calls a service with consumers and is none of their pools."""
+
 
 class Pin(StrEnum):
     """Where one consumer pool's calls go, stronger than the split. `split`: not pinned. `none`: refused (503)."""
@@ -25,6 +28,18 @@ class Caller:
 
     def __str__(self) -> str:
         return f"{self.service}-{self.colour}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a service's matrix: who called, and which pool was to answer. `caller` None: no known consumer pool,
+    written `unknown`."""
+
+    caller: Caller | None
+    colour: Colour
+
+    def __str__(self) -> str:
+        return f"{self.caller or UNKNOWN}>{self.colour}"
 
 
 @dataclass(frozen=True, slots=True)
