@@ -238,6 +238,11 @@ class Service:
         """The pool of that colour."""
         return self.green if colour is Colour.GREEN else self.blue
 
+    @property
+    def callers(self) -> tuple[Caller, ...]:
+        """Its consumers' pools, in a fixed order."""
+        return tuple(sorted(Caller(name, colour) for name in self.consumers for colour in Colour))
+
 
 class EnvoyMode(StrEnum):
     """`embedded`: lbctl renders everything and runs Envoy. `attached`: lbctl owns only the files it is given."""
@@ -309,4 +314,4 @@ class Topology:
 
     def callers_of(self, service: ServiceName) -> tuple[Caller, ...]:
         """The consumer pools of `service`, in a fixed order."""
-        return tuple(sorted(Caller(name, colour) for name in self.services[service].consumers for colour in Colour))
+        return self.services[service].callers

@@ -7,6 +7,7 @@ from lbctl.dataplane.haproxy.bootfile import BootFiles
 from lbctl.dataplane.haproxy.form import Entries, Form
 from lbctl.dataplane.haproxy.forms import form_of
 from lbctl.dataplane.haproxy.looking import Look, look, look_at_all
+from lbctl.dataplane.haproxy.pins import ALL_KINDS
 from lbctl.dataplane.haproxy.probing import abilities, checked, unloaded_map
 from lbctl.dataplane.haproxy.statemap import map_path, parse_route
 from lbctl.dataplane.haproxy.workers import Worker, workers
@@ -34,7 +35,7 @@ class HaproxyInstance:
 
     def __init__(self, instance: Instance, services: Sequence[Service], clock: Callable[[], Instant]) -> None:
         self._instance = instance
-        self._forms = {service.name: form_of(instance, service) for service in services}
+        self._forms = {service.name: form_of(instance, service, services) for service in services}
         self._clock = clock
         self._map = str(map_path(instance))
         self._fence = 0
@@ -62,6 +63,7 @@ class HaproxyInstance:
         return Capabilities(
             version=f"haproxy {version}",
             sees_old_generations=seeing,
+            pins=ALL_KINDS if seeing else frozenset(),
             cannot=() if seeing else (NO_MASTER,),
             services=services,
         )
@@ -133,10 +135,14 @@ class HaproxyInstance:
                 yield f"OLD_WORKER_WITHOUT_MAP: {one.life} {how}"
         if boot is None:
             yield f"MAP_UNREADABLE: {self._map} cannot be read: check that it exists, its owner and mode"
-        for name in self._forms:
-            for place, values in (("in HAProxy", looks[0].entries), ("in its file", boot)):
-                if values is not None and parse_route(values.get(name, "")) is None:
+        for place, values in (("in HAProxy", looks[0].entries or {}), ("in its file", boot)):
+            for name, form in self._forms.items():
+                if values is None:
+                    continue
+                if parse_route(values.get(name, "")) is None:
                     yield f"STATE_KEY_MISSING: {name} {place}: it means all traffic to blue; it is written at adopt"
+                for key in form.damaged(values):
+                    yield f"STATE_KEY_MISSING: {key} {place}: these callers follow the split; it is written at adopt"
 
     def _too_late(self) -> str:
         socket = self._instance.master_socket or self._instance.socket

@@ -1,4 +1,4 @@
-"""The files that HAProxy reads at its first start with lbctl's sections: made before it, never replaced."""
+"""The files that HAProxy reads at its first start with lbctl's sections: made before it, routes never replaced."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,21 +6,24 @@ from pathlib import Path
 from lbctl.dataplane.haproxy import serverstate, weighed
 from lbctl.dataplane.haproxy.alone import alone
 from lbctl.dataplane.haproxy.apportion import weights
+from lbctl.dataplane.haproxy.callers import addresses, callers_path, key_of, looks_at_addresses, write_callers
 from lbctl.dataplane.haproxy.render import CONFIGURED
 from lbctl.dataplane.haproxy.statemap import map_path, parse_route, read_file, value_of, write_entry, write_missing
 from lbctl.model.names import Colour, ServiceName
-from lbctl.model.route import Route
+from lbctl.model.route import Pin, Route
 from lbctl.model.topology import HaproxyForm, Instance, Service
 
 
 def write_maps(
     instance: Instance, services: Sequence[Service], active: Mapping[ServiceName, Colour]
 ) -> tuple[str, ...]:
-    """Add what is missing: services not yet in the files get 100 % on their active pool. Returns what was added. Safe
-    beside a running lbctld.
+    """Add what is missing: services not yet in the files get 100 % on their active pool, callers not yet in them follow
+    the split. The maps of callers' addresses, which say what the config says, are written anew. Returns what was
+    changed. Safe beside a running lbctld.
 
     Raises:
         OSError: a file cannot be written; the text names it.
+        Garbled: callers cannot be told apart as configured.
     """
     Path(instance.directory).mkdir(mode=0o750, parents=True, exist_ok=True)
     with alone(instance):
@@ -28,12 +31,15 @@ def write_maps(
 
 
 def _added(instance: Instance, services: Sequence[Service], active: Mapping[ServiceName, Colour]) -> tuple[str, ...]:
-    values = {name: value_of(Route.all_to(colour)) for name, colour in active.items()}
-    missing = write_missing(instance, values)
+    values = {str(name): value_of(Route.all_to(colour)) for name, colour in active.items()}
+    pins = {key_of(one.name, caller): Pin.SPLIT.value for one in services for caller in one.callers}
+    missing = write_missing(instance, values | pins)
     told = [f"{map_path(instance)}: {name} {value}" for name, value in missing.items()]
     for service in services:
         if service.haproxy is not None and service.haproxy.form is HaproxyForm.WEIGHTS and service.name in active:
             told += _state_file(instance, service, service.haproxy.backends[Colour.BLUE])
+        if looks_at_addresses(service) and write_callers(instance, service, known := addresses(service, services)):
+            told.append(f"{callers_path(instance, service.name)}: {len(known)} addresses")
     return tuple(told)
 
 

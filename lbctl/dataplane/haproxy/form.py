@@ -66,5 +66,8 @@ class Form(Shape):
     def refusal(self, route: Route) -> str:
         """Return why this form can never make that route; empty if it can."""
 
+    def damaged(self, entries: Entries) -> tuple[str, ...]:
+        """Return the keys of pins that these entries of the map lack, or hold with a value that says nothing."""
+
     def ability(self, look: Look, tables: Mapping[str, bool]) -> Ability:
         """Return what can be done with this service. `tables` says of every stick table whether it names servers."""

@@ -32,6 +32,10 @@ OF_WEIGHTS = (
 )
 """What one backend with both colours costs."""
 
+WEIGHTS_WITH_CONSUMERS = (
+    "NO_PINS: {name}: one backend with both colours cannot send its callers to one of them: write `form: map`",
+)
+
 IN_TABLE: Mapping[HaproxyForm, str] = {
     HaproxyForm.MAP: "STICK_TABLE: {name}: a stick table binds users inside a pool only: while new traffic is split, "
     "those without the session cookie are drawn anew at every request",
@@ -55,7 +59,7 @@ def limits(service: Service, sticky: Sequence[Stickiness]) -> tuple[str, ...]:
     form = HaproxyForm.MAP if service.haproxy is None else service.haproxy.form
     found = [*OF_PROTOCOL[service.protocol]]
     if form is HaproxyForm.WEIGHTS:
-        found += OF_WEIGHTS
+        found += OF_WEIGHTS + (WEIGHTS_WITH_CONSUMERS if service.consumers else ())
     if Stickiness.TABLE in sticky:
         found.append(IN_TABLE[form])
     return tuple(text.format(name=service.name) for text in found)

@@ -1,12 +1,17 @@
-"""Form `map`: a backend per colour, and one map value that says everything: one write, atomic for every request."""
+"""Form `map`: a backend per colour, and one map value for split and keeps: one write, atomic for every request.
+
+Each pin has a value of its own beside it. They are written in one batch, in an order that is safe at every point of it.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lbctl.dataplane.haproxy.form import Entries, Line
 from lbctl.dataplane.haproxy.limits import limits, stickiness, wrong_mode
 from lbctl.dataplane.haproxy.looking import Look, unloaded
-from lbctl.dataplane.haproxy.statemap import DEFAULT, map_path, parse_lines, parse_route, value_of, write_entry
+from lbctl.dataplane.haproxy.pins import Pins
+from lbctl.dataplane.haproxy.statemap import DEFAULT, map_path, parse_lines, parse_route, value_of, write_entries
 from lbctl.dataplane.haproxy.statistics import Pools, Table
 from lbctl.dataplane.haproxy.weighed import parse_backend
 from lbctl.model.errors import Garbled
@@ -20,20 +25,26 @@ from lbctl.model.topology import HaproxyBinding, Instance, Service
 class MapForm:
     """Implements `Form`."""
 
-    steering: tuple[str, ...] = ()
-
-    def __init__(self, instance: Instance, service: Service, binding: HaproxyBinding) -> None:
+    def __init__(
+        self, instance: Instance, service: Service, binding: HaproxyBinding, services: Sequence[Service]
+    ) -> None:
         self._instance = instance
         self._service = service
         self._map = map_path(instance)
         self._backends = {colour: binding.backends[colour] for colour in Colour}
         self._asked = {colour: f"show stat {backend} 6 -1" for colour, backend in self._backends.items()}
         self._pools = Pools(service.protocol)
+        self._pins = Pins(instance, service, services)
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """See `Form.questions`."""
-        return tuple(self._asked.values())
+        """See `Form.questions`. A pool is asked for before the calls to it, so that no call seems uncounted."""
+        return (*self._asked.values(), *self._pins.questions)
+
+    @property
+    def steering(self) -> tuple[str, ...]:
+        """See `Form.steering`."""
+        return self._pins.steering
 
     @property
     def boot_files(self) -> tuple[Path, ...]:
@@ -52,24 +63,39 @@ class MapForm:
             pools[colour] = self._pools.reading(backend, [newest, *(table for table in older if table is not None)])
         routes = {look.life: self.runtime(look) for look in looks}
         runtime = {life: route for life, route in routes.items() if route is not None}
-        return ServiceReading(runtime=runtime, boot=None if boot is None else self._route(boot), pools=pools)
+        return ServiceReading(
+            runtime=runtime,
+            boot=None if boot is None else self._route(boot),
+            pools=pools,
+            obstacles=self._pins.obstacles(looks[0]),
+            matrix=self._pins.matrix(looks),
+        )
 
     def runtime(self, look: Look) -> Route | None:
         """See `Form.runtime`."""
-        return None if look.entries is None else self._route(look.entries)
+        if look.entries is None:
+            return None
+        route = self._route(look.entries)
+        return route if self._pins.obeyed(look) else replace(route, pins=self._pins.unpinned())
 
     async def bring(self, line: Line, route: Route) -> str:
         """See `Form.bring`: set and read back in the same batch; `set map` knows only keys that are there."""
-        for verb in ("set", "add"):
-            change = f"{verb} map {self._map} {self._service.name} {value_of(route)}"
-            _, lines = await line.change(change, f"show map {self._map}")
+        goal = self._entries(route)
+        missing: set[str] = set()
+        entries: dict[str, str] = {}
+        for _ in ("set what is there", "add what is not"):
+            changes = [f"{'add' if key in missing else 'set'} map {self._map} {key} {goal[key]}" for key in goal]
+            *_, lines = await line.change(*changes, f"show map {self._map}")
             if unloaded(lines):
                 return self._unsteered(line)
             entries = parse_lines(lines, columns=3)
-            if self._service.name in entries:
-                right = entries[self._service.name] == value_of(route)
-                return "" if right else f"HAProxy does not take {route}"
-        return f"HAProxy does not take {route}"
+            missing = goal.keys() - entries.keys()
+            if not missing:
+                break
+        return "" if goal.items() <= entries.items() else f"HAProxy does not take {route}"
+
+    def _entries(self, route: Route) -> dict[str, str]:
+        return self._pins.entries(route, value_of(route))
 
     def _unsteered(self, line: Line) -> str:
         if line.worker.is_old:
@@ -79,19 +105,23 @@ class MapForm:
 
     def store(self, route: Route) -> None:
         """See `Form.store`."""
-        write_entry(self._instance, self._service.name, value_of(route))
+        write_entries(self._instance, self._entries(route))
 
     def refusal(self, route: Route) -> str:
         """See `Form.refusal`: every basis point can be made."""
-        del route
-        return ""
+        return self._pins.refusal(route)
+
+    def damaged(self, entries: Entries) -> tuple[str, ...]:
+        """See `Form.damaged`."""
+        return tuple(self._pins.damaged(entries))
 
     def ability(self, look: Look, tables: Mapping[str, bool]) -> Ability:
         """See `Form.ability`."""
         seen = [parse_backend(backend, look.answers[self._asked[colour]]) for colour, backend in self._backends.items()]
         sticky = stickiness(self._backends.values(), seen, tables)
         cannot = (*limits(self._service, sticky), *wrong_mode(self._service, self._backends.values(), seen))
-        return Ability(stickiness=sticky, cannot=cannot)
+        return Ability(stickiness=sticky, cannot=(*cannot, *self._pins.obstacles(look)))
 
     def _route(self, entries: Entries) -> Route:
-        return parse_route(entries.get(self._service.name, "")) or DEFAULT
+        split = parse_route(entries.get(self._service.name, "")) or DEFAULT
+        return replace(split, pins=self._pins.read(entries))

@@ -1,15 +1,17 @@
-"""HAProxy's configuration for lbctl: frontends and backends only, each section complete in itself."""
+"""HAProxy's configuration for lbctl: frontends and backends, each section complete in itself, and tables that count."""
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 
-from lbctl.dataplane.haproxy import templates
+from lbctl.dataplane.haproxy import pinrules, templates
 from lbctl.dataplane.haproxy.logline import log_lines
 from lbctl.dataplane.haproxy.serverstate import state_path
 from lbctl.dataplane.haproxy.statemap import DEFAULT, VALUE, map_path
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
 from lbctl.model.topology import (
+    Address,
     HaproxyBinding,
     HaproxyForm,
     HealthCheck,
@@ -35,8 +37,8 @@ def render(instance: Instance, services: Sequence[Service], request_log: Request
     With `request_log` every HTTP frontend also sends a line for each request there.
 
     Raises:
-        Garbled: a service has no `haproxy:` or `listen:`, or a word that HAProxy would read as something else; the
-            text names it.
+        Garbled: a service has no `haproxy:` or `listen:`, callers that cannot be told apart, or a word that HAProxy
+            would read as something else; the text names it.
     """
     head = templates.HEAD.format(
         name=word(f"{instance.name}", "the instance's name"),
@@ -45,34 +47,39 @@ def render(instance: Instance, services: Sequence[Service], request_log: Request
         map=word(str(map_path(instance)), "map_dir"),
     )
     log = "" if request_log is None else log_lines(word(instance.name, "the instance's name"), _log_word(request_log))
-    return head + "".join(_service(instance, service, log) for service in services)
+    return head + "".join(_service(instance, service, services, log) for service in services)
 
 
-def _service(instance: Instance, service: Service, log: str) -> str:
+def _service(instance: Instance, service: Service, services: Sequence[Service], log: str) -> str:
     if service.haproxy is None or service.listen is None:
         missing = "haproxy" if service.haproxy is None else "listen"
         raise Garbled(f"services.{service.name}.{missing} is needed to render HAProxy's configuration: add it")
-    words = _words(instance, service, service.haproxy) | {"log": log}
+    words = _words(instance, service, service.haproxy, service.listen) | {"log": log}
+    pins, stay = pinrules.rules(instance, service, services, words["map"], word)
+    tcp = service.protocol is Protocol.TCP
     if service.haproxy.form is HaproxyForm.WEIGHTS:
-        if service.protocol is Protocol.TCP:
+        if tcp:
             raise Garbled(f"services.{service.name}: form weights is for http and grpc: write `form: map`")
-        return _filled(words, "FRONTEND", "STATE", "BY_WEIGHTS") + _backend(instance, service, tuple(Colour))
-    kind = ("TCP_FRONTEND",) if service.protocol is Protocol.TCP else ("FRONTEND", "STATE", "BY_MAP")
-    return _filled(words, *kind, "CHOICE") + "".join(_backend(instance, service, (colour,)) for colour in Colour)
+        head, pools = _filled(words, "FRONTEND", "STATE"), _backend(instance, service, tuple(Colour))
+        return head + pins + _filled(words, "BY_WEIGHTS") + pools
+    head = _filled(words, "TCP_FRONTEND") if tcp else _filled(words, "FRONTEND", "STATE")
+    drawn = _filled(words, "TCP_BY_MAP" if tcp else "BY_MAP") + stay + _filled(words, "CHOICE")
+    pools = "".join(_backend(instance, service, (colour,)) for colour in Colour)
+    return head + pins + drawn + pools + pinrules.table(service)
 
 
 def _filled(words: dict[str, str], *names: str) -> str:
     return "".join(getattr(templates, name).format(**words) for name in names)
 
 
-def _words(instance: Instance, service: Service, binding: HaproxyBinding) -> dict[str, str]:
+def _words(instance: Instance, service: Service, binding: HaproxyBinding, listen: Address) -> dict[str, str]:
     """What stands in the templates of a frontend."""
     where = f"services.{service.name}"
     cookie = word(binding.cookie, f"{where}.haproxy.cookie")
     had = "\n".join(line for colour in Colour for line in _had(service, cookie, colour))
     return {
         "name": word(service.name, where),
-        "bind": _bind(service),
+        "bind": _bind(service, listen) + pinrules.binds(service, partial(_bind, service), word),
         "map": str(map_path(instance)),
         "default": str(DEFAULT),
         "value": VALUE,
@@ -85,8 +92,8 @@ def _words(instance: Instance, service: Service, binding: HaproxyBinding) -> dic
     }
 
 
-def _bind(service: Service) -> str:
-    address = word(str(service.listen), f"services.{service.name}.listen")
+def _bind(service: Service, at: Address) -> str:
+    address = word(str(at), f"services.{service.name}.listen")
     grpc = service.protocol is Protocol.GRPC
     if service.listen_tls:
         then = "add `ssl crt FILE alpn h2` here" if grpc else "add `ssl crt FILE` here"
@@ -107,7 +114,7 @@ def _backend(instance: Instance, service: Service, colours: Sequence[Colour]) ->
         balance="roundrobin" if shared else "random",
         http="" if tcp else templates.HTTP_BACKEND,
         check_timeout_ms=check.timeout if check else 2 * SECOND,
-        more=(state if shared else "") + ("" if tcp else cookie),
+        more=(state if shared else pinrules.counted(service, colours[0])) + ("" if tcp else cookie),
         check=_check(check),
         servers="\n".join(
             _server(service, server, f" weight {CONFIGURED[colour]}" if shared else "")

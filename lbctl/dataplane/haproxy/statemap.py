@@ -1,5 +1,6 @@
 """The state map: one composite value per service, `green_bp:keep_blue:keep_green`, in the workers and in its file.
 
+Pins of callers lie beside it, each under a key of its own: `accounts<storefront-blue green`.
 A service in form `weights` has a seal behind it, `5000:10000:10000:1a2b3c4d`: the weights that were ordered for it.
 """
 
@@ -66,7 +67,7 @@ def parse_lines(lines: Sequence[str], *, columns: int) -> dict[str, str]:
 
 def rendered(entries: Mapping[str, str]) -> bytes:
     """Return the file's content."""
-    head = "# Written by lbctl. One line per service: green_bp:keep_blue_bp:keep_green_bp\n"
+    head = "# Written by lbctl. One line per service: green_bp:keep_blue_bp:keep_green_bp; SERVICE<CALLER: its pin\n"
     return (head + "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))).encode()
 
 
@@ -78,13 +79,18 @@ def read_file(instance: Instance) -> dict[str, str] | None:
 
 def write_entry(instance: Instance, service: ServiceName, value: str) -> None:
     """Set one service's boot value, and leave everything else in the file as it is. Raises OSError, ValueError."""
-    map_file(instance).write(rendered((read_file(instance) or {}) | {str(service): value}))
+    write_entries(instance, {str(service): value})
 
 
-def write_missing(instance: Instance, values: Mapping[ServiceName, str]) -> dict[str, str]:
-    """Make the file, and add the services that are not yet in it. Returns what was added. Raises OSError."""
+def write_entries(instance: Instance, values: Mapping[str, str]) -> None:
+    """Set some boot values at once, and leave everything else in the file as it is. Raises OSError, ValueError."""
+    map_file(instance).write(rendered({**(read_file(instance) or {}), **values}))
+
+
+def write_missing(instance: Instance, values: Mapping[str, str]) -> dict[str, str]:
+    """Make the file, and add what is not yet in it. Returns what was added. Raises OSError, ValueError."""
     entries = read_file(instance) or {}
-    missing = {str(name): value for name, value in values.items() if name not in entries}
+    missing = {name: value for name, value in values.items() if name not in entries}
     if missing or not map_path(instance).exists():
         map_file(instance).write(rendered(entries | missing))
     return missing

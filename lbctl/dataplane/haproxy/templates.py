@@ -1,16 +1,16 @@
 """The sections of HAProxy's config as text: a frontend for each form and protocol, and the backends behind it.
 
-Rules of an HTTP frontend, in their order: which colour had this session (its server cookie), is that session still
+Rules of an HTTP frontend, in their order: is the caller pinned (see `pinrules`), which colour had this session (its server cookie), is that session still
 honoured, else it moves to the other colour; without a session the split decides. In form `map` the rules draw the
 colour; a session without bucket gets one below its colour's limit and is born honoured. In form `weights` the weights
 of the one backend draw it, and a session that moves loses its server cookie for this request, so that they draw anew.
 """
 
-HEAD = """# Rendered by lbctl for {name}. Frontends and backends only; the global section must contain:
+HEAD = """# Rendered by lbctl for {name}. Frontends, backends and tables only; the global section must contain:
 #     stats socket {socket} mode 600 level admin
 # and the master must be started with `haproxy -W -S {master},mode,600`.
 # Where lbctld runs as another user than HAProxy: mode 660 and lbctl's group on both, never more.
-# HAProxy does not start without {map}: `lbctl config render haproxy --write-maps` makes it.
+# HAProxy does not start without {map} and its like: `lbctl config render haproxy --write-maps` makes them.
 """
 
 FRONTEND = """
@@ -37,7 +37,7 @@ BY_MAP = """    http-request set-var(txn.lb_green) var(txn.lb_state),field(1,:),
     http-request set-var(txn.lb_mix) bool(true) if {{ var(txn.lb_green) -m int 1:9999 }}
 {keep}    http-request set-var(txn.lb_bucket) req.cook({bucket}),add(0) if {{ req.cook({bucket}) -m reg ^[0-9]{{1,4}}$ }}
     # 1 kept session (no bucket yet = kept)   2 session to move: the other colour, never drawn   3 new: by the split
-    http-request set-var(txn.lb_why) str(kept) if {{ var(txn.lb_had) -m found }} !{{ var(txn.lb_bucket) -m found }} !{{ var(txn.lb_keep) -m int 0 }}
+    http-request set-var(txn.lb_why) str(kept) if !{{ var(txn.lb_why) -m found }} {{ var(txn.lb_had) -m found }} !{{ var(txn.lb_bucket) -m found }} !{{ var(txn.lb_keep) -m int 0 }}
     http-request set-var(txn.lb_why) str(kept) if !{{ var(txn.lb_why) -m found }} {{ var(txn.lb_had) -m found }} {{ var(txn.lb_bucket) -m found }} {{ var(txn.lb_bucket),sub(txn.lb_keep) -m int lt 0 }}
     http-request set-var(txn.lb_why) str(moved) if !{{ var(txn.lb_why) -m found }} {{ var(txn.lb_had) -m found }}
     http-request set-var(txn.lb_why) str(new) if !{{ var(txn.lb_why) -m found }}
@@ -74,9 +74,11 @@ frontend {name}
     tcp-request content set-var(txn.lb_state) str({name}),map({map})
     tcp-request content set-var(txn.lb_mix) bool(true) if !{{ var(txn.lb_state) -m reg {value} }}
     tcp-request content set-var(txn.lb_state) str({default}) if {{ var(txn.lb_mix) -m bool }}
-    tcp-request content set-var(txn.lb_green) var(txn.lb_state),field(1,:),add(0)
+"""
+
+TCP_BY_MAP = """    tcp-request content set-var(txn.lb_green) var(txn.lb_state),field(1,:),add(0)
     tcp-request content set-var(txn.lb_mix) bool(true) if {{ var(txn.lb_green) -m int 1:9999 }}
-    tcp-request content set-var(txn.lb_colour) str(green) if {{ rand(10000),sub(txn.lb_green) -m int lt 0 }}
+    tcp-request content set-var(txn.lb_colour) str(green) if !{{ var(txn.lb_colour) -m found }} {{ rand(10000),sub(txn.lb_green) -m int lt 0 }}
     tcp-request content set-var(txn.lb_colour) str(blue) if !{{ var(txn.lb_colour) -m found }}
 """
 
@@ -100,4 +102,29 @@ COOKIE = """    cookie {cookie} insert indirect nocache httponly{secure}
 """
 STATE_FILE = """    load-server-state-from-file local
     server-state-file-name {state}
+"""
+
+FROM_LISTENER = """    {rule} set-var(txn.lb_from) so_name if {{ so_name -m str -- {names} }}
+"""
+AT = """    {rule} set-var(txn.lb_at) src,map_ip({file})
+"""
+FROM_ADDRESS = """    {rule} set-var(txn.lb_from) var(txn.lb_at) if !{{ var(txn.lb_from) -m found }} {{ var(txn.lb_at) -m str -- {names} }}
+"""
+FROM_HEADER = """    {rule} set-var(txn.lb_from) req.fhdr({header}) if !{{ var(txn.lb_from) -m found }} {{ var(txn.lb_at) -m str -- {by_header} }} {{ req.fhdr_cnt({header}) eq 1 }} {{ req.fhdr({header}) -m str -- {names} }}
+"""
+PINS = """    # Who calls, and where to. Without an entry of his own a caller follows the split.
+{told}    {rule} set-var(txn.lb_pin) str({name}<),concat(,txn.lb_from),map({map}) if {{ var(txn.lb_from) -m found }}
+    {rule} {refuse} if {{ var(txn.lb_pin) -m str none }}
+    {rule} set-var(txn.lb_colour) var(txn.lb_pin) if {{ var(txn.lb_pin) -m str blue green }}
+    {rule} set-var(txn.lb_why) str(pin) if {{ var(txn.lb_colour) -m found }}
+"""
+STAY = """    {rule} unset-var(txn.lb_mix) if {{ var(txn.lb_why) -m str pin }}
+"""
+COUNT = """    {rule} set-var(txn.lb_from) str({unknown}) if !{{ var(txn.lb_from) -m found }}
+    {rule} track-sc2 var(txn.lb_from),concat(>{colour}) table {table}
+"""
+TABLE = """
+peers {section}
+    disabled
+    table {table} type string len {length} size {size} nopurge store {counter}
 """

@@ -211,6 +211,8 @@ class WeightsForm:
 
     def refusal(self, route: Route) -> str:
         """See `Form.refusal`."""
+        if route.pins:
+            return f"{route}: form `weights` cannot pin callers: write `form: map`"
         for colour in Colour:
             share_bp, keep_bp = route.share_bp(colour), route.keep_bp(colour)
             if keep_bp not in {0, BP_FULL} or (keep_bp == 0 and share_bp > 0):
@@ -219,6 +221,11 @@ class WeightsForm:
                 least = percent(self._floor_bp(colour))
                 return f"{percent(share_bp)} on {colour} cannot be made of whole weights: the least is {least}"
         return ""
+
+    def damaged(self, entries: Entries) -> tuple[str, ...]:
+        """See `Form.damaged`: it has no pins."""
+        del entries
+        return ()
 
     def _floor_bp(self, colour: Colour) -> int:
         return floor_bp(len(self._service.pool(colour.other).servers))
