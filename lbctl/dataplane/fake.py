@@ -5,6 +5,7 @@ the routing rules) or by changing `servers` themselves.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from lbctl.model.errors import Unreachable
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, ServiceReading
-from lbctl.model.route import Caller, Pin, Route
+from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import PinKind, Service
 from lbctl.model.units import BP_FULL, Instant
 
@@ -65,11 +66,13 @@ class FakeInstance:
     runtime: dict[Generation, dict[ServiceName, Route]] = field(default_factory=dict)
     """By generation, the newest last; the others are old workers that still route."""
     pools: dict[tuple[ServiceName, Colour], FakePool] = field(default_factory=dict)
+    calls: dict[Generation, dict[ServiceName, Counter[Cell]]] = field(default_factory=dict)
+    """Of services with consumers, by the generation that counted them."""
     _fence: int = 0
     _lives: int = 0
 
     def __post_init__(self) -> None:
-        self.boot = {service.name: Route(0) for service in self.services} | self.boot
+        self.boot = {service.name: _unpinned(service) for service in self.services} | self.boot
         self.reload(keep_old=False)
 
     @property
@@ -82,6 +85,8 @@ class FakeInstance:
         self._lives += 1
         old = self.runtime if keep_old else {}
         self.runtime = {**old, Generation(f"{self._lives}@0"): dict(self.boot)}
+        self._forget()
+        self.calls[self.generation] = {service.name: Counter() for service in self.services if service.consumers}
         up = {key: {name: one.up for name, one in pool.servers.items()} for key, pool in self.pools.items()}
         self.pools = {
             (service.name, colour): FakePool(
@@ -95,6 +100,10 @@ class FakeInstance:
     def end_old(self) -> None:
         """Let the old workers end."""
         self.runtime = {self.generation: self.runtime[self.generation]}
+        self._forget()
+
+    def _forget(self) -> None:
+        self.calls = {life: counts for life, counts in self.calls.items() if life in self.runtime}
 
     async def probe(self) -> Capabilities:
         """See `DataPlane.probe`."""
@@ -117,6 +126,8 @@ class FakeInstance:
             return Result(Status.UNKNOWN, self.broken)
         if operation.service not in self.boot:
             return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
+        if wrong := self._wrong_pins(operation):
+            return Result(Status.REFUSED, wrong)
         if operation.fence < self._fence:
             return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}")
         now = self.runtime[self.generation][operation.service]
@@ -144,18 +155,22 @@ class FakeInstance:
     ) -> tuple[int, str]:
         """Route one request by the newest generation, or by an older `life`; returns status and server name.
 
-        `jar` is a session's cookies, `caller` the consumer pool that calls.
+        `jar` is a session's cookies, `caller` the consumer pool that calls. Who is pinned to nobody gets 503 from
+        nobody; see `refuses`.
         """
         jar = {} if jar is None else jar
         wanted = next(one for one in self.services if one.name == service)
-        route = self.runtime[life or self.generation][service]
-        pin = dict(route.pins).get(caller, Pin.SPLIT) if caller is not None else Pin.SPLIT
+        life = life or self.generation
+        route = self.runtime[life][service]
+        pin = _pin(route, caller)
         if pin is Pin.NONE:
             return 503, ""
         pinned = pin is not Pin.SPLIT
         colour = Colour(pin.value) if pinned else self._colour(wanted, route, jar)
         if not pinned and 0 < route.green_bp < BP_FULL and not _usable(self.pools[service, colour]):
             colour = colour.other
+        if service in self.calls[life]:
+            self.calls[life][service][Cell(caller if caller in wanted.callers else None, colour)] += 1
         pool = self.pools[service, colour]
         if not (usable := _usable(pool)):
             pool.unserved += 1
@@ -169,6 +184,16 @@ class FakeInstance:
         jar.setdefault(BUCKET, str(self.chance.randrange(max(1, route.keep_bp(colour)))))
         return 500 if server.fails else 200, name
 
+    def refuses(self, service: ServiceName, caller: Caller | None) -> bool:
+        """Whether this caller is answered with `x-lbctl-refused: pin`."""
+        return _pin(self.runtime[self.generation][service], caller) is Pin.NONE
+
+    def _wrong_pins(self, operation: SetRoute) -> str:
+        """What is wrong with the pins of a route for a known service; other pins than its callers' are never set."""
+        known = next(one.callers for one in self.services if one.name == operation.service)
+        named = tuple(caller for caller, _ in operation.route.pins)
+        return "" if named == known else f"the route pins {named}, and callers are {known}"
+
     def _colour(self, service: Service, route: Route, jar: MutableMapping[str, str]) -> Colour:
         for colour in Colour:
             if any(one.name == jar.get(service.cookie) for one in service.pool(colour).servers):
@@ -178,11 +203,20 @@ class FakeInstance:
     def _reading(self, service: ServiceName) -> ServiceReading:
         runtime = {life: routes[service] for life, routes in self.runtime.items()}
         pools = {colour: self.pools[service, colour].reading() for colour in Colour}
-        return ServiceReading(runtime=runtime, boot=self.boot[service], pools=pools)
+        matrix = {life: dict(counts[service]) for life, counts in self.calls.items() if service in counts}
+        return ServiceReading(runtime=runtime, boot=self.boot[service], pools=pools, matrix=matrix)
 
     def _answer(self) -> None:
         if self.broken:
             raise Unreachable(f"{self.name}: {self.broken}")
+
+
+def _pin(route: Route, caller: Caller | None) -> Pin:
+    return dict(route.pins).get(caller, Pin.SPLIT) if caller is not None else Pin.SPLIT
+
+
+def _unpinned(service: Service) -> Route:
+    return Route(0, pins=tuple((caller, Pin.SPLIT) for caller in service.callers))
 
 
 def _usable(pool: FakePool) -> list[ServerName]:
