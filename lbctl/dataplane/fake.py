@@ -126,7 +126,7 @@ class FakeInstance:
             return Result(Status.UNKNOWN, self.broken)
         if operation.service not in self.boot:
             return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
-        if wrong := self._wrong_pins(operation):
+        if wrong := operation.route.misfit(self._service(operation.service).callers):
             return Result(Status.REFUSED, wrong)
         if operation.fence < self._fence:
             return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}")
@@ -159,7 +159,7 @@ class FakeInstance:
         nobody; see `refuses`.
         """
         jar = {} if jar is None else jar
-        wanted = next(one for one in self.services if one.name == service)
+        wanted = self._service(service)
         life = life or self.generation
         route = self.runtime[life][service]
         pin = _pin(route, caller)
@@ -188,11 +188,8 @@ class FakeInstance:
         """Whether this caller is answered with `x-lbctl-refused: pin`."""
         return _pin(self.runtime[self.generation][service], caller) is Pin.NONE
 
-    def _wrong_pins(self, operation: SetRoute) -> str:
-        """What is wrong with the pins of a route for a known service; other pins than its callers' are never set."""
-        known = next(one.callers for one in self.services if one.name == operation.service)
-        named = tuple(caller for caller, _ in operation.route.pins)
-        return "" if named == known else f"the route pins {named}, and callers are {known}"
+    def _service(self, name: ServiceName) -> Service:
+        return next(one for one in self.services if one.name == name)
 
     def _colour(self, service: Service, route: Route, jar: MutableMapping[str, str]) -> Colour:
         for colour in Colour:

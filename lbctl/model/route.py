@@ -84,6 +84,14 @@ class Route:
             return replace(self, keep_green_bp=keep_bp)
         return replace(self, keep_blue_bp=keep_bp)
 
+    def misfit(self, callers: tuple[Caller, ...]) -> str:
+        """Say how the pins are not those of a service with these callers; empty if they are."""
+        named = tuple(caller for caller, _ in self.pins)
+        if named == callers:
+            return ""
+        said, known = (" ".join(map(str, some)) or "nobody" for some in (named, callers))
+        return f"the route pins {said}, and its callers are {known}"
+
     @property
     def split(self) -> str:
         """Split and keeps as one word: `500:10000:0`."""

@@ -153,13 +153,16 @@ class Client:
     port: int
     jar: dict[str, str] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    source: str | None = None
+    """The own address it calls from."""
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def get(self, path: str = "/", method: str = "GET") -> Answer:
         """One request; raises OSError or IncompleteReadError where it fails."""
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
             if self._streams is None:
-                self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+                own = (self.source, 0) if self.source else None
+                self._streams = await asyncio.open_connection("127.0.0.1", self.port, local_addr=own)
             reader, writer = self._streams
             headers = {"host": "shop.example", **self.headers}
             if self.jar:

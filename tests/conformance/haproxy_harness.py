@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,15 @@ from lbctl.dataplane.haproxy.firstfiles import write_maps
 from lbctl.dataplane.haproxy.render import render
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.route import Caller
 from lbctl.model.topology import (
     Address,
+    Consumer,
     HaproxyBinding,
     HaproxyForm,
     HealthCheck,
     Instance,
+    PinKind,
     Pool,
     Probe,
     Protocol,
@@ -48,6 +51,8 @@ defaults
     timeout server 30s
 """
 START_S = 10.0
+CALL_FROM = {Colour.BLUE: "127.0.20.1", Colour.GREEN: "127.0.21.1"}
+"""Where the servers of a consumer are that is told by its address or believed for it."""
 
 
 def require_haproxy() -> str:
@@ -87,7 +92,8 @@ class HaproxyVisitor:
         """See `Visitor.ask`."""
         answer = await self.client.get()
         own = answer.status == 503 and "<html>" in answer.body
-        return Answered(answer.status, "" if own else answer.body)
+        refused = ("x-lbctl-refused", "pin") in answer.headers
+        return Answered(answer.status, "" if own else answer.body, refused)
 
 
 class HaproxyWorld:
@@ -101,6 +107,7 @@ class HaproxyWorld:
         master: bool = True,
         form: HaproxyForm = HaproxyForm.MAP,
         protocol: Protocol = Protocol.HTTP,
+        consumers: Mapping[ServiceName, Consumer] | None = None,
     ) -> None:
         self.directory = directory
         self.form = form
@@ -112,7 +119,7 @@ class HaproxyWorld:
             socket=str(directory / "admin.sock"),
             master_socket=str(directory / "master.sock") if master else None,
         )
-        shop = self._shop()
+        shop = replace(self._shop(), consumers=consumers or {})
         self.services: Sequence[Service] = (shop, _bound(twin(shop, free_port()), form))
         self.more = "nbthread 2"
         self.request_log: RequestLog | None = None
@@ -172,9 +179,27 @@ class HaproxyWorld:
         self._clients.append(client)
         return client
 
-    def visitor(self, service: ServiceName = SHOP, *, session: bool = False) -> HaproxyVisitor:
-        """See `World.visitor`."""
-        return HaproxyVisitor(self.client(service, session=session))
+    @property
+    def callers(self) -> tuple[Caller, ...]:
+        """See `World.callers`."""
+        return self.services[0].callers
+
+    def visitor(
+        self, service: ServiceName = SHOP, *, session: bool = False, caller: Caller | None = None
+    ) -> HaproxyVisitor:
+        """See `World.visitor`. Callers that are told by address have 127.0.20.1 and 127.0.21.1."""
+        client = self.client(service, session=session)
+        if caller is not None:
+            consumer = self.service(service).consumers[caller.service]
+            match consumer.kind:
+                case PinKind.LISTENER:
+                    client.port = consumer.listeners[caller.colour].port
+                case PinKind.SOURCE:
+                    client.source = CALL_FROM[caller.colour]
+                case PinKind.HEADER:
+                    client.source = CALL_FROM[caller.colour]
+                    client.headers[str(consumer.header)] = str(caller)
+        return HaproxyVisitor(client)
 
     async def upgraded(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """An open WebSocket; what is written to it comes back."""
@@ -276,6 +301,7 @@ async def haproxy_world(
     begin: bool = True,
     form: HaproxyForm = HaproxyForm.MAP,
     protocol: Protocol = Protocol.HTTP,
+    consumers: Mapping[ServiceName, Consumer] | None = None,
     names: Sequence[str] = NAMES,
     request_log: RequestLog | None = None,
 ) -> AsyncIterator[HaproxyWorld]:
@@ -284,7 +310,7 @@ async def haproxy_world(
     directory = Path(tempfile.mkdtemp(prefix="lbh-"))
     directory.chmod(0o755)
     servers = {name: await WebSocketServer(name).open() for name in names}
-    world = HaproxyWorld(directory, servers, master=master, form=form, protocol=protocol)
+    world = HaproxyWorld(directory, servers, master=master, form=form, protocol=protocol, consumers=consumers)
     try:
         write_maps(world.instance, world.services, {SHOP: Colour.BLUE, TILL: Colour.BLUE})
         world.request_log = request_log

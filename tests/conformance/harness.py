@@ -9,14 +9,17 @@ from lbctl.dataplane.port import DataPlane
 from lbctl.model.names import Colour, Generation, ServerName, ServiceName
 from lbctl.model.operation import Place, Result, SetRoute, Status
 from lbctl.model.reading import PoolReading, ServiceReading
-from lbctl.model.route import Route
-from lbctl.model.topology import Address, Service
+from lbctl.model.route import Caller, Pin, Route
+from lbctl.model.topology import Address, Consumer, PinKind, Service
 from lbctl.model.units import BP_FULL
 
 SHOP = ServiceName("shop")
 TILL = ServiceName("till")
 NAMES = tuple(f"{colour}-{number}" for colour in Colour for number in (1, 2))
 """The servers of `shop`, by name. `till` has the same ones with `till-` before the name."""
+BLUE_ONLY = Route(0)
+CALLERS = tuple(Caller(TILL, colour) for colour in Colour)
+"""The pools that call `shop` in a world with consumers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Answered:
 
     status: int
     server: str
+    refused: bool = False
+    """By a pin, and told so."""
 
     @property
     def colour(self) -> Colour | None:
@@ -45,11 +50,15 @@ class World(Protocol):
     driver: DataPlane
 
     @property
+    def callers(self) -> tuple[Caller, ...]:
+        """The consumer pools of `shop`: `CALLERS`, or nobody."""
+
+    @property
     def socket(self) -> str:
         """What the text of an `Unreachable` must name."""
 
-    def visitor(self, service: ServiceName = SHOP, *, session: bool = False) -> Visitor:
-        """A client, hung up at the end."""
+    def visitor(self, service: ServiceName = SHOP, *, session: bool = False, caller: Caller | None = None) -> Visitor:
+        """A client, hung up at the end. `caller`: one of the pools that call `shop`."""
 
     def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
         """Make a server answer 500 to users, or refuse connections from now on."""
@@ -86,6 +95,12 @@ class Operator:
     async def route(self, green_bp: int, keep_blue_bp: int = 10_000, keep_green_bp: int = 10_000) -> None:
         """Bring `shop` there, runtime and boot value."""
         await self.bring(SHOP, Route(green_bp, keep_blue_bp, keep_green_bp))
+
+    async def pin(self, blue: Pin, green: Pin, route: Route = BLUE_ONLY) -> Route:
+        """Bring `shop` to a route, with its blue and green callers pinned, and return all of it."""
+        whole = replace(route, pins=tuple(zip(CALLERS, (blue, green), strict=True)))
+        await self.bring(SHOP, whole)
+        return whole
 
     async def bring(self, service: ServiceName, route: Route) -> None:
         """Bring a service there, runtime and boot value; both must be done."""
@@ -134,8 +149,8 @@ async def adopted(opened: Opened) -> AsyncIterator[Operator]:
     """A world with everything on blue, runtime and boot."""
     async with opened() as world:
         operator = Operator(world)
-        for service in (SHOP, TILL):
-            await operator.bring(service, Route(0))
+        await operator.bring(SHOP, Route(0, pins=tuple((caller, Pin.SPLIT) for caller in world.callers)))
+        await operator.bring(TILL, Route(0))
         yield operator
 
 
@@ -146,4 +161,10 @@ def twin(shop: Service, port: int) -> Service:
         for pool in (shop.blue, shop.green)
     ]
     listen = Address("127.0.0.1", port)
-    return replace(shop, name=TILL, blue=pools[0], green=pools[1], listen=listen)
+    return replace(shop, name=TILL, blue=pools[0], green=pools[1], listen=listen, consumers={})
+
+
+def by_listener(*ports: int) -> dict[ServiceName, Consumer]:
+    """`till` as a consumer: its blue and its green servers call at ports of their own."""
+    listeners = {colour: Address("127.0.0.1", port) for colour, port in zip(Colour, ports, strict=True)}
+    return {TILL: Consumer(kind=PinKind.LISTENER, listeners=listeners)}

@@ -1,7 +1,7 @@
 """The load balancers that the conformance suite runs against: the fake, and real ones: HAProxy in both forms, Envoy in
 both modes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,24 +13,26 @@ from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.dataplane.port import DataPlane
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
-from lbctl.model.topology import Address, HaproxyForm, Pool, Server, Service
+from lbctl.model.route import Caller
+from lbctl.model.topology import Address, Consumer, HaproxyForm, Pool, Server, Service
 from tests.conformance.envoy_attached import AttachedWorld, attached_world
 from tests.conformance.envoy_harness import Client, EnvoyWorld, ToyServer, clock, envoy_world, free_port
 from tests.conformance.haproxy_harness import haproxy_world
-from tests.conformance.harness import NAMES, SHOP, Answered, World, twin
+from tests.conformance.harness import NAMES, SHOP, Answered, World, by_listener, twin
 
 
 class FakeVisitor:
     """A client of the fake."""
 
-    def __init__(self, fake: FakeInstance, service: ServiceName, *, session: bool) -> None:
-        self._fake, self._service = fake, service
+    def __init__(self, fake: FakeInstance, service: ServiceName, *, session: bool, caller: Caller | None) -> None:
+        self._fake, self._service, self._caller = fake, service, caller
         self._jar: dict[str, str] | None = {} if session else None
 
     async def ask(self) -> Answered:
         """See `Visitor.ask`."""
-        status, server = self._fake.send(self._service, self._jar)
-        return Answered(status, server.removeprefix("till-"))
+        refused = self._fake.refuses(self._service, self._caller)
+        status, server = self._fake.send(self._service, self._jar, caller=self._caller)
+        return Answered(status, server.removeprefix("till-"), refused)
 
 
 class FakeWorld:
@@ -38,18 +40,21 @@ class FakeWorld:
 
     socket = "/run/fake.sock"
 
-    def __init__(self) -> None:
+    def __init__(self, consumers: Mapping[ServiceName, Consumer]) -> None:
         pools = [
             Pool(colour, tuple(Server(ServerName(n), Address("127.0.0.1", 1)) for n in NAMES if n.startswith(colour)))
             for colour in Colour
         ]
-        shop = Service(name=SHOP, plane=PlaneName("edge"), blue=pools[0], green=pools[1])
+        shop = Service(name=SHOP, plane=PlaneName("edge"), blue=pools[0], green=pools[1], consumers=consumers)
+        self.callers = shop.callers
         self.fake = FakeInstance(InstanceName("edge/lb1"), (shop, twin(shop, 1)), clock)
         self.driver: DataPlane = self.fake
 
-    def visitor(self, service: ServiceName = SHOP, *, session: bool = False) -> FakeVisitor:
+    def visitor(
+        self, service: ServiceName = SHOP, *, session: bool = False, caller: Caller | None = None
+    ) -> FakeVisitor:
         """See `World.visitor`."""
-        return FakeVisitor(self.fake, service, session=session)
+        return FakeVisitor(self.fake, service, session=session, caller=caller)
 
     def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
         """See `World.let`."""
@@ -101,8 +106,16 @@ class EnvoyPair:
         assert isinstance(self.driver, EnvoyInstance)
         await self.driver.ensure_running()
 
-    def visitor(self, service: ServiceName = SHOP, *, session: bool = False) -> EnvoyVisitor:
+    @property
+    def callers(self) -> tuple[Caller, ...]:
+        """See `World.callers`."""
+        return self.services[0].callers
+
+    def visitor(
+        self, service: ServiceName = SHOP, *, session: bool = False, caller: Caller | None = None
+    ) -> EnvoyVisitor:
         """See `World.visitor`."""
+        assert caller is None, "no consumers here yet"
         client = self._world.client(session=session)
         if service != SHOP:
             listen = self.services[1].listen
@@ -149,13 +162,26 @@ class AttachedPair(EnvoyPair):
 @asynccontextmanager
 async def fake() -> AsyncIterator[World]:
     """The fake."""
-    yield FakeWorld()
+    yield FakeWorld({})
+
+
+@asynccontextmanager
+async def fake_with_consumers() -> AsyncIterator[World]:
+    """The fake, whose `till` calls `shop`."""
+    yield FakeWorld(by_listener(1, 2))
 
 
 @asynccontextmanager
 async def haproxy() -> AsyncIterator[World]:
     """A real HAProxy."""
     async with haproxy_world() as world:
+        yield world
+
+
+@asynccontextmanager
+async def haproxy_with_consumers() -> AsyncIterator[World]:
+    """A real HAProxy, where `till` calls `shop` at listeners of its own."""
+    async with haproxy_world(consumers=by_listener(free_port(), free_port())) as world:
         yield world
 
 
@@ -198,3 +224,8 @@ ALL: list[Any] = [
     pytest.param(envoy, id="envoy", marks=pytest.mark.envoy),
     pytest.param(envoy_attached, id="envoy attached", marks=pytest.mark.envoy),
 ]
+PINNING: list[Any] = [
+    pytest.param(fake_with_consumers, id="fake"),
+    pytest.param(haproxy_with_consumers, id="haproxy", marks=pytest.mark.haproxy),
+]
+"""Worlds in which the pools of `till` call `shop`. A load balancer that learns to pin joins here."""

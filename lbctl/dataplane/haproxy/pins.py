@@ -80,11 +80,8 @@ class Pins:
 
     def refusal(self, route: Route) -> str:
         """Return why these pins can never be set; empty if they can."""
-        named = tuple(caller for caller, _ in route.pins)
-        if named == self.callers:
-            return ""
-        said, known = (" ".join(map(str, some)) or "nobody" for some in (named, self.callers))
-        return f"the route pins {said}, and callers of {self._service.name} are {known}"
+        wrong = route.misfit(self.callers)
+        return f"{self._service.name}: {wrong}" if wrong else ""
 
     def damaged(self, entries: Mapping[str, str]) -> Iterator[str]:
         """Yield the keys that are missing or say nothing that HAProxy could use."""
