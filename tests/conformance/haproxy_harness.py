@@ -120,7 +120,10 @@ class HaproxyWorld:
             master_socket=str(directory / "master.sock") if master else None,
         )
         shop = replace(self._shop(), consumers=consumers or {})
-        self.services: Sequence[Service] = (shop, _bound(twin(shop, free_port()), form))
+        till = _bound(twin(shop, free_port()), form)
+        if any(one.kind is not PinKind.LISTENER for one in shop.consumers.values()):
+            till = moved(till, CALL_FROM)
+        self.services: Sequence[Service] = (shop, till)
         self.more = "nbthread 2"
         self.request_log: RequestLog | None = None
         self.driver = self.another_driver()
@@ -292,6 +295,15 @@ def _bound(service: Service, form: HaproxyForm) -> Service:
     shared = form is HaproxyForm.WEIGHTS
     backends = {colour: f"{service.name}_all" if shared else f"{service.name}_{colour}" for colour in Colour}
     return replace(service, haproxy=HaproxyBinding(backends, cookie="SRV", bucket_cookie="LBK", form=form))
+
+
+def moved(service: Service, hosts: Mapping[Colour, str]) -> Service:
+    """The same service with the servers of each colour on hosts of their own."""
+    pools = {
+        colour: Pool(colour, tuple(replace(one, address=Address(host, 1)) for one in service.pool(colour).servers))
+        for colour, host in hosts.items()
+    }
+    return replace(service, blue=pools[Colour.BLUE], green=pools[Colour.GREEN])
 
 
 @asynccontextmanager
