@@ -95,8 +95,9 @@ def _check(service: Service) -> None:
 
 
 def _told(service: Service, rule: str, word: Word) -> Iterator[str]:
-    """Yield a rule for each consumer: HAProxy takes 64 words a line."""
-    for name, consumer in sorted(service.consumers.items(), key=lambda pair: (pair[1].kind, pair[0])):
+    """Yield a rule for each consumer, the surest ones first."""
+    surest = list(FROM)
+    for name, consumer in sorted(service.consumers.items(), key=lambda pair: (surest.index(pair[1].kind), pair[0])):
         where = f"services.{service.name}.consumers.{name}"
         names = " ".join(word(f"{name}-{colour}", where) for colour in Colour)
         header = _header(service, name, word) if consumer.kind is PinKind.HEADER else ""
