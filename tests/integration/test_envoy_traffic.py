@@ -39,7 +39,9 @@ class Refusable(RouteFile):
     def write(self, written: Written) -> str:
         if written.fence != 2:
             return super().write(written)
-        self._file.write(routes_file(self._service, written).replace('"prefix":"/"', '"prefix":7').encode())
+        self._file.write(
+            routes_file(self._service, written, self.callers).replace('"prefix":"/"', '"prefix":7').encode()
+        )
         return ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from lbctl.dataplane.envoy.callers import Callers
 from lbctl.dataplane.envoy.clusters import clusters
 from lbctl.dataplane.envoy.layout import check_names, layout_of, tunnel_name
 from lbctl.dataplane.envoy.listeners import listeners
@@ -37,17 +38,21 @@ def a_service(name: str = "shop", *, cookie: str = "SRV", listen_tls: bool = Fal
 
 
 def routed(route: Route, service: Service | None = None) -> list[dict[str, object]]:
-    document = route_configuration(service or a_service(), Written(1, route))
+    document = route_configuration(service or a_service(), Written(1, route), Callers())
     routes: list[dict[str, object]] = document["virtual_hosts"][0]["routes"]
     return routes
 
 
-def decided(routes: list[dict[str, object]], cookie: str) -> object:
-    """The cluster part of the first route that Envoy would take for this Cookie header (RE2 and re agree here)."""
+def decided(routes: list[dict[str, object]], cookie: str, draw: int = 0) -> object:
+    """The cluster of the first route that Envoy would take for this Cookie header and this draw from 0 to 9999 (RE2 and
+    re agree here)."""
     for route in json.loads(json.dumps(routes)):
         headers = route["match"].get("headers", [])
-        if all(re.fullmatch(one["string_match"]["safe_regex"]["regex"], cookie) for one in headers):
-            return route["route"].get("cluster") or route["route"]["weighted_clusters"]
+        part = route["match"].get("runtime_fraction", {"default_value": {"numerator": 10_000}})["default_value"]
+        if draw < part["numerator"] and all(
+            re.fullmatch(one["string_match"]["safe_regex"]["regex"], cookie) for one in headers
+        ):
+            return route["route"]["cluster"]
     return None
 
 
@@ -77,10 +82,12 @@ def test_a_full_share_names_one_cluster_so_that_nobody_gets_the_idle_pool() -> N
     assert decided(routed(Route(10_000)), "") == "shop_green"
 
 
-def test_a_split_has_both_clusters_and_the_sum_is_ten_thousand() -> None:
-    split = decided(routed(Route(1)), "")
-    assert isinstance(split, dict)
-    assert {part["name"]: part["weight"] for part in split["clusters"]} == {"shop_blue": 9_999, "shop_green": 1}
+@pytest.mark.parametrize("green_bp", [1, 5_000, 9_999])
+def test_a_split_gives_each_pool_exactly_its_part_of_ten_thousand_draws(green_bp: int) -> None:
+    routes = routed(Route(green_bp))
+    drawn = [decided(routes, "", draw) for draw in (0, green_bp - 1, green_bp, 9_999)]
+    assert drawn == ["shop_green", "shop_green", "shop_blue", "shop_blue"]
+    assert "TEN_THOUSAND" in json.dumps(routes)
 
 
 @pytest.mark.parametrize("colour", list(Colour))
@@ -124,26 +131,26 @@ def test_a_dot_in_a_service_name_is_only_a_dot() -> None:
 
 def test_cookies_are_secure_where_the_client_side_is_tls_and_only_there() -> None:
     for listen_tls in (True, False):
-        text = routes_file(a_service(listen_tls=listen_tls), Written(1, Route(5_000, 0, 0)))
+        text = routes_file(a_service(listen_tls=listen_tls), Written(1, Route(5_000, 0, 0)), Callers())
         assert text.count("; Secure") == (4 if listen_tls else 0)
         assert ('{"name":"Secure"}' in text) is listen_tls
 
 
 def test_nothing_that_a_server_may_have_seen_is_ever_repeated() -> None:
-    document = route_configuration(a_service(), Written(1, Route(5_000)))
+    document = route_configuration(a_service(), Written(1, Route(5_000)), Callers())
     policy = document["virtual_hosts"][0]["retry_policy"]
     assert policy["retry_on"] == "connect-failure,refused-stream,reset-before-request"
 
 
 def test_before_adopt_everyone_gets_503_and_the_way_out() -> None:
-    routes = route_configuration(a_service(), NOT_ADOPTED)["virtual_hosts"][0]["routes"]
+    routes = route_configuration(a_service(), NOT_ADOPTED, Callers())["virtual_hosts"][0]["routes"]
     assert [route["direct_response"]["status"] for route in routes] == [503]
     assert "lbctl adopt shop --active" in routes[0]["direct_response"]["body"]["inline_string"]
 
 
 def test_the_largest_route_fits_its_slot_three_times() -> None:
     service = a_service("n" * 63, cookie="c" * 64, listen_tls=True)
-    assert len(routes_file(service, Written(10**17, Route(9_999, 2_345, 6_789)))) * 2 < SLOT_BYTES
+    assert len(routes_file(service, Written(10**17, Route(9_999, 2_345, 6_789)), Callers())) * 2 < SLOT_BYTES
 
 
 def test_a_version_text_says_fence_and_route_and_nothing_else_is_believed() -> None:
@@ -197,12 +204,12 @@ def test_checks_over_tls_without_trust_are_refused_by_name() -> None:
 def test_tcp_has_only_a_split_and_nothing_to_remember_a_connection_by() -> None:
     service = replace(a_service(), protocol=Protocol.TCP)
     for route, named in ((Route(0, 0, 0), ["shop_blue"]), (Route(2_500), ["shop_blue", "shop_green"])):
-        (only,) = routed(route, service)
-        assert only["match"] == {"connect_matcher": {}}
-        text = json.dumps(only)
+        routes = routed(route, service)
+        assert all(one["match"].keys() - {"runtime_fraction"} == {"connect_matcher"} for one in routes)  # type: ignore[attr-defined]
+        text = json.dumps(routes)
         assert "cookie" not in text
         assert [name for name in ("shop_blue", "shop_green") if name in text] == named
-    (closed,) = route_configuration(service, NOT_ADOPTED)["virtual_hosts"][0]["routes"]
+    (closed,) = route_configuration(service, NOT_ADOPTED, Callers())["virtual_hosts"][0]["routes"]
     assert closed["match"] == {"connect_matcher": {}}
     assert closed["direct_response"]["status"] == 503
 
@@ -211,7 +218,7 @@ def test_tcp_has_only_a_split_and_nothing_to_remember_a_connection_by() -> None:
 def test_a_share_is_nowhere_but_in_the_routes(protocol: Protocol) -> None:
     service = replace(a_service(), protocol=protocol)
     layout = layout_of(Instance(name=InstanceName("edge/lb1"), directory="/var/lib/lbctl/e"))
-    for listener in listeners(service, layout):
+    for listener in listeners(service, [service], layout):
         text = json.dumps(listener)
         assert "shop_blue" not in text
         assert "shop_green" not in text
@@ -220,7 +227,7 @@ def test_a_share_is_nowhere_but_in_the_routes(protocol: Protocol) -> None:
 def test_grpc_is_counted_by_how_calls_end_and_goes_to_servers_by_http2() -> None:
     service = replace(a_service(), protocol=Protocol.GRPC)
     layout = layout_of(Instance(name=InstanceName("edge/lb1"), directory="/var/lib/lbctl/e"))
-    assert "envoy.filters.http.grpc_stats" in json.dumps(listeners(service, layout))
+    assert "envoy.filters.http.grpc_stats" in json.dumps(listeners(service, [service], layout))
     assert all("http2_protocol_options" in json.dumps(one) for one in clusters(service, layout))
 
 

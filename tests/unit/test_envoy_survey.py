@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from lbctl.dataplane.envoy.attached import OLDEST
+from lbctl.dataplane.envoy.callers import Callers
+from lbctl.dataplane.envoy.dump import read_dump
 from lbctl.dataplane.envoy.layout import Layout, layout_of
 from lbctl.dataplane.envoy.limits import ability, of_any
 from lbctl.dataplane.envoy.proposal import proposal
-from lbctl.dataplane.envoy.survey import Survey, read_dump, reads_servers_from, survey
+from lbctl.dataplane.envoy.survey import Survey, reads_servers_from, survey
 from lbctl.dataplane.envoy.version import version_of
 from lbctl.model.errors import Garbled
 from lbctl.model.names import InstanceName
@@ -158,7 +160,7 @@ def test_versions_are_compared_as_numbers() -> None:
 
 @pytest.mark.parametrize("protocol", list(Protocol))
 def test_every_limit_names_its_service(protocol: Protocol) -> None:
-    able = ability(replace(a_service(), protocol=protocol), ["OTHER: shop: text"])
+    able = ability(replace(a_service(), protocol=protocol), ["OTHER: shop: text"], Callers())
     assert all(": shop: " in text for text in able.cannot)
     assert (Stickiness.COOKIE in able.stickiness) is (protocol is Protocol.HTTP)
 

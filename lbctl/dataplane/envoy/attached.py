@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from lbctl.dataplane.envoy import files
 from lbctl.dataplane.envoy.admin import AdminClient, ServerInfo
 from lbctl.dataplane.envoy.counters import Stats, is_routed, read_stats, refusals, running_route, stats_target
+from lbctl.dataplane.envoy.dump import CONFIG_DUMP, read_dump
 from lbctl.dataplane.envoy.layout import Layout, layout_of
 from lbctl.dataplane.envoy.limits import Lacking
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.status import EnvoyStatus
-from lbctl.dataplane.envoy.survey import CONFIG_DUMP, Survey, read_dump, reads_servers_from, survey
+from lbctl.dataplane.envoy.survey import Survey, reads_servers_from, survey
 from lbctl.dataplane.envoy.taking import ASK_TIMEOUT_S, take
 from lbctl.dataplane.envoy.version import Written, version_of
 from lbctl.model.errors import Garbled, Refused, Unreachable
@@ -67,10 +68,10 @@ def prepare(layout: Layout, services: Sequence[Service], active: Mapping[Service
             files.write_file(change.path, change.text)
             did.append(f"wrote {change.path}")
         for service in services:
-            did += _prepared(layout, service, active.get(service.name))
+            did += _prepared(RouteFile(service, services, layout), service, active.get(service.name))
     except OSError as error:
         raise Garbled(f"envoy: {error.filename or layout.directory} cannot be written: {error.strerror}") from error
-    unknown = [service.name for service in services if RouteFile(service, layout).read() is None]
+    unknown = [service.name for service in services if RouteFile(service, services, layout).read() is None]
     if unknown:
         raise _unknown(unknown)
     return tuple(did)
@@ -153,8 +154,7 @@ async def _reads(client: AdminClient, layout: Layout) -> frozenset[str]:
     return await asyncio.to_thread(lambda: reads_servers_from(read_dump(dump), layout))
 
 
-def _prepared(layout: Layout, service: Service, active: Colour | None) -> list[str]:
-    file = RouteFile(service, layout)
+def _prepared(file: RouteFile, service: Service, active: Colour | None) -> list[str]:
     otherwise = None if active is None else Written(0, Route.all_to(active))
     was = "damaged" if file.exists() else "missing"
     held = _adopted(file.read())
@@ -193,17 +193,21 @@ async def _untaken(client: AdminClient, services: Sequence[Service], layout: Lay
     for left in reversed(range(_LOOKS)):
         _, (body,) = await client.ask([stats_target(services)], ASK_TIMEOUT_S)
         stats = read_stats(body)
-        found = [why for service in services if (why := _untaken_fault(service, stats, layout))]
+        found = [
+            why
+            for service in services
+            if (why := _untaken_fault(service, RouteFile(service, services, layout), stats, layout))
+        ]
         if not found or not left:
             return found
         await asyncio.sleep(_MOMENT_S)
     return []
 
 
-def _untaken_fault(service: Service, stats: Stats, layout: Layout) -> str:
+def _untaken_fault(service: Service, file: RouteFile, stats: Stats, layout: Layout) -> str:
     if not is_routed(service, stats):
         return f"{service.name}: its `stats_config` hides the counters of the routes (`http.*.rds.{service.name}.*`)"
-    held, running, refused = RouteFile(service, layout).read(), running_route(service, stats), refusals(service, stats)
+    held, running, refused = file.read(), running_route(service, stats), refusals(service, stats)
     if held is None:
         return f"{service.name}: the route file is damaged or missing: `lbctl envoy prepare`"
     if running == held:

@@ -55,7 +55,7 @@ class EnvoyInstance:
         self._binary = binary
         self._attached = mode is EnvoyMode.ATTACHED
         self._lives = Lives(self._layout.admin_socket, attached.THEN if self._attached else START)
-        self._files = {service.name: RouteFile(service, self._layout) for service in services}
+        self._files = {service.name: RouteFile(service, services, self._layout) for service in services}
         self._rising = Rising()
         self._fence = 0
         self._refusals: dict[tuple[Generation, ServiceName], int] = {}
@@ -85,7 +85,10 @@ class EnvoyInstance:
             version=f"envoy {info.number}",
             boot_is_runtime=True,
             cannot=of_any(info.number),
-            services={service.name: ability(service, lacking.get(service.name, ())) for service in services},
+            services={
+                service.name: ability(service, lacking.get(service.name, ()), self._files[service.name].callers)
+                for service in services
+            },
         )
 
     async def observe(self) -> InstanceReading:
@@ -114,6 +117,8 @@ class EnvoyInstance:
         """See `DataPlane.apply`. The write goes on in its place of the order even where its answer comes too late."""
         if operation.service not in self._services:
             return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
+        if why := self._files[operation.service].callers.refusal(operation.route):
+            return Result(Status.REFUSED, f"{self.name}: {operation.service}: {why}")
         task = asyncio.create_task(self._apply(operation))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

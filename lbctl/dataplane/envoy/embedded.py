@@ -11,7 +11,7 @@ from lbctl.dataplane.envoy.binary import probe as probe_binary
 from lbctl.dataplane.envoy.counters import read_stats
 from lbctl.dataplane.envoy.layout import Layout, layout_of
 from lbctl.dataplane.envoy.limits import Lacking
-from lbctl.dataplane.envoy.listeners import listen_of, listeners
+from lbctl.dataplane.envoy.listeners import doors, listeners
 from lbctl.dataplane.envoy.status import EnvoyStatus
 from lbctl.dataplane.envoy.taking import take
 from lbctl.dataplane.envoy.version import NOT_ADOPTED
@@ -83,10 +83,9 @@ async def probe(layout: Layout, services: Sequence[Service]) -> tuple[ServerInfo
         await client.close()
     there = {line.partition("::")[0] for line in body.decode("utf-8", "replace").splitlines()}
     for service in services:
-        if service.name not in there:
-            raise Unreachable(
-                f"envoy does not listen on {listen_of(service)} for {service.name}: {_last_words(layout)}"
-            )
+        for name, address in doors(service).items():
+            if name not in there:
+                raise Unreachable(f"envoy does not listen on {address} for {name}: {_last_words(layout)}")
     return info, {}
 
 
@@ -117,7 +116,7 @@ async def _start(layout: Layout, services: Sequence[Service], binary: str | None
         pid = await process.launch(usable.path, layout, life)
     finally:
         os.close(life)
-    await _until_up(layout, pid, sum(len(listeners(service, layout)) for service in services), len(services))
+    await _until_up(layout, pid, sum(len(listeners(service, services, layout)) for service in services), len(services))
     return (*repaired, f"started envoy {usable.version} (pid {pid})")
 
 

@@ -53,7 +53,7 @@ def changed_endpoints(services: Sequence[Service], layout: Layout) -> list[Chang
 
 def routes_are_whole(services: Sequence[Service], layout: Layout) -> bool:
     """Whether every route file is exactly what lbctl would write for the route it holds."""
-    return all(RouteFile(service, layout).is_exact() for service in services)
+    return all(RouteFile(service, services, layout).is_exact() for service in services)
 
 
 def prepare(services: Sequence[Service], layout: Layout) -> list[str]:
@@ -84,7 +84,7 @@ def make_routes_whole(services: Sequence[Service], layout: Layout, otherwise: Wr
     """
     said = []
     for service in services:
-        file = RouteFile(service, layout)
+        file = RouteFile(service, services, layout)
         held, spare = file.read(), file.read_copy()
         if held is None and file.exists():
             said.append(f"{service.name}: the route file was damaged; {_restored(spare or otherwise)}")

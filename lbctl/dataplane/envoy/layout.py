@@ -87,6 +87,11 @@ def cluster_name(service: ServiceName, colour: Colour) -> str:
     return f"{service}_{colour.value}"
 
 
+def cell_name(caller: str, colour: Colour) -> str:
+    """Return what calls are counted under: who calls, and the pool that they go to."""
+    return f"{caller}_to_{colour.value}"
+
+
 def tunnel_name(service: ServiceName) -> str:
     """Return what the inner hop of a TCP service is called, as no service can be."""
     return f"{service}/tunnel"

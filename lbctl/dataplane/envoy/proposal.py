@@ -51,6 +51,10 @@ HTTP = """\
 # use_remote_address makes every client an outsider whose request id is replaced: buckets of sessions come from it.
 # stateful_session keeps a session on its server; it must stay empty here, the routes say the rest.{tls}
 """
+CALLERS = """\
+# early_header_mutation (TCP: headers_to_add) says who calls, for the pins in the routes, whatever a client wrote itself.
+# A listener {name}/POOL is for the servers of that pool only: they call {name} by this address.
+"""
 GRPC = """\
 # grpc_stats, without a service of its own in `stats_for_all_methods`, tells how calls ended: without it every call
 # that was answered counts as good.
@@ -90,7 +94,7 @@ def _parts(name: InstanceName, layout: Layout, services: Sequence[Service]) -> I
         yield _yaml({"bootstrap_extensions": [INTERNAL_LISTENERS]})
     yield LISTENERS
     for service in services:
-        yield indent(_about(service) + _yaml([plain(one) for one in listeners(service, layout)]), "    ")
+        yield indent(_about(service) + _yaml([plain(one) for one in listeners(service, services, layout)]), "    ")
     yield CLUSTERS
     for service in services:
         yield indent(_yaml([plain(one) for one in clusters(service, layout)]), "    ")
@@ -100,7 +104,11 @@ def _about(service: Service) -> str:
     text = TCP if service.protocol is Protocol.TCP else HTTP
     tls = TLS if service.listen_tls else ""
     said = text.format(name=service.name, colour_cookie=colour_cookie(service.name), cookie=service.cookie, tls=tls)
-    return said + (GRPC if service.protocol is Protocol.GRPC else "")
+    return (
+        said
+        + (CALLERS.format(name=service.name) if service.consumers else "")
+        + (GRPC if service.protocol is Protocol.GRPC else "")
+    )
 
 
 class _Plain(yaml.SafeDumper):

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lbctl.dataplane.envoy.callers import Callers
 from lbctl.dataplane.envoy.clusters import assignment, clusters
 from lbctl.dataplane.envoy.layout import Layout
 from lbctl.dataplane.envoy.listeners import listeners
@@ -37,7 +38,7 @@ def bootstrap(layout: Layout) -> str:
 
 def listeners_file(services: Sequence[Service], layout: Layout) -> str:
     """Return LDS. The same services give the same bytes, so that it is not written without need."""
-    return _discovery([one for service in services for one in listeners(service, layout)])
+    return _discovery([one for service in services for one in listeners(service, services, layout)])
 
 
 def clusters_file(services: Sequence[Service], layout: Layout) -> str:
@@ -50,9 +51,9 @@ def endpoints_file(service: Service, colour: Colour) -> str:
     return _discovery([assignment(service, colour)])
 
 
-def routes_file(service: Service, written: Written) -> str:
-    """Return RDS of one service; its version text is `FENCE;GREEN:KEEP_BLUE:KEEP_GREEN`."""
-    return _text({"version_info": str(written), "resources": [route_configuration(service, written)]})
+def routes_file(service: Service, written: Written, callers: Callers) -> str:
+    """Return RDS of one service; its version text is `FENCE;GREEN:KEEP_BLUE:KEEP_GREEN` and all pins."""
+    return _text({"version_info": str(written), "resources": [route_configuration(service, written, callers)]})
 
 
 def render_static(services: Sequence[Service], routes: Mapping[ServiceName, Route]) -> str:
@@ -71,7 +72,9 @@ def render_static(services: Sequence[Service], routes: Mapping[ServiceName, Rout
             "bootstrap_extensions": [INTERNAL_LISTENERS],
             "static_resources": {
                 "listeners": [
-                    plain(found) for one in services for found in listeners(one, ways.get(one.name, NOT_ADOPTED))
+                    plain(found)
+                    for one in services
+                    for found in listeners(one, services, ways.get(one.name, NOT_ADOPTED))
                 ],
                 "clusters": [plain(found) for one in services for found in clusters(one, None)],
             },

@@ -1,26 +1,39 @@
 """One service's route file and its copy: preallocated, so that a full disk never stops a lowering."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from lbctl.dataplane.envoy.callers import Callers, callers_of
 from lbctl.dataplane.envoy.layout import Layout
 from lbctl.dataplane.envoy.render import routes_file
 from lbctl.dataplane.envoy.version import Written, parse
 from lbctl.dataplane.slotfile import SlotFile
+from lbctl.model.route import Pin, Route
 from lbctl.model.topology import Service
 
 SLOT_BYTES = 16_384
-"""Three times the largest route configuration."""
+"""Three times the largest route configuration of a service without consumers; with them a file may be larger."""
+_PAGE_BYTES = 4_096
+_LARGEST = Route(9_999, 2_345, 6_789)
 _Stamp = tuple[int, int, int]
 
 
 class RouteFile:
     """What Envoy reads about one service, and would read after a restart: runtime and boot value in one file."""
 
-    def __init__(self, service: Service, layout: Layout) -> None:
+    def __init__(self, service: Service, services: Sequence[Service], layout: Layout) -> None:
+        """Touches nothing yet. `services` are all that this Envoy has.
+
+        Raises:
+            Garbled: as `callers_of`.
+        """
         self._service = service
-        self._file = SlotFile(layout.routes(service.name), SLOT_BYTES)
-        self._copy = SlotFile(layout.copy(service.name), SLOT_BYTES)
+        self.callers = callers_of(service, services)
+        size = slot_bytes(service, self.callers)
+        self._file = SlotFile(layout.routes(service.name), size)
+        self._copy = SlotFile(layout.copy(service.name), size)
         self._path, self._copy_path = layout.routes(service.name), layout.copy(service.name)
         self._seen: tuple[_Stamp, Written | None] | None = None
 
@@ -47,7 +60,7 @@ class RouteFile:
         if said is None:
             return False
         try:
-            return self._path.read_text(encoding="utf-8").rstrip() == routes_file(self._service, said)
+            return self._path.read_text(encoding="utf-8").rstrip() == routes_file(self._service, said, self.callers)
         except (OSError, UnicodeDecodeError):
             return False
 
@@ -55,7 +68,7 @@ class RouteFile:
         """Write unless the file is so already, and make sure that the next write needs no room. Raises OSError."""
         if not self.is_exact(written) or self.read_copy() != written:
             self.write(written)
-        text = routes_file(self._service, written).encode()
+        text = routes_file(self._service, written, self.callers).encode()
         self._file.ensure(text)
         self._copy.ensure(text)
 
@@ -64,7 +77,7 @@ class RouteFile:
 
         Raises OSError: the file itself was not replaced.
         """
-        text = routes_file(self._service, written).encode()
+        text = routes_file(self._service, written, self.callers).encode()
         self._file.write(text)
         try:
             self._copy.write(text)
@@ -80,6 +93,13 @@ class RouteFile:
             return None
         text = document.get("version_info") if isinstance(document, dict) else None
         return parse(text) if isinstance(text, str) and document.get("resources") else None
+
+
+def slot_bytes(service: Service, callers: Callers) -> int:
+    """Return how large a route file is, whatever is in it: twice what the longest route of these callers needs."""
+    longest = replace(_LARGEST, pins=tuple((caller, Pin.SPLIT) for caller in callers.marks))
+    needed = len(routes_file(service, Written(10**17, longest), callers).encode()) * 2
+    return max(SLOT_BYTES, needed + -needed % _PAGE_BYTES)
 
 
 def _stamp(path: Path) -> _Stamp | None:

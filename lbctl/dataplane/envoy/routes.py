@@ -1,13 +1,18 @@
-"""RDS: where one service's requests go. Colour cookie first, then the split; one value, replaced as a whole."""
+"""RDS: where one service's requests go. Pinned callers first, then the colour cookie, then the split.
+
+One value, replaced as a whole: no request meets old pins with a new split.
+"""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lbctl.dataplane.envoy.layout import check_names, cluster_name, colour_cookie
+from lbctl.dataplane.envoy.callers import UNKNOWN, Callers
+from lbctl.dataplane.envoy.layout import cell_name, check_names, cluster_name, colour_cookie
 from lbctl.dataplane.envoy.version import Written
 from lbctl.model.names import Colour
-from lbctl.model.route import Route
+from lbctl.model.route import Pin, Route
 from lbctl.model.topology import Protocol, Service
 from lbctl.model.units import BP_FULL
 
@@ -19,13 +24,22 @@ _HEX = "0123456789abcdef"
 STATEFUL_SESSION = "envoy.filters.http.stateful_session"
 
 
-def route_configuration(service: Service, written: Written) -> Json:
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """Whose requests some routes are for: those with these headers; `name` None: everybody's, and not counted apart."""
+
+    name: str | None = None
+    headers: tuple[Json, ...] = ()
+
+
+def route_configuration(service: Service, written: Written, callers: Callers) -> Json:
     """Return the route configuration of `service`: 503 for everyone until a route was ever written."""
     check_names(service)
+    host = _not_adopted(service) if written.route is None else _adopted(service, written.route, callers)
     return {
         "@type": f"{_API}.config.route.v3.RouteConfiguration",
         "name": service.name,
-        "virtual_hosts": [_not_adopted(service) if written.route is None else _adopted(service, written.route)],
+        "virtual_hosts": [{**host, "request_headers_to_remove": list(callers.removed)}],
     }
 
 
@@ -50,17 +64,58 @@ def buckets_below(level: int) -> str:
     return f"({'|'.join(parts)})"
 
 
-def _adopted(service: Service, route: Route) -> Json:
-    """Sessions first, then the split. TCP has no cookies: there is only the split."""
-    if service.protocol is Protocol.TCP:
-        return {**_host(service), "retry_policy": _RETRY, "routes": [_new(service, route)]}
-    kept = [_kept(service, colour, route.keep_bp(colour)) for colour in Colour if route.keep_bp(colour)]
-    moved = [_moved(service, colour) for colour in Colour if route.keep_bp(colour) < BP_FULL]
+def _adopted(service: Service, route: Route, callers: Callers) -> Json:
+    """Consumer pools first, each by its pin, then everybody else."""
+    pins = dict(route.pins)
+    known = [
+        one
+        for caller, mark in callers.marks.items()
+        for one in _pinned(service, route, _Who(str(caller), (mark.match,)), pins.get(caller, Pin.SPLIT))
+    ]
+    others = _by_split(service, route, _Who(UNKNOWN if callers.marks else None))
+    sticky = {"typed_per_filter_config": {STATEFUL_SESSION: _server_inside_the_colour(service)}}
     return {
         **_host(service),
-        "typed_per_filter_config": {STATEFUL_SESSION: _server_inside_the_colour(service)},
+        **({} if service.protocol is Protocol.TCP else sticky),
         "retry_policy": _RETRY,
-        "routes": [*kept, *moved, _new(service, route)],
+        "routes": [*known, *others, *_cells(service, callers)],
+    }
+
+
+def _pinned(service: Service, route: Route, who: _Who, pin: Pin) -> list[Json]:
+    """What the calls of one consumer pool meet: never another pool than its pin says, also when that one is empty."""
+    match pin:
+        case Pin.SPLIT:
+            return _by_split(service, route, who)
+        case Pin.NONE:
+            return [_refused(service, who)]
+        case Pin.BLUE | Pin.GREEN:
+            return [_route(service, f"pin-{who.name}", who, Colour(pin.value))]
+
+
+def _by_split(service: Service, route: Route, who: _Who) -> list[Json]:
+    """Sessions first, then the split. TCP has no cookies: there is only the split."""
+    if service.protocol is Protocol.TCP:
+        return _new(service, route, who)
+    kept = [_kept(service, colour, route.keep_bp(colour), who) for colour in Colour if route.keep_bp(colour)]
+    moved = [_moved(service, colour, who) for colour in Colour if route.keep_bp(colour) < BP_FULL]
+    return [*kept, *moved, *_new(service, route, who)]
+
+
+def _cells(service: Service, callers: Callers) -> list[Json]:
+    """Routes that no request ever gets to, because those before them take all. Envoy counts by route, and forgets what
+    it counted when no route has that name any more: here every one has a place, whatever the pins are."""
+    everyone = ((_Who(name), colour) for name in callers.names for colour in Colour)
+    return [_route(service, "counted", who, colour) for who, colour in everyone]
+
+
+def _refused(service: Service, who: _Who) -> Json:
+    text = f"lbctl: {who.name} is idle and has no {service.name} to call until its release begins\n"
+    return {
+        "name": f"pin-{who.name}",
+        "match": _match(service, who),
+        "direct_response": {"status": 503, "body": {"inline_string": text}},
+        "response_headers_to_add": [{"header": {"key": "x-lbctl-refused", "value": "pin"}}],
     }
 
 
@@ -84,37 +139,43 @@ _RETRY: Json = {
 }
 
 
-def _kept(service: Service, colour: Colour, keep_bp: int) -> Json:
-    match = _with_cookie(service, colour, buckets_below(kept_level(keep_bp)))
-    return {"name": f"kept-{colour.value}", "match": match, "route": _to(cluster_name(service.name, colour))}
+def _kept(service: Service, colour: Colour, keep_bp: int, who: _Who) -> Json:
+    cookie = _cookie(service, colour, buckets_below(kept_level(keep_bp)))
+    return _route(service, f"kept-{colour.value}", replace(who, headers=(*who.headers, cookie)), colour)
 
 
-def _moved(service: Service, colour: Colour) -> Json:
+def _moved(service: Service, colour: Colour, who: _Who) -> Json:
     """A session above its keep limit goes to the *other* colour and is told so; it is never drawn again."""
+    above = replace(who, headers=(*who.headers, _cookie(service, colour, "[0-9a-f]{3}")))
     return {
-        "name": f"moved-{colour.value}",
-        "match": _with_cookie(service, colour, "[0-9a-f]{3}"),
-        "route": _to(cluster_name(service.name, colour.other)),
+        **_route(service, f"moved-{colour.value}", above, colour.other),
         "response_headers_to_add": [_set_cookie(service, colour.other)],
     }
 
 
-def _new(service: Service, route: Route) -> Json:
-    """A single cluster at 0 and 10000, so that an empty pool answers 503 and nobody ever gets the idle one."""
-    how = _HOW[service.protocol]
+def _new(service: Service, route: Route, who: _Who) -> list[Json]:
+    """A single cluster at 0 and 10000, so that an empty pool answers 503 and nobody ever gets the idle one.
+
+    Between them a draw of its own, not the weights of one route: Envoy counts by route.
+    """
+    whole = {colour: {**_route(service, "new", who, colour), **_told(service, colour)} for colour in Colour}
     for colour in Colour:
         if route.share_bp(colour) == BP_FULL:
-            to = {"cluster": cluster_name(service.name, colour), **how}
-            return {"name": "new", "match": _everyone(service), "route": to, **_told(service, colour)}
-    split = [
-        {"name": cluster_name(service.name, colour), "weight": route.share_bp(colour), **_told(service, colour)}
-        for colour in Colour
-    ]
-    return {"name": "new", "match": _everyone(service), "route": {"weighted_clusters": {"clusters": split}, **how}}
+            return [whole[colour]]
+    part = {"default_value": {"numerator": route.green_bp, "denominator": "TEN_THOUSAND"}}
+    drawn = {**whole[Colour.GREEN], "match": {**_match(service, who), "runtime_fraction": part}}
+    return [drawn, whole[Colour.BLUE]]
 
 
-def _everyone(service: Service) -> Json:
-    return {"connect_matcher": {}} if service.protocol is Protocol.TCP else {"prefix": "/"}
+def _route(service: Service, name: str, who: _Who, colour: Colour) -> Json:
+    counted = {} if who.name is None else {"stat_prefix": cell_name(who.name, colour)}
+    to = {"cluster": cluster_name(service.name, colour), **_HOW[service.protocol]}
+    return {"name": name, "match": _match(service, who), "route": to, **counted}
+
+
+def _match(service: Service, who: _Who) -> Json:
+    everyone: Json = {"connect_matcher": {}} if service.protocol is Protocol.TCP else {"prefix": "/"}
+    return {**everyone, **({"headers": list(who.headers)} if who.headers else {})}
 
 
 def _told(service: Service, colour: Colour) -> Json:
@@ -130,14 +191,10 @@ _HOW: Mapping[Protocol, Json] = {
 }
 
 
-def _to(cluster: str) -> Json:
-    return {"cluster": cluster, **_HTTP}
-
-
-def _with_cookie(service: Service, colour: Colour, bucket: str) -> Json:
+def _cookie(service: Service, colour: Colour, bucket: str) -> Json:
     name = re.escape(colour_cookie(service.name))
     regex = rf"(.*;\s*)?{name}={colour.value}\.{bucket}[0-9a-f]{{5}}(\s*;.*)?"
-    return {"prefix": "/", "headers": [{"name": "cookie", "string_match": {"safe_regex": {"regex": regex}}}]}
+    return {"name": "cookie", "string_match": {"safe_regex": {"regex": regex}}}
 
 
 def _set_cookie(service: Service, colour: Colour) -> Json:
@@ -169,5 +226,5 @@ def _not_adopted(service: Service) -> Json:
         f"Next: lbctl adopt {service.name} --active blue (or green)\n"
     )
     answer = {"status": 503, "body": {"inline_string": text}}
-    route = {"name": "not-adopted", "match": _everyone(service), "direct_response": answer}
+    route = {"name": "not-adopted", "match": _match(service, _Who()), "direct_response": answer}
     return {**_host(service), "routes": [route]}

@@ -1,30 +1,23 @@
-"""What an Envoy that others configured lacks for lbctl, read from its `/config_dump`. Pure: JSON in, sentences out.
-
-Nothing of it is believed to have any shape: what is not there counts as missing.
-"""
+"""What an Envoy that others configured lacks for lbctl, read from its `/config_dump`. Pure: JSON in, sentences out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from lbctl.dataplane.envoy import stamps
+from lbctl.dataplane.envoy.dump import at, in_force, listed, text
 from lbctl.dataplane.envoy.layout import Layout, cluster_name
 from lbctl.dataplane.envoy.render import FLUSH_INTERVAL
-from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.topology import Protocol, Service
 
-CONFIG_DUMP = "/config_dump"
 RENDER = "compare with what `lbctl config render envoy` prints"
 _MANAGER = "HttpConnectionManager"
 _STATEFUL, _GRPC_STATS = "StatefulSession", "grpc_stats.v3.FilterConfig"
 _STARTED_WITH = "BootstrapConfigDump"
 FLUSH_DEFAULT = "5s"
 FLUSH_MAX_S = 1.0
-_DEPTH_MAX = 64
-_NOT_IN_FORCE = frozenset({"draining_state", "warming_state", "error_state", "dynamic_warming_clusters"})
 
 
 @dataclass(slots=True)
@@ -48,18 +41,11 @@ class Survey:
             found.append(text)
 
 
-def read_dump(body: bytes) -> Any:
-    """Return the JSON. Raises Garbled."""
-    try:
-        return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise Garbled(f"envoy's /config_dump cannot be understood: {error}") from error
-
-
 def survey(dump: Any, services: Sequence[Service], layout: Layout) -> Survey:
     """Return what `services` lack in the Envoy that told `dump`."""
     found = Survey()
-    managers = list(_in_force(dump, "ListenersConfigDump", _MANAGER))
+    managers = list(in_force(dump, "ListenersConfigDump", _MANAGER))
+    proxies = list(in_force(dump, "ListenersConfigDump", "TcpProxy"))
     clusters = {text(one, "name"): one for one in _clusters(dump)}
     late = _late(dump)
     for service in services:
@@ -68,6 +54,8 @@ def survey(dump: Any, services: Sequence[Service], layout: Layout) -> Survey:
         mine = [one for one in managers if text(one, "rds", "route_config_name") == service.name]
         _routes(service, mine, layout, found)
         _sessions(service, mine, found)
+        for problem in stamps.faults(service, mine, proxies) if mine else ():
+            found.fault(service, f"{problem}; {RENDER}")
         for colour in Colour:
             _pool(service, colour, clusters.get(cluster_name(service.name, colour)), found)
     return found
@@ -83,18 +71,12 @@ def reads_servers_from(dump: Any, layout: Layout) -> frozenset[str]:
     )
 
 
-def text(node: Any, *keys: str) -> str:
-    """Return the text at the end of `keys`, empty where there is none."""
-    found = _at(node, *keys)
-    return found if isinstance(found, str) else ""
-
-
 def _routes(service: Service, managers: Sequence[Any], layout: Layout, found: Survey) -> None:
     if not managers:
         missing = f"no listener of this Envoy takes its routes by `rds: {{route_config_name: {service.name}, …}}`"
         found.fault(service, f"{missing}; {RENDER}")
     for manager in managers:
-        problem = _source_fault(_at(manager, "rds", "config_source"), layout.routes(service.name))
+        problem = _source_fault(at(manager, "rds", "config_source"), layout.routes(service.name))
         if problem:
             found.fault(service, problem)
 
@@ -117,16 +99,16 @@ def _sessions(service: Service, managers: Sequence[Any], found: Survey) -> None:
     if service.protocol is Protocol.TCP:
         return
     for manager in managers:
-        filters = [text(one, "typed_config", "@type") for one in _list(_at(manager, "http_filters"))]
+        filters = [text(one, "typed_config", "@type") for one in listed(at(manager, "http_filters"))]
         if not any(kind.endswith(_STATEFUL) for kind in filters):
             found.lacks(
                 service,
                 "NO_SERVER_SESSIONS",
                 "no filter envoy.filters.http.stateful_session: a session keeps its colour, not its server",
             )
-        if _at(manager, "generate_request_id") is False:
+        if at(manager, "generate_request_id") is False:
             found.lacks(service, "NO_SESSIONS", "without generate_request_id no session can be known again")
-        if _at(manager, "use_remote_address") is not True:
+        if at(manager, "use_remote_address") is not True:
             what = "without `use_remote_address: true` a client can choose when its session moves"
             found.lacks(service, "FORGEABLE_BUCKETS", what)
         if service.protocol is Protocol.GRPC and not any(kind.endswith(_GRPC_STATS) for kind in filters):
@@ -141,28 +123,28 @@ def _pool(service: Service, colour: Colour, cluster: Any, found: Survey) -> None
         return
     if service.protocol is Protocol.GRPC and not _speaks_http2(cluster):
         found.fault(service, f"cluster {name} does not speak HTTP/2 to its servers: gRPC needs it")
-    panic = _at(cluster, "common_lb_config", "healthy_panic_threshold")
+    panic = at(cluster, "common_lb_config", "healthy_panic_threshold")
     if not isinstance(panic, Mapping) or panic.get("value", 0) != 0:
         what = f"{name} uses dead servers when most are dead: set `healthy_panic_threshold: {{value: 0}}`"
         found.lacks(service, "PANIC_THRESHOLD", what)
-    if not _list(_at(cluster, "health_checks")) and _at(cluster, "outlier_detection") is None:
+    if not listed(at(cluster, "health_checks")) and at(cluster, "outlier_detection") is None:
         what = f"{name} has no health_checks: a dead server stays in use, also while lbctl is dead"
         found.lacks(service, "NO_HEALTH_CHECKS", what)
-    if not _list(_at(cluster, "circuit_breakers", "thresholds")):
+    if not listed(at(cluster, "circuit_breakers", "thresholds")):
         what = f"{name} has Envoy's default circuit_breakers: more than 1,024 requests at once are refused"
         found.lacks(service, "DEFAULT_LIMITS", what)
 
 
 def _speaks_http2(cluster: Any) -> bool:
-    options = _at(cluster, "typed_extension_protocol_options")
+    options = at(cluster, "typed_extension_protocol_options")
     upstream = next(iter(options.values()), None) if isinstance(options, Mapping) else None
     ways = (("explicit_http_config", "http2_protocol_options"), ("auto_config",), ("use_downstream_protocol_config",))
-    return any(_at(upstream, *way) is not None for way in ways) or _at(cluster, "http2_protocol_options") is not None
+    return any(at(upstream, *way) is not None for way in ways) or at(cluster, "http2_protocol_options") is not None
 
 
 def _late(dump: Any) -> str:
     """Why times of requests come late, empty where they do not."""
-    started = next((one for one in _list(_at(dump, "configs")) if text(one, "@type").endswith(_STARTED_WITH)), None)
+    started = next((one for one in listed(at(dump, "configs")) if text(one, "@type").endswith(_STARTED_WITH)), None)
     interval = text(started, "bootstrap", "stats_flush_interval") or FLUSH_DEFAULT
     try:
         is_late = float(interval.removesuffix("s")) > FLUSH_MAX_S
@@ -172,38 +154,4 @@ def _late(dump: Any) -> str:
 
 
 def _clusters(dump: Any) -> Iterator[Mapping[str, Any]]:
-    return _in_force(dump, "ClustersConfigDump", "config.cluster.v3.Cluster")
-
-
-def _in_force(dump: Any, section: str, kind: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts of that type that Envoy runs: not what it was started with, drains or has refused."""
-    for one in _list(_at(dump, "configs")):
-        if text(one, "@type").endswith(section):
-            yield from _of_type(one, kind)
-
-
-def _of_type(node: Any, kind: str, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """Yield every part of that type, wherever it stands."""
-    if depth > _DEPTH_MAX:
-        return
-    if isinstance(node, Mapping):
-        if text(node, "@type").endswith(kind):
-            yield node
-        for key, value in node.items():
-            if key not in _NOT_IN_FORCE:
-                yield from _of_type(value, kind, depth + 1)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _of_type(value, kind, depth + 1)
-
-
-def _at(node: Any, *keys: str) -> Any:
-    for key in keys:
-        if not isinstance(node, Mapping):
-            return None
-        node = node.get(key)
-    return node
-
-
-def _list(node: Any) -> list[Any]:
-    return node if isinstance(node, list) else []
+    return in_force(dump, "ClustersConfigDump", "config.cluster.v3.Cluster")

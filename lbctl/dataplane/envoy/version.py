@@ -3,9 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from lbctl.model.route import Route
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.route import Caller, Pin, Route
 
-_TEXT = re.compile(r"([0-9]{1,18});(?:-|([0-9]{1,5}):([0-9]{1,5}):([0-9]{1,5}))")
+_PIN = re.compile(r" ([a-z0-9][a-z0-9._-]{0,62})-(blue|green)=(blue|green|split|none)")
+_TEXT = re.compile(rf"([0-9]{{1,18}});(?:-|([0-9]{{1,5}}):([0-9]{{1,5}}):([0-9]{{1,5}})((?:{_PIN.pattern})*))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,19 @@ def parse(text: str) -> Written | None:
     found = _TEXT.fullmatch(text)
     if found is None:
         return None
-    fence, *parts = found.groups()
-    if parts[0] is None:
+    fence, green, keep_blue, keep_green, pins, *_ = found.groups()
+    if green is None:
         return Written(int(fence), None)
     try:
-        return Written(int(fence), Route(int(parts[0]), int(parts[1]), int(parts[2])))
+        return Written(int(fence), Route(int(green), int(keep_blue), int(keep_green), _pins(pins)))
     except ValueError:
         return None
+
+
+def _pins(text: str) -> tuple[tuple[Caller, Pin], ...]:
+    return tuple(
+        (Caller(ServiceName(service), Colour(colour)), Pin(pin)) for service, colour, pin in _PIN.findall(text)
+    )
 
 
 def version_of(number: str) -> tuple[int, ...]:

@@ -1,0 +1,156 @@
+"""Who calls a service, and how Envoy tells them apart: by a header that its own listener stamps, or that callers send.
+
+A route table can only match on headers, so all of it is headers by the time a route is chosen: a listener for each
+consumer pool writes who calls, every listener writes the address of who is directly connected, and an application may
+say it itself. What a client writes into the first two is gone before anybody looks.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+from lbctl.model.errors import Garbled
+from lbctl.model.names import Colour
+from lbctl.model.route import Caller, Pin, Route
+from lbctl.model.topology import Address, Consumer, PinKind, Protocol, Service
+
+Json = dict[str, Any]
+STAMP, SOURCE = "x-lbctl-caller", "x-lbctl-src"
+"""Written by listeners only: which consumer pool a listener is for, and who is directly connected."""
+DIRECT = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
+OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
+UNKNOWN = "unknown"
+"""What a caller is called that belongs to no consumer pool; no pool can have this name."""
+_HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_SURE_FIRST = (PinKind.LISTENER, PinKind.HEADER, PinKind.SOURCE)
+"""Who comes to the listener of a pool is of that pool, whatever the request says and wherever it comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells a consumer pool: a header with one of these values."""
+
+    header: str
+    values: tuple[str, ...]
+
+    @property
+    def match(self) -> Json:
+        """The same in Envoy's words."""
+        if len(self.values) == 1:
+            return {"name": self.header, "string_match": {"exact": self.values[0]}}
+        any_of = "|".join(re.escape(value) for value in self.values)
+        return {"name": self.header, "string_match": {"safe_regex": {"regex": f"({any_of})"}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """The consumer pools of a service, the surest first. `untold`: why some cannot be told apart, as `CODE: text`.
+
+    `removed` are headers that only route: servers do not get them, and so cannot pass them on for somebody else.
+    """
+
+    marks: Mapping[Caller, Mark] = field(default_factory=dict)
+    untold: Mapping[Caller, str] = field(default_factory=dict)
+    removed: tuple[str, ...] = (STAMP, SOURCE)
+
+    def refusal(self, route: Route) -> str:
+        """Why the pins of a route cannot be carried out, empty where they can."""
+        for caller, pin in route.pins:
+            if caller in self.untold and pin is not Pin.SPLIT:
+                return self.untold[caller]
+            if caller not in self.marks and caller not in self.untold:
+                return f"{caller} cannot be pinned: it is no consumer in this config"
+        return ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everyone whose calls are counted apart; nobody where a service has no consumers."""
+        return (*map(str, self.marks), UNKNOWN) if self.marks else ()
+
+
+def callers_of(service: Service, services: Sequence[Service]) -> Callers:
+    """Return who calls `service`; `services` are all that this Envoy has.
+
+    Raises:
+        Garbled: two pools have one address, a header cannot be one; the text names the service and what to change.
+    """
+    marks: dict[Caller, Mark] = {}
+    untold: dict[Caller, str] = {}
+    for caller, consumer in _sure_first(service):
+        found = _mark(service, caller, consumer, services)
+        if isinstance(found, Mark):
+            marks[caller] = found
+        else:
+            untold[caller] = found
+    _check_apart(service, marks)
+    foreign = {header for one in services for header in _headers(one)} - set(_headers(service))
+    return Callers(marks, untold, (STAMP, SOURCE, *sorted(foreign)))
+
+
+def listening(service: Service) -> Iterator[tuple[Caller, Address]]:
+    """Yield the consumer pools that have a listener of their own, and where it is."""
+    for caller, consumer in _sure_first(service):
+        if consumer.kind is PinKind.LISTENER:
+            yield caller, consumer.listeners[caller.colour]
+
+
+def listener_name(service: Service, caller: Caller) -> str:
+    """Return what the listener of a consumer pool is called, as no service can be."""
+    return f"{service.name}/{caller}"
+
+
+def _sure_first(service: Service) -> list[tuple[Caller, Consumer]]:
+    pairs = [(Caller(name, colour), one) for name, one in sorted(service.consumers.items()) for colour in Colour]
+    return sorted(pairs, key=lambda pair: _SURE_FIRST.index(pair[1].kind))
+
+
+def _mark(service: Service, caller: Caller, consumer: Consumer, services: Sequence[Service]) -> Mark | str:
+    """What tells a pool, or why nothing does."""
+    match consumer.kind:
+        case PinKind.LISTENER:
+            return Mark(STAMP, (str(caller),))
+        case PinKind.HEADER if service.protocol is Protocol.TCP:
+            return f"PIN_NOT_POSSIBLE: {service.name}: a TCP connection has no header that tells {caller}"
+        case PinKind.HEADER:
+            return Mark(_header(service, consumer), (str(caller),))
+        case PinKind.SOURCE:
+            owner = next((one for one in services if one.name == caller.service), None)
+            if owner is None:
+                where = f"the servers of {caller.service} are behind another data plane"
+                return f"PIN_NOT_POSSIBLE: {service.name}: {where}, so their addresses do not tell {caller}"
+            return Mark(SOURCE, tuple(sorted({_plain(one.address.host) for one in owner.pool(caller.colour).servers})))
+
+
+def _check_apart(service: Service, marks: Mapping[Caller, Mark]) -> None:
+    taken: dict[tuple[str, str], Caller] = {}
+    for caller, mark in marks.items():
+        for value in mark.values:
+            other = taken.setdefault((mark.header, value), caller)
+            if other != caller:
+                raise Garbled(
+                    f"envoy: {service.name}: {value} is both {other} and {caller}: a source address does not tell "
+                    f"which of them calls: write `pin: listener` with an address for each"
+                )
+
+
+def _headers(service: Service) -> list[str]:
+    if service.protocol is Protocol.TCP:
+        return []
+    return [_header(service, one) for one in service.consumers.values() if one.kind is PinKind.HEADER]
+
+
+def _header(service: Service, consumer: Consumer) -> str:
+    name = (consumer.header or "").lower()
+    if not _HEADER.fullmatch(name) or name in {STAMP, SOURCE, "host", "cookie"}:
+        raise Garbled(f"envoy: {service.name}: {consumer.header!r} cannot be the header that tells its callers apart")
+    return name
+
+
+def _plain(host: str) -> str:
+    """The address as Envoy writes it."""
+    try:
+        return ip_address(host).compressed
+    except ValueError:
+        return host
