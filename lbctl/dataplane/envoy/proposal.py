@@ -52,7 +52,7 @@ HTTP = """\
 # stateful_session keeps a session on its server; it must stay empty here, the routes say the rest.{tls}
 """
 CALLERS = """\
-# early_header_mutation (TCP: headers_to_add) says who calls, for the pins in the routes, whatever a client wrote itself.
+# early_header_mutation (TCP: headers_to_add) says who calls, for the pins in the routes, whatever a client wrote.
 # A listener {name}/POOL is for the servers of that pool only: they call {name} by this address.
 """
 GRPC = """\
