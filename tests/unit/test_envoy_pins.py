@@ -22,7 +22,7 @@ from lbctl.dataplane.envoy.survey import survey
 from lbctl.dataplane.envoy.version import Written, parse
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
-from lbctl.model.route import Caller, Pin, Route
+from lbctl.model.route import UNKNOWN, Caller, Pin, Route
 from lbctl.model.topology import Address, Consumer, Instance, PinKind, Pool, Protocol, Server, Service
 from tests.unit.test_envoy_routes import a_service
 from tests.unit.test_envoy_survey import dumped
@@ -129,7 +129,7 @@ def test_a_listener_says_more_than_a_header_and_a_header_more_than_an_address() 
 @pytest.mark.parametrize("pin", list(Pin))
 def test_every_cell_has_a_route_whatever_the_pins_are_and_none_takes_what_is_not_its_own(pin: Pin) -> None:
     routes = routed(accounts(), Route(0, pins=((BLUE, pin), (GREEN, pin))))
-    cells = {f"{name}_to_{colour}" for name in (BLUE, GREEN, "unknown") for colour in Colour}
+    cells = {f"{name}_to_{colour}" for name in (BLUE, GREEN, UNKNOWN) for colour in Colour}
     assert {route["stat_prefix"] for route in routes if "stat_prefix" in route} == cells
     everyone = next(place for place, route in enumerate(routes) if route["match"] == {"prefix": "/"})
     assert {route["name"] for route in routes[everyone + 1 :]} == {"counted"}
@@ -181,7 +181,7 @@ def _untold() -> Iterator[tuple[Service, Callers]]:
 
 def test_pools_that_nothing_tells_apart_are_said_beforehand_and_never_pinned() -> None:
     for service, callers in _untold():
-        assert any(text.startswith("PIN_NOT_POSSIBLE: accounts: ") for text in ability(service, (), callers).cannot)
+        assert any(text.startswith("NO_PINS: accounts: ") for text in ability(service, (), callers).cannot)
         assert callers.refusal(Route(0, pins=((BLUE, Pin.GREEN),)))
         assert not callers.refusal(Route(0, pins=((BLUE, Pin.SPLIT),)))
     assert "no consumer" in callers_of(accounts(), []).refusal(

@@ -13,7 +13,7 @@ from typing import Any
 
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
-from lbctl.model.route import Caller, Pin, Route
+from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import Address, Consumer, PinKind, Protocol, Service
 
 Json = dict[str, Any]
@@ -21,8 +21,6 @@ STAMP, SOURCE = "x-lbctl-caller", "x-lbctl-src"
 """Written by listeners only: which consumer pool a listener is for, and who is directly connected."""
 DIRECT = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
 OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
-UNKNOWN = "unknown"
-"""What a caller is called that belongs to no consumer pool; no pool can have this name."""
 _HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SURE_FIRST = (PinKind.LISTENER, PinKind.HEADER, PinKind.SOURCE)
 """Who comes to the listener of a pool is of that pool, whatever the request says and wherever it comes from."""
@@ -65,9 +63,10 @@ class Callers:
         return ""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Everyone whose calls are counted apart; nobody where a service has no consumers."""
-        return (*map(str, self.marks), UNKNOWN) if self.marks else ()
+    def cells(self) -> tuple[Cell, ...]:
+        """What is counted apart: nothing where a service has no consumers."""
+        known = (*self.marks, None) if self.marks or self.untold else ()
+        return tuple(Cell(caller, colour) for caller in known for colour in Colour)
 
 
 def callers_of(service: Service, services: Sequence[Service]) -> Callers:
@@ -112,14 +111,14 @@ def _mark(service: Service, caller: Caller, consumer: Consumer, services: Sequen
         case PinKind.LISTENER:
             return Mark(STAMP, (str(caller),))
         case PinKind.HEADER if service.protocol is Protocol.TCP:
-            return f"PIN_NOT_POSSIBLE: {service.name}: a TCP connection has no header that tells {caller}"
+            return f"NO_PINS: {service.name}: a TCP connection has no header that tells {caller}"
         case PinKind.HEADER:
             return Mark(_header(service, consumer), (str(caller),))
         case PinKind.SOURCE:
             owner = next((one for one in services if one.name == caller.service), None)
             if owner is None:
                 where = f"the servers of {caller.service} are behind another data plane"
-                return f"PIN_NOT_POSSIBLE: {service.name}: {where}, so their addresses do not tell {caller}"
+                return f"NO_PINS: {service.name}: {where}, so their addresses do not tell {caller}"
             return Mark(SOURCE, tuple(sorted({_plain(one.address.host) for one in owner.pool(caller.colour).servers})))
 
 

@@ -9,12 +9,13 @@ from urllib.parse import quote
 import msgspec
 
 from lbctl.dataplane.envoy import calls
-from lbctl.dataplane.envoy.layout import cluster_name
+from lbctl.dataplane.envoy.layout import cell_name, cluster_name
 from lbctl.dataplane.envoy.times import DETAILED, HISTOGRAM
 from lbctl.dataplane.envoy.version import Written, parse
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.reading import PoolReading, ServerReading
+from lbctl.model.route import Cell
 from lbctl.model.topology import Address, Pool, Protocol, Service
 
 CLUSTERS = "/clusters?format=json"
@@ -74,6 +75,9 @@ def stats_target(services: Sequence[Service], *, times: bool = False) -> str:
     if called:
         wanted = _any([*calls.NAMES, *(f"upstream_rq_{status}" for status in calls.STATUSES), "upstream_rq_total"])
         figures.append(rf"cluster\.{_any(called)}_(blue|green)\.{wanted}")
+    consumed = [service.name for service in services if service.consumers]
+    if consumed:
+        figures.append(rf"vhost\.{_any(consumed)}\.route\..+_to_(blue|green)\.upstream_rq_total")
     figures.append(rf"http\..+\.rds\.{names}\.(version_text|update_rejected|update_failure)")
     return f"/stats?filter={quote(f'^({_any_of(figures)})$', safe='')}{DETAILED if times else ''}"
 
@@ -116,6 +120,12 @@ def refusals(service: Service, stats: Stats) -> int:
     """Return how often Envoy refused a route file: wrong in meaning, or no JSON."""
     told = (*_told(service, stats, "update_rejected"), *_told(service, stats, "update_failure"))
     return sum(int(value) for value in told if value.isdigit())
+
+
+def matrix(service: Service, cells: Sequence[Cell], stats: Stats) -> dict[Cell, int]:
+    """Return how many calls each cell has: they count when they are sent to a server, not when they are answered."""
+    scope = f"vhost.{service.name}.route"
+    return {cell: _number(stats, f"{scope}.{cell_name(cell)}.upstream_rq_total") for cell in cells}
 
 
 def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -> PoolReading:

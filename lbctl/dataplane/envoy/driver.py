@@ -21,7 +21,7 @@ from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading, ServiceReading
 from lbctl.model.route import Route
-from lbctl.model.topology import EnvoyMode, Instance, Protocol, Service
+from lbctl.model.topology import EnvoyMode, Instance, PinKind, Protocol, Service
 from lbctl.model.units import Instant
 
 _ANSWER_S = 0.9 * OPERATION_TIMEOUT_S
@@ -84,6 +84,7 @@ class EnvoyInstance:
         return Capabilities(
             version=f"envoy {info.number}",
             boot_is_runtime=True,
+            pins=frozenset(PinKind),
             cannot=of_any(info.number),
             services={
                 service.name: ability(service, lacking.get(service.name, ()), self._files[service.name].callers)
@@ -146,10 +147,11 @@ class EnvoyInstance:
         """The newest life also counts what an older one still does: Envoy hands its figures over."""
         boot = self._files[service.name].read()
         routes = {look.generation: one.route for look in looks for one in look.routes(service) if one and one.route}
-        newest = looks[0]
+        newest, cells = looks[0], self._files[service.name].callers.cells
         return ServiceReading(
             runtime=routes,
             boot=boot.route if boot else None,
+            matrix={newest.generation: counters.matrix(service, cells, newest.stats)} if cells else {},
             obstacles=() if newest.routes(service) or not self._attached else (self._not_routed(service),),
             pools={
                 colour: self._rising.of(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServiceName
+from lbctl.model.route import UNKNOWN, Cell
 from lbctl.model.topology import Instance, Service
 
 SOCKET_PATH_MAX_BYTES = 107
@@ -87,9 +88,9 @@ def cluster_name(service: ServiceName, colour: Colour) -> str:
     return f"{service}_{colour.value}"
 
 
-def cell_name(caller: str, colour: Colour) -> str:
+def cell_name(cell: Cell) -> str:
     """Return what calls are counted under: who calls, and the pool that they go to."""
-    return f"{caller}_to_{colour.value}"
+    return f"{cell.caller or UNKNOWN}_to_{cell.colour.value}"
 
 
 def tunnel_name(service: ServiceName) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lbctl.dataplane.envoy.callers import UNKNOWN, Callers
+from lbctl.dataplane.envoy.callers import Callers
 from lbctl.dataplane.envoy.layout import cell_name, check_names, cluster_name, colour_cookie
 from lbctl.dataplane.envoy.version import Written
 from lbctl.model.names import Colour
-from lbctl.model.route import Pin, Route
+from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import Protocol, Service
 from lbctl.model.units import BP_FULL
 
@@ -26,10 +26,11 @@ STATEFUL_SESSION = "envoy.filters.http.stateful_session"
 
 @dataclass(frozen=True, slots=True)
 class _Who:
-    """Whose requests some routes are for: those with these headers; `name` None: everybody's, and not counted apart."""
+    """Whose requests some routes are for: those with these headers."""
 
-    name: str | None = None
+    caller: Caller | None = None
     headers: tuple[Json, ...] = ()
+    is_counted: bool = False
 
 
 def route_configuration(service: Service, written: Written, callers: Callers) -> Json:
@@ -70,9 +71,9 @@ def _adopted(service: Service, route: Route, callers: Callers) -> Json:
     known = [
         one
         for caller, mark in callers.marks.items()
-        for one in _pinned(service, route, _Who(str(caller), (mark.match,)), pins.get(caller, Pin.SPLIT))
+        for one in _pinned(service, route, _Who(caller, (mark.match,), is_counted=True), pins.get(caller, Pin.SPLIT))
     ]
-    others = _by_split(service, route, _Who(UNKNOWN if callers.marks else None))
+    others = _by_split(service, route, _Who(is_counted=bool(callers.cells)))
     sticky = {"typed_per_filter_config": {STATEFUL_SESSION: _server_inside_the_colour(service)}}
     return {
         **_host(service),
@@ -90,7 +91,7 @@ def _pinned(service: Service, route: Route, who: _Who, pin: Pin) -> list[Json]:
         case Pin.NONE:
             return [_refused(service, who)]
         case Pin.BLUE | Pin.GREEN:
-            return [_route(service, f"pin-{who.name}", who, Colour(pin.value))]
+            return [_route(service, f"pin-{who.caller}", who, Colour(pin.value))]
 
 
 def _by_split(service: Service, route: Route, who: _Who) -> list[Json]:
@@ -105,14 +106,13 @@ def _by_split(service: Service, route: Route, who: _Who) -> list[Json]:
 def _cells(service: Service, callers: Callers) -> list[Json]:
     """Routes that no request ever gets to, because those before them take all. Envoy counts by route, and forgets what
     it counted when no route has that name any more: here every one has a place, whatever the pins are."""
-    everyone = ((_Who(name), colour) for name in callers.names for colour in Colour)
-    return [_route(service, "counted", who, colour) for who, colour in everyone]
+    return [_route(service, "counted", _Who(one.caller, is_counted=True), one.colour) for one in callers.cells]
 
 
 def _refused(service: Service, who: _Who) -> Json:
-    text = f"lbctl: {who.name} is idle and has no {service.name} to call until its release begins\n"
+    text = f"lbctl: {who.caller} is idle and has no {service.name} to call until its release begins\n"
     return {
-        "name": f"pin-{who.name}",
+        "name": f"pin-{who.caller}",
         "match": _match(service, who),
         "direct_response": {"status": 503, "body": {"inline_string": text}},
         "response_headers_to_add": [{"header": {"key": "x-lbctl-refused", "value": "pin"}}],
@@ -168,7 +168,7 @@ def _new(service: Service, route: Route, who: _Who) -> list[Json]:
 
 
 def _route(service: Service, name: str, who: _Who, colour: Colour) -> Json:
-    counted = {} if who.name is None else {"stat_prefix": cell_name(who.name, colour)}
+    counted = {"stat_prefix": cell_name(Cell(who.caller, colour))} if who.is_counted else {}
     to = {"cluster": cluster_name(service.name, colour), **_HOW[service.protocol]}
     return {"name": name, "match": _match(service, who), "route": to, **counted}
 
