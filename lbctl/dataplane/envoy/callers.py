@@ -1,8 +1,8 @@
 """Who calls a service, and how Envoy tells them apart: by a header that its own listener stamps, or that callers send.
 
 A route table can only match on headers, so all of it is headers by the time a route is chosen: a listener for each
-consumer pool writes who calls, every listener writes the address of who is directly connected, and an application may
-say it itself. What a client writes into the first two is gone before anybody looks.
+consumer pool writes who calls, every listener writes the address of who is directly connected, and the servers of a
+consumer may say it themselves. What a client writes into the first two is gone before anybody looks.
 """
 
 import re
@@ -28,18 +28,24 @@ _SURE_FIRST = (PinKind.LISTENER, PinKind.HEADER, PinKind.SOURCE)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What tells a consumer pool: a header with one of these values."""
+    """What tells a consumer pool: a header with one of these values, believed only if it comes from these addresses
+    (empty: from anywhere)."""
 
     header: str
     values: tuple[str, ...]
+    sources: tuple[str, ...] = ()
 
     @property
-    def match(self) -> Json:
+    def matches(self) -> tuple[Json, ...]:
         """The same in Envoy's words."""
-        if len(self.values) == 1:
-            return {"name": self.header, "string_match": {"exact": self.values[0]}}
-        any_of = "|".join(re.escape(value) for value in self.values)
-        return {"name": self.header, "string_match": {"safe_regex": {"regex": f"({any_of})"}}}
+        said = _any_of(self.header, self.values)
+        return (said, _any_of(SOURCE, self.sources)) if self.sources else (said,)
+
+
+def _any_of(header: str, values: tuple[str, ...]) -> Json:
+    if len(values) == 1:
+        return {"name": header, "string_match": {"exact": values[0]}}
+    return {"name": header, "string_match": {"safe_regex": {"regex": f"({'|'.join(map(re.escape, values))})"}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +113,21 @@ def _sure_first(service: Service) -> list[tuple[Caller, Consumer]]:
 
 def _mark(service: Service, caller: Caller, consumer: Consumer, services: Sequence[Service]) -> Mark | str:
     """What tells a pool, or why nothing does."""
-    match consumer.kind:
-        case PinKind.LISTENER:
-            return Mark(STAMP, (str(caller),))
-        case PinKind.HEADER if service.protocol is Protocol.TCP:
-            return f"NO_PINS: {service.name}: a TCP connection has no header that tells {caller}"
-        case PinKind.HEADER:
-            return Mark(_header(service, consumer), (str(caller),))
-        case PinKind.SOURCE:
-            owner = next((one for one in services if one.name == caller.service), None)
-            if owner is None:
-                where = f"the servers of {caller.service} are behind another data plane"
-                return f"NO_PINS: {service.name}: {where}, so their addresses do not tell {caller}"
-            return Mark(SOURCE, tuple(sorted({_plain(one.address.host) for one in owner.pool(caller.colour).servers})))
+    if consumer.kind is PinKind.LISTENER:
+        return Mark(STAMP, (str(caller),))
+    if consumer.kind is PinKind.HEADER and service.protocol is Protocol.TCP:
+        return f"NO_PINS: {service.name}: a TCP connection has no header that tells {caller}"
+    owner = next((one for one in services if one.name == caller.service), None)
+    if owner is None:
+        why = f"{caller.service} is behind another data plane, so where {caller} calls from is not known here"
+        return f"NO_PINS: {service.name}: {why}: use `pin: listener`"
+    if consumer.kind is PinKind.HEADER:
+        return Mark(_header(service, consumer), (str(caller),), _hosts(owner, *Colour))
+    return Mark(SOURCE, _hosts(owner, caller.colour))
+
+
+def _hosts(owner: Service, *colours: Colour) -> tuple[str, ...]:
+    return tuple(sorted({_plain(server.address.host) for one in colours for server in owner.pool(one).servers}))
 
 
 def _check_apart(service: Service, marks: Mapping[Caller, Mark]) -> None:

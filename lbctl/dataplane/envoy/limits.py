@@ -1,12 +1,12 @@
 """What cannot be seen or done with an Envoy, as `CODE: text` for people: `lbctl plan` says it beforehand. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lbctl.dataplane.envoy.callers import Callers
 from lbctl.dataplane.envoy.version import version_of
 from lbctl.model.names import ServiceName
 from lbctl.model.operation import Ability, Stickiness
-from lbctl.model.topology import PinKind, Protocol, Service
+from lbctl.model.topology import Protocol, Service
 
 TESTED = (1, 40)
 ALWAYS = ("NO_FORCED_CLOSE: Envoy cuts no connection of a pool; what is left ends when its server stops",)
@@ -29,19 +29,10 @@ OF_PROTOCOL: Mapping[Protocol, tuple[str, ...]] = {
 
 def ability(service: Service, lacking: Sequence[str], callers: Callers) -> Ability:
     """Return what can be done with a service; `lacking` is what the Envoy at hand lacks beside that."""
-    lacking = (*lacking, *dict.fromkeys(callers.untold.values()), *_believed(service))
+    lacking = (*lacking, *dict.fromkeys(callers.untold.values()))
     known = (text.format(name=service.name) for text in OF_PROTOCOL[service.protocol])
     sticky = (Stickiness.COOKIE,) if service.protocol is Protocol.HTTP else ()
     return Ability(stickiness=sticky, cannot=(*known, *lacking))
-
-
-def _believed(service: Service) -> Iterator[str]:
-    if service.protocol is Protocol.TCP:
-        return
-    for name, consumer in service.consumers.items():
-        if consumer.kind is PinKind.HEADER:
-            who = f"whoever reaches {service.name} can write `{consumer.header}` and pass for a pool of {name}"
-            yield f"FORGEABLE_CALLER: {service.name}: {who}"
 
 
 def of_any(version: str) -> tuple[str, ...]:
