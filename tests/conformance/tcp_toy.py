@@ -71,10 +71,10 @@ class Line:
         self.writer.transport.abort()
 
 
-async def dial(port: int) -> Line:
-    """Open a connection and wait for its first line."""
+async def dial(port: int, host: str = "127.0.0.1") -> Line:
+    """Open a connection from `host` and wait for its first line."""
     async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
         line = Line((await reader.readline()).decode().strip(), reader, writer)
     if not line.server:
         line.close()
