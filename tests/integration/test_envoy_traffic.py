@@ -139,7 +139,7 @@ async def test_a_route_that_envoy_refuses_is_refused_and_the_file_is_what_it_was
     async with envoy_world() as world:
         await world.route(10_000)
         await world.driver.observe()
-        world.driver._files[SHOP] = Refusable(world.service, layout_of(world.instance))
+        world.driver._files[SHOP] = Refusable(world.service, [world.service], layout_of(world.instance))
         result = await world.route(0)
         assert (result.status, "refused the route file" in result.detail) == (Status.REFUSED, True)
         assert await world.driver.verify(SHOP, Route(10_000)) is True
