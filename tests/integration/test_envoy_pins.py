@@ -2,15 +2,20 @@
 
 import asyncio
 import random
+import subprocess
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
 from lbctl.dataplane.envoy.admin import AdminClient
+from lbctl.dataplane.envoy.binary import locate
 from lbctl.dataplane.envoy.layout import layout_of
+from lbctl.dataplane.envoy.render import render_static
 from lbctl.model.errors import Garbled
-from lbctl.model.names import Colour
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.operation import Status
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import EnvoyMode, PinKind, Protocol
@@ -24,11 +29,13 @@ from tests.conformance.envoy_callers import (
     called,
     called_at,
     route,
+    storefront,
     with_consumer,
 )
-from tests.conformance.envoy_harness import NAMES, SHOP, Answer, Client, envoy_world
+from tests.conformance.envoy_harness import NAMES, SHOP, Answer, Client, envoy_world, require_envoy
 from tests.conformance.grpc_toy import GrpcClient, GrpcServer
 from tests.conformance.tcp_toy import TcpServer, dial
+from tests.unit.test_envoy_routes import a_service
 
 pytestmark = pytest.mark.envoy
 everywhere = pytest.mark.parametrize("mode", list(EnvoyMode))
@@ -116,6 +123,35 @@ async def test_a_refused_call_says_why_reaches_nobody_and_counts_for_nothing(kin
         assert after.pools == before.pools
         assert after.matrix == before.matrix
         assert all(not server.seen for server in here.world.servers.values())
+
+
+async def test_an_older_life_obeys_a_changed_pin_and_the_newest_counts_what_it_still_routes() -> None:
+    async with called(EnvoyMode.ATTACHED, PinKind.LISTENER) as here:
+        assert isinstance(here.world, AttachedWorld)
+        await here.apply(route(0, Pin.BLUE, Pin.NONE))
+        kept = here.client(GREEN)
+        assert await colours(kept) == {None}
+        await here.world.driver.observe()
+        await here.world.owner.hot_restart()
+        assert (await here.apply(route(0, Pin.BLUE, Pin.GREEN))).status is Status.DONE
+        reading = await here.world.driver.observe()
+        assert len(reading.services[SHOP].runtime) == 2
+        # On the connection that the older process still has.
+        assert await colours(kept) == {Colour.GREEN}
+        async with asyncio.timeout(5):
+            while await here.matrix() != {"storefront-green>green": 6}:
+                await asyncio.sleep(0.05)
+
+
+async def test_counters_that_are_hidden_are_an_obstacle_and_not_a_matrix_without_calls() -> None:
+    async with called(EnvoyMode.ATTACHED, PinKind.LISTENER) as here:
+        assert isinstance(here.world, AttachedWorld)
+        assert (await here.world.driver.observe()).services[SHOP].obstacles == ()
+        hidden = "stats_config: {stats_matcher: {exclusion_list: {patterns: [{prefix: vhost.}]}}}\n"
+        here.world.write_bootstrap(here.services, lambda text: text + hidden)
+        await here.world.owner.restart()
+        (obstacle,) = (await here.world.driver.observe()).services[SHOP].obstacles
+        assert obstacle.startswith("MATRIX_UNSEEN: ")
 
 
 @everywhere
@@ -257,6 +293,21 @@ def _without_stamps(text: str) -> str:
     return str(yaml.safe_dump(document))
 
 
+@every_kind
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_the_static_document_of_a_service_with_consumers_is_what_envoy_accepts(
+    tmp_path: Path, kind: PinKind, protocol: Protocol
+) -> None:
+    require_envoy()
+    shop = with_consumer(replace(a_service(), protocol=protocol), kind)
+    pins = tuple((Caller(ServiceName("storefront"), colour), Pin.SPLIT) for colour in Colour)
+    document = tmp_path / "static.json"
+    document.write_text(render_static([shop, storefront(a_service())], {shop.name: Route(2_500, 3_333, pins=pins)}))
+    command = [locate(), "--mode", "validate", "-c", str(document)]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert said.returncode == 0, said.stderr
+
+
 async def test_a_pin_that_names_a_stranger_is_refused_and_changes_nothing() -> None:
     async with called(EnvoyMode.EMBEDDED, PinKind.LISTENER) as here:
         before = (await here.world.driver.observe()).services[SHOP].runtime
@@ -302,5 +353,6 @@ async def test_tcp_callers_cannot_say_who_they_are_and_that_is_said_beforehand()
     servers = {name: await TcpServer(name).open() for name in NAMES}
     async with called_at(servers, EnvoyMode.EMBEDDED, PinKind.HEADER, Protocol.TCP) as here:
         able = await here.world.driver.probe()
+        assert any(text.startswith("TCP_REFUSED_CLOSES: shop: ") for text in able.of(SHOP).cannot)
         assert any(text.startswith("NO_PINS: shop: ") for text in able.of(SHOP).cannot)
         assert (await here.apply(route(10_000, Pin.GREEN, Pin.SPLIT))).status is Status.REFUSED

@@ -122,10 +122,18 @@ def refusals(service: Service, stats: Stats) -> int:
     return sum(int(value) for value in told if value.isdigit())
 
 
+def counts_calls(service: Service, cells: Sequence[Cell], stats: Stats) -> bool:
+    """Whether Envoy shows every cell: what its `stats_config` hides would look like no calls."""
+    return all(_cell(service, cell) in stats for cell in cells)
+
+
 def matrix(service: Service, cells: Sequence[Cell], stats: Stats) -> dict[Cell, int]:
     """Return how many calls each cell has: they count when they are sent to a server, not when they are answered."""
-    scope = f"vhost.{service.name}.route"
-    return {cell: _number(stats, f"{scope}.{cell_name(cell)}.upstream_rq_total") for cell in cells}
+    return {cell: _number(stats, _cell(service, cell)) for cell in cells}
+
+
+def _cell(service: Service, cell: Cell) -> str:
+    return f"vhost.{service.name}.route.{cell_name(cell)}.upstream_rq_total"
 
 
 def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -> PoolReading:

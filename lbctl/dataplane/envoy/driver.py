@@ -152,7 +152,7 @@ class EnvoyInstance:
             runtime=routes,
             boot=boot.route if boot else None,
             matrix={newest.generation: counters.matrix(service, cells, newest.stats)} if cells else {},
-            obstacles=() if newest.routes(service) or not self._attached else (self._not_routed(service),),
+            obstacles=tuple(self._obstacles(service, newest)),
             pools={
                 colour: self._rising.of(
                     newest.generation, service.name, colour, counters.pool_reading(service, colour, newest.stats, hosts)
@@ -160,6 +160,15 @@ class EnvoyInstance:
                 for colour in Colour
             },
         )
+
+    def _obstacles(self, service: Service, newest: Look) -> Iterator[str]:
+        if self._attached and not newest.routes(service):
+            yield self._not_routed(service)
+        running = counters.running_route(service, newest.stats)
+        cells = self._files[service.name].callers.cells
+        if running and running.route and not counters.counts_calls(service, cells, newest.stats):
+            hides = f"`stats_config` hides the counters vhost.{service.name}.route.*"
+            yield f"MATRIX_UNSEEN: {self.name} does not say who calls {service.name}: its {hides}"
 
     def _not_routed(self, service: Service) -> str:
         return f"NOT_ROUTED: {self.name} does not take the routes of {service.name} from lbctl: `lbctl envoy status`"

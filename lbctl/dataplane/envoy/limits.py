@@ -25,12 +25,15 @@ OF_PROTOCOL: Mapping[Protocol, tuple[str, ...]] = {
     ),
 }
 """What the protocol hides."""
+CLOSES = "TCP_REFUSED_CLOSES: {name}: a connection that a pin refuses is taken and closed, not reset"
 
 
 def ability(service: Service, lacking: Sequence[str], callers: Callers) -> Ability:
     """Return what can be done with a service; `lacking` is what the Envoy at hand lacks beside that."""
     lacking = (*lacking, *dict.fromkeys(callers.untold.values()))
-    known = (text.format(name=service.name) for text in OF_PROTOCOL[service.protocol])
+    known = [text.format(name=service.name) for text in OF_PROTOCOL[service.protocol]]
+    if service.consumers and service.protocol is Protocol.TCP:
+        known.append(CLOSES.format(name=service.name))
     sticky = (Stickiness.COOKIE,) if service.protocol is Protocol.HTTP else ()
     return Ability(stickiness=sticky, cannot=(*known, *lacking))
 
