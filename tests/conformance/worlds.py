@@ -3,6 +3,7 @@ both modes."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,15 +86,17 @@ class EnvoyVisitor:
     async def ask(self) -> Answered:
         """See `Visitor.ask`."""
         answer = await self._client.get()
-        return Answered(answer.status, answer.body if answer.body in NAMES else "")
+        refused = ("x-lbctl-refused", "pin") in answer.headers
+        return Answered(answer.status, answer.body if answer.body in NAMES else "", refused)
 
 
 class EnvoyPair:
     """`EnvoyWorld` with a second service."""
 
-    def __init__(self, world: EnvoyWorld[ToyServer]) -> None:
+    def __init__(self, world: EnvoyWorld[ToyServer], consumers: Mapping[ServiceName, Consumer]) -> None:
         self._world = world
-        self.services: list[Service] = [world.service, twin(world.service, free_port())]
+        shop = replace(world.service, consumers=consumers)
+        self.services: list[Service] = [shop, twin(shop, free_port())]
         self.driver: DataPlane = self.another_driver()
 
     @property
@@ -115,8 +118,9 @@ class EnvoyPair:
         self, service: ServiceName = SHOP, *, session: bool = False, caller: Caller | None = None
     ) -> EnvoyVisitor:
         """See `World.visitor`."""
-        assert caller is None, "no consumers here yet"
         client = self._world.client(session=session)
+        if caller is not None:
+            client.port = self.services[0].consumers[caller.service].listeners[caller.colour].port
         if service != SHOP:
             listen = self.services[1].listen
             assert listen is not None
@@ -146,8 +150,8 @@ class EnvoyPair:
 class AttachedPair(EnvoyPair):
     """The same behind an Envoy that its owner runs."""
 
-    def __init__(self, world: AttachedWorld[ToyServer]) -> None:
-        super().__init__(world)
+    def __init__(self, world: AttachedWorld[ToyServer], consumers: Mapping[ServiceName, Consumer]) -> None:
+        super().__init__(world, consumers)
         self._owner = world.owner
 
     async def restart(self) -> None:
@@ -195,8 +199,21 @@ async def weights() -> AsyncIterator[World]:
 @asynccontextmanager
 async def envoy() -> AsyncIterator[World]:
     """A real Envoy."""
+    async with _embedded({}) as pair:
+        yield pair
+
+
+@asynccontextmanager
+async def envoy_with_consumers() -> AsyncIterator[World]:
+    """A real Envoy, where `till` calls `shop` at listeners of its own."""
+    async with _embedded(by_listener(free_port(), free_port())) as pair:
+        yield pair
+
+
+@asynccontextmanager
+async def _embedded(consumers: Mapping[ServiceName, Consumer]) -> AsyncIterator[EnvoyPair]:
     async with envoy_world() as world:
-        pair = EnvoyPair(world)
+        pair = EnvoyPair(world, consumers)
         await pair.ensure_running()
         try:
             yield pair
@@ -207,8 +224,21 @@ async def envoy() -> AsyncIterator[World]:
 @asynccontextmanager
 async def envoy_attached() -> AsyncIterator[World]:
     """A real Envoy that lbctl neither starts nor stops."""
+    async with _attached({}) as pair:
+        yield pair
+
+
+@asynccontextmanager
+async def envoy_attached_with_consumers() -> AsyncIterator[World]:
+    """The same behind an Envoy that lbctl neither starts nor stops."""
+    async with _attached(by_listener(free_port(), free_port())) as pair:
+        yield pair
+
+
+@asynccontextmanager
+async def _attached(consumers: Mapping[ServiceName, Consumer]) -> AsyncIterator[AttachedPair]:
     async with attached_world() as world:
-        pair = AttachedPair(world)
+        pair = AttachedPair(world, consumers)
         world.write_bootstrap(pair.services)
         await pair.restart()
         try:
@@ -227,5 +257,7 @@ ALL: list[Any] = [
 PINNING: list[Any] = [
     pytest.param(fake_with_consumers, id="fake"),
     pytest.param(haproxy_with_consumers, id="haproxy", marks=pytest.mark.haproxy),
+    pytest.param(envoy_with_consumers, id="envoy", marks=pytest.mark.envoy),
+    pytest.param(envoy_attached_with_consumers, id="envoy attached", marks=pytest.mark.envoy),
 ]
 """Worlds in which the pools of `till` call `shop`. A load balancer that learns to pin joins here."""

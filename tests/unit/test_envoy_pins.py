@@ -186,9 +186,6 @@ def test_pools_that_nothing_tells_apart_are_said_beforehand_and_never_pinned() -
         assert any(text.startswith("NO_PINS: accounts: ") for text in ability(service, (), callers).cannot)
         assert callers.refusal(Route(0, pins=((BLUE, Pin.GREEN),)))
         assert not callers.refusal(Route(0, pins=((BLUE, Pin.SPLIT),)))
-    assert "no consumer" in callers_of(accounts(), []).refusal(
-        Route(0, pins=((Caller(ServiceName("x"), Colour.BLUE), Pin.SPLIT),))
-    )
 
 
 def test_pins_are_part_of_the_version_and_nothing_else_is_believed() -> None:

@@ -5,6 +5,7 @@ lbctl never starts, stops or restarts it, and never writes a listener or a clust
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lbctl.dataplane.envoy import files
 from lbctl.dataplane.envoy.admin import AdminClient, ServerInfo
@@ -19,7 +20,7 @@ from lbctl.dataplane.envoy.taking import ASK_TIMEOUT_S, take
 from lbctl.dataplane.envoy.version import Written, version_of
 from lbctl.model.errors import Garbled, Refused, Unreachable
 from lbctl.model.names import Colour, ServiceName
-from lbctl.model.route import Route
+from lbctl.model.route import Pin, Route
 from lbctl.model.topology import Instance, Service
 
 THEN = "is Envoy up? whoever runs it must start it; lbctl does not"
@@ -155,7 +156,8 @@ async def _reads(client: AdminClient, layout: Layout) -> frozenset[str]:
 
 
 def _prepared(file: RouteFile, service: Service, active: Colour | None) -> list[str]:
-    otherwise = None if active is None else Written(0, Route.all_to(active))
+    unpinned = tuple((caller, Pin.SPLIT) for caller in service.callers)
+    otherwise = None if active is None else Written(0, replace(Route.all_to(active), pins=unpinned))
     was = "damaged" if file.exists() else "missing"
     held = _adopted(file.read())
     whole = held or _adopted(file.read_copy()) or otherwise

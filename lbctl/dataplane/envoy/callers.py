@@ -61,12 +61,8 @@ class Callers:
 
     def refusal(self, route: Route) -> str:
         """Why the pins of a route cannot be carried out, empty where they can."""
-        for caller, pin in route.pins:
-            if caller in self.untold and pin is not Pin.SPLIT:
-                return self.untold[caller]
-            if caller not in self.marks and caller not in self.untold:
-                return f"{caller} cannot be pinned: it is no consumer in this config"
-        return ""
+        pinned = (caller for caller, pin in route.pins if pin is not Pin.SPLIT)
+        return next((self.untold[caller] for caller in pinned if caller in self.untold), "")
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -107,7 +103,7 @@ def listener_name(service: Service, caller: Caller) -> str:
 
 
 def _sure_first(service: Service) -> list[tuple[Caller, Consumer]]:
-    pairs = [(Caller(name, colour), one) for name, one in sorted(service.consumers.items()) for colour in Colour]
+    pairs = [(caller, service.consumers[caller.service]) for caller in service.callers]
     return sorted(pairs, key=lambda pair: _SURE_FIRST.index(pair[1].kind))
 
 

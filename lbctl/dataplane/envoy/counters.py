@@ -128,8 +128,8 @@ def counts_calls(service: Service, cells: Sequence[Cell], stats: Stats) -> bool:
 
 
 def matrix(service: Service, cells: Sequence[Cell], stats: Stats) -> dict[Cell, int]:
-    """Return how many calls each cell has: they count when they are sent to a server, not when they are answered."""
-    return {cell: _number(stats, _cell(service, cell)) for cell in cells}
+    """Return the calls of every cell that has any: they count when a server gets them, not when it has answered."""
+    return {cell: count for cell in cells if (count := _number(stats, _cell(service, cell)))}
 
 
 def _cell(service: Service, cell: Cell) -> str:

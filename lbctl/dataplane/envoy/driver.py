@@ -118,7 +118,7 @@ class EnvoyInstance:
         """See `DataPlane.apply`. The write goes on in its place of the order even where its answer comes too late."""
         if operation.service not in self._services:
             return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
-        if why := self._files[operation.service].callers.refusal(operation.route):
+        if why := self._unpinnable(operation):
             return Result(Status.REFUSED, f"{self.name}: {operation.service}: {why}")
         task = asyncio.create_task(self._apply(operation))
         self._running.add(task)
@@ -204,6 +204,10 @@ class EnvoyInstance:
         if result.status is Status.REFUSED and before is not None:
             await self._restore(operation.service, wanted, before)
         return replace(result, detail=complaint) if result.status is Status.DONE else result
+
+    def _unpinnable(self, operation: SetRoute) -> str:
+        service, route = self._services[operation.service], operation.route
+        return route.misfit(service.callers) or self._files[operation.service].callers.refusal(route)
 
     def _needless(self, operation: SetRoute) -> Result | None:
         held = {name: file.read() for name, file in self._files.items()}
