@@ -52,7 +52,8 @@ def _any_of(header: str, values: tuple[str, ...]) -> Json:
 class Callers:
     """The consumer pools of a service, the surest first. `untold`: why some cannot be told apart, as `CODE: text`.
 
-    `removed` are headers that only route: servers do not get them, and so cannot pass them on for somebody else.
+    `removed` are the headers that only route, of every service of this Envoy: servers do not get them, so that what a
+    user writes into one cannot be passed on.
     """
 
     marks: Mapping[Caller, Mark] = field(default_factory=dict)
@@ -86,8 +87,8 @@ def callers_of(service: Service, services: Sequence[Service]) -> Callers:
         else:
             untold[caller] = found
     _check_apart(service, marks)
-    foreign = {header for one in services for header in _headers(one)} - set(_headers(service))
-    return Callers(marks, untold, (STAMP, SOURCE, *sorted(foreign)))
+    said = {header for one in services for header in _headers(one)}
+    return Callers(marks, untold, (STAMP, SOURCE, *sorted(said)))
 
 
 def listening(service: Service) -> Iterator[tuple[Caller, Address]]:
