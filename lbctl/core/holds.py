@@ -233,7 +233,7 @@ QUESTIONS: dict[Phase, tuple[Question, ...]] = {
     Phase.PREFLIGHT: (*FORWARD[:-1], _capacity),
     Phase.SHIFTING: FORWARD,
     Phase.BAKING: FORWARD,
-    Phase.DRAINING: (_maintenance, _journal, _instances, _unresolved),
+    Phase.DRAINING: (_maintenance, _paused, _journal, _instances, _unresolved),
     Phase.ROLLING_BACK: (_maintenance, _way_home, _instances, _unresolved, _journal),
 }
 """What a release may wait for, by phase. Before first traffic there is no verdict, but the candidate must be able to

@@ -197,7 +197,8 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
             "no_such_release", f"there is no running release {request.release}", then="lbctl release list", exit_code=7
         )
     if release.phase.ended:
-        raise Refused("ended", f"release {release.id} has ended: {release.phase.value}", why=release.outcome)
+        told = f"release {release.id} has ended: {release.phase.value}"
+        raise Refused("ended", told, why=release.outcome, then=f"lbctl explain {release.id}")
     here = situation(state, release.service, now)
     if here is None:
         raise Refused(

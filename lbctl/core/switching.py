@@ -14,7 +14,7 @@ from lbctl.core.reply import Facts
 from lbctl.core.state import State
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
-from lbctl.model.record import Adopted
+from lbctl.model.record import Adopted, Phase
 from lbctl.model.request import Switch
 from lbctl.model.topology import Service, Topology, Unit
 from lbctl.model.units import Instant
@@ -104,11 +104,12 @@ def switchable(state: State, service: Service, to: Colour | None) -> Adopted:
         )
     running = state.record.running(service.name)
     if running is not None:
+        going = f"lbctl rollback {running.id}   |  " if running.phase is not Phase.ROLLING_BACK else ""
         raise Refused(
             "in_release",
             f"{service.name} is in release {running.id} ({running.phase.value})",
             why="while a release is unfinished the way back is a rollback",
-            then=f"lbctl rollback {running.id}   |  lbctl release wait {running.id} --for finished",
+            then=f"{going}lbctl release wait {running.id} --for finished",
         )
     if adopted.maintenance or state.record.maintenance:
         raise Refused(
