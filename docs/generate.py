@@ -49,8 +49,11 @@ POOLS: dict[PoolState, str] = {
 EVENTS: dict[Kind, str] = {
     Kind.SERVICE_ADOPTED: "A person said which pool is active. From now on lbctl writes.",
     Kind.VERSION_READY: "A version is deployed, and goes as soon as its unit has a set that fits.",
-    Kind.VERSION_WITHDRAWN: "A version was taken off the board: by CI, or because its plan refuses it.",
+    Kind.VERSION_WITHDRAWN: "A version left the board: by CI, by `deadlines.board`, or because its plan refuses it.",
+    Kind.VERSION_WAITS: "A version has been ready for another day and could not go; what it waits for.",
     Kind.POOL_CLAIMED: "An idle pool is held to be deployed to.",
+    Kind.POOL_GRANTED: "A claimed pool is proved to be apart everywhere: it may be deployed to.",
+    Kind.CLAIM_ENDED: "Nothing was ready within `deadlines.claim`: the pool is held no more.",
     Kind.MAINTENANCE_CHANGED: "Maintenance was switched on or off.",
     Kind.RELEASE_STARTED: "A release was accepted and recorded. No traffic has moved.",
     Kind.STEP_STARTED: "The target share was raised; the text carries the numbers that allowed it.",

@@ -26,13 +26,27 @@ def wait_build(
         Failure: nobody said that this build is ready, or the daemon stayed away for half a minute.
     """
     began_s = time.monotonic()
-    ended, found = _on_board(client, build, timeout_ms, tell)
-    if ended is not None:
-        return ended, found, None
-    left_ms = None if timeout_ms is None else max(0, timeout_ms - int((time.monotonic() - began_s) * 1000))
-    tell(f"build {build} goes with release {found['release']}")
-    after, release = wait(client, str(found["unit"]), str(found["release"]), goal, left_ms, tell)
-    return after, found, release
+    while True:
+        ended, found = _on_board(client, build, _left_ms(timeout_ms, began_s), tell)
+        if ended is not None:
+            return ended, found, None
+        tell(f"build {build} goes with release {found['release']}")
+        left_ms = _left_ms(timeout_ms, began_s)
+        after, release = wait(client, str(found["unit"]), str(found["release"]), goal, left_ms, tell)
+        if after is not Exit.SUPERSEDED or not _still_goes(client, build, str(found["release"])):
+            return after, found, release
+        # A newer build of another service ended that release before it began: this one waits for it on the board.
+        tell(f"release {found['release']} was superseded by a newer build; {build} waits for it")
+
+
+def _still_goes(client: Client, build: str, ended: str) -> bool:
+    """Whether a build is on the board again, or already in another release, after its own was superseded."""
+    found = client.get("/v1/builds", build=build)
+    return bool(found["word"] == "waiting" or (found["word"] == "released" and found["release"] != ended))
+
+
+def _left_ms(timeout_ms: int | None, began_s: float) -> int | None:
+    return None if timeout_ms is None else max(0, timeout_ms - int((time.monotonic() - began_s) * 1000))
 
 
 def _on_board(

@@ -37,7 +37,7 @@ MEANING = {
     Exit.BACK_BY_ITSELF: "the release went back by itself; `judge --detailed-exitcode`: a verdict was rollback",
     Exit.BACK_BY_PERSON: "the release was rolled back by a person, or cancelled; the build was withdrawn",
     Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
-    Exit.SUPERSEDED: "`release wait --build`: a newer build of the service took its place",
+    Exit.SUPERSEDED: "`release wait`: a newer build took its place before first traffic",
     Exit.WAITING: "`release wait --build`: `--timeout` is over, and the build still waits for a partner",
     Exit.INTERRUPTED: "interrupted; a release goes on",
     Exit.PIPE_CLOSED: "the reader of the output went away",

@@ -30,6 +30,8 @@ def outcome(release: Json, goal: str, *, late: bool = False) -> Exit | None:
     phase = release["phase"]
     if phase in GOALS[goal] or (goal != "finished" and phase not in BACK and release.get("baked")):
         return Exit.DONE
+    if phase == "cancelled" and release.get("back_by") == "newer":
+        return Exit.SUPERSEDED
     if phase in {"rolled_back", "cancelled"} or (late and phase in BACK):
         itself = phase != "cancelled" and release.get("back_by") == "itself"
         return Exit.BACK_BY_ITSELF if itself else Exit.BACK_BY_PERSON

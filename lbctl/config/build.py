@@ -7,6 +7,7 @@ from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, Webh
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.topology import (
     Consumer,
+    Deadlines,
     DriftPolicy,
     Driver,
     EnvoyMode,
@@ -98,6 +99,7 @@ def _unit(name: UnitName, values: Values) -> Unit:
         rendezvous=None if values["rendezvous"] is None else Rendezvous(values["rendezvous"]),
         plan=_plan(values),
         judge=_judge(values["judge"]),
+        deadlines=_deadlines(values),
     )
 
 
@@ -119,7 +121,12 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         consumers={ServiceName(one): _consumer(about) for one, about in (values["consumers"] or {}).items()},
         plan=_plan(values) if unit is None else unit.plan,
         judge=_judge(values["judge"]) if unit is None else unit.judge,
+        deadlines=_deadlines(values) if unit is None else unit.deadlines,
     )
+
+
+def _deadlines(values: Values) -> Deadlines:
+    return Deadlines(**{key: values["deadlines"][key] for key in ("board", "claim")})
 
 
 def _consumer(values: Values) -> Consumer:

@@ -7,6 +7,7 @@ from lbctl.config.consumers import CONSUMER
 from lbctl.config.hostkinds import Argv, Endpoint, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
 from lbctl.model.topology import (
+    Deadlines,
     DriftPolicy,
     HaproxyForm,
     HoldLimit,
@@ -19,6 +20,7 @@ from lbctl.model.topology import (
 from lbctl.model.units import DAY, HOUR, MINUTE, SECOND
 
 PLAN = Plan()
+DEADLINES = Deadlines()
 JUDGE = JudgeSettings()
 
 SERVER = ServerKind(
@@ -180,7 +182,17 @@ PLAN_KEYS: dict[str, Key] = {
                     default=PLAN.preflight,
                     doc="Not ready by then: the release is cancelled.",
                 ),
-                **dict.fromkeys(("board", "approval", "claim"), later()),
+                "claim": Key(
+                    kind=Duration(lowest=SECOND, highest=30 * DAY),
+                    default=DEADLINES.claim,
+                    doc="A claimed pool without a version that is ready by then: the claim ends, and people are told.",
+                ),
+                "board": Key(
+                    kind=Duration(lowest=SECOND, highest=365 * DAY),
+                    default=DEADLINES.board,
+                    doc="A ready version that could not go by then leaves the board; told daily after a day.",
+                ),
+                "approval": later(),
             }
         ),
         whole=True,

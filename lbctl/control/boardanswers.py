@@ -42,12 +42,13 @@ class PinView(msgspec.Struct):
 
 class ClaimAnswer(msgspec.Struct):
     """Which pool may be deployed to. `granted`: now; else as soon as `status` says so. `proved`: it was known to be
-    unused before the claim."""
+    unused before the claim. `superseded`: the release, without traffic yet, that the claim has ended."""
 
     service: str
     colour: ColourWord
     granted: bool
     proved: bool
+    superseded: str | None = None
 
 
 class ReadyAnswer(msgspec.Struct):

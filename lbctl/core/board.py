@@ -40,6 +40,16 @@ def rendezvous(unit: Unit, record: Record) -> Rendezvous:
     return Rendezvous.CONTRACT if all(one.contract.declared for one in waiting) else Rendezvous.ALL
 
 
+def contract_unread(topology: Topology, name: ServiceName, contract: Contract) -> None:
+    """Raises:
+    Refused: it is declared where nobody would look at it.
+    """
+    unit = topology.unit_of(name)
+    if unit.rendezvous is Rendezvous.NONE and contract.declared:
+        what = f"{name} declares a contract, and unit {unit.name} has `rendezvous: none`: nobody would look at it"
+        raise Refused("contract_unchecked", what, then="leave the contract out, or configure `rendezvous: contract`")
+
+
 def largest_set(topology: Topology, record: Record, unit: Unit) -> tuple[ServiceName, ...]:
     """Return the largest set of records on the board that may go now, the carrier first; empty if there is none."""
     waiting = [name for name in unit.services if name in record.board]

@@ -6,94 +6,169 @@ after a reload: a freshly deployed storefront that calls in the background must 
 
 from dataclasses import replace
 
-from lbctl.core.change import Change
+from lbctl.core.change import Change, cancel
+from lbctl.core.coupling import providers_of
 from lbctl.core.reconcile import routed
 from lbctl.core.reply import Facts
+from lbctl.core.situation import under_way
 from lbctl.core.state import State
 from lbctl.core.targets import target
 from lbctl.model.entry import Entry, Kind, Scalar
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading
-from lbctl.model.record import Adopted, Claimed, PoolState
+from lbctl.model.record import Adopted, By, Claimed, PoolState, Record, Release
 from lbctl.model.request import Claim
+from lbctl.model.route import Caller, Pin
 from lbctl.model.units import Instant
 
 
 def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Facts]:
     """Return the change that holds the pool, and which it is.
 
+    A release of the service that had no traffic yet ends with it: what was deployed for it does not go any more. What
+    the other services of that release had on the board is there again.
+
     Raises:
         Refused: no pool of the service may be deployed to now; the text says what it is used for.
     """
-    adopted = _deployable(state, request.service)
+    name = request.service
+    ended = _superseded(state, name, now, request.actor)
+    adopted = _deployable(state, ended.record, name)
     colour = adopted.active.other
-    was = adopted.pool(colour)
+    held = ended.record.claims.get(name)
+    kept = held is not None and held.colour is colour
+    proved = held.proved if kept and held is not None else adopted.pool(colour).proved
     facts: Facts = {
-        "service": request.service,
+        "service": name,
         "colour": colour.value,
-        "proved": was.state is PoolState.IDLE,
-        "granted": claim_granted(state, request.service),
+        "proved": proved,
+        "granted": claim_granted(state, name),
+        "superseded": None if ended.record is state.record else ended.entries[0].release,
     }
-    held = state.record.claims.get(request.service)
-    unchanged = held is not None and held.colour is colour and was.state is PoolState.IDLE
-    if unchanged and request.service not in state.record.board:
+    if kept and name not in ended.record.board and ended.record is state.record:
         return None, facts
-    pool = replace(was, state=PoolState.IDLE, keep_bp=0, paired={})
-    claims = {**state.record.claims, request.service: Claimed(colour=colour, by=request.actor, since=now)}
-    board = {name: ready for name, ready in state.record.board.items() if name != request.service}
-    record = state.record.with_service(request.service, adopted.with_pool(colour, pool))
-    record = replace(record, claims=claims, board=board)
-    unproved = "" if facts["proved"] else "; nobody had proved that it was unused"
-    text = f"{colour} of {request.service} is claimed by {request.actor} to be deployed to{unproved}"
-    parked = state.record.board.get(request.service)
-    superseded = "" if parked is None else parked.build
-    if parked is not None:
-        text += f", and {parked.version}, which was ready, does not go any more"
-    data: dict[str, Scalar] = {"colour": colour.value, "superseded": superseded, "reason": request.reason}
-    told = Entry(kind=Kind.POOL_CLAIMED, at=now, text=text, service=request.service, actor=request.actor, data=data)
-    return Change(record=record, entries=(told,)), facts
+    facts["granted"] = False
+    held = Claimed(colour=colour, by=request.actor, since=now, proved=proved)
+    told = _told(state, ended.record, request, held, now)
+    return Change(record=_held(ended.record, name, held), entries=(*ended.entries, told)), facts
+
+
+def _held(record: Record, name: ServiceName, held: Claimed) -> Record:
+    """Return the record with the pool cut off and held, and nothing of the service on the board."""
+    adopted = record.services[name]
+    pool = replace(adopted.pool(held.colour), state=PoolState.IDLE, keep_bp=0, paired={}, proved=False)
+    record = record.with_service(name, adopted.with_pool(held.colour, pool))
+    board = {one: ready for one, ready in record.board.items() if one != name}
+    return replace(record, claims={**record.claims, name: held}, board=board)
+
+
+def _told(state: State, record: Record, request: Claim, held: Claimed, now: Instant) -> Entry:
+    name, parked, release = request.service, record.board.get(request.service), state.record.running(request.service)
+    was = parked if parked is not None else None if release is None else release.members[name]
+    text = f"{held.colour} of {name} is claimed by {request.actor} to be deployed to"
+    text += "" if held.proved else "; nobody had proved that it was unused"
+    text += "" if was is None else f", and {was.version}, which was ready, does not go any more"
+    superseded = "" if was is None else was.build
+    data: dict[str, Scalar] = {"colour": held.colour.value, "superseded": superseded, "reason": request.reason}
+    return Entry(kind=Kind.POOL_CLAIMED, at=now, text=text, service=name, actor=request.actor, data=data)
+
+
+def _superseded(state: State, name: ServiceName, now: Instant, actor: str) -> Change:
+    """Return the end of the service's release by a newer build, if it had no traffic yet.
+
+    The others' claims and records are given back; their pools must be proved to be apart again before they go.
+    """
+    release = state.record.running(name)
+    if release is None or not release.phase.unmoved:
+        return Change(record=state.record)
+    change = cancel(state.record, release, now, f"superseded: {name} is claimed for a newer build", By.NEWER, actor)
+    return replace(change, record=_given_back(change.record, release, name, now))
+
+
+def _given_back(record: Record, release: Release, claimed: ServiceName, now: Instant) -> Record:
+    others = {one: held for one, held in release.claims.items() if one != claimed}
+    claims = {one: replace(held, since=now, granted=False) for one, held in others.items()}
+    ready = {one: standing for one, standing in release.ready.items() if one in others}
+    return replace(record, claims={**record.claims, **claims}, board={**record.board, **ready})
 
 
 def claim_granted(state: State, name: ServiceName) -> bool:
-    """Whether the claimed pool may be deployed to: the claim is durable, and every route that keeps calls and traffic
-    apart is read back everywhere, runtime and boot."""
-    if name not in state.durable.claims or state.durable.rev != state.record.rev:
+    """Whether the claimed pool may be deployed to: it was proved to be apart since the claim, and that is durable."""
+    held = state.record.claims.get(name)
+    return held is not None and held.granted and state.durable.claims.get(name) == held
+
+
+def grant(state: State, name: ServiceName, now: Instant) -> Change | None:
+    """Return the grant of a claim as soon as its pool is proved to be apart, by readings taken since the claim."""
+    held = state.record.claims.get(name)
+    if held is None or held.granted or state.durable.claims.get(name) != held or not _apart(state, name, held):
+        return None
+    record = replace(state.record, claims={**state.record.claims, name: replace(held, granted=True)})
+    text = f"{held.colour} of {name} gets no traffic and calls nobody, read back everywhere: it may be deployed to"
+    data: dict[str, Scalar] = {"colour": held.colour.value}
+    told = Entry(kind=Kind.POOL_GRANTED, at=now, text=text, service=name, actor=held.by, data=data)
+    return Change(record=record, entries=(told,))
+
+
+def _apart(state: State, name: ServiceName, held: Claimed) -> bool:
+    want = target(state.topology, state.record, name)
+    if want is None:
         return False
-    touched = [name, *(one for one, service in state.topology.services.items() if name in service.consumers)]
-    for one in touched:
-        want = target(state.topology, state.record, one)
-        for instance in state.topology.instances_of(one):
-            reading, lane = state.observed.instances.get(instance), state.lanes[instance]
-            if lane.busy or lane.unresolved or not isinstance(reading, InstanceReading):
-                return False
-            if reading.taken_at <= max(lane.ended_at, state.durable_at):
-                return False
-            if want is not None and not routed(reading, one, want):
-                return False
+    for instance in state.topology.instances_of(name):
+        reading = _since(state, instance, name, held.since)
+        if reading is None or not routed(reading, name, want):
+            return False
+    caller = Caller(name, held.colour)
+    return all(_pinned_off(state, provider, caller, held.since) for provider in providers_of(state.topology, name))
+
+
+def _pinned_off(state: State, provider: ServiceName, caller: Caller, at: Instant) -> bool:
+    """Whether nothing that the pool calls at a provider is answered. One that is only observed pins nobody."""
+    if provider not in state.record.services:
+        return True
+    for instance in state.topology.instances_of(provider):
+        reading = _since(state, instance, provider, at)
+        seen = None if reading is None else reading.services.get(provider)
+        if seen is None or seen.boot is None or not seen.runtime:
+            return False
+        if any(dict(route.pins).get(caller) is not Pin.NONE for route in (*seen.runtime.values(), seen.boot)):
+            return False
     return True
 
 
-def _deployable(state: State, name: ServiceName) -> Adopted:
+def _since(state: State, instance: InstanceName, name: ServiceName, at: Instant) -> InstanceReading | None:
+    """Return the reading of an instance if it was taken since then, and nothing sent can still land."""
+    reading, lane = state.observed.instances.get(instance), state.lanes[instance]
+    if lane.unresolved or under_way(lane, name, reading) or not isinstance(reading, InstanceReading):
+        return None
+    return reading if reading.taken_at > at else None
+
+
+def _deployable(state: State, record: Record, name: ServiceName) -> Adopted:
     if name not in state.topology.services:
         known = ", ".join(sorted(state.topology.services))
         raise Refused("no_such_service", f"there is no service {name}", why=f"known are: {known}", exit_code=7)
-    adopted = state.record.services.get(name)
+    adopted = record.services.get(name)
     if adopted is None:
         then = f"lbctl adopt {name} --active blue|green --version V"
         raise Refused("not_adopted", f"{name} is only observed: nobody said which pool is active", then=then)
-    release = state.record.running(name)
+    release = record.running(name)
     if release is not None:
-        used = f"{adopted.active.other} of {name} is part of release {release.id} ({release.phase.value})"
-        raise Refused("in_release", used, then=f"lbctl release wait {release.id} --for finished")
-    _not_called(state, name, adopted.active.other)
+        raise Refused(
+            "in_release",
+            f"{release.members[name].to} of {name} is part of release {release.id} ({release.phase.value})",
+            why="it has or had traffic: a newer build waits for the next release",
+            then=f"lbctl release wait {release.id} --for finished",
+        )
+    _not_called(state, record, name, adopted.active.other)
     return adopted
 
 
-def _not_called(state: State, name: ServiceName, colour: Colour) -> None:
+def _not_called(state: State, record: Record, name: ServiceName, colour: Colour) -> None:
     """A pool that an old pool of a consumer is pinned to is in use as long as that one may call."""
     for consumer in state.topology.services[name].consumers:
-        adopted = state.record.services.get(consumer)
+        adopted = record.services.get(consumer)
         pools = {} if adopted is None else {caller: adopted.pool(caller) for caller in Colour}
         for caller, pool in pools.items():
             if pool.state is PoolState.DRAINING and pool.paired.get(name) is colour:

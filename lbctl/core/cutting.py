@@ -67,6 +67,8 @@ def cut(state: State, going: Cut, now: Instant) -> Change:
         started_at=now,
         started_wall=going.wall,
         phase_since=now,
+        claims={name: one for name, one in state.record.claims.items() if name in members},
+        ready={name: one for name, one in state.record.board.items() if name in members},
     )
     record = _without(_paired(state, release), release).with_release(release)
     steps = ", ".join(percent(step) for step in plan.steps_bp)

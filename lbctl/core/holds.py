@@ -42,10 +42,13 @@ def may_raise(now: "Situation") -> bool:
 
 
 def _maintenance(now: "Situation") -> Hold | None:
-    if not (now.adopted.maintenance or now.record.maintenance):
+    if now.record.maintenance:
+        return Hold("maintenance", "maintenance is on: nothing is written", "lbctl maintenance off")
+    name = next((one for one in now.services if now.record.in_maintenance(one)), None)
+    if name is None:
         return None
-    scope = f" {now.service.name}" if now.adopted.maintenance else ""
-    return Hold("maintenance", "maintenance is on: nothing is written", f"lbctl maintenance off{scope}")
+    whose = f" for {name}" if now.release.followers else ""
+    return Hold("maintenance", f"maintenance is on{whose}: nothing is written", f"lbctl maintenance off {name}")
 
 
 def _paused(now: "Situation") -> Hold | None:
@@ -127,8 +130,9 @@ def _old_workers(now: "Situation") -> Hold | None:
 
 def _obstacle(now: "Situation") -> Hold | None:
     for name, reading in now.readings.items():
-        if isinstance(reading, InstanceReading) and now.service.name in reading.services:
-            for obstacle in reading.services[now.service.name].obstacles:
+        seen = reading.services if isinstance(reading, InstanceReading) else {}
+        for one in now.services:
+            for obstacle in seen[one].obstacles if one in seen and name in now.instances[one] else ():
                 return Hold("obstacle", f"{name}: {obstacle}", "the load balancer's config repaired", pages=True)
     return None
 
@@ -229,7 +233,7 @@ QUESTIONS: dict[Phase, tuple[Question, ...]] = {
     Phase.PREFLIGHT: (*FORWARD[:-1], _capacity),
     Phase.SHIFTING: FORWARD,
     Phase.BAKING: FORWARD,
-    Phase.DRAINING: (_maintenance, _journal, _instances, _unresolved),
+    Phase.DRAINING: (_maintenance, _paused, _journal, _instances, _unresolved),
     Phase.ROLLING_BACK: (_maintenance, _way_home, _instances, _unresolved, _journal),
 }
 """What a release may wait for, by phase. Before first traffic there is no verdict, but the candidate must be able to

@@ -18,6 +18,7 @@ from lbctl.core.requests import admit
 from lbctl.core.rest import at_rest
 from lbctl.core.rules import decide
 from lbctl.core.situation import Situation, Situations, situations
+from lbctl.core.standing import standing
 from lbctl.core.state import (
     OPERATION_TIMEOUT,
     Applied,
@@ -193,10 +194,12 @@ def _change_of(state: State, here: Situations, name: ServiceName, now: Instant) 
 
 
 def _due(state: State, now: Instant) -> Iterator[Change | None]:
-    """Look for a set to cut in every unit with a record on the board; a service that left the config waits there."""
+    """Look at claims and versions that wait, and for a set to cut in every unit with a record on the board; a service
+    that left the config waits there."""
+    yield from standing(state, now)
     waiting = [name for name in state.record.board if name in state.topology.services]
     units = {unit.name: unit for unit in map(state.topology.unit_of, waiting)}
-    return (ready.due(state, unit, now) for unit in units.values())
+    yield from (ready.due(state, unit, now) for unit in units.values())
 
 
 def _tokens(state: State) -> Iterable[Mark]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lbctl.core.board import largest_set, obstacle
+from lbctl.core.board import contract_unread, largest_set, obstacle
 from lbctl.core.change import Change
 from lbctl.core.claims import claim_granted
 from lbctl.core.cutting import Cut, Version, cut
@@ -11,7 +11,7 @@ from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.errors import Refused
 from lbctl.model.names import ServiceName
-from lbctl.model.record import Ready, Record
+from lbctl.model.record import Claimed, Ready, Record
 from lbctl.model.request import SayReady, Withdraw
 from lbctl.model.topology import Unit
 from lbctl.model.units import Instant
@@ -31,9 +31,10 @@ def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, F
         request.build,
         request.contract,
     )
+    contract_unread(state.topology, name, request.contract)
     if same or _is_going(state, request):
         return None, facts
-    if name not in state.record.claims or not claim_granted(state, name):
+    if not claim_granted(state, name):
         raise Refused(
             "not_claimed",
             f"{name} has no claim: {request.version} may be in a pool that is used, or pinned to another partner",
@@ -77,7 +78,13 @@ def withdraw(state: State, request: Withdraw, now: Instant) -> tuple[Change | No
     text = f"{name} {ready.version} is not ready any more"
     data = _data(ready.version, ready.build, request.reason)
     told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=name, actor=request.actor, data=data)
-    return Change(record=replace(state.record, board=board), entries=(told,)), {"service": name}
+    record = replace(state.record, board=board, claims=_held_anew(state.record, name, now=now))
+    return Change(record=record, entries=(told,)), {"service": name}
+
+
+def _held_anew(record: Record, *names: ServiceName, now: Instant) -> dict[ServiceName, Claimed]:
+    """Return the claims, those of versions that left the board as if made now: another may be ready soon."""
+    return {name: replace(one, since=now) if name in names else one for name, one in record.claims.items()}
 
 
 def due(state: State, unit: Unit, now: Instant) -> Change | None:
@@ -85,9 +92,9 @@ def due(state: State, unit: Unit, now: Instant) -> Change | None:
     record = state.record
     if not any(name in record.board for name in unit.services) or any(record.running(one) for one in unit.services):
         return None
-    if record.maintenance or any(one in record.services and record.services[one].maintenance for one in unit.services):
+    if record.in_maintenance(*unit.services):
         return None
-    going = [name for name in largest_set(state.topology, record, unit) if claim_granted(state, name)]
+    going = [name for name in unit.services if name in record.board and claim_granted(state, name)]
     chosen = largest_set(state.topology, _only(record, going), unit)
     if not chosen:
         return None
@@ -108,7 +115,7 @@ def _parked(record: Record, chosen: tuple[ServiceName, ...], refused: Refused, n
     builds = " ".join(record.board[name].build for name in chosen)
     data: dict[str, Scalar] = {"build": builds, "code": refused.code}
     told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=chosen[0], severity=Severity.PAGE, data=data)
-    return Change(record=replace(record, board=board), entries=(told,))
+    return Change(record=replace(record, board=board, claims=_held_anew(record, *chosen, now=now)), entries=(told,))
 
 
 def _only(record: Record, names: list[ServiceName]) -> Record:
@@ -127,7 +134,9 @@ def waiting(state: State, unit: Unit) -> dict[ServiceName, str]:
             continue
         release = state.record.running(name)
         alone = obstacle(state.topology, state.record, unit, (name,))
-        if release is not None:
+        if not claim_granted(state, name):
+            found[name] = "waiting until every load balancer reads back that its pool is apart"
+        elif release is not None:
             found[name] = f"waiting for the end of release {release.id}"
         else:
             found[name] = str(alone) if alone is not None else "waiting for the rest of its unit"

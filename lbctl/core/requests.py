@@ -6,18 +6,19 @@ Each request becomes at most one change of the record. A refusal names the reaso
 from collections.abc import Callable
 from dataclasses import replace
 
-from lbctl.core import coupling, ready
+from lbctl.core import ready
+from lbctl.core.board import contract_unread
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
-from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.evidence import proved
 from lbctl.core.reply import Facts, facts
 from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import Mark, State
+from lbctl.core.switching import switch
 from lbctl.model.entry import Entry, Kind
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, By, Phase, Pool, PoolState, Record, Release
 from lbctl.model.request import (
@@ -54,12 +55,14 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
         case Claim():
             return claim(state, request, now)
         case SayReady():
+            _service(state, request.service)
             _journal_works(state)
             return ready.say(state, request, now)
         case Withdraw():
             return ready.withdraw(state, request, now)
         case Switch():
-            return _switch(state, request, now)
+            _switched(state, request)
+            return switch(state, request, now)
         case Pause() | Resume() | Promote() | Rollback() | Cancel():
             return _on_release(state, request, now)
 
@@ -95,24 +98,41 @@ def _adopt(state: State, request: Adopt, now: Instant) -> tuple[Change | None, F
         raise Refused(
             "in_release", f"{service.name} is in release {running.id}", then=f"lbctl release show {running.id}"
         )
+    contract_unread(state.topology, request.service, request.contract)
     if known is not None and known.active is request.active and known.pool(known.active).version == request.version:
-        return None, facts
+        return _declared(state, request, known, now), facts
     _adoptable(state, service, request)
-    pools = {
-        request.active: Pool(state=PoolState.ACTIVE, version=request.version, contract=request.contract),
-        request.active.other: known.pool(request.active.other) if known else Pool(state=PoolState.DRAINING),
-    }
-    if known is not None:
-        pools[request.active.other] = replace(pools[request.active.other], state=PoolState.DRAINING)
-    adopted = Adopted(
-        active=request.active,
-        blue=pools[Colour.BLUE],
-        green=pools[Colour.GREEN],
-        maintenance=known is not None and known.maintenance,
-    )
-    record = state.record.with_service(service.name, adopted)
+    record = _adopted(state.record, request, known)
     text = f"{service.name} is adopted: {request.active} is active with version {request.version}"
     return Change(record=record, entries=(_about(request, Kind.SERVICE_ADOPTED, now, text, service.name),)), facts
+
+
+def _declared(state: State, request: Adopt, known: Adopted, now: Instant) -> Change | None:
+    """Return the change that records another contract of the version that is active already."""
+    pool = known.pool(known.active)
+    if not request.contract.declared or request.contract == pool.contract:
+        return None
+    adopted = known.with_pool(known.active, replace(pool, contract=request.contract))
+    text = f"{request.service} {request.version}, which is active, declares another contract"
+    told = _about(request, Kind.SERVICE_ADOPTED, now, text, request.service)
+    return Change(record=state.record.with_service(request.service, adopted), entries=(told,))
+
+
+def _adopted(record: Record, request: Adopt, known: Adopted | None) -> Record:
+    """Return the record with that pool as the active one. A pool that stays the other one stays as it is, with its
+    claim; one that was active may still serve, and what was claimed or ready in the new one is overtaken."""
+    name, active = request.service, Pool(state=PoolState.ACTIVE, version=request.version, contract=request.contract)
+    if known is None:
+        old = Pool(state=PoolState.DRAINING)
+        adopted = Adopted(active=request.active, blue=old, green=old).with_pool(request.active, active)
+        return record.with_service(name, adopted)
+    adopted = replace(known, active=request.active).with_pool(request.active, active)
+    if known.active is request.active:
+        return record.with_service(name, adopted)
+    old = replace(known.pool(known.active), state=PoolState.DRAINING)
+    record = record.with_service(name, adopted.with_pool(known.active, old))
+    claims = {one: held for one, held in record.claims.items() if one != name}
+    return replace(record, claims=claims, board={one: ready for one, ready in record.board.items() if one != name})
 
 
 def _adoptable(state: State, service: Service, request: Adopt) -> None:
@@ -163,65 +183,11 @@ def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Chan
 # ---- releases
 
 
-def _switch(state: State, request: Switch, now: Instant) -> tuple[Change | None, Facts]:
-    service = _service(state, request.service)
-    switchable(state, service, request.to)
-    for name in request.followers:
-        switchable(state, _service(state, name), None)
-    members = (service.name, *request.followers)
-    if request.followers and coupling.carrier(state.topology, members) != service.name:
-        raise Refused("not_the_carrier", f"{service.name} does not carry the split of these services")
+def _switched(state: State, request: Switch) -> None:
+    """Refuse names that are not known, and whatever starts while the journal does not work."""
+    for name in (request.service, *request.followers):
+        _service(state, name)
     _journal_works(state)
-    versions = {name: Version(request.followers.get(name, request.version)) for name in members}
-    going = Cut(
-        carrier=service.name,
-        versions=versions,
-        plan=request.plan,
-        nonce=request.nonce,
-        wall=request.wall,
-        by=request.actor,
-        reason=request.reason,
-    )
-    change = cut(state, going, now)
-    release = change.record.releases[state.topology.unit_of(service.name).name]
-    told: Facts = {
-        "release": release.id,
-        "service": service.name,
-        "from": release.origin.value,
-        "to": release.to.value,
-        "phase": release.phase.value,
-        "steps_bp": list(release.plan.steps_bp),
-    }
-    return change, told
-
-
-def switchable(state: State, service: Service, to: Colour | None) -> Adopted:
-    """Return the service as recorded if a release of it may start now.
-
-    Raises:
-        Refused: it is only observed, one is running, maintenance is on, or the pool is active already.
-    """
-    adopted = state.record.services.get(service.name)
-    if adopted is None:
-        then = f"lbctl adopt {service.name} --active blue|green --version V"
-        raise Refused(
-            "not_adopted", f"{service.name} is only observed", why="nobody said which pool is active", then=then
-        )
-    running = state.record.running(service.name)
-    if running is not None:
-        raise Refused(
-            "in_release",
-            f"{service.name} is in release {running.id} ({running.phase.value})",
-            why="while a release is unfinished the way back is a rollback",
-            then=f"lbctl rollback {running.id}   |  lbctl release wait {running.id} --for finished",
-        )
-    if adopted.maintenance or state.record.maintenance:
-        raise Refused(
-            "maintenance", "maintenance is on: nothing is written", then=f"lbctl maintenance off {service.name}"
-        )
-    if to is adopted.active:
-        raise Refused("already_active", f"{to} is active already", then=f"lbctl switch {service.name} --to {to.other}")
-    return adopted
 
 
 def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change | None, Facts]:
@@ -231,7 +197,8 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
             "no_such_release", f"there is no running release {request.release}", then="lbctl release list", exit_code=7
         )
     if release.phase.ended:
-        raise Refused("ended", f"release {release.id} has ended: {release.phase.value}", why=release.outcome)
+        told = f"release {release.id} has ended: {release.phase.value}"
+        raise Refused("ended", told, why=release.outcome, then=f"lbctl explain {release.id}")
     here = situation(state, release.service, now)
     if here is None:
         raise Refused(

@@ -33,7 +33,7 @@ def decide(now: Situation) -> Change | None:
 
 
 def _in_maintenance(now: Situation) -> bool:
-    return now.adopted.maintenance or now.record.maintenance
+    return now.record.in_maintenance(*now.services)
 
 
 def _back_token(now: Situation) -> Change | None:

@@ -13,7 +13,6 @@ from lbctl.model.entry import Entry, Kind
 from lbctl.model.errors import Refused
 from lbctl.model.names import ServiceName
 from lbctl.model.record import Release
-from lbctl.model.units import Instant
 from lbctl.store.tables import StoredEntry, StoredRelease
 
 Json = dict[str, Any]
@@ -41,7 +40,7 @@ async def fate(state: State, build: str, stored: Sequence[StoredRelease], newest
     found = next((one for one in _releases(state, stored) if build in _builds(one)), None)
     if found is not None and not found.phase.ended:
         return _released(found, build)
-    entry = await _last_word(build, None if found is None else found.started_at, newest_id, read)
+    entry = await _last_word(build, found, newest_id, read)
     if entry is not None:
         return _left(entry, build)
     if found is not None:
@@ -89,19 +88,24 @@ def _released(release: Release, build: str) -> Json:
     return _answer("released", build, release=release.id, text=release.outcome, **about)
 
 
-async def _last_word(build: str, after: Instant | None, newest_id: int, read: Read) -> Entry | None:
-    """Return the newest entry about a build that is newer than `after`."""
+async def _last_word(build: str, release: Release | None, newest_id: int, read: Read) -> Entry | None:
+    """Return the newest entry about a build that is newer than the start of its last release."""
     for page in range(PAGES_MAX):
         low = newest_id - PAGE * (page + 1)
         entries = [one.entry for one in await read(max(0, low), PAGE)]
         for entry in reversed(entries):
-            if after is not None and entry.at <= after:
+            if release is not None and _starts(entry, release):
                 return None
             if entry.kind in LEFT and build in _named(entry):
                 return entry
         if low <= 0:
             break
     return None
+
+
+def _starts(entry: Entry, release: Release) -> bool:
+    """Whether an entry is the start of a release, or older than that."""
+    return (entry.kind is Kind.RELEASE_STARTED and entry.release == release.id) or entry.at < release.started_at
 
 
 def _named(entry: Entry) -> list[str]:

@@ -1,6 +1,5 @@
 """The desk: everything the control socket may ask of the daemon. Reads come from the state, changes go to the loop."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -8,14 +7,13 @@ from typing import Any
 
 from lbctl.about import VERSION
 from lbctl.config.load import Config
-from lbctl.core.claims import claim_granted
 from lbctl.core.situation import situation
 from lbctl.daemon.board_why import board_lines, board_why
 from lbctl.daemon.builds import fate
 from lbctl.daemon.explain import explained
 from lbctl.daemon.feed import Event, Feed, event_view
 from lbctl.daemon.loop import Loop
-from lbctl.daemon.members import going, services_of, takes_part, unchecked, unit_named, unprepared
+from lbctl.daemon.members import going, services_of, takes_part
 from lbctl.daemon.pinning import unfit
 from lbctl.daemon.ports import Now
 from lbctl.daemon.sight import Capable
@@ -25,7 +23,7 @@ from lbctl.daemon.views import Json, release_view, service_view, why_view
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServiceName, UnitName
 from lbctl.model.record import Release
-from lbctl.model.request import Answer, Request, SayReady
+from lbctl.model.request import Answer, Request
 from lbctl.model.topology import Plan, Service
 from lbctl.notify.outbox import Outbox
 from lbctl.store.journal import Journal
@@ -33,8 +31,6 @@ from lbctl.store.journal import Journal
 RECENT_EVENTS = 20
 HISTORY_MAX = 1_000
 """Releases that are looked through for those of one service, unit or build."""
-SETTLE_S = 0.05
-SETTLE_TRIES = 40
 
 
 class Desk:
@@ -65,22 +61,10 @@ class Desk:
 
     async def submit(self, request: Request) -> Answer:
         """Decide a request; returns when it is decided and durable."""
-        topology = self._loop.state.topology
-        refused = unchecked(topology, request) or unfit(topology, self._able, request)
+        refused = unfit(self._loop.state.topology, self._able, request)
         if refused is not None:
             raise refused
-        if isinstance(request, SayReady):
-            await self._settled(request.service)
         return await self._loop.submit(request)
-
-    async def _settled(self, name: ServiceName) -> None:
-        """Wait a moment for the readings that follow every decision: until then a granted claim is not proved anew,
-        and whoever asks just after somebody else would be refused."""
-        for _ in range(SETTLE_TRIES):
-            state = self._loop.state
-            if name not in state.record.claims or claim_granted(state, name):
-                return
-            await asyncio.sleep(SETTLE_S)
 
     def next_request_id(self) -> int:
         """A number that no other request of this daemon has."""
@@ -119,19 +103,13 @@ class Desk:
         state = self._loop.state
         colour = None if to is None else Colour(to)
         if UnitName(name) in state.topology.units:
-            unit = unit_named(state.topology, name)
+            unit = state.topology.units[UnitName(name)]
             return unit_plan_view(state, unit, plan, going(state, name, version, versions), self._able, self._now())
         return member_plan_view(state, self._service(name), colour, plan, version, self._able)
 
     async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         """What goes if a person switches a service or unit now: versions by service, the carrier first."""
-        found = going(self._loop.state, name, version, versions)
-        for one in found if len(found) > 1 else ():
-            await self._settled(one)
-        state = self._loop.state
-        for refused in unprepared(state, unit_named(state.topology, name)):
-            raise refused
-        return {str(one): what for one, what in found.items()}
+        return {str(one): what for one, what in going(self._loop.state, name, version, versions).items()}
 
     def releases(self, name: str | None) -> Json:
         """The releases the record knows; `history` has the older ones."""

@@ -6,7 +6,7 @@ from typing import Any
 from lbctl.core.judge import Stream
 from lbctl.core.judge.capital import log_odds
 from lbctl.core.situation import Situation
-from lbctl.model.record import Phase, Release
+from lbctl.model.record import By, Phase, Release
 from lbctl.model.units import percent
 
 DECISIONS = frozenset(
@@ -55,7 +55,8 @@ def _summary(release: Release) -> str:
         case Phase.FINISHED:
             return f"{way} finished"
         case Phase.CANCELLED:
-            return f"{way} was cancelled before first traffic"
+            newer = ", superseded by a newer build" if release.back_by is By.NEWER else ""
+            return f"{way} was cancelled before first traffic{newer}"
         case _:
             return f"{way} is in {release.phase.value} at {percent(release.share_bp)}"
 

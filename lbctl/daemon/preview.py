@@ -4,8 +4,8 @@ from typing import Any
 
 from lbctl.core.ahead import ahead
 from lbctl.core.planner import objection
-from lbctl.core.requests import switchable
 from lbctl.core.state import State
+from lbctl.core.switching import switchable
 from lbctl.daemon.sight import Capable, better_view, floors, sight_warnings, steps_view, total_ms, traffic_view
 from lbctl.daemon.unready import lacks, unready
 from lbctl.model.errors import Refused

@@ -6,8 +6,8 @@ from typing import Any
 
 from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.state import State
+from lbctl.core.switching import parted, unprepared
 from lbctl.core.targets import target
-from lbctl.daemon.members import unit_named, unprepared
 from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.preview import plan_view
 from lbctl.daemon.sight import UNKNOWN, Capable
@@ -29,9 +29,7 @@ def member_plan_view(
     """Return the plan of one service; one that is released with its unit is refused, and its unit named."""
     view = plan_view(state, service, to, plan, version, able)
     view |= {"unit": None, "members": [_member(view)]}
-    try:
-        unit_named(state.topology, service.name)
-    except Refused as refused:
+    for refused in parted(state.topology, (service.name,)):
         view["refusals"] = [_told(refused), *view["refusals"]]
         view["unit"] = state.topology.unit_of(service.name).name
     return view

@@ -29,7 +29,13 @@ class Phase(StrEnum):
         """Whether no more traffic decision can follow."""
         return self in _ENDED
 
+    @property
+    def unmoved(self) -> bool:
+        """Whether the candidate never had traffic: until then a release ends without a way back."""
+        return self in _UNMOVED
 
+
+_UNMOVED = frozenset({Phase.PREFLIGHT})
 _ENDED = frozenset({Phase.FINISHED, Phase.ROLLED_BACK, Phase.CANCELLED})
 
 
@@ -43,10 +49,11 @@ class PoolState(StrEnum):
 
 
 class By(StrEnum):
-    """Who wanted the way back."""
+    """Who wanted the way back, or the end before first traffic. `newer`: a pool of it was claimed for a newer build."""
 
     ITSELF = "itself"
     PERSON = "person"
+    NEWER = "newer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +73,8 @@ class Contract:
 class Ready:
     """A standing record on the board: this version is deployed to the claimed pool and may go.
 
-    `nonce` and `wall` are for the release that is cut when this record completes a set.
+    `nonce` and `wall` are for the release that is cut when this record completes a set. `told_days` is how many days
+    of waiting people were told of.
     """
 
     version: str
@@ -76,6 +84,22 @@ class Ready:
     at: Instant
     nonce: str
     wall: str
+    told_days: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """Who holds an idle pool to deploy to it, since when. It ends with a release of it, or expires.
+
+    `proved`: a certificate says that nobody used the pool. `granted`: since the claim, every route that keeps traffic
+    and calls apart from the pool was read back everywhere. A grant stands: CI has deployed on the strength of it.
+    """
+
+    colour: Colour
+    by: str
+    since: Instant
+    proved: bool = False
+    granted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +113,8 @@ class Pool:
     contract: Contract = field(default_factory=Contract)
     paired: Mapping[ServiceName, Colour] = field(default_factory=dict)
     """By provider: which of its pools this pool was released with, while it may still call it."""
+    proved: bool = False
+    """A certificate says that it is unused; void from the next claim on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +197,9 @@ class Release:
     """Who started the way back; None while there is none, and for a cancellation before first traffic."""
     outcome: str = ""
     """Why it ended as it did, or why it goes back; for people."""
+    claims: Mapping[ServiceName, Claimed] = field(default_factory=dict)
+    """The claims and board records that it took up: those of the others are given back if it is superseded."""
+    ready: Mapping[ServiceName, Ready] = field(default_factory=dict)
 
     @property
     def unit_name(self) -> UnitName:
@@ -190,15 +219,6 @@ class Release:
             flipped=True,
         )
         return {self.service: own, **self.followers}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """Who holds an idle pool to deploy to it, since when. It ends with a release of it, or expires."""
-
-    colour: Colour
-    by: str
-    since: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +245,10 @@ class Record:
             if not release.phase.ended and (service == release.service or service in release.followers):
                 return release
         return None
+
+    def in_maintenance(self, *services: ServiceName) -> bool:
+        """Whether nothing may be written for one of these services."""
+        return self.maintenance or any(self.services[one].maintenance for one in services if one in self.services)
 
     def latest(self, service: ServiceName) -> Release | None:
         """The release of `service` that runs, or else the last one that ended."""

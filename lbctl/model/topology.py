@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.route import Caller
-from lbctl.model.units import BP_FULL, HOUR, MINUTE, SECOND, Span
+from lbctl.model.units import BP_FULL, DAY, HOUR, MINUTE, SECOND, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,14 @@ class Rendezvous(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long a version may stand on the board, and a claimed pool may be held without a version that is ready."""
+
+    board: Span = Span(14 * DAY)
+    claim: Span = HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """Services released together, in the order of the config. `rendezvous` None: by what the records declare."""
 
@@ -210,6 +218,7 @@ class Unit:
     rendezvous: Rendezvous | None = None
     plan: Plan = field(default_factory=Plan)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +242,7 @@ class Service:
     """The cookie that names the server of a sticky session."""
     plan: Plan = field(default_factory=Plan)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     def pool(self, colour: Colour) -> Pool:
         """The pool of that colour."""
@@ -310,7 +320,9 @@ class Topology:
             if service in unit.services:
                 return unit
         one = self.services[service]
-        return Unit(name=UnitName(service), services=(service,), plan=one.plan, judge=one.judge)
+        return Unit(
+            name=UnitName(service), services=(service,), plan=one.plan, judge=one.judge, deadlines=one.deadlines
+        )
 
     def callers_of(self, service: ServiceName) -> tuple[Caller, ...]:
         """The consumer pools of `service`, in a fixed order."""

@@ -28,7 +28,16 @@ WORDS: dict[str, frozenset[Kind]] = {
     "health": frozenset({Kind.CHECKER_SUSPECTED, Kind.SERVER_CHANGED}),
     "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
     "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
-    "board": frozenset({Kind.POOL_CLAIMED, Kind.VERSION_READY, Kind.VERSION_WITHDRAWN}),
+    "board": frozenset(
+        {
+            Kind.POOL_CLAIMED,
+            Kind.POOL_GRANTED,
+            Kind.CLAIM_ENDED,
+            Kind.VERSION_READY,
+            Kind.VERSION_WAITS,
+            Kind.VERSION_WITHDRAWN,
+        }
+    ),
     "config": frozenset({Kind.CONFIG_RELOADED, Kind.CONFIG_REFUSED}),
     "daemon": frozenset({Kind.DAEMON_STARTED}),
     PAGE: frozenset(),

@@ -226,6 +226,24 @@ async def test_a_build_that_does_not_go_says_why_by_its_exit_code(
     assert "the reason" in done.out
 
 
+async def test_a_release_that_a_newer_build_ended_exits_with_25(desk: FakeDesk, path: str) -> None:
+    desk.record = [
+        joint(phase="cancelled", back_by="newer", outcome="superseded: accounts is claimed for a newer build")
+    ]
+    desk.fates = {BUILD: [fate("released", number="7"), fate("superseded", "accounts is claimed")]}
+    assert (await run(path, "release", "wait", "--build", BUILD)).code == 25
+    assert (await run(path, "release", "wait", "7")).code == 25
+
+
+async def test_a_build_whose_partner_ended_the_release_waits_again(desk: FakeDesk, path: str) -> None:
+    desk.record = [joint(phase="cancelled", back_by="newer", outcome="superseded: storefront is claimed")]
+    waits = fate("waiting", "waiting for storefront")
+    desk.fates = {BUILD: [fate("released", number="7"), waits, waits]}
+    done = await run(path, "release", "wait", "--build", BUILD, "--timeout", "1s")
+    assert done.code == 26, done.err
+    assert f"release 7 was superseded by a newer build; {BUILD} waits for it" in done.err
+
+
 # ---- a person
 
 

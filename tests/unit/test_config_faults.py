@@ -403,7 +403,7 @@ LATER = {
 }
 KEYS_LATER = [
     "preview: {networks: []}", "eject: false", "approvals: {count: 1}", "hooks: []", "freeze: []", "rest_pin: none",
-    "on_rollback: {sessions: drain}", "deadlines: {board: 14d}", "deadlines: {approval: 8h}", "deadlines: {claim: 1h}",
+    "on_rollback: {sessions: drain}", "deadlines: {approval: 8h}",
 ]  # fmt: skip
 
 

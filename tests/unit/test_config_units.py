@@ -13,7 +13,8 @@ from lbctl.config.load import check_reload
 from lbctl.config.show import config_text
 from lbctl.model.names import Colour, ServiceName, UnitName
 from lbctl.model.route import Caller
-from lbctl.model.topology import Address, Consumer, PinKind, PlanMode, Rendezvous
+from lbctl.model.topology import Address, Consumer, Deadlines, PinKind, PlanMode, Rendezvous
+from lbctl.model.units import DAY, MINUTE, Span
 from tests.unit.config_texts import SHOP, changed, config, faults
 
 ACCOUNTS, STOREFRONT, PAY = ServiceName("accounts"), ServiceName("storefront"), ServiceName("pay")
@@ -37,6 +38,13 @@ def test_a_unit_and_who_calls_whom_arrive_in_the_model() -> None:
     assert topology.services[ACCOUNTS].consumers == {STOREFRONT: Consumer(kind=PinKind.LISTENER, listeners=listeners)}
     assert topology.callers_of(ACCOUNTS) == (Caller(STOREFRONT, Colour.BLUE), Caller(STOREFRONT, Colour.GREEN))
     assert topology.unit_of(PAY).name == PAY
+
+
+def test_deadlines_of_claims_and_the_board_are_those_of_the_unit() -> None:
+    topology = config(shop(("[1%, 100%]", "[1%, 100%]\n    deadlines: {board: 3d, claim: 20m}"))).topology
+    found = Deadlines(board=Span(3 * DAY), claim=Span(20 * MINUTE))
+    assert topology.unit_of(ACCOUNTS).deadlines == topology.services[STOREFRONT].deadlines == found
+    assert topology.unit_of(PAY).deadlines == Deadlines()
 
 
 def test_services_of_a_unit_go_by_its_plan_and_its_judge_and_others_by_their_own() -> None:
