@@ -15,9 +15,10 @@ from typing import Any
 from lbctl.demo.afterwards import next_lines
 from lbctl.demo.child import ChildFailed
 from lbctl.demo.control import Control, RefusedError
+from lbctl.demo.ground import StageError
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.screen import Screen, table
-from lbctl.demo.stage import SERVICE, Stage, StageError, stage
+from lbctl.demo.stage import SERVICE, Stage, stage
 from lbctl.demo.tally import Report
 from lbctl.demo.users import Users
 from lbctl.model.units import percent

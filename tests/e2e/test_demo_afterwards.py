@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lbctl.demo.afterwards import next_lines
-from lbctl.demo.stage import SERVICE, StageError, stage
+from lbctl.demo.ground import StageError
+from lbctl.demo.stage import SERVICE, stage
 from tests.e2e.scene import QUICK, adopt, crowd, ended, envoy, release, until
 
 BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONUTF8": "1"}
