@@ -41,7 +41,7 @@ async def test_the_lines_of_the_demo_work_as_they_are_printed(tmp_path: Path, mo
                 await release(here)
                 await ended(here)
     show, render, start, history, explain, stop = (
-        line for line in next_lines(keep, proxy, SERVICE, "blue") if line.startswith("  ")
+        line for line in next_lines(keep, proxy, {SERVICE: "blue"}) if line.startswith("  ")
     )
     assert f"{SERVICE}:" in await said(show)
     assert "static_resources" in await said(render)
