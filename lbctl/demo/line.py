@@ -42,11 +42,11 @@ class Line:
 
     def took(self, answer: AnswerHead) -> None:
         """A whole answer came."""
-        raise NotImplementedError
+        raise AssertionError("whoever uses a line takes its answers")
 
     def broke(self, kind: str, detail: str, *, resendable: bool) -> None:
         """The request will not be answered; `resendable`: a used connection, and no byte of an answer came."""
-        raise NotImplementedError
+        raise AssertionError("whoever uses a line hears of its end")
 
     def answered(self, answer: AnswerHead) -> None:
         if not answer.keep_alive:
