@@ -3,24 +3,27 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from lbctl.demo.proxy import Proxy
 
 
-def next_lines(directory: Path, proxy: Proxy, service: str, active: str) -> list[str]:
+def next_lines(directory: Path, proxy: Proxy, active: Mapping[str, str]) -> list[str]:
     """Return the lines to print: commands are indented, each works where it is pasted, in this order.
 
+    `active`: the colour that serves, by service.
     The toy servers and the load balancer have ended with the demo; its config, record and logs are there.
     """
     config = shlex.quote(str(directory / "lbctl.yaml"))
     ask = f"{program('lbctl')} --socket {shlex.quote(str(directory / 'run' / 'control.sock'))}"
     render = f"{program('lbctl')} config render {proxy.driver} --config {config}"
+    serving = "".join(f" --active {service}={colour}" for service, colour in active.items())
     lines = [
         f"kept in {directory}; its toy servers have ended with the demo",
         "the config with every default, and what the load balancer was given:",
         f"  {program('lbctl')} config show {config}",
-        f"  {render} --active {service}={active}" if proxy.lbctl_starts_it else f"  {render}",
+        f"  {render}{serving}" if proxy.lbctl_starts_it else f"  {render}",
         "the record of both releases: start the daemon here, ask it from another terminal, end it with Ctrl-C",
         f"  {program('lbctld')} --config {config}",
         f"  {ask} history",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lbctl.demo.heads import AnswerHead
 from lbctl.demo.jar import Jar
-from lbctl.demo.link import Link
+from lbctl.demo.line import Line
 from lbctl.demo.tally import Report, Tally
 
 _TICK_S = 0.004
@@ -34,16 +34,15 @@ class CrowdPlan:
     retry_idempotent: bool = False
 
 
-class Person:
+class Person(Line):
     """One user with a connection: a session user has a jar, a visitor has none."""
 
-    __slots__ = ("_crowd", "_dialling", "_link", "_request", "_retried", "jar", "pool", "server", "started")
+    __slots__ = ("_crowd", "_request", "_retried", "jar", "pool", "server", "started")
 
     def __init__(self, crowd: "Crowd", jar: Jar | None) -> None:
+        super().__init__(crowd.plan.host, crowd.plan.port, crowd.tally.report)
         self._crowd = crowd
         self.jar = jar
-        self._link: Link | None = None
-        self._dialling: asyncio.Task[None] | None = None
         self._request = crowd.request_bytes("")
         self._retried = False
         self.pool = self.server = ""
@@ -53,34 +52,10 @@ class Person:
         """Send one request."""
         self.started = now
         self._retried = False
-        if self._link is not None:
-            if self._link.send(self._request):
-                return
-            self._crowd.tally.report.stale_connection_retries += 1
-        self._dial()
+        self.send(self._request)
 
-    def _dial(self) -> None:
-        self._link = None
-        self._dialling = asyncio.get_running_loop().create_task(self._connect())
-
-    async def _connect(self) -> None:
-        plan = self._crowd.plan
-        try:
-            _, link = await asyncio.get_running_loop().create_connection(lambda: Link(self), plan.host, plan.port)
-        except OSError as error:
-            self._dialling = None
-            self._end_badly("refused" if isinstance(error, ConnectionRefusedError) else "unreachable", str(error))
-            return
-        self._dialling = None
-        self._crowd.tally.report.connections += 1
-        self._link = link
-        if not link.send(self._request):
-            self._end_badly("cut_before_answer", "a fresh link was closed at once")
-
-    def answered(self, answer: AnswerHead) -> None:
+    def took(self, answer: AnswerHead) -> None:
         self._crowd.tally.answered(answer, self.started, visitor=self.jar is None)
-        if not answer.keep_alive:
-            self._link = None
         if self.jar is not None:
             self._remember(self.jar, answer)
         self._crowd.free(self)
@@ -101,27 +76,13 @@ class Person:
         if self._crowd.plan.retry_idempotent and resendable and not self._retried:
             self._retried = True
             self._crowd.tally.report.idempotent_retries += 1
-            self._dial()
+            self.send_anew()
             return
         self._end_badly(kind, detail)
-
-    def idle_closed(self, link: Link) -> None:
-        if link is self._link:
-            self._link = None
-            self._crowd.tally.report.idle_closes += 1
 
     def give_up(self) -> None:
         """End a request whose time is over."""
         self._end_badly("timeout", f"no whole answer in {self._crowd.plan.timeout_s:g} s")
-
-    def leave(self) -> None:
-        """Drop the connection without counting anything."""
-        if self._dialling is not None:
-            self._dialling.cancel()
-            self._dialling = None
-        if self._link is not None:
-            self._link.drop()
-            self._link = None
 
     def _end_badly(self, kind: str, detail: str) -> None:
         self.leave()

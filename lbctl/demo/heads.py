@@ -27,7 +27,10 @@ class RequestHead(NamedTuple):
 
 
 class AnswerHead(NamedTuple):
-    """One answer's head. `length` is None where the body is chunked or ends with the connection."""
+    """One answer's head. `length` is None where the body is chunked or ends with the connection.
+
+    `refused`: a load balancer would not let this caller through to any pool.
+    """
 
     status: int
     pool: str
@@ -38,6 +41,8 @@ class AnswerHead(NamedTuple):
     chunked: bool
     length: int | None
     head_size: int
+    version: str = ""
+    refused: bool = False
 
 
 def field(raw: bytes, lowered: bytes, name: bytes) -> bytes | None:
@@ -107,6 +112,8 @@ def read_answer(buffer: bytes) -> AnswerHead | None:
         chunked=chunked,
         length=None if chunked else _length(raw, lowered),
         head_size=len(raw) + 2,
+        version=(field(raw, lowered, b"x-version") or b"").decode("latin-1"),
+        refused=b"\r\nx-lbctl-refused:" in lowered,
     )
 
 

@@ -35,7 +35,7 @@ class Proxy(Protocol):
     def binding(self, service: str) -> str:
         """The service's own lines in the config."""
 
-    async def begin(self, directory: Path, config: Path, service: str) -> None:
+    async def begin(self, directory: Path, config: Path) -> None:
         """Start it, unless lbctld does."""
 
     async def end(self, directory: Path) -> None:
@@ -57,7 +57,7 @@ class EmbeddedEnvoy:
         """Envoy needs none."""
         return f"# {service}: Envoy listens where `listen` says"
 
-    async def begin(self, directory: Path, config: Path, service: str) -> None:
+    async def begin(self, directory: Path, config: Path) -> None:
         """lbctld brings it up."""
 
     async def end(self, directory: Path) -> None:
@@ -92,7 +92,7 @@ class OwnHaproxy:
             return f"haproxy: {{form: weights, backend: {service}_servers}}"
         return f"haproxy: {{form: map, backends: {{blue: {service}_blue, green: {service}_green}}}}"
 
-    async def begin(self, directory: Path, config: Path, service: str) -> None:
+    async def begin(self, directory: Path, config: Path) -> None:
         """Render, check and start."""
         from lbctl.dataplane.haproxy.firstfiles import write_maps  # noqa: PLC0415
         from lbctl.dataplane.haproxy.render import render  # noqa: PLC0415

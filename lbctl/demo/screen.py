@@ -48,7 +48,42 @@ class Screen:
 
 
 def table(played: dict[str, Any]) -> str:
-    """Return the table of what happened."""
+    """Return the table of what happened to one service."""
+    return _told(
+        played,
+        {
+            "requests": f"{played['requests']}",
+            "failed requests": f"{played['failed_requests']}   (lost, cut, refused or 5xx that no server sent)",
+            "errors the broken pool sent": f"{played['injected_errors_seen']}",
+            "sessions that changed colour in the good release": str(
+                played["sessions_that_changed_colour_in_the_release"]
+            ),
+            "first bad answer ordered → share read back at 0": f"{played['rollback_ms']:.0f} ms",
+        },
+    )
+
+
+def story_table(played: dict[str, Any]) -> str:
+    """Return the table of what happened to both services."""
+    return _told(
+        played,
+        {
+            "requests": f"{played['requests']}",
+            "failed requests": f"{played['failed_requests']}   (lost, cut, refused or 5xx that no server sent)",
+            "calls storefront → accounts": f"{played['calls']}",
+            "mismatched calls": f"{played['mismatched_calls']}   (answered by a version the caller cannot speak with)",
+            "background calls of idle pools": f"{played['background_calls_refused']}   (refused, as they must be)",
+            "sessions broken": f"{played['sessions_broken']} of {played['sessions_total']}",
+            "WebSockets and transactions cut": f"{played['websockets_cut']} and {played['transactions_cut']}",
+            "accounts 2.0.0 was": f"{played['waited_for']}; it got {played['requests_of_the_waiting']} requests",
+            "errors the broken accounts sent": f"{played['injected_errors_seen']}; blamed: {played['blamed']}",
+            "first bad answer ordered → share read back at 0": f"{played['rollback_ms']:.0f} ms",
+            "not yet proved unused": ", ".join(played["unproven"]) or "nothing",
+        },
+    )
+
+
+def _told(played: dict[str, Any], facts: dict[str, str]) -> str:
     rows = [("release", "from → to", "version", "end", "peak", "by")]
     rows += [
         (
@@ -63,11 +98,6 @@ def table(played: dict[str, Any]) -> str:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["", *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows), ""]
-    lines += [
-        f"requests                     {played['requests']}",
-        f"failed requests              {played['failed_requests']}   (lost, cut, refused or 5xx that no server sent)",
-        f"errors the broken pool sent  {played['injected_errors_seen']}",
-        f"sessions that changed colour in the good release   {played['sessions_that_changed_colour_in_the_release']}",
-        f"first bad answer ordered → share read back at 0    {played['rollback_ms']:.0f} ms",
-    ]
+    width = max(len(name) for name in facts)
+    lines += [f"{name:<{width}}  {value}" for name, value in facts.items()]
     return "\n".join(line.rstrip() for line in lines)

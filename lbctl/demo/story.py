@@ -1,115 +1,115 @@
-"""`lbctl demo`: a whole release and a rollback, on a real load balancer, with real traffic, in half a minute.
+"""`lbctl demo`: two teams, two services, one release, on a real load balancer, in a minute and a half.
 
-One release blue → green that finishes, then one green → blue whose candidate fails at 25 % and comes back by itself.
+Users reach storefront, storefront alone calls accounts. A breaking accounts waits for the storefront that speaks it;
+both go over as one, step by step; then a second pair goes, whose accounts fails at 25 %, and comes back by itself.
 """
 
 import asyncio
-import json
-import signal
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbctl.demo.afterwards import next_lines
-from lbctl.demo.child import ChildFailed
-from lbctl.demo.control import Control, RefusedError
+from lbctl.demo.play import PHASE_S, Log, ended, perform, settled, share_is
 from lbctl.demo.proxy import Proxy
-from lbctl.demo.screen import Screen, table
-from lbctl.demo.stage import SERVICE, Stage, StageError, stage
+from lbctl.demo.screen import Screen, story_table
+from lbctl.demo.shop import ACCOUNTS, STOREFRONT, UNIT, Calls, ShopStage, shop_stage
 from lbctl.demo.tally import Report
+from lbctl.demo.team import Team, accounts, storefront
 from lbctl.demo.users import Users
-from lbctl.model.units import percent
 
 RATE = 300
 SESSIONS = 40
-PHASE_S = 60.0
+WEBSOCKETS = 6
+TRANSACTIONS = 6
+TRANSACTION_MS = 10_000
 FAULT_AT_BP = 2_500
+PARKED_S = 2.0
 
 
 @dataclass(slots=True)
-class Played:
-    """What happened, for the table and for `--json`."""
+class TwoServices:
+    """What happened to both services."""
 
     proxy: Proxy
+    log: Log = field(default_factory=Log)
     releases: list[dict[str, Any]] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    waited_for: str = ""
+    parked_requests: int = 0
     rollback_ms: float = 0.0
+    blamed: str | None = None
+    unproven: list[str] = field(default_factory=list)
+    sessions_broken: int = 0
+    stays: Report | None = None
     users: Report | None = None
-    changes_in_release: int = 0
+    calls: Calls = field(default_factory=Calls)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object."""
         assert self.users is not None
+        assert self.stays is not None
         return {
             "proxy": self.proxy.name,
             "requests": self.users.requests,
             "failed_requests": self.users.failed_requests,
             "failed": self.users.failed,
             "injected_errors_seen": self.users.faults_seen,
-            "sessions_that_changed_colour_in_the_release": self.changes_in_release,
+            "calls": sum(self.calls.users.values()) + sum(self.calls.background.values()),
+            "mismatched_calls": self.calls.mismatched,
+            "background_calls_refused": self.calls.background["refused"],
+            "sessions_total": SESSIONS,
+            "sessions_broken": self.sessions_broken,
+            "websockets_cut": self.stays.websockets.cut,
+            "transactions_cut": self.stays.slow.cut,
+            "waited_for": self.waited_for,
+            "requests_of_the_waiting": self.parked_requests,
+            "blamed": self.blamed,
             "releases": self.releases,
             "rollback_ms": round(self.rollback_ms, 1),
-            "steps": self.steps,
+            "steps": self.log.steps,
+            "unproven": self.unproven,
         }
 
-    @property
-    def active(self) -> str:
-        """The pool that serves after the last release."""
-        last = self.releases[-1]
-        return str(last["to"] if last["phase"] == "finished" else last["from"])
+    def table(self) -> str:
+        """Return the same for people."""
+        return story_table(self.document())
+
+    def afterwards(self, directory: Path) -> list[str]:
+        """Return what can be done with the kept files."""
+        return next_lines(directory, self.proxy, {ACCOUNTS: "green", STOREFRONT: "green"})
 
     @property
     def good(self) -> bool:
         """Whether the demo showed what it promises."""
+        if self.users is None or self.stays is None or self.blamed != ACCOUNTS:
+            return False
         phases = [release["phase"] for release in self.releases]
-        return phases == ["finished", "rolled_back"] and self.users is not None and not self.users.failed_requests
+        lost = (self.users.failed_requests, self.calls.mismatched, self.sessions_broken, self.parked_requests)
+        cut = (self.stays.websockets.cut, self.stays.slow.cut)
+        return phases == ["finished", "rolled_back"] and not any(lost) and not any(cut)
 
 
 def main(*, json_output: bool = False, keep: str | None = None) -> int:
-    """Play the demo; returns the exit code. With `json_output` nothing but one JSON object goes to stdout."""
-    screen = Screen(quiet=json_output)
-    directory = None if keep is None else Path(keep)
-    try:
-        played = asyncio.run(_interruptible(screen, directory))
-    except (StageError, ChildFailed, RefusedError, TimeoutError) as error:
-        # A time-out has no words of its own.
-        what = str(error) or f"a part of the demo took longer than {PHASE_S:g} s"
-        print(f"error: {what}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print("interrupted; everything the demo started has been ended", file=sys.stderr)
-        return 130
-    if json_output:
-        print(json.dumps(played.document()))
-    else:
-        print(table(played.document()))
-        _say_what_is_left(directory, played)
-    return 0 if played.good else 1
+    """Play it; returns the exit code."""
+    return perform(_play, json_output=json_output, keep=keep)
 
 
-async def _interruptible(screen: Screen, directory: Path | None) -> Played:
-    """SIGTERM, or a terminal that is closed, ends the demo as Ctrl-C does: through every clean-up."""
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await _play(screen, directory)
-
-
-async def _play(screen: Screen, directory: Path | None) -> Played:
-    async with stage(directory) as here:
-        screen.say(f"3 blue servers (1.0.0) and 3 green ones (2.0.0) behind a real {here.proxy.name}")
-        await _adopt(here)
-        played = Played(here.proxy)
+async def _play(screen: Screen, directory: Path | None) -> TwoServices:
+    async with shop_stage(directory) as here:
+        screen.say(f"accounts 1.4.0 (3 + 3 servers) and storefront 5.0.0 (7 + 7) behind a real {here.proxy.name};")
+        screen.say("every storefront server calls accounts through it, for its users and, idle or not, by itself")
+        teams = Team(here, ACCOUNTS), Team(here, STOREFRONT)
+        await _adopt(here, *teams)
+        played = TwoServices(here.proxy)
         async with await Users.start("127.0.0.1", here.port, rate=RATE, sessions=SESSIONS) as users:
-            screen.say(f"{RATE} requests/s, {SESSIONS} sticky sessions, keep-alive; all on blue")
-            follower = asyncio.create_task(_follow(here.control, screen, played))
+            screen.say(f"{RATE} requests/s, {SESSIONS} sticky sessions, {WEBSOCKETS} WebSockets, 10 s transactions")
+            follower = asyncio.create_task(played.log.follow(here.control, screen))
             try:
-                await _first_release(here, screen, users, played)
-                await _second_release(here, screen, played)
+                await _both_together(here, screen, users, played, *teams)
+                await _back_by_itself(here, screen, played, *teams)
                 await asyncio.sleep(0.5)
+                played.calls = await here.shop.calls()
             finally:
                 follower.cancel()
                 await asyncio.wait([follower])
@@ -117,88 +117,85 @@ async def _play(screen: Screen, directory: Path | None) -> Played:
         return played
 
 
-async def _adopt(here: Stage) -> None:
-    async with asyncio.timeout(PHASE_S):
-        while not all(one["reachable"] for one in (await here.control.service(SERVICE))["instances"].values()):
-            await asyncio.sleep(0.05)
-    await here.control.post(f"/v1/services/{SERVICE}/adopt", {"active": "blue", "version": "1.0.0", "reason": "demo"})
-    async with asyncio.timeout(PHASE_S):
-        while True:
-            status = await here.control.service(SERVICE)
-            healthy = all(server["up"] for server in status["servers"].values())
-            if healthy and status["observed_share_bp"] == 0 and await _serves(here.port):
-                return
-            await asyncio.sleep(0.1)
+async def _adopt(here: ShopStage, first: Team, second: Team) -> None:
+    await first.adopt("blue", accounts("1.4.0"))
+    await second.adopt("blue", storefront("5.0.0", 1))
+    for service in (ACCOUNTS, STOREFRONT):
+        await settled(here.control, here.port, service)
 
 
-async def _serves(port: int) -> bool:
-    """Whether the load balancer answers users."""
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nHost: demo.test\r\nConnection: close\r\n\r\n")
-        line = await reader.readline()
-        writer.close()
-        await writer.wait_closed()
-    except OSError:
-        return False
-    return b" 200 " in line
+async def _both_together(
+    here: ShopStage, screen: Screen, users: Users, played: TwoServices, first: Team, second: Team
+) -> None:
+    """A breaking accounts waits; with the storefront that speaks it, both go over as one."""
+    # Whoever stays long belongs to the first release: afterwards their pool is deployed to, as their team decides.
+    async with await Users.start(
+        "127.0.0.1",
+        here.port,
+        rate=1,
+        sessions=1,
+        websockets=WEBSOCKETS,
+        slow=TRANSACTIONS,
+        slow_ms=TRANSACTION_MS,
+    ) as stays:
+        screen.say("team accounts brings 2.0.0, a breaking change")
+        await first.bring(accounts("2.0.0"))
+        await asyncio.sleep(PARKED_S)
+        played.waited_for = (await here.control.service(ACCOUNTS))["board"]["waits"]
+        screen.say(f"accounts 2.0.0 is {played.waited_for}")
+        played.parked_requests = await _answered(here, "2.0.0")
+        before = await users.snapshot()
+        screen.say("team storefront brings 6.0.0, which speaks it")
+        await second.bring(storefront("6.0.0", 2))
+        release = await _cut(here)
+        played.releases.append(await ended(here.control, screen, STOREFRONT, release))
+        after = await users.snapshot()
+        played.sessions_broken = after.colour_changes - before.colour_changes
+        played.unproven = await _unproven(here)
+        played.stays = await stays.stop()
 
 
-async def _first_release(here: Stage, screen: Screen, users: Users, played: Played) -> None:
-    before = await users.snapshot()
-    release = await here.control.post("/v1/releases", {"service": SERVICE, "version": "2.0.0", "reason": "demo"})
-    await _until(here.control, screen, {"finished", "rolled_back", "cancelled"})
-    played.releases.append(await _ended(here.control, release["release"]))
-    played.changes_in_release = (await users.snapshot()).colour_changes - before.colour_changes
-
-
-async def _second_release(here: Stage, screen: Screen, played: Played) -> None:
-    body = {"service": SERVICE, "version": "1.1.0", "reason": "demo: this one is broken"}
-    release = await here.control.post("/v1/releases", body)
-    async with asyncio.timeout(PHASE_S):
-        while (await here.control.service(SERVICE))["observed_share_bp"] != FAULT_AT_BP:
-            await asyncio.sleep(0.05)
+async def _back_by_itself(here: ShopStage, screen: Screen, played: TwoServices, first: Team, second: Team) -> None:
+    """A second pair, whose accounts fails when it has a quarter of the users."""
+    screen.say("both teams bring their next version")
+    await second.claim()
+    await first.bring(accounts("3.0.0"))
+    await second.bring(storefront("7.0.0", 3))
+    release = await _cut(here)
+    await share_is(here.control, STOREFRONT, FAULT_AT_BP)
     await asyncio.sleep(0.7)
-    screen.say("from now on every answer of blue (1.1.0) is an error")
-    broken = await here.pools["blue"].fault(error_ratio=1.0)
-    async with asyncio.timeout(PHASE_S):
-        while (await here.control.service(SERVICE))["observed_share_bp"] != 0:
-            await asyncio.sleep(0.01)
+    colour = str((await here.control.service(ACCOUNTS))["candidate"])
+    screen.say(f"from now on every answer of {colour} of accounts (3.0.0) is an error")
+    broken = await here.shop.pools[ACCOUNTS, colour].fault(error_ratio=1.0)
+    await share_is(here.control, STOREFRONT, 0)
     played.rollback_ms = (time.monotonic() - broken) * 1_000
-    await _until(here.control, screen, {"finished", "rolled_back", "cancelled"})
-    played.releases.append(await _ended(here.control, release["release"]))
+    played.releases.append(await ended(here.control, screen, STOREFRONT, release))
+    reason = (await here.control.get(f"/v1/releases/{release}"))["release"]["back_reason"]
+    played.blamed = next((name for name in (ACCOUNTS, STOREFRONT) if reason.startswith(f"{name}:")), None)
 
 
-async def _until(control: Control, screen: Screen, phases: set[str]) -> None:
+async def _answered(here: ShopStage, version: str) -> int:
+    """How many requests a version has got."""
+    pools = [pool for pool in here.shop.pools.values() if pool.version == version]
+    return sum([(await pool.stats()).user_requests for pool in pools])
+
+
+async def _cut(here: ShopStage) -> str:
+    """Wait until both are in a release; returns its number."""
     async with asyncio.timeout(PHASE_S):
         while True:
-            status = await control.service(SERVICE)
-            screen.live(status)
-            if status["phase"] in phases:
-                return
-            await asyncio.sleep(0.1)
+            status = (await here.control.get("/v1/status"))["units"][UNIT]
+            if set(status["members"]) == {ACCOUNTS, STOREFRONT} and status["release"]:
+                return str(status["release"])
+            await asyncio.sleep(0.05)
 
 
-async def _ended(control: Control, release: str) -> dict[str, Any]:
-    found = (await control.get(f"/v1/releases/{release}"))["release"]
-    keys = ("id", "phase", "from", "to", "version", "back_by", "outcome", "peak_bp")
-    return {key: found[key] for key in keys}
-
-
-async def _follow(control: Control, screen: Screen, played: Played) -> None:
-    """Print every event as it is recorded, and keep the steps."""
-    after = 0
-    while True:
-        for event in (await control.get(f"/v1/events?after={after}&limit=100"))["events"]:
-            after = event["id"]
-            screen.event(event)
-            if event["kind"] == "step.reached":
-                played.steps.append(
-                    {"release": event["release"], "share": percent(event["data"]["share_bp"]), "at_ms": event["at_ms"]}
-                )
-        await asyncio.sleep(0.1)
-
-
-def _say_what_is_left(directory: Path | None, played: Played) -> None:
-    if directory is not None:
-        print("\n" + "\n".join(next_lines(directory.resolve(), played.proxy, SERVICE, played.active)))
+async def _unproven(here: ShopStage) -> list[str]:
+    """The pools that nobody has proved to be unused."""
+    services = (await here.control.get("/v1/status"))["services"]
+    return [
+        f"{colour} of {name}"
+        for name, service in services.items()
+        for colour, pool in service["pools"].items()
+        if pool["state"] == "draining"
+    ]

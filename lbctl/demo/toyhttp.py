@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 from urllib.parse import parse_qs
 
 from lbctl.demo import frames
 from lbctl.demo.heads import BadHead, RequestHead, field, read_request
 from lbctl.demo.toysite import Site
+from lbctl.demo.upstream import Outcome
 
 _SLOW_LIMIT_MS = 600_000
 
@@ -85,11 +87,27 @@ class ToyConnection(asyncio.Protocol):
         """Count a user request, decide whether the fault hits it, and answer now or later."""
         answer = self._site.user_answer(time.monotonic())
         wait_ms += self._site.fault.delay_ms
-        if not wait_ms:
+        if not wait_ms and self._site.upstream is None:
             self._answer(head, answer)
             return
         self._busy = True
         self._site.counts.in_flight += 1
+        self._call(head, answer, wait_ms)
+
+    def _call(self, head: RequestHead, answer: bytes, wait_ms: float) -> None:
+        """Ask the service behind first, if there is one; a slow transaction asks once more at its end."""
+        if self._site.upstream is None:
+            self._wait(head, answer, wait_ms)
+        else:
+            self._site.upstream.call(partial(self._called, head, answer, wait_ms))
+
+    def _called(self, head: RequestHead, answer: bytes, wait_ms: float, outcome: Outcome) -> None:
+        if outcome is Outcome.OK and wait_ms:
+            asyncio.get_running_loop().call_later(wait_ms / 1000, self._call, head, answer, 0.0)
+        else:
+            self._answer_late(head, answer if outcome is Outcome.OK else self._site.without(outcome))
+
+    def _wait(self, head: RequestHead, answer: bytes, wait_ms: float) -> None:
         asyncio.get_running_loop().call_later(wait_ms / 1000, self._answer_late, head, answer)
 
     def _slow(self, head: RequestHead) -> None:

@@ -8,11 +8,17 @@ import msgspec
 
 from lbctl.demo.child import Child
 from lbctl.demo.toysite import Counts
+from lbctl.demo.upstream import Dependency
 
 
 class _Hello(msgspec.Struct, frozen=True):
     pool: str
     servers: dict[str, tuple[str, int]]
+
+
+def _needs(calls: Dependency) -> list[str]:
+    speaks = [f"--speaks={major}" for major in sorted(calls.speaks)]
+    return [f"--upstream={calls.host}:{calls.port}", *speaks, f"--background-ms={calls.background_s * 1000:g}"]
 
 
 class PoolStats(msgspec.Struct, frozen=True):
@@ -54,14 +60,23 @@ class ToyPool:
 
     @classmethod
     async def start(
-        cls, name: str, version: str = "1.0.0", *, servers: int = 2, ports: Sequence[int] = (), host: str = "127.0.0.1"
+        cls,
+        name: str,
+        version: str = "1.0.0",
+        *,
+        servers: int = 2,
+        ports: Sequence[int] = (),
+        host: str = "127.0.0.1",
+        calls: Dependency | None = None,
     ) -> Self:
         """Start the pool on free ports, or on `ports` (as many servers as ports), and wait until it listens.
 
+        With `calls` every user request needs an answer of that service.
         Raises ChildFailed where a port cannot be had.
         """
         listen = [f"--listen={host}:{port}" for port in ports or [0] * servers]
-        child = await Child.start("lbctl.demo.toyserver", ["--pool", name, "--version", version, *listen])
+        needs = [] if calls is None else _needs(calls)
+        child = await Child.start("lbctl.demo.toyserver", ["--pool", name, "--version", version, *listen, *needs])
         try:
             hello = msgspec.json.decode(await child.read_line(), type=_Hello)
         except BaseException:

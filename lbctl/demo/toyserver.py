@@ -17,6 +17,7 @@ import msgspec
 from lbctl.demo.orders import address, run, serve_orders, tell
 from lbctl.demo.toyhttp import ToyConnection
 from lbctl.demo.toysite import Site
+from lbctl.demo.upstream import Dependency
 
 _BACKLOG = 512
 
@@ -127,19 +128,33 @@ def _stats(chosen: list[Seat]) -> dict[str, Any]:
     return {seat.site.name: replace(seat.site.counts, connections=len(seat.site.connections)) for seat in chosen}
 
 
-async def serve(pool: str, version: str, listen: list[tuple[str, int]], seed: int) -> None:
+async def serve(
+    pool: str, version: str, listen: list[tuple[str, int]], seed: int, calls: Dependency | None = None
+) -> None:
     """Serve until the orders end."""
     seats: list[Seat] = []
+    callers: list[asyncio.Task[None]] = []
     try:
         for number, (host, port) in enumerate(listen, start=1):
-            seats.append(Seat(Site(f"{pool}-{number}", pool, version, seed), host, port))
+            seats.append(Seat(Site(f"{pool}-{number}", pool, version, seed, calls), host, port))
         for seat in seats:
             await seat.open()
+        callers += [asyncio.create_task(seat.site.upstream.keep_calling()) for seat in seats if seat.site.upstream]
         tell({"pool": pool, "servers": {seat.site.name: (seat.host, seat.port) for seat in seats}})
         await serve_orders(lambda line: _obey(seats, line))
     finally:
+        for task in callers:
+            task.cancel()
         for seat in seats:
             seat.close()
+
+
+def _dependency(options: argparse.Namespace) -> Dependency | None:
+    if options.upstream is None:
+        return None
+    host, port = options.upstream
+    background_s = options.background_ms / 1000
+    return Dependency(host=host, port=port, speaks=frozenset(options.speaks), background_s=background_s)
 
 
 def main() -> None:
@@ -149,9 +164,12 @@ def main() -> None:
     parser.add_argument("--version", default="1.0.0", help="what /version and X-Version say")
     parser.add_argument("--listen", type=address, action="append", required=True, help="HOST:PORT, once per server")
     parser.add_argument("--seed", type=int, default=1, help="which requests a part-time error_ratio hits")
+    parser.add_argument("--upstream", type=address, help="HOST:PORT of the service that every user request needs")
+    parser.add_argument("--speaks", action="append", default=[], help="a major version of it that can be spoken with")
+    parser.add_argument("--background-ms", type=float, default=0.0, help="how often each server calls it by itself")
     options = parser.parse_args()
     try:
-        run(serve(options.pool, options.version, options.listen, options.seed))
+        run(serve(options.pool, options.version, options.listen, options.seed, _dependency(options)))
     except OSError as error:
         sys.exit(f"toyserver {options.pool}: {error}")
 

@@ -1,10 +1,18 @@
 """What one toy server of a pool is: its prepared answers, its fault and its counts."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-_REASONS = {200: b"OK", 400: b"Bad Request", 500: b"Internal Server Error", 503: b"Service Unavailable"}
+from lbctl.demo.upstream import CallCounts, Dependency, Outcome, Upstream
+
+_REASONS = {
+    200: b"OK",
+    400: b"Bad Request",
+    500: b"Internal Server Error",
+    502: b"Bad Gateway",
+    503: b"Service Unavailable",
+}
 
 
 class Connection(Protocol):
@@ -42,15 +50,17 @@ class Counts:
     connections: int = 0
     last_user_monotonic: float | None = None
     first_bad_monotonic: float | None = None
+    calls: CallCounts = field(default_factory=CallCounts)
 
 
 class Site:
     """One listening server. Its answers are bytes prepared once, because a toy must cost next to nothing."""
 
-    def __init__(self, name: str, pool: str, version: str, seed: int) -> None:
+    def __init__(self, name: str, pool: str, version: str, seed: int, calls: Dependency | None = None) -> None:
         self.name = name
         self.fault = Fault()
         self.counts = Counts()
+        self.upstream = None if calls is None else Upstream(name, calls, self.counts.calls)
         self.connections: set[Connection] = set()
         self._random = random.Random(f"{seed}/{name}")
         self._identity = f"X-Pool: {pool}\r\nX-Server: {name}\r\nX-Version: {version}\r\n".encode("latin-1")
@@ -62,6 +72,7 @@ class Site:
         self.version_answer = self.answer(200, b'{"version": "%s"}\n' % version.encode(), b"application/json")
         self._good = self.answer(200, f"{name} {version}\n".encode())
         self._bad = self.answer(500, b"a fault on request\n", extra=b"X-Toy-Fault: 1\r\n")
+        self._spoiled = self.answer(502, b"the service behind did not answer as it must\n")
 
     def answer(
         self, status: int, body: bytes, kind: bytes = b"text/plain", *, extra: bytes = b"", close: bool = False
@@ -82,6 +93,10 @@ class Site:
         if counts.first_bad_monotonic is None:
             counts.first_bad_monotonic = now
         return self._bad
+
+    def without(self, outcome: Outcome) -> bytes:
+        """The answer where a call that it needs did not end well: a fault on request is passed on as one."""
+        return self._bad if outcome is Outcome.FAULT else self._spoiled
 
     def set_fault(self, fault: Fault) -> None:
         """Take a fault into effect, for the next request on."""

@@ -8,7 +8,7 @@ from lbctl.config.load import load
 from lbctl.dataplane.envoy import attached
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.envoy.proposal import proposal
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour
 from tests.conformance.envoy_attached import Owner
 from tests.conformance.envoy_harness import require_envoy
 
@@ -37,12 +37,12 @@ class AttachedEnvoy:
         """Envoy needs none."""
         return f"# {service}: Envoy listens where `listen` says"
 
-    async def begin(self, directory: Path, config: Path, service: str) -> None:
+    async def begin(self, directory: Path, config: Path) -> None:
         """Make the files, write the bootstrap that lbctl proposes, start Envoy."""
         topology = load(config, uid=os.getuid(), environ=os.environ).topology
         instance = next(iter(topology.planes.values())).instances[0]
         layout, services = layout_of(instance), list(topology.services.values())
-        attached.prepare(layout, services, {ServiceName(service): Colour.BLUE})
+        attached.prepare(layout, services, dict.fromkeys(topology.services, Colour.BLUE))
         self._owner = Owner(directory, layout)
         self._owner.bootstrap.write_text(proposal(instance.name, layout, services))
         await self._owner.start()

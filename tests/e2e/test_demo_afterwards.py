@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lbctl.demo.afterwards import next_lines
-from lbctl.demo.stage import SERVICE, StageError, stage
+from lbctl.demo.ground import StageError
+from lbctl.demo.stage import SERVICE, stage
 from tests.e2e.scene import QUICK, adopt, crowd, ended, envoy, release, until
 
 BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONUTF8": "1"}
@@ -40,7 +41,7 @@ async def test_the_lines_of_the_demo_work_as_they_are_printed(tmp_path: Path, mo
                 await release(here)
                 await ended(here)
     show, render, start, history, explain, stop = (
-        line for line in next_lines(keep, proxy, SERVICE, "blue") if line.startswith("  ")
+        line for line in next_lines(keep, proxy, {SERVICE: "blue"}) if line.startswith("  ")
     )
     assert f"{SERVICE}:" in await said(show)
     assert "static_resources" in await said(render)

@@ -243,7 +243,7 @@ async def test_a_demo_whose_terminal_is_closed_leaves_no_process_and_no_file() -
 
 async def hung_up(temporary: Path) -> None:
     demo = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from lbctl.demo.story import main; raise SystemExit(main(json_output=True))"),
+        *(sys.executable, "-c", "from lbctl.demo.single import main; raise SystemExit(main(json_output=True))"),
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

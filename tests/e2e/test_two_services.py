@@ -29,15 +29,15 @@ class Shared(OwnHaproxy):
 
     other_port = 0
 
-    async def begin(self, directory: Path, config: Path, service: str) -> None:
+    async def begin(self, directory: Path, config: Path) -> None:
         """Put the second service into the config, then start."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.other_port = probe.getsockname()[1]
         text = config.read_text()
-        block = text[text.index(f"  {service}:") :].replace(service, OTHER)
+        block = text[text.index(f"  {SERVICE}:") :].replace(SERVICE, OTHER)
         config.write_text(text + re.sub(r"listen: 127.0.0.1:\d+", f"listen: 127.0.0.1:{self.other_port}", block))
-        await super().begin(directory, config, service)
+        await super().begin(directory, config)
 
 
 @asynccontextmanager
