@@ -105,7 +105,7 @@ def go_back(
     reason: str,
     by: By,
     actor: str = "",
-    numbers: Mapping[str, float] | None = None,
+    numbers: Mapping[str, float | str] | None = None,
 ) -> Change:
     """Return the way back: latched, the share 0, and the candidate's sessions as the policy says.
 

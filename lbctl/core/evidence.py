@@ -107,9 +107,11 @@ GRAVITY = {judge.Word.ADVANCE: 0, judge.Word.HOLD: 1, judge.Word.RETREAT: 2, jud
 
 
 def gravest(carrier: ServiceName, verdicts: Mapping[ServiceName, judge.Verdict]) -> judge.Verdict | None:
-    """Return the gravest word, and whose it is. Of two alike the provider's counts: its consumer suffers from it.
+    """Return the gravest word, with whose it is in `blamed`.
 
-    A follower that got too few calls is no reason to wait: not every request needs it.
+    A provider is blamed before its consumer, which suffers from it: also where only the consumer's account is full
+    yet and the provider's is suspicious. A follower that got too few calls is no reason to wait: not every request
+    needs it.
     """
     heard = {n: v for n, v in verdicts.items() if n == carrier or v.code != "not_enough_evidence"}
     if not heard:
@@ -117,7 +119,14 @@ def gravest(carrier: ServiceName, verdicts: Mapping[ServiceName, judge.Verdict])
     worst = max(heard, key=lambda name: (GRAVITY[heard[name].word], name != carrier))
     if len(verdicts) == 1 or heard[worst].word is judge.Word.ADVANCE:
         return heard.get(carrier, heard[worst])
-    return replace(heard[worst], reason=f"{worst}: {heard[worst].reason}")
+    verdict = heard[worst]
+    reasons = [f"{worst}: {verdict.reason}"]
+    blamed = worst
+    if worst == carrier and verdict.word is judge.Word.ROLLBACK:
+        for name in sorted(name for name, one in heard.items() if name != carrier and one.code == "suspicious"):
+            blamed = name
+            reasons.insert(0, f"{name}: {heard[name].reason}")
+    return replace(verdict, reason="; ".join(reasons), blamed=blamed)
 
 
 def replace_in(now: Situation, progress: Progress) -> Situation:

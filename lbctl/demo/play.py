@@ -39,9 +39,10 @@ class Played(Protocol):
 
 @dataclass(slots=True)
 class Log:
-    """What the daemon recorded, kept while it is printed."""
+    """What the daemon recorded, kept while it is printed. `blamed`: for whose sake the last release went back."""
 
     steps: list[dict[str, Any]] = field(default_factory=list)
+    blamed: str | None = None
 
     async def follow(self, control: Control, screen: Screen) -> None:
         """Print every event as it is recorded, and keep the steps; until cancelled."""
@@ -53,6 +54,8 @@ class Log:
                 if event["kind"] == "step.reached":
                     share = percent(event["data"]["share_bp"])
                     self.steps.append({"release": event["release"], "share": share, "at_ms": event["at_ms"]})
+                if event["kind"] == "rollback.started":
+                    self.blamed = event["data"].get("blamed", event["service"])
             await asyncio.sleep(0.1)
 
 

@@ -38,7 +38,6 @@ class TwoServices:
     waited_for: str = ""
     parked_requests: int = 0
     rollback_ms: float = 0.0
-    blamed: str | None = None
     unproven: list[str] = field(default_factory=list)
     sessions_broken: int = 0
     stays: Report | None = None
@@ -64,7 +63,7 @@ class TwoServices:
             "transactions_cut": self.stays.slow.cut,
             "waited_for": self.waited_for,
             "requests_of_the_waiting": self.parked_requests,
-            "blamed": self.blamed,
+            "blamed": self.log.blamed,
             "releases": self.releases,
             "rollback_ms": round(self.rollback_ms, 1),
             "steps": self.log.steps,
@@ -82,7 +81,7 @@ class TwoServices:
     @property
     def good(self) -> bool:
         """Whether the demo showed what it promises."""
-        if self.users is None or self.stays is None or self.blamed != ACCOUNTS:
+        if self.users is None or self.stays is None or self.log.blamed != ACCOUNTS:
             return False
         phases = [release["phase"] for release in self.releases]
         lost = (self.users.failed_requests, self.calls.mismatched, self.sessions_broken, self.parked_requests)
@@ -170,8 +169,6 @@ async def _back_by_itself(here: ShopStage, screen: Screen, played: TwoServices, 
     await share_is(here.control, STOREFRONT, 0)
     played.rollback_ms = (time.monotonic() - broken) * 1_000
     played.releases.append(await ended(here.control, screen, STOREFRONT, release))
-    reason = (await here.control.get(f"/v1/releases/{release}"))["release"]["back_reason"]
-    played.blamed = next((name for name in (ACCOUNTS, STOREFRONT) if reason.startswith(f"{name}:")), None)
 
 
 async def _answered(here: ShopStage, version: str) -> int:

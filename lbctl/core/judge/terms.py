@@ -203,6 +203,8 @@ class Verdict:
     """A person should be paged although nothing moves. A rollback is announced by itself and is False here."""
     streams: tuple[Seen, ...] = ()
     """Every stream that is judged, errors first."""
+    blamed: str = ""
+    """The service at fault, where several were judged."""
 
     @property
     def overridable_by_promote(self) -> bool:

@@ -55,8 +55,8 @@ def interval(counts: Counts) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def figures(verdict: Verdict | None) -> dict[str, float | int]:
-    """Return the numbers of a verdict for machines: what every decision is told with."""
+def figures(verdict: Verdict | None) -> dict[str, float | int | str]:
+    """Return the numbers of a verdict for machines: what every decision is told with, and the service at fault."""
     if verdict is None:
         return {}
     low, high = interval(verdict.candidate)
@@ -70,6 +70,7 @@ def figures(verdict: Verdict | None) -> dict[str, float | int]:
         "odds": round(verdict.odds, 3),
         "odds_limit": round(verdict.limit, 3),
         "since_s": round(verdict.since_s, 3),
+        **({"blamed": verdict.blamed} if verdict.blamed else {}),
     }
 
 
