@@ -5,6 +5,7 @@ import random
 import subprocess
 from collections import Counter
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from lbctl.dataplane.envoy.binary import locate
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.envoy.render import render_static
 from lbctl.model.errors import Garbled
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.operation import Status
 from lbctl.model.route import Caller, Cell, Pin, Route
-from lbctl.model.topology import EnvoyMode, PinKind, Protocol
+from lbctl.model.topology import Address, EnvoyMode, PinKind, Pool, Protocol, Server
 from tests.conformance.envoy_attached import AttachedWorld
 from tests.conformance.envoy_callers import (
     BLUE,
@@ -306,6 +307,34 @@ def test_the_static_document_of_a_service_with_consumers_is_what_envoy_accepts(
     command = [locate(), "--mode", "validate", "-c", str(document)]
     said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
     assert said.returncode == 0, said.stderr
+
+
+def test_no_number_of_addresses_makes_a_route_that_envoy_refuses(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    hosts = {
+        Colour.BLUE: [f"10.1.{n // 250}.{n % 250}" for n in range(500)]
+        + [_any_address(rng, 1 << 32) for _ in range(300)],
+        Colour.GREEN: [_any_address(rng, 1 << 128) for _ in range(200)],
+    }
+    require_envoy()
+    caller = storefront(a_service())
+    pools = [Pool(colour, tuple(_server(host) for host in sorted(set(hosts[colour])))) for colour in Colour]
+    shop = with_consumer(a_service(), PinKind.SOURCE)
+    pins = tuple((Caller(caller.name, colour), Pin.BLUE) for colour in Colour)
+    text = render_static([shop, replace(caller, blue=pools[0], green=pools[1])], {shop.name: Route(0, pins=pins)})
+    document = tmp_path / "static.json"
+    document.write_text(text)
+    command = [locate(), "--mode", "validate", "-c", str(document)]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0, said.stderr[-400:]
+
+
+def _any_address(rng: random.Random, below: int) -> str:
+    return str(ip_address(rng.randrange(1 << 30, below)))
+
+
+def _server(host: str) -> Server:
+    return Server(ServerName(f"s-{host.replace(':', '-')}"), Address(host, 80))
 
 
 async def test_a_pin_that_names_a_stranger_is_refused_and_changes_nothing() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lbctl.dataplane.envoy.callers import SOURCE, STAMP, Callers, callers_of
+from lbctl.dataplane.envoy.callers import SOURCE, STAMP, Callers, callers_of, in_pieces
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.envoy.limits import ability
 from lbctl.dataplane.envoy.listeners import doors, listeners
@@ -213,6 +213,14 @@ def test_the_file_of_many_callers_has_room_for_its_longest_route_twice() -> None
         written = Written(10**17, Route(9_999, 2_345, 6_789, pins=tuple((caller, pin) for caller in callers.marks)))
         assert len(routes_file(service, written, callers)) * 2 <= size
         assert parse(str(written)) == written
+
+
+def test_many_addresses_are_all_matched_in_few_pieces() -> None:
+    values = sorted(str(server.address.host) for server in _servers(1_000))
+    pieces = in_pieces(values)
+    assert [value for piece in pieces for value in piece] == values
+    assert len(pieces) < 40
+    assert in_pieces([]) == []
 
 
 def _servers(number: int) -> tuple[Server, ...]:

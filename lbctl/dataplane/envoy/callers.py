@@ -21,6 +21,8 @@ STAMP, SOURCE = "x-lbctl-caller", "x-lbctl-src"
 """Written by listeners only: which consumer pool a listener is for, and who is directly connected."""
 DIRECT = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
 OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
+_STEPS_MAX = 90
+"""Envoy refuses a regular expression whose program has more than 100 (`re2.max_program_size.error_level`)."""
 _HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SURE_FIRST = (PinKind.LISTENER, PinKind.HEADER, PinKind.SOURCE)
 """Who comes to the listener of a pool is of that pool, whatever the request says and wherever it comes from."""
@@ -36,16 +38,37 @@ class Mark:
     sources: tuple[str, ...] = ()
 
     @property
-    def matches(self) -> tuple[Json, ...]:
-        """The same in Envoy's words."""
-        said = _any_of(self.header, self.values)
-        return (said, _any_of(SOURCE, self.sources)) if self.sources else (said,)
+    def matches(self) -> list[tuple[Json, ...]]:
+        """The same in Envoy's words: one of these, and all of that one."""
+        said, sources = _any_of(self.header, self.values), _any_of(SOURCE, self.sources)
+        return [(one, source) for one in said for source in sources] if sources else [(one,) for one in said]
 
 
-def _any_of(header: str, values: tuple[str, ...]) -> Json:
+def _any_of(header: str, values: Sequence[str]) -> list[Json]:
+    return [{"name": header, "string_match": _one_of(piece)} for piece in in_pieces(values)]
+
+
+def _one_of(values: Sequence[str]) -> Json:
     if len(values) == 1:
-        return {"name": header, "string_match": {"exact": values[0]}}
-    return {"name": header, "string_match": {"safe_regex": {"regex": f"({'|'.join(map(re.escape, values))})"}}}
+        return {"exact": values[0]}
+    return {"safe_regex": {"regex": f"({'|'.join(map(re.escape, values))})"}}
+
+
+def in_pieces(values: Sequence[str]) -> list[list[str]]:
+    """Return the values in as few pieces as make regular expressions that Envoy takes.
+
+    Such a program needs no more than a step for each different beginning and two for each value.
+    """
+    pieces: list[list[str]] = []
+    beginnings: set[str] = set()
+    for value in values:
+        own = {value[: end + 1] for end in range(len(value))}
+        if not pieces or len(beginnings | own) + 2 * (len(pieces[-1]) + 1) > _STEPS_MAX:
+            pieces.append([])
+            beginnings = set()
+        pieces[-1].append(value)
+        beginnings |= own
+    return pieces
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ def _adopted(service: Service, route: Route, callers: Callers) -> Json:
     known = [
         one
         for caller, mark in callers.marks.items()
-        for one in _pinned(service, route, _Who(caller, mark.matches, is_counted=True), pins.get(caller, Pin.SPLIT))
+        for headers in mark.matches
+        for one in _pinned(service, route, _Who(caller, headers, is_counted=True), pins.get(caller, Pin.SPLIT))
     ]
     others = _by_split(service, route, _Who(is_counted=bool(callers.cells)))
     sticky = {"typed_per_filter_config": {STATEFUL_SESSION: _server_inside_the_colour(service)}}
