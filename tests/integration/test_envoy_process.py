@@ -16,14 +16,15 @@ import pytest
 
 from lbctl.dataplane.envoy import embedded, ending, process
 from lbctl.dataplane.envoy.binary import locate, probe
-from lbctl.dataplane.envoy.layout import layout_of
+from lbctl.dataplane.envoy.layout import colour_cookie, layout_of
 from lbctl.dataplane.envoy.render import render_static
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import InstanceName
 from lbctl.model.operation import Status
 from lbctl.model.route import Route
-from lbctl.model.topology import Instance
+from lbctl.model.topology import Address, Instance
 from tests.conformance.envoy_harness import SHOP, EnvoyWorld, ToyServer, envoy_world, free_port, require_envoy
+from tests.unit.test_envoy_routes import a_service
 
 pytestmark = pytest.mark.envoy
 
@@ -81,6 +82,20 @@ async def test_the_static_document_is_what_envoy_itself_accepts(tmp_path: Path) 
             command = [locate(), "--mode", "validate", "-c", str(document)]
             said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
             assert said.returncode == 0, said.stderr
+
+
+def test_the_longest_names_make_routes_that_envoy_accepts(tmp_path: Path) -> None:
+    require_envoy()
+    services = [a_service("n" * 63), a_service("n" * 62)]
+    document = tmp_path / "static.json"
+    routes = {service.name: Route(2_500, 2_345, 6_789) for service in services}
+    document.write_text(
+        render_static([replace(one, listen=Address("127.0.0.1", n)) for n, one in enumerate(services, 8080)], routes)
+    )
+    command = [locate(), "--mode", "validate", "-c", str(document)]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert said.returncode == 0, said.stderr
+    assert colour_cookie(services[0].name) != colour_cookie(services[1].name)
 
 
 async def test_start_finds_the_one_that_runs_and_stop_ends_that_one_only() -> None:

@@ -1,5 +1,6 @@
 """Where the files of one embedded Envoy lie, and what its things are called."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from lbctl.model.topology import Instance, Service
 SOCKET_PATH_MAX_BYTES = 107
 """Linux stores a unix socket's path in 108 bytes with a closing zero."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NAME_MAX, _DIGEST = 40, 12
 _COOKIE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -99,8 +101,14 @@ def tunnel_name(service: ServiceName) -> str:
 
 
 def colour_cookie(service: ServiceName) -> str:
-    """Return the name of the cookie that keeps a session on its colour."""
-    return f"LBC_{service}"
+    """Return the name of the cookie that keeps a session on its colour.
+
+    A long name is cut: Envoy refuses the regular expression in which it would stand whole.
+    """
+    if len(service) <= _NAME_MAX:
+        return f"LBC_{service}"
+    digest = hashlib.sha256(service.encode()).hexdigest()[:_DIGEST]
+    return f"LBC_{service[: _NAME_MAX - _DIGEST]}{digest}"
 
 
 def check_names(service: Service) -> None:
