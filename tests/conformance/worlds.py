@@ -93,8 +93,9 @@ class EnvoyVisitor:
 class EnvoyPair:
     """`EnvoyWorld` with a second service."""
 
-    def __init__(self, world: EnvoyWorld[ToyServer], consumers: Mapping[ServiceName, Consumer]) -> None:
+    def __init__(self, world: EnvoyWorld[ToyServer], *, called: bool) -> None:
         self._world = world
+        consumers = by_listener(free_port(), free_port()) if called else {}
         shop = replace(world.service, consumers=consumers)
         self.services: list[Service] = [shop, twin(shop, free_port())]
         self.driver: DataPlane = self.another_driver()
@@ -150,8 +151,8 @@ class EnvoyPair:
 class AttachedPair(EnvoyPair):
     """The same behind an Envoy that its owner runs."""
 
-    def __init__(self, world: AttachedWorld[ToyServer], consumers: Mapping[ServiceName, Consumer]) -> None:
-        super().__init__(world, consumers)
+    def __init__(self, world: AttachedWorld[ToyServer], *, called: bool) -> None:
+        super().__init__(world, called=called)
         self._owner = world.owner
 
     async def restart(self) -> None:
@@ -199,21 +200,21 @@ async def weights() -> AsyncIterator[World]:
 @asynccontextmanager
 async def envoy() -> AsyncIterator[World]:
     """A real Envoy."""
-    async with _embedded({}) as pair:
+    async with _embedded(called=False) as pair:
         yield pair
 
 
 @asynccontextmanager
 async def envoy_with_consumers() -> AsyncIterator[World]:
     """A real Envoy, where `till` calls `shop` at listeners of its own."""
-    async with _embedded(by_listener(free_port(), free_port())) as pair:
+    async with _embedded(called=True) as pair:
         yield pair
 
 
 @asynccontextmanager
-async def _embedded(consumers: Mapping[ServiceName, Consumer]) -> AsyncIterator[EnvoyPair]:
+async def _embedded(*, called: bool) -> AsyncIterator[EnvoyPair]:
     async with envoy_world() as world:
-        pair = EnvoyPair(world, consumers)
+        pair = EnvoyPair(world, called=called)
         await pair.ensure_running()
         try:
             yield pair
@@ -224,21 +225,21 @@ async def _embedded(consumers: Mapping[ServiceName, Consumer]) -> AsyncIterator[
 @asynccontextmanager
 async def envoy_attached() -> AsyncIterator[World]:
     """A real Envoy that lbctl neither starts nor stops."""
-    async with _attached({}) as pair:
+    async with _attached(called=False) as pair:
         yield pair
 
 
 @asynccontextmanager
 async def envoy_attached_with_consumers() -> AsyncIterator[World]:
     """The same behind an Envoy that lbctl neither starts nor stops."""
-    async with _attached(by_listener(free_port(), free_port())) as pair:
+    async with _attached(called=True) as pair:
         yield pair
 
 
 @asynccontextmanager
-async def _attached(consumers: Mapping[ServiceName, Consumer]) -> AsyncIterator[AttachedPair]:
+async def _attached(*, called: bool) -> AsyncIterator[AttachedPair]:
     async with attached_world() as world:
-        pair = AttachedPair(world, consumers)
+        pair = AttachedPair(world, called=called)
         world.write_bootstrap(pair.services)
         await pair.restart()
         try:

@@ -21,6 +21,8 @@ from lbctl.model.topology import Instance, Service
 START_TIMEOUT_S = 15.0
 _ANSWER_TIMEOUT_S = 5.0
 _POLL_S = 0.02
+_TELLING = ("[critical]", "[error]", " rejected: ")
+"""What stands in a line of Envoy's output that says why it does not do what it should."""
 _STATE = (
     "/stats?filter=^(listener_manager%5C.(total_listeners_active|lds%5C.update_rejected|lds%5C.update_failure)"
     "|http%5C..*%5C.rds%5C..*%5C.version_text)$"
@@ -197,5 +199,5 @@ def _last_words(layout: Layout) -> str:
             lines = log.read().decode("utf-8", "replace").strip().splitlines()
     except OSError as error:
         return f"its output {layout.log} cannot be read ({error.strerror})"
-    said = next((line for line in reversed(lines) if "[critical]" in line or "[error]" in line), "")
+    said = next((line for line in reversed(lines) if any(word in line for word in _TELLING)), "")
     return f"{said[:400] or 'it said nothing of it'} (see {layout.log})"
