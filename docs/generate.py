@@ -52,6 +52,7 @@ EVENTS: dict[Kind, str] = {
     Kind.VERSION_WITHDRAWN: "A version left the board: by CI, by `deadlines.board`, or because its plan refuses it.",
     Kind.VERSION_WAITS: "A version has been ready for another day and could not go; what it waits for.",
     Kind.POOL_CLAIMED: "An idle pool is held to be deployed to.",
+    Kind.POOL_EMPTIED: "A claimed pool serves nobody any more: what its servers call is refused from now on.",
     Kind.POOL_GRANTED: "A claimed pool is proved to be apart everywhere: it may be deployed to.",
     Kind.CLAIM_ENDED: "Nothing was ready within `deadlines.claim`: the pool is held no more.",
     Kind.MAINTENANCE_CHANGED: "Maintenance was switched on or off.",

@@ -55,9 +55,13 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
 
 
 def _held(record: Record, name: ServiceName, held: Claimed) -> Record:
-    """Return the record with the pool cut off and held, and nothing of the service on the board."""
+    """Return the record with the pool held and no session honoured there, and nothing of the service on the board.
+
+    A pool that served until now keeps its state and its partners until it is empty: a request that it still answers
+    may call one of them.
+    """
     adopted = record.services[name]
-    pool = replace(adopted.pool(held.colour), state=PoolState.IDLE, keep_bp=0, paired={}, proved=False)
+    pool = replace(adopted.pool(held.colour), keep_bp=0, proved=False)
     record = record.with_service(name, adopted.with_pool(held.colour, pool))
     board = {one: ready for one, ready in record.board.items() if one != name}
     return replace(record, claims={**record.claims, name: held}, board=board)
@@ -100,15 +104,44 @@ def claim_granted(state: State, name: ServiceName) -> bool:
 
 
 def grant(state: State, name: ServiceName, now: Instant) -> Change | None:
-    """Return the grant of a claim as soon as its pool is proved to be apart, by readings taken since the claim."""
+    """Return the next step of a claim, by readings taken since the last one: its pool is empty and becomes idle; it is
+    proved to be apart and is granted."""
     held = state.record.claims.get(name)
-    if held is None or held.granted or state.durable.claims.get(name) != held or not _apart(state, name, held):
+    if held is None or held.granted or state.durable.claims.get(name) != held:
+        return None
+    if state.record.services[name].pool(held.colour).state is not PoolState.IDLE:
+        return _idle(state, name, held, now) if _empty(state, name, held) else None
+    if not _apart(state, name, held):
         return None
     record = replace(state.record, claims={**state.record.claims, name: replace(held, granted=True)})
     text = f"{held.colour} of {name} gets no traffic and calls nobody, read back everywhere: it may be deployed to"
     data: dict[str, Scalar] = {"colour": held.colour.value}
     told = Entry(kind=Kind.POOL_GRANTED, at=now, text=text, service=name, actor=held.by, data=data)
     return Change(record=record, entries=(told,))
+
+
+def _idle(state: State, name: ServiceName, held: Claimed, now: Instant) -> Change:
+    """Return the end of a pool that serves nobody any more: what it calls is refused from now on."""
+    adopted = state.record.services[name]
+    pool = replace(adopted.pool(held.colour), state=PoolState.IDLE, paired={})
+    record = state.record.with_service(name, adopted.with_pool(held.colour, pool))
+    record = replace(record, claims={**record.claims, name: replace(held, since=now)})
+    text = f"{held.colour} of {name} has no request in flight and gets no new one: what it calls is refused from now on"
+    data: dict[str, Scalar] = {"colour": held.colour.value}
+    told = Entry(kind=Kind.POOL_EMPTIED, at=now, text=text, service=name, actor=held.by, data=data)
+    return Change(record=record, entries=(told,))
+
+
+def _empty(state: State, name: ServiceName, held: Claimed) -> bool:
+    """Whether nothing reaches the pool any more, and nothing that did is still being answered, on every instance."""
+    want = target(state.topology, state.record, name)
+    for instance in state.topology.instances_of(name):
+        reading = _since(state, instance, name, held.since)
+        if want is None or reading is None or not routed(reading, name, want):
+            return False
+        if reading.services[name].pools[held.colour].in_flight:
+            return False
+    return True
 
 
 def _apart(state: State, name: ServiceName, held: Claimed) -> bool:

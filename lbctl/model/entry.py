@@ -25,6 +25,7 @@ class Kind(StrEnum):
     VERSION_WITHDRAWN = "version.withdrawn"
     VERSION_WAITS = "version.waits"
     POOL_CLAIMED = "pool.claimed"
+    POOL_EMPTIED = "pool.emptied"
     POOL_GRANTED = "pool.granted"
     CLAIM_ENDED = "claim.ended"
     MAINTENANCE_CHANGED = "maintenance.changed"

@@ -31,6 +31,7 @@ WORDS: dict[str, frozenset[Kind]] = {
     "board": frozenset(
         {
             Kind.POOL_CLAIMED,
+            Kind.POOL_EMPTIED,
             Kind.POOL_GRANTED,
             Kind.CLAIM_ENDED,
             Kind.VERSION_READY,
