@@ -20,7 +20,11 @@ from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Adopted, By, Claimed, PoolState, Record, Release
 from lbctl.model.request import Claim
 from lbctl.model.route import Caller, Pin
-from lbctl.model.units import Instant
+from lbctl.model.units import SECOND, Instant, Span, after
+
+LAST_ARRIVAL = Span(SECOND)
+"""A load balancer that reads back a route may still send on what it took by the one before: Envoy's workers follow its
+main thread within some 25 ms."""
 
 
 def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Facts]:
@@ -136,7 +140,7 @@ def _empty(state: State, name: ServiceName, held: Claimed) -> bool:
     """Whether nothing reaches the pool any more, and nothing that did is still being answered, on every instance."""
     want = target(state.topology, state.record, name)
     for instance in state.topology.instances_of(name):
-        reading = _since(state, instance, name, held.since)
+        reading = _since(state, instance, name, after(max(held.since, state.lanes[instance].ended_at), LAST_ARRIVAL))
         if want is None or reading is None or not routed(reading, name, want):
             return False
         if reading.services[name].pools[held.colour].in_flight:

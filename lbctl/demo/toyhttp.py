@@ -96,6 +96,8 @@ class ToyConnection(asyncio.Protocol):
 
     def _call(self, head: RequestHead, answer: bytes, wait_ms: float) -> None:
         """Ask the service behind first, if there is one; a slow transaction asks once more at its end."""
+        if not self._busy:
+            return  # the user went away meanwhile
         if self._site.upstream is None:
             self._wait(head, answer, wait_ms)
         else:
