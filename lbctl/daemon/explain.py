@@ -14,6 +14,7 @@ DECISIONS = frozenset(
         "release.started",
         "step.started",
         "step.retreated",
+        "step.returned",
         "bake.started",
         "drain.started",
         "release.finished",
