@@ -100,6 +100,6 @@ def _untouchable(state: State, name: ServiceName, here: Situation | None) -> boo
     """In maintenance only a person's rollback still writes, also while its end is not on disk."""
     records = (state.record, state.ordered, state.durable)
     mine = [adopted for one in records if (adopted := one.services.get(name)) is not None]
-    if not any(one.maintenance for one in (*records, *mine)):
+    if not (any(one.maintenance for one in records) or any(one.maintenance for one in mine)):
         return False
     return not (here is not None and here.release.phase is Phase.ROLLING_BACK and here.release.back_by is By.PERSON)

@@ -19,6 +19,7 @@ from lbctl.daemon.members import going, services_of, takes_part, unchecked, unit
 from lbctl.daemon.pinning import unfit
 from lbctl.daemon.ports import Now
 from lbctl.daemon.sight import Capable
+from lbctl.daemon.timing_view import all_doubts
 from lbctl.daemon.unit_plan import member_plan_view, unit_plan_view
 from lbctl.daemon.unit_view import board, unit_view
 from lbctl.daemon.views import Json, release_view, service_view, why_view
@@ -189,7 +190,8 @@ class Desk:
         found, _ = await self._find(release)
         here = situation(self._loop.state, found.service, self._now())
         running = here if here is not None and here.release.id == found.id else None
-        return explained(found, running, [event_view(one) for one in await self._all_entries(found.id)])
+        events = [event_view(one) for one in await self._all_entries(found.id)]
+        return explained(found, running, events, [] if running is None else all_doubts(self._loop.state, running))
 
     async def events(self, after: int, limit: int, name: str | None) -> list[Event]:
         """Journal entries, ids rising; of a unit those of all its services."""
