@@ -9,7 +9,7 @@ from typing import Any
 from lbctl.about import VERSION
 from lbctl.config.load import Config
 from lbctl.core.claims import claim_granted
-from lbctl.core.situation import situation
+from lbctl.core.situation import situation, situations
 from lbctl.daemon.board_why import board_lines, board_why
 from lbctl.daemon.builds import fate
 from lbctl.daemon.explain import explained
@@ -103,7 +103,10 @@ class Desk:
         chosen = list(topology.services) if name is None else services_of(topology, name)
         units = [unit for unit in topology.units.values() if set(unit.services) & set(chosen)]
         needed = dict.fromkeys([*chosen, *(one for unit in units for one in unit.services)])
-        views: dict[str, Json] = {one: service_view(state, topology.services[one], now) for one in needed}
+        running = situations(state, now)
+        views: dict[str, Json] = {
+            one: service_view(state, topology.services[one], running.get(one), now) for one in needed
+        }
         return {
             "services": {one: views[one] for one in chosen},
             "units": {unit.name: unit_view(state, unit, views, now) for unit in units},

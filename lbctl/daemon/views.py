@@ -19,13 +19,12 @@ from lbctl.model.units import BP_FULL, Instant, percent, seconds, since
 Json = dict[str, Any]
 
 
-def service_view(state: State, service: Service, now: Instant) -> Json:
-    """Return the status of one service; the keys are part of the API."""
+def service_view(state: State, service: Service, here: Situation | None, now: Instant) -> Json:
+    """Return the status of one service, with what its running release looks at; the keys are part of the API."""
     name = service.name
     adopted = state.record.services.get(name)
     release = state.record.latest(name)
     member = None if release is None else release.members[name]
-    here = situation(state, name, now)
     hold = first_hold(here)
     running = here is not None
     return {

@@ -17,7 +17,7 @@ from lbctl.model.names import Colour, InstanceName, PlaneName
 from lbctl.model.operation import Place, SetRoute, Status
 from lbctl.model.reading import InstanceReading, Timing
 from lbctl.model.route import Route
-from lbctl.model.sketch import GAMMA, bucket_of, count, quantile_ms
+from lbctl.model.sketch import GAMMA, bucket_of, count
 from lbctl.model.topology import Address, Driver, HaproxyForm, Instance, Plane, RequestLog, Service, Topology
 from lbctl.model.units import Instant
 from lbctl.telemetry.logs import RequestLogs
@@ -25,6 +25,7 @@ from lbctl.telemetry.mailbox import opened
 from tests.conformance.envoy_harness import Client, clock
 from tests.conformance.haproxy_harness import HaproxyWorld, haproxy_world
 from tests.conformance.harness import SHOP
+from tests.quantiles import quantile_ms
 
 pytestmark = pytest.mark.haproxy
 
