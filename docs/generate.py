@@ -58,6 +58,7 @@ EVENTS: dict[Kind, str] = {
     Kind.RELEASE_STARTED: "A release was accepted and recorded. No traffic has moved.",
     Kind.STEP_STARTED: "The target share was raised; the text carries the numbers that allowed it.",
     Kind.STEP_RETREATED: "Worse than active was before and too little of active to compare with: the share goes down.",
+    Kind.STEP_RETURNED: "After a retreat active turned out to be the worse pool: the retreat is taken back, and held.",
     Kind.STEP_REACHED: "The target share is read back from every instance.",
     Kind.BAKE_STARTED: "100 % is reached; the proving time at 100 % begins.",
     Kind.DRAIN_STARTED: "The candidate has become the active pool.",

@@ -42,12 +42,15 @@ class PoolView(msgspec.Struct):
 
 
 class RequestTimes(msgspec.Struct):
-    """How many requests `source` has timed, by pool, and how many it is known to have missed."""
+    """How many requests `source` has timed, by pool, how many it is known to have missed, and how many it never had.
+    `sampled`, `forged`: too many of these, so that latency is not judged now."""
 
     source: str
     timed: dict[str, int]
     lost: int
     sampled: bool
+    surplus: int
+    forged: bool
 
 
 class InstanceView(msgspec.Struct):

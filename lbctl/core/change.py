@@ -79,6 +79,7 @@ def with_share(record: Record, release: Release, share_bp: int, at: Instant) -> 
         to_phase(release, Phase.SHIFTING, at),
         share_bp=share_bp,
         epoch=release.epoch + 1,
+        retreated_from_bp=0,
         peak_bp=max(release.peak_bp, share_bp),
     )
     return record.with_service(release.service, adopted).with_release(moved)

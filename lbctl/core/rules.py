@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import judge
-from lbctl.core.change import Change, entry, go_back, lowered, next_step, to_phase, with_share, with_states
+from lbctl.core.change import Change, entry, go_back, next_step, to_phase, with_share, with_states
 from lbctl.core.drift import handmade, moved_generations, rebased
 from lbctl.core.evidence import proved
 from lbctl.core.holds import waits
 from lbctl.core.judge.wording import figures
+from lbctl.core.retreat import mistaken, retreat, taken_back
 from lbctl.core.situation import Situation
 from lbctl.model.entry import Kind, Severity
 from lbctl.model.reading import Token
@@ -107,29 +108,6 @@ def _has_traffic(now: Situation) -> bool:
     return now.progress is not None and now.progress.account.step.candidate.total > 0
 
 
-def _retreat(now: Situation) -> Change | None:
-    """Worse than active used to be, and too little of active left to tell whose fault it is: get more of it. Once; a
-    second time a person decides."""
-    verdict, release = now.verdict, now.release
-    if not now.moving or verdict is None or verdict.word is not judge.Word.RETREAT:
-        return None
-    share_bp = now.service.judge.retreat_to_bp
-    if release.share_bp <= share_bp or not now.way_open:
-        return None
-    stop = f"lbctl rollback {release.id}"
-    if release.retreats:
-        if "retreat" in release.latched:
-            return None
-        why = f"a second retreat would be due: {verdict.reason}; it stays so until `lbctl resume {release.id}`"
-        latched = replace(release, latched={**release.latched, "retreat": why})
-        return Change(record=now.record.with_release(latched))
-    text = f"{percent(release.share_bp)} → {percent(share_bp)} on {release.to}: {verdict.reason}"
-    there = replace(release, share_bp=share_bp)
-    numbers = figures(verdict)
-    told = entry(Kind.STEP_RETREATED, there, now.at, text, severity=Severity.WARNING, stop=stop, **numbers)
-    return lowered(now.record, replace(release, retreats=1), share_bp, now.at, told)
-
-
 def _reached(now: Situation) -> Change | None:
     if now.release.phase is not Phase.SHIFTING or now.reached_since is None:
         return None
@@ -175,6 +153,8 @@ def climb(now: Situation, share_bp: int, actor: str = "") -> Change:
 def _from_shifting(now: Situation) -> Change | None:
     if now.release.share_bp == BP_FULL and now.release.reached_bp == BP_FULL and now.reached_since is not None:
         return _bake(now)
+    if mistaken(now):
+        return taken_back(now)
     if _stands(now):
         return climb(now, next_step(now.release))
     return None
@@ -258,7 +238,7 @@ RULES: tuple[Rule, ...] = (
     rebased,
     handmade,
     moved_generations,
-    _retreat,
+    retreat,
     _reached,
     _advance,
 )

@@ -8,7 +8,7 @@ from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.core.wellness import Wellness, wellness
-from lbctl.daemon.timing_view import request_times, sampled
+from lbctl.daemon.timing_view import doubts, request_times
 from lbctl.daemon.unit_view import board, claim
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
@@ -19,13 +19,12 @@ from lbctl.model.units import BP_FULL, Instant, percent, seconds, since
 Json = dict[str, Any]
 
 
-def service_view(state: State, service: Service, now: Instant) -> Json:
-    """Return the status of one service; the keys are part of the API."""
+def service_view(state: State, service: Service, here: Situation | None, now: Instant) -> Json:
+    """Return the status of one service, with what its running release looks at; the keys are part of the API."""
     name = service.name
     adopted = state.record.services.get(name)
     release = state.record.latest(name)
     member = None if release is None else release.members[name]
-    here = situation(state, name, now)
     hold = first_hold(here)
     running = here is not None
     return {
@@ -173,7 +172,7 @@ def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
         "old_generations": len(reading.draining_generations),
         "routes": [] if seen is None else sorted({str(route) for route in seen.runtime.values()}),
         "boot": None if seen is None or seen.boot is None else str(seen.boot),
-        "warnings": [*reading.warnings, *sampled(state, instance, name)],
+        "warnings": [*reading.warnings, *doubts(state, instance, name)],
         "request_times": request_times(state, instance, name),
     }
 

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     RELEASE_STARTED = "release.started"
     STEP_STARTED = "step.started"
     STEP_RETREATED = "step.retreated"
+    STEP_RETURNED = "step.returned"
     STEP_REACHED = "step.reached"
     BAKE_STARTED = "bake.started"
     DRAIN_STARTED = "drain.started"

@@ -191,6 +191,8 @@ class Release:
     latched: Mapping[str, str] = field(default_factory=dict)
     retreats: int = 0
     """How often it went down because the candidate was worse than active used to be; once by itself."""
+    retreated_from_bp: int = 0
+    """The share of the last target, if a retreat led from there to this one; it may be taken back then."""
     moves_sessions: bool = False
     """A rollback that takes the candidate's sessions back at once (its keep is 0)."""
     back_by: By | None = None
