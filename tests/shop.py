@@ -101,6 +101,7 @@ class Shop:
     failed_users: int = 0
     down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
     journal_works: bool = True
+    frozen: dict[ServiceName, str] = field(default_factory=dict)
     state: State = field(init=False)
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -251,7 +252,7 @@ class Shop:
             for colour in Colour
             for server in service.pool(colour).servers
         }
-        observed = Observed(readings, health, dict(self.tokens))
+        observed = Observed(readings, health, dict(self.tokens), frozen=dict(self.frozen))
         self.now = Instant(self.now + 1)
         self.state, effects = machine.step(self.state, Tick(self.now, observed))
         self._carry_out(effects)

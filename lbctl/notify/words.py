@@ -8,7 +8,7 @@ PAGE = "page"
 """Stands for every entry, of any kind, that a person must act on."""
 
 WORDS: dict[str, frozenset[Kind]] = {
-    "started": frozenset({Kind.RELEASE_STARTED}),
+    "started": frozenset({Kind.RELEASE_STARTED, Kind.APPROVAL_AWAITED, Kind.APPROVAL_GIVEN}),
     "step": frozenset({Kind.STEP_STARTED, Kind.STEP_REACHED, Kind.BAKE_STARTED, Kind.DRAIN_STARTED}),
     "finished": frozenset({Kind.RELEASE_FINISHED}),
     "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
