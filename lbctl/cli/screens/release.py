@@ -106,6 +106,10 @@ def release_screen(data: Json) -> str:
         steps = ", ".join(percent(step) for step in plan["steps_bp"])
         times = ", ".join(f"{word} {seconds(plan[f'{word}_ms'])}" for word in ("hold_min", "bake", "retain"))
         lines.append(f"  plan   {steps}   {times.replace('hold_min', 'hold')}")
+    approvals = one.get("approvals") or {"count": 0}
+    if approvals["count"]:
+        given = ", ".join(approvals["given"]) or "nobody yet"
+        lines.append(f"  gate   {approvals['count']} of group {approvals['group']} must approve; did: {given}")
     if plan.get("evidence"):
         lines.append(f"  needs  {', '.join(map(str, plan['evidence'][:-1]))} judged requests, step by step")
     lines += [f"  ◐ held {seconds(hold['since_ms'])}   {hold['reason']}" for hold in one.get("holds", [])]
