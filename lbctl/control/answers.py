@@ -212,6 +212,7 @@ class PlanAnswer(msgspec.Struct):
     better: BetterPlan | None = None
     unit: str | None = None
     members: list[PlanMember] = []
+    gate: str = ""
 
 
 class AdoptedAnswer(msgspec.Struct):

@@ -14,6 +14,7 @@ def plan_screen(plan: Json, switch: str = "") -> str:
     lines = [_planned(plan)]
     traffic = plan.get("traffic")
     lines += [f"     at {traffic['text']}; `sees` is with 90 % power"] if traffic else []
+    lines += [f"  gate   {plan['gate']}"] if plan.get("gate") else []
     for index, step in enumerate(plan["steps"], 1):
         lines.append(f"  {index:>2} {percent(step['share_bp']):>6}   {step['text']}")
     warm = "the old pools stay" if _together(plan) else f"{plan['from']} stays"
