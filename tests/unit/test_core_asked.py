@@ -62,7 +62,7 @@ REQUESTS: dict[str, Callable[[], Request]] = {
 
 def at(phase: str) -> Shop:
     """A joint release in that phase."""
-    shop = Shop()
+    shop = Shop(users=6)
     if phase == "awaiting_approval":
         shop.reconfigure(plan=replace(PLAN, approvals=Approvals(1, "deployers", 77)))
     if phase in {"preflight", "cancelled"}:
