@@ -215,6 +215,7 @@ class PlanAnswer(msgspec.Struct):
     better: BetterPlan | None = None
     unit: str | None = None
     members: list[PlanMember] = []
+    gate: str = ""
 
 
 class AdoptedAnswer(msgspec.Struct):
@@ -283,6 +284,14 @@ class ReleaseMember(msgspec.Struct):
     build: str = ""
 
 
+class ApprovalsView(msgspec.Struct):
+    """How many people of `group` must approve before first traffic, and who did."""
+
+    count: int
+    group: str
+    given: list[str]
+
+
 class ReleaseView(msgspec.Struct):
     """One release; `service` carries the split, `members` has it first. `unit` null: it is a unit of its own.
     `back_by`: who wanted the way back, null while there is none."""
@@ -302,6 +311,7 @@ class ReleaseView(msgspec.Struct):
     back_by: str | None
     unit: str | None
     members: list[ReleaseMember]
+    approvals: ApprovalsView | None = None
     ended_wall: str | None = None
     plan: dict[str, Any] = {}
     held: Held | None = None

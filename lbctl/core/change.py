@@ -114,7 +114,7 @@ def go_back(
     A release that never had traffic is cancelled instead.
     """
     mark = Mark(release.id, release.nonce, Token.BACK)
-    if release.phase is Phase.PREFLIGHT:
+    if release.phase.unmoved:
         return cancel(record, release, at, reason, by, actor, marks=(mark,))
     moves = _moves(release.plan.sessions_back, code)
     back = replace(

@@ -83,12 +83,14 @@ def _candidate_dead(now: Situation) -> Change | None:
     return go_back(now.record, now.release, now.at, "candidate_dead", reason, By.ITSELF)
 
 
-def _preflight_deadline(now: Situation) -> Change | None:
+def _unmoved_deadline(now: Situation) -> Change | None:
     plan = now.release.plan
-    if now.release.phase is not Phase.PREFLIGHT or since(now.release.phase_since, now.at) < plan.preflight:
+    limits = {Phase.PREFLIGHT: ("preflight", plan.preflight), Phase.AWAITING_APPROVAL: ("approval", plan.approval)}
+    word, limit = limits.get(now.release.phase, ("", None))
+    if limit is None or since(now.release.phase_since, now.at) < limit:
         return None
     why = now.progress.holds[0].reason if now.progress and now.progress.holds else "the split is not read back"
-    reason = f"preflight took longer than {seconds(plan.preflight)}: {why}"
+    reason = f"{word} took longer than {seconds(limit)}: {why}"
     return go_back(now.record, now.release, now.at, "deadline", reason, By.ITSELF)
 
 
@@ -130,7 +132,18 @@ def _advance(now: Situation) -> Change | None:
 def _from_preflight(now: Situation) -> Change | None:
     if now.progress is None or now.progress.holds or now.reached_since is None:
         return None
-    return first_traffic(now)
+    return _await_approval(now) if now.release.unapproved_count else first_traffic(now)
+
+
+def _await_approval(now: Situation) -> Change:
+    release, plan = to_phase(now.release, Phase.AWAITING_APPROVAL, now.at), now.release.plan
+    text = (
+        f"everything is proved; {release.unapproved_count} of {plan.approvals.count} approvals of group "
+        f"{plan.approvals.group} are missing: lbctl release approve {release.id}"
+    )
+    stop = f"lbctl release cancel {release.id}"
+    told = entry(Kind.APPROVAL_AWAITED, release, now.at, text, stop=stop)
+    return Change(record=now.record.with_release(release), entries=(told,))
 
 
 def first_traffic(now: Situation) -> Change:
@@ -222,6 +235,7 @@ def _flip(now: Situation) -> Change:
 
 FORWARD: dict[Phase, Rule] = {
     Phase.PREFLIGHT: _from_preflight,
+    Phase.AWAITING_APPROVAL: _from_preflight,
     Phase.SHIFTING: _from_shifting,
     Phase.BAKING: _from_baking,
     Phase.DRAINING: _from_draining,
@@ -233,7 +247,7 @@ RULES: tuple[Rule, ...] = (
     _rolled_back,
     _candidate_dead,
     _judged_bad,
-    _preflight_deadline,
+    _unmoved_deadline,
     _hold_deadline,
     rebased,
     handmade,

@@ -234,6 +234,8 @@ def next_words(here: Situation, hold: Hold | None) -> str:
     match release.phase:
         case Phase.PREFLIGHT:
             return f"{percent(release.plan.steps_bp[0])} as soon as everything is proved"
+        case Phase.AWAITING_APPROVAL:
+            return f"{percent(release.plan.steps_bp[0])} as soon as it is approved"
         case Phase.SHIFTING if release.share_bp < BP_FULL:
             return f"{percent(next_step(release))} {_when(here)}"
         case Phase.SHIFTING | Phase.BAKING:
@@ -281,6 +283,11 @@ def release_view(state: State, release: Release, now: Instant) -> Json:
         "outcome": release.outcome,
         "reason": release.reason,
         "initiator": release.initiator,
+        "approvals": {
+            "count": release.plan.approvals.count,
+            "group": release.plan.approvals.group,
+            "given": [one.by for one in release.approvals],
+        },
         "back_by": None if release.back_by is None else release.back_by.value,
         "baked": release.phase in {Phase.DRAINING, Phase.FINISHED},
         "plan": plan_view(release),
@@ -340,6 +347,7 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
 def _doing(here: Situation) -> str:
     words = {
         Phase.PREFLIGHT: "proving that everything is ready",
+        Phase.AWAITING_APPROVAL: "approved",
         Phase.SHIFTING: f"moving to {percent(here.release.share_bp)}",
         Phase.BAKING: "baking at 100 %",
         Phase.DRAINING: f"{here.release.origin} stays warm",
@@ -353,6 +361,9 @@ def _deadline(here: Situation) -> Json:
     match release.phase:
         case Phase.PREFLIGHT:
             left = max(0, plan.preflight - since(release.phase_since, here.at))
+            return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
+        case Phase.AWAITING_APPROVAL:
+            left = max(0, plan.approval - since(release.phase_since, here.at))
             return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
         case Phase.SHIFTING:
             began = here.progress.target_since if here.progress is not None else release.phase_since

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     CLAIM_ENDED = "claim.ended"
     MAINTENANCE_CHANGED = "maintenance.changed"
     RELEASE_STARTED = "release.started"
+    APPROVAL_AWAITED = "approval.awaited"
+    APPROVAL_GIVEN = "approval.given"
     STEP_STARTED = "step.started"
     STEP_RETREATED = "step.retreated"
     STEP_RETURNED = "step.returned"

@@ -159,5 +159,7 @@ class Observed:
     """Releases whose token cannot be read, and why: nothing is raised for them, as if they had none."""
     checker_suspect: Mapping[ServiceName, str] = field(default_factory=dict)
     """Services for which the prober itself is the suspect (panic rule), and why."""
+    frozen: Mapping[ServiceName, str] = field(default_factory=dict)
+    """Services with an open freeze window: nothing of them goes forward, and why."""
     timing: Mapping[tuple[InstanceName, ServiceName], Timing] = field(default_factory=dict)
     """Times of requests, where a data plane tells them."""

@@ -8,8 +8,8 @@ PAGE = "page"
 """Stands for every entry, of any kind, that a person must act on."""
 
 WORDS: dict[str, frozenset[Kind]] = {
-    "started": frozenset({Kind.RELEASE_STARTED}),
-    "step": frozenset({Kind.STEP_STARTED, Kind.STEP_REACHED, Kind.BAKE_STARTED, Kind.DRAIN_STARTED}),
+    "started": frozenset({Kind.RELEASE_STARTED, Kind.APPROVAL_AWAITED, Kind.APPROVAL_GIVEN}),
+    "step": frozenset({Kind.STEP_STARTED, Kind.STEP_REACHED, Kind.BAKE_STARTED, Kind.DRAIN_STARTED, Kind.POOL_GRANTED}),
     "finished": frozenset({Kind.RELEASE_FINISHED}),
     "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
     "rollback": frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK_FINISHED}),
@@ -31,7 +31,6 @@ WORDS: dict[str, frozenset[Kind]] = {
     "board": frozenset(
         {
             Kind.POOL_CLAIMED,
-            Kind.POOL_GRANTED,
             Kind.CLAIM_ENDED,
             Kind.VERSION_READY,
             Kind.VERSION_WAITS,
