@@ -16,6 +16,7 @@ REFERENCE = Path(__file__).parent / "reference"
 
 PHASES: dict[Phase, str] = {
     Phase.PREFLIGHT: "No traffic yet. Every instance must answer, every candidate server must be healthy.",
+    Phase.AWAITING_APPROVAL: "Everything is proved; people of `approvals.group` must say yes before first traffic.",
     Phase.SHIFTING: "The candidate has a share of new traffic. It climbs step by step.",
     Phase.BAKING: "All new traffic is on the candidate. The old pool is full and warm.",
     Phase.DRAINING: "The candidate has become active. The old pool is still the way back until `retain` is over.",
@@ -27,7 +28,10 @@ PHASES: dict[Phase, str] = {
 
 ARROWS: dict[tuple[Phase, Phase], str] = {
     (Phase.PREFLIGHT, Phase.SHIFTING): "everything is proved on every instance",
-    (Phase.PREFLIGHT, Phase.CANCELLED): "a person; `deadlines.preflight` is over",
+    (Phase.PREFLIGHT, Phase.AWAITING_APPROVAL): "everything is proved, approvals are missing",
+    (Phase.PREFLIGHT, Phase.CANCELLED): "a person; a newer build is claimed; `deadlines.preflight` is over",
+    (Phase.AWAITING_APPROVAL, Phase.SHIFTING): "approved, and everything is proved still",
+    (Phase.AWAITING_APPROVAL, Phase.CANCELLED): "a person; a newer build is claimed; `deadlines.approval` is over",
     (Phase.SHIFTING, Phase.SHIFTING): "next step; `promote`; a lower share after a reload or a change by hand",
     (Phase.SHIFTING, Phase.BAKING): "100 % is read back everywhere",
     (Phase.SHIFTING, Phase.ROLLING_BACK): "a person; the judge; all candidate servers down; `hold.max` with rollback",
@@ -57,8 +61,11 @@ EVENTS: dict[Kind, str] = {
     Kind.CLAIM_ENDED: "Nothing was ready within `deadlines.claim`: the pool is held no more.",
     Kind.MAINTENANCE_CHANGED: "Maintenance was switched on or off.",
     Kind.RELEASE_STARTED: "A release was accepted and recorded. No traffic has moved.",
+    Kind.APPROVAL_AWAITED: "Everything is proved; what is missing is approval.",
+    Kind.APPROVAL_GIVEN: "Somebody of the group approved the release.",
     Kind.STEP_STARTED: "The target share was raised; the text carries the numbers that allowed it.",
     Kind.STEP_RETREATED: "Worse than active was before and too little of active to compare with: the share goes down.",
+    Kind.STEP_RETURNED: "After a retreat active turned out to be the worse pool: the retreat is taken back, and held.",
     Kind.STEP_REACHED: "The target share is read back from every instance.",
     Kind.BAKE_STARTED: "100 % is reached; the proving time at 100 % begins.",
     Kind.DRAIN_STARTED: "The candidate has become the active pool.",

@@ -99,12 +99,16 @@ class Shop:
     calls: Counter[tuple[int, int]] = field(default_factory=Counter)
     mismatched: list[str] = field(default_factory=list)
     failed_users: int = 0
+    users: int = 12
+    """How many requests come in by every worker before and after each write."""
     down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
     journal_works: bool = True
+    frozen: dict[ServiceName, str] = field(default_factory=dict)
     state: State = field(init=False)
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
+        users, self.users = self.users, 1
         services = list(TOPOLOGY.services.values())
         self.balancers = {name: FakeInstance(name, services, lambda: self.now) for name in (LB1, LB2)}
         for colour in Colour:
@@ -124,6 +128,7 @@ class Shop:
                 )
             )
         self.run(20)
+        self.users = users
 
     # ---- people
 
@@ -251,7 +256,7 @@ class Shop:
             for colour in Colour
             for server in service.pool(colour).servers
         }
-        observed = Observed(readings, health, dict(self.tokens))
+        observed = Observed(readings, health, dict(self.tokens), frozen=dict(self.frozen))
         self.now = Instant(self.now + 1)
         self.state, effects = machine.step(self.state, Tick(self.now, observed))
         self._carry_out(effects)
@@ -299,11 +304,11 @@ class Shop:
 
     # ---- traffic
 
-    def traffic(self, users: int = 12) -> None:
+    def traffic(self) -> None:
         """Users by every load balancer and every worker of it; idle storefront servers call in the background, too."""
         for balancer in self.balancers.values():
             for life in balancer.runtime:
-                for _ in range(users):
+                for _ in range(self.users):
                     status, server = balancer.send(B, life=life)
                     if status != 200:
                         self.failed_users += 1

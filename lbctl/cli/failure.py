@@ -18,6 +18,7 @@ class Exit(IntEnum):
     BACK_BY_ITSELF = 20
     BACK_BY_PERSON = 21
     TIMED_OUT = 22
+    AWAITS_APPROVAL = 23
     SUPERSEDED = 25
     WAITING = 26
     INTERRUPTED = 130
@@ -37,6 +38,7 @@ MEANING = {
     Exit.BACK_BY_ITSELF: "the release went back by itself; `judge --detailed-exitcode`: a verdict was rollback",
     Exit.BACK_BY_PERSON: "the release was rolled back by a person, or cancelled; the build was withdrawn",
     Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
+    Exit.AWAITS_APPROVAL: "`--timeout` is over, the release waits for approval",
     Exit.SUPERSEDED: "`release wait`: a newer build took its place before first traffic",
     Exit.WAITING: "`release wait --build`: `--timeout` is over, and the build still waits for a partner",
     Exit.INTERRUPTED: "interrupted; a release goes on",

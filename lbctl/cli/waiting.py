@@ -35,7 +35,9 @@ def outcome(release: Json, goal: str, *, late: bool = False) -> Exit | None:
     if phase in {"rolled_back", "cancelled"} or (late and phase in BACK):
         itself = phase != "cancelled" and release.get("back_by") == "itself"
         return Exit.BACK_BY_ITSELF if itself else Exit.BACK_BY_PERSON
-    return Exit.TIMED_OUT if late else None
+    if not late:
+        return None
+    return Exit.AWAITS_APPROVAL if phase == "awaiting_approval" else Exit.TIMED_OUT
 
 
 class Reasons:

@@ -11,6 +11,13 @@ BACKEND = Text("a backend name", r"[A-Za-z0-9_.:-]{1,128}", "use the backend's n
 URL_PATH = Text("a path", r"/[!-~]{0,2047}", "begin with / and use no blanks, as in /healthz")
 HOST = Text("a host name", r"[A-Za-z0-9_.:\[\]-]{1,253}", "write a host name as app.example")
 HEADER = Text("a header name", r"[A-Za-z0-9-]{1,64}", "use letters, digits and -, as in X-Lbctl-Pool")
+WHEN = Text(
+    "a time",
+    r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00|[0-9]{4}-[01][0-9]-[0-3][0-9] ([01][0-9]|2[0-3]):[0-5][0-9]",
+    'write it in quotes, as "16:00" or "2026-12-20 18:00"',
+)
+ZONE = Text("a time zone", r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", "write it as in Europe/Berlin, or UTC")
+REASON = Text("a sentence", r"[^\x00-\x1f]{1,200}", "write one line of at most 200 characters")
 PATH = FilePath()
 SOCKET = FilePath("path of a unix socket", is_socket=True)
 ADMIN = FilePath(

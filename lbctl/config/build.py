@@ -6,11 +6,13 @@ from lbctl.config.composite import Values
 from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, WebhookAlert
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.topology import (
+    Approvals,
     Consumer,
     Deadlines,
     DriftPolicy,
     Driver,
     EnvoyMode,
+    Freeze,
     HaproxyBinding,
     HaproxyForm,
     HealthCheck,
@@ -100,6 +102,7 @@ def _unit(name: UnitName, values: Values) -> Unit:
         plan=_plan(values),
         judge=_judge(values["judge"]),
         deadlines=_deadlines(values),
+        freeze=_freeze(values),
     )
 
 
@@ -122,11 +125,25 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         plan=_plan(values) if unit is None else unit.plan,
         judge=_judge(values["judge"]) if unit is None else unit.judge,
         deadlines=_deadlines(values) if unit is None else unit.deadlines,
+        freeze=_freeze(values) if unit is None else unit.freeze,
     )
 
 
 def _deadlines(values: Values) -> Deadlines:
     return Deadlines(**{key: values["deadlines"][key] for key in ("board", "claim")})
+
+
+def _freeze(values: Values) -> tuple[Freeze, ...]:
+    return tuple(
+        Freeze(
+            start=one["from"],
+            end=one["until"],
+            zone=one["zone"],
+            days=tuple(one["days"] or ()),
+            reason=one["reason"] or "",
+        )
+        for one in values["freeze"] or ()
+    )
 
 
 def _consumer(values: Values) -> Consumer:
@@ -163,6 +180,11 @@ def _health(values: Values | None) -> HealthCheck | None:
     )
 
 
+def _approvals(values: Values) -> Approvals:
+    group = values["group"]
+    return Approvals(values["count"], "" if group is None else group.text, None if group is None else group.id)
+
+
 def _plan(values: Values) -> Plan:
     hold = values["hold"]
     return Plan(
@@ -173,6 +195,8 @@ def _plan(values: Values) -> Plan:
         bake=values["bake"],
         retain=values["retain"],
         preflight=values["deadlines"]["preflight"],
+        approvals=_approvals(values["approvals"]),
+        approval=values["deadlines"]["approval"],
         sessions_back=SessionsBack(values["on_rollback"]["sessions"]),
         drift=DriftPolicy(values["drift"]),
         min_healthy_bp=values["min_healthy"],

@@ -34,6 +34,13 @@ def hold(values: Values) -> None:
         values.at(key).fault(what, "raise max or lower min")
 
 
+def approvals(values: Values) -> None:
+    """A number without a group, or a group without a number, asks nobody."""
+    if values.good("count", "group") and bool(values["count"]) != (values["group"] is not None):
+        what = "count without a group" if values["count"] else "a group without a count"
+        values.place.fault(what, "give both, as in {count: 1, group: deployers}")
+
+
 def health(values: Values) -> None:
     """One kind of check, and its answer is due before the next one starts."""
     kinds = [key for key in _PROBES if values.given(key)]

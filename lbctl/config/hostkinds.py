@@ -248,6 +248,29 @@ class People(Kind):
         return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
+@dataclass(frozen=True, slots=True)
+class Group(Kind):
+    """The name of a group of this host. The value is a principal."""
+
+    words: str = "a group of this host"
+
+    def read(self, node: Node, place: Place) -> Any:
+        if not isinstance(node, Scalar) or node.value is None:
+            return expected(node, place, self.words, "write its name, as in `group: deployers`")
+        number = place.scope.accounts.gid_of(node.text) if "\0" not in node.text else None
+        if number is None:
+            return place.fault(
+                f"this host has no group {shown(node.text)}", "correct the name, or create it with groupadd"
+            )
+        return Principal(True, number, node.text)
+
+    def show(self, value: Any) -> Any:
+        return None if value is None else value.text
+
+    def json(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1}
+
+
 def _spoken(principal: Principal) -> dict[str, Any]:
     key, _, name = principal.text.partition(" ")
     return {key: int(name) if key in {"gid", "uid"} else name}

@@ -4,7 +4,8 @@ from lbctl.config import checks
 from lbctl.config.atoms import BACKEND, COOKIE_VALUE, HOST, NAME, PATH, TOKEN, URL_PATH, later
 from lbctl.config.composite import Items, Key, Named, Section
 from lbctl.config.consumers import CONSUMER
-from lbctl.config.hostkinds import Argv, Endpoint, ServerKind, Statuses
+from lbctl.config.freezing import FREEZE
+from lbctl.config.hostkinds import Argv, Endpoint, Group, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
 from lbctl.model.topology import (
     Deadlines,
@@ -192,13 +193,33 @@ PLAN_KEYS: dict[str, Key] = {
                     default=DEADLINES.board,
                     doc="A ready version that could not go by then leaves the board; told daily after a day.",
                 ),
-                "approval": later(),
+                "approval": Key(
+                    kind=Duration(lowest=SECOND, highest=30 * DAY),
+                    default=PLAN.approval,
+                    doc="Not approved by then: the release is cancelled. See `approvals`.",
+                ),
             }
         ),
         whole=True,
         doc="When waiting ends.",
     ),
-    **dict.fromkeys(("approvals", "hooks", "freeze", "rest_pin"), later()),
+    "approvals": Key(
+        kind=Section(
+            {
+                "count": Key(
+                    kind=Whole(words="0..20", lowest=0, highest=20),
+                    default=PLAN.approvals.count,
+                    doc="How many people must say yes before first traffic; nobody who started it, or said ready.",
+                ),
+                "group": Key(kind=Group(), doc="Whose yes counts: a group of this host. They need the role observe."),
+            },
+            (checks.approvals,),
+        ),
+        whole=True,
+        doc="Whose yes a release needs.",
+    ),
+    "freeze": Key(kind=FREEZE, doc="When no release goes forward, and none starts. Going back is always possible."),
+    **dict.fromkeys(("hooks", "rest_pin"), later()),
 }
 """How a release goes and is judged: of a unit, or of a service that is a unit of its own."""
 

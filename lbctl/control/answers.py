@@ -42,12 +42,15 @@ class PoolView(msgspec.Struct):
 
 
 class RequestTimes(msgspec.Struct):
-    """How many requests `source` has timed, by pool, and how many it is known to have missed."""
+    """How many requests `source` has timed, by pool, how many it is known to have missed, and how many it never had.
+    `sampled`, `forged`: too many of these, so that latency is not judged now."""
 
     source: str
     timed: dict[str, int]
     lost: int
     sampled: bool
+    surplus: int
+    forged: bool
 
 
 class InstanceView(msgspec.Struct):
@@ -212,6 +215,7 @@ class PlanAnswer(msgspec.Struct):
     better: BetterPlan | None = None
     unit: str | None = None
     members: list[PlanMember] = []
+    gate: str = ""
 
 
 class AdoptedAnswer(msgspec.Struct):
@@ -280,6 +284,14 @@ class ReleaseMember(msgspec.Struct):
     build: str = ""
 
 
+class ApprovalsView(msgspec.Struct):
+    """How many people of `group` must approve before first traffic, and who did."""
+
+    count: int
+    group: str
+    given: list[str]
+
+
 class ReleaseView(msgspec.Struct):
     """One release; `service` carries the split, `members` has it first. `unit` null: it is a unit of its own.
     `back_by`: who wanted the way back, null while there is none."""
@@ -299,6 +311,7 @@ class ReleaseView(msgspec.Struct):
     back_by: str | None
     unit: str | None
     members: list[ReleaseMember]
+    approvals: ApprovalsView | None = None
     ended_wall: str | None = None
     plan: dict[str, Any] = {}
     held: Held | None = None

@@ -24,6 +24,7 @@ class AskedFields(TypedDict):
     reason: str
     nonce: str
     wall: str
+    uid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class Call:
             reason=folded(reason),
             nonce=token_hex(16),
             wall=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            uid=self.peer.uid,
         )
 
     async def submit(self, request: Request) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServiceName
 from lbctl.model.request import (
     Adopt,
+    Approve,
     Cancel,
     Claim,
     Maintenance,
@@ -128,6 +129,14 @@ async def promote(call: Call) -> Json:
     assert isinstance(body, PromoteBody)
     release = ReleaseId(found(call)["id"])
     return await call.submit(Promote(**await call.asked(body.reason), release=release, full=body.full))
+
+
+async def approve(call: Call) -> Json:
+    """Say yes before first traffic, as one of the group that the plan names."""
+    body = call.body
+    assert isinstance(body, Why)
+    release = ReleaseId(found(call)["id"])
+    return await call.submit(Approve(**await call.asked(body.reason), release=release, groups=call.peer.groups))
 
 
 async def pause(call: Call) -> Json:

@@ -116,6 +116,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     _get("/v1/releases", reads.releases, answers.Releases, SERVICE),
     _get("/v1/releases/{target}", reads.release, answers.OneRelease),
+    _on_release("approve", changes.approve, Role.OBSERVE),
     _on_release("pause", changes.pause, Role.GATE),
     _on_release("resume", changes.resume, Role.OPERATE),
     _on_release("promote", changes.promote, Role.OPERATE, bodies.PromoteBody),

@@ -79,6 +79,7 @@ def with_share(record: Record, release: Release, share_bp: int, at: Instant) -> 
         to_phase(release, Phase.SHIFTING, at),
         share_bp=share_bp,
         epoch=release.epoch + 1,
+        retreated_from_bp=0,
         peak_bp=max(release.peak_bp, share_bp),
     )
     return record.with_service(release.service, adopted).with_release(moved)
@@ -113,7 +114,7 @@ def go_back(
     A release that never had traffic is cancelled instead.
     """
     mark = Mark(release.id, release.nonce, Token.BACK)
-    if release.phase is Phase.PREFLIGHT:
+    if release.phase.unmoved:
         return cancel(record, release, at, reason, by, actor, marks=(mark,))
     moves = _moves(release.plan.sessions_back, code)
     back = replace(

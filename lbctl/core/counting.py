@@ -196,12 +196,12 @@ def _summed(seen: list[PoolCounts]) -> PoolCounts | None:
 def _times(
     before: Mapping[InstanceName, Timing], now: Mapping[InstanceName, Timing]
 ) -> Mapping[Colour, Buckets] | None:
-    """Return how long the requests since the last tick took; None where nothing says so, or too much of it was lost."""
+    """Return how long the requests since the last tick took; None where nothing that is trusted says so."""
     fresh: dict[Colour, list[Buckets]] = {colour: [] for colour in Colour}
     known = False
     for name, timing in now.items():
         earlier = before.get(name)
-        if earlier is None or earlier.source != timing.source or timing.sampled:
+        if earlier is None or earlier.source != timing.source or not timing.trusted:
             continue
         known = True
         for colour in Colour:

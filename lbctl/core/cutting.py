@@ -34,6 +34,7 @@ class Cut:
     nonce: str
     wall: str
     by: str
+    uids: tuple[int, ...] = ()
     reason: str = ""
 
 
@@ -62,6 +63,7 @@ def cut(state: State, going: Cut, now: Instant) -> Change:
         nonce=going.nonce,
         reason=going.reason,
         initiator=going.by,
+        initiators=going.uids,
         candidate_was=own.candidate_was,
         generations={i: g for i, g in state.record.generations.items() if i in instances},
         started_at=now,

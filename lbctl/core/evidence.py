@@ -167,6 +167,7 @@ def sample(
         late=None if candidate is None or active is None else judge.Pair(candidate.late, active.late),
         slow=_slow(now, member, progress, counted, learned),
         servers={} if candidate is None else {str(name): counts for name, counts in candidate.servers.items()},
+        retreated=now.release.retreated_from_bp > 0,
         candidate_down=pair.candidate.dead,
         active_down=pair.active.dead,
         active_probed_healthy=pair.active.alive_bp >= now.release.plan.min_healthy_bp and pair.active.up_count > 0,

@@ -63,6 +63,12 @@ def _latched(now: "Situation") -> Hold | None:
     return Hold("latched", "; ".join(now.release.latched.values()), f"lbctl resume {now.release.id}", pages=True)
 
 
+def _frozen(now: "Situation") -> Hold | None:
+    if not now.frozen:
+        return None
+    return Hold("frozen", now.frozen, f"the end of the window; lbctl rollback {now.release.id} works all the time")
+
+
 def _token(now: "Situation") -> Hold | None:
     match now.token:
         case Token.GO:
@@ -162,6 +168,14 @@ def _capacity(now: "Situation") -> Hold | None:
     return None
 
 
+def _approval(now: "Situation") -> Hold | None:
+    release, plan = now.release, now.release.plan.approvals
+    if not release.unapproved_count:
+        return None
+    why = f"{len(release.approvals)} of {plan.count} approvals of group {plan.group} are given"
+    return Hold("approval", why, f"lbctl release approve {release.id}")
+
+
 def _way_home(now: "Situation") -> Hold | None:
     if now.way_open:
         return None
@@ -217,6 +231,7 @@ FORWARD: tuple[Question, ...] = (
     _maintenance,
     _paused,
     _latched,
+    _frozen,
     _token,
     _journal,
     _instances,
@@ -229,15 +244,19 @@ FORWARD: tuple[Question, ...] = (
 )
 """What stops an advance, in the order in which people should hear it."""
 
+PROOFS = (*FORWARD[:-1], _capacity)
+"""What must hold before first traffic: there is no verdict yet, but the candidate must be able to carry the load."""
+
 QUESTIONS: dict[Phase, tuple[Question, ...]] = {
-    Phase.PREFLIGHT: (*FORWARD[:-1], _capacity),
+    Phase.PREFLIGHT: PROOFS,
+    Phase.AWAITING_APPROVAL: (*PROOFS, _approval),
     Phase.SHIFTING: FORWARD,
     Phase.BAKING: FORWARD,
     Phase.DRAINING: (_maintenance, _paused, _journal, _instances, _unresolved),
     Phase.ROLLING_BACK: (_maintenance, _way_home, _instances, _unresolved, _journal),
 }
-"""What a release may wait for, by phase. Before first traffic there is no verdict, but the candidate must be able to
-carry the load; on the way back nothing is asked that would delay it, this only says what is still missing."""
+"""What a release may wait for, by phase. On the way back nothing is asked that would delay it, this only says what is
+still missing."""
 
 RAISE_NEEDS: tuple[Question, ...] = (
     _maintenance,

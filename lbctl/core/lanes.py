@@ -97,8 +97,9 @@ def _operations(
 
 
 def _untouchable(state: State, name: ServiceName, here: Situation | None) -> bool:
-    """In maintenance only a person's rollback still writes. A release is in it with any of its services."""
+    """In maintenance only a person's rollback still writes, also while its end is not on disk. A release is in it with
+    any of its services."""
     names = (name,) if here is None else tuple(here.services)
-    if not any(one.in_maintenance(*names) for one in (state.record, state.ordered)):
+    if not any(one.in_maintenance(*names) for one in (state.record, state.ordered, state.durable)):
         return False
     return not (here is not None and here.release.phase is Phase.ROLLING_BACK and here.release.back_by is By.PERSON)

@@ -28,6 +28,8 @@ PAGE_AFTER = Span(15 * MINUTE)
 REFUSED_FOR = MINUTE
 """A refusal stands until nothing was refused for this long: it is tried again all the time, in ever new words."""
 PAGING = {Kind.ROLLBACK_BLOCKED, Kind.OPERATION_FAILED}
+SAID = frozenset({"approval"})
+"""What the change of phase has told already."""
 ENDINGS = {
     "lost": (Kind.INSTANCE_FOUND, "answers again"),
     "refused": (Kind.OPERATION_RECOVERED, f"has refused nothing for {seconds(REFUSED_FOR)}"),
@@ -112,7 +114,8 @@ def _wrong(reading: InstanceReading, name: ServiceName, want: Route, exposed: Co
 
 
 def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:
-    stood = {hold.code: hold for hold in progress.holds if since(progress.held_since[hold.code], now.at) >= SECOND}
+    news = [hold for hold in progress.holds if hold.code not in SAID]
+    stood = {hold.code: hold for hold in news if since(progress.held_since[hold.code], now.at) >= SECOND}
     entries = [_started(now, stood[code]) for code in stood if code not in progress.told]
     if progress.told and not progress.holds:
         entries.append(entry(Kind.HOLD_ENDED, now.release, now.at, "nothing holds the release any more"))

@@ -49,6 +49,7 @@ def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, F
         at=now,
         nonce=request.nonce,
         wall=request.wall,
+        uid=request.uid,
     )
     text = f"{name} {request.version} is ready ({request.build or 'no build named'})"
     data = _data(request.version, request.build, request.reason)
@@ -92,7 +93,7 @@ def due(state: State, unit: Unit, now: Instant) -> Change | None:
     record = state.record
     if not any(name in record.board for name in unit.services) or any(record.running(one) for one in unit.services):
         return None
-    if record.in_maintenance(*unit.services):
+    if record.in_maintenance(*unit.services) or any(one in state.observed.frozen for one in unit.services):
         return None
     going = [name for name in unit.services if name in record.board and claim_granted(state, name)]
     chosen = largest_set(state.topology, _only(record, going), unit)
@@ -101,7 +102,15 @@ def due(state: State, unit: Unit, now: Instant) -> Change | None:
     newest = max((record.board[name] for name in chosen), key=lambda one: one.at)
     versions = {name: _version(record.board[name]) for name in chosen}
     by = ", ".join(sorted({record.board[name].by for name in chosen}))
-    set_going = Cut(carrier=chosen[0], versions=versions, plan=unit.plan, nonce=newest.nonce, wall=newest.wall, by=by)
+    set_going = Cut(
+        carrier=chosen[0],
+        versions=versions,
+        plan=unit.plan,
+        nonce=newest.nonce,
+        wall=newest.wall,
+        by=by,
+        uids=tuple(sorted({uid for name in chosen if (uid := record.board[name].uid) is not None})),
+    )
     try:
         return cut(state, set_going, now)
     except Refused as refused:
@@ -136,6 +145,8 @@ def waiting(state: State, unit: Unit) -> dict[ServiceName, str]:
         alone = obstacle(state.topology, state.record, unit, (name,))
         if not claim_granted(state, name):
             found[name] = "waiting until every load balancer reads back that its pool is apart"
+        elif any(one in state.observed.frozen for one in unit.services):
+            found[name] = next(state.observed.frozen[one] for one in unit.services if one in state.observed.frozen)
         elif release is not None:
             found[name] = f"waiting for the end of release {release.id}"
         else:

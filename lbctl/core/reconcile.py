@@ -83,9 +83,10 @@ def _boot(
     goal = _permitted(want, () if boot is None else (boot,), exposed, leave)
     if goal is not None and boot is not None and leave.lowers and not settled:
         # Too high a boot value comes down to what routes, not to a target that is not routed yet.
-        low = min([goal.share_bp(exposed), *(route.share_bp(exposed) for route in seen.runtime.values())])
+        routes = (boot, goal, *seen.runtime.values())
+        low = min(route.share_bp(exposed) for route in routes)
         if low < goal.share_bp(exposed) < boot.share_bp(exposed):
-            goal = goal.with_share(exposed, low).with_keep(exposed, min(boot.keep_bp(exposed), goal.keep_bp(exposed)))
+            goal = goal.with_share(exposed, low).with_keep(exposed, min(route.keep_bp(exposed) for route in routes))
     raises = goal is not None and (boot is None or _raised(boot, goal, exposed))
     if goal is None or goal == boot or (raises and not settled):
         return None

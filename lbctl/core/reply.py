@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from lbctl.model.record import Phase, Release
-from lbctl.model.request import Cancel, OnRelease, Pause, Promote, Resume, Rollback
+from lbctl.model.request import Approve, Cancel, OnRelease, Pause, Promote, Resume, Rollback
 from lbctl.model.units import percent
 
 Facts = dict[str, str | int | bool | list[int] | None]
@@ -28,6 +28,10 @@ def _did(request: OnRelease, before: Release, after: Release) -> str:
             return "paused: it stays at this share until `resume`; going back stays possible"
         case Resume():
             return "resumed: it goes on by itself"
+        case Approve() if after.unapproved_count:
+            return f"approved; {after.unapproved_count} more of {after.plan.approvals.count} approvals are needed"
+        case Approve():
+            return "approved: it goes on as soon as everything is proved"
         case Promote():
             if after.phase is Phase.DRAINING:
                 return f"promoted: {after.to} is active"

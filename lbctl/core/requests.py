@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import ready
+from lbctl.core.approving import approve
 from lbctl.core.board import contract_unread
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
@@ -23,6 +24,7 @@ from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, By, Phase, Pool, PoolState, Record, Release
 from lbctl.model.request import (
     Adopt,
+    Approve,
     Asked,
     Cancel,
     Claim,
@@ -63,7 +65,7 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
         case Switch():
             _switched(state, request)
             return switch(state, request, now)
-        case Pause() | Resume() | Promote() | Rollback() | Cancel():
+        case Pause() | Resume() | Approve() | Promote() | Rollback() | Cancel():
             return _on_release(state, request, now)
 
 
@@ -243,7 +245,7 @@ def _promote(state: State, now: Situation, request: Asked) -> Change | None:
     assert isinstance(request, Promote)
     _not_going_back(now.release)
     _journal_works(state)
-    if now.release.phase in {Phase.PREFLIGHT, Phase.DRAINING}:
+    if now.release.phase.unmoved or now.release.phase is Phase.DRAINING:
         raise Refused(
             "nothing_to_promote",
             f"release {now.release.id} is in {now.release.phase.value}",
@@ -282,7 +284,7 @@ def _rollback(state: State, now: Situation, request: Asked) -> Change | None:
 
 
 def _cancel(state: State, now: Situation, request: Asked) -> Change | None:
-    if now.release.phase is not Phase.PREFLIGHT:
+    if not now.release.phase.unmoved:
         return _rollback(state, now, request)
     mark = Mark(now.release.id, now.release.nonce, Token.BACK)
     return cancel(now.record, now.release, now.at, _why(request, "cancel"), By.PERSON, request.actor, (mark,))
@@ -291,6 +293,7 @@ def _cancel(state: State, now: Situation, request: Asked) -> Change | None:
 ON_RELEASE: dict[type, Callable[[State, Situation, Asked], Change | None]] = {
     Pause: _pause,
     Resume: _resume,
+    Approve: approve,
     Promote: _promote,
     Rollback: _rollback,
     Cancel: _cancel,

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import judge
-from lbctl.core.change import Change, entry, go_back, lowered, next_step, to_phase, with_share, with_states
+from lbctl.core.change import Change, entry, go_back, next_step, to_phase, with_share, with_states
 from lbctl.core.drift import handmade, moved_generations, rebased
 from lbctl.core.evidence import proved
 from lbctl.core.holds import waits
 from lbctl.core.judge.wording import figures
+from lbctl.core.retreat import mistaken, retreat, taken_back
 from lbctl.core.situation import Situation
 from lbctl.model.entry import Kind, Severity
 from lbctl.model.reading import Token
@@ -82,12 +83,14 @@ def _candidate_dead(now: Situation) -> Change | None:
     return go_back(now.record, now.release, now.at, "candidate_dead", reason, By.ITSELF)
 
 
-def _preflight_deadline(now: Situation) -> Change | None:
+def _unmoved_deadline(now: Situation) -> Change | None:
     plan = now.release.plan
-    if now.release.phase is not Phase.PREFLIGHT or since(now.release.phase_since, now.at) < plan.preflight:
+    limits = {Phase.PREFLIGHT: ("preflight", plan.preflight), Phase.AWAITING_APPROVAL: ("approval", plan.approval)}
+    word, limit = limits.get(now.release.phase, ("", None))
+    if limit is None or since(now.release.phase_since, now.at) < limit:
         return None
     why = now.progress.holds[0].reason if now.progress and now.progress.holds else "the split is not read back"
-    reason = f"preflight took longer than {seconds(plan.preflight)}: {why}"
+    reason = f"{word} took longer than {seconds(limit)}: {why}"
     return go_back(now.record, now.release, now.at, "deadline", reason, By.ITSELF)
 
 
@@ -105,29 +108,6 @@ def _hold_deadline(now: Situation) -> Change | None:
 
 def _has_traffic(now: Situation) -> bool:
     return now.progress is not None and now.progress.account.step.candidate.total > 0
-
-
-def _retreat(now: Situation) -> Change | None:
-    """Worse than active used to be, and too little of active left to tell whose fault it is: get more of it. Once; a
-    second time a person decides."""
-    verdict, release = now.verdict, now.release
-    if not now.moving or verdict is None or verdict.word is not judge.Word.RETREAT:
-        return None
-    share_bp = now.service.judge.retreat_to_bp
-    if release.share_bp <= share_bp or not now.way_open:
-        return None
-    stop = f"lbctl rollback {release.id}"
-    if release.retreats:
-        if "retreat" in release.latched:
-            return None
-        why = f"a second retreat would be due: {verdict.reason}; it stays so until `lbctl resume {release.id}`"
-        latched = replace(release, latched={**release.latched, "retreat": why})
-        return Change(record=now.record.with_release(latched))
-    text = f"{percent(release.share_bp)} → {percent(share_bp)} on {release.to}: {verdict.reason}"
-    there = replace(release, share_bp=share_bp)
-    numbers = figures(verdict)
-    told = entry(Kind.STEP_RETREATED, there, now.at, text, severity=Severity.WARNING, stop=stop, **numbers)
-    return lowered(now.record, replace(release, retreats=1), share_bp, now.at, told)
 
 
 def _reached(now: Situation) -> Change | None:
@@ -152,7 +132,18 @@ def _advance(now: Situation) -> Change | None:
 def _from_preflight(now: Situation) -> Change | None:
     if now.progress is None or now.progress.holds or now.reached_since is None:
         return None
-    return first_traffic(now)
+    return _await_approval(now) if now.release.unapproved_count else first_traffic(now)
+
+
+def _await_approval(now: Situation) -> Change:
+    release, plan = to_phase(now.release, Phase.AWAITING_APPROVAL, now.at), now.release.plan
+    text = (
+        f"everything is proved; {release.unapproved_count} of {plan.approvals.count} approvals of group "
+        f"{plan.approvals.group} are missing: lbctl release approve {release.id}"
+    )
+    stop = f"lbctl release cancel {release.id}"
+    told = entry(Kind.APPROVAL_AWAITED, release, now.at, text, stop=stop)
+    return Change(record=now.record.with_release(release), entries=(told,))
 
 
 def first_traffic(now: Situation) -> Change:
@@ -175,6 +166,8 @@ def climb(now: Situation, share_bp: int, actor: str = "") -> Change:
 def _from_shifting(now: Situation) -> Change | None:
     if now.release.share_bp == BP_FULL and now.release.reached_bp == BP_FULL and now.reached_since is not None:
         return _bake(now)
+    if mistaken(now):
+        return taken_back(now)
     if _stands(now):
         return climb(now, next_step(now.release))
     return None
@@ -242,6 +235,7 @@ def _flip(now: Situation) -> Change:
 
 FORWARD: dict[Phase, Rule] = {
     Phase.PREFLIGHT: _from_preflight,
+    Phase.AWAITING_APPROVAL: _from_preflight,
     Phase.SHIFTING: _from_shifting,
     Phase.BAKING: _from_baking,
     Phase.DRAINING: _from_draining,
@@ -253,12 +247,12 @@ RULES: tuple[Rule, ...] = (
     _rolled_back,
     _candidate_dead,
     _judged_bad,
-    _preflight_deadline,
+    _unmoved_deadline,
     _hold_deadline,
     rebased,
     handmade,
     moved_generations,
-    _retreat,
+    retreat,
     _reached,
     _advance,
 )

@@ -47,6 +47,8 @@ class Situation:
     """When the last of the candidate's servers came up, by the prober."""
     way_open: bool
     checker_suspect: str
+    frozen: str
+    """Why nothing goes forward now by the calendar; empty if it may."""
     durable: bool
     durable_at: Instant
     journal_error: str
@@ -122,6 +124,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         candidate_up_since=_up_since(state, service, release.to),
         way_open=all(way_open(pair.active, pair.candidate, release.plan.min_healthy_bp) for pair in pairs.values()),
         checker_suspect=next((why for why in suspects if why), ""),
+        frozen=next((why for one in release.members if (why := state.observed.frozen.get(one))), ""),
         durable=state.durable.rev == state.record.rev,
         durable_at=state.durable_at,
         journal_error=state.journal_error,

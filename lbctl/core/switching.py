@@ -43,6 +43,7 @@ def switch(state: State, request: Switch, now: Instant) -> tuple[Change, Facts]:
         nonce=request.nonce,
         wall=request.wall,
         by=request.actor,
+        uids=() if request.uid is None else (request.uid,),
         reason=request.reason,
     )
     change = cut(state, going, now)
@@ -94,7 +95,8 @@ def switchable(state: State, service: Service, to: Colour | None) -> Adopted:
     """Return the service as recorded if a release of it may start now.
 
     Raises:
-        Refused: it is only observed, one is running, maintenance is on, or the pool is active already.
+        Refused: it is only observed, one is running, maintenance is on, a freeze window is open, or the pool is
+            active already.
     """
     adopted = state.record.services.get(service.name)
     if adopted is None:
@@ -115,6 +117,10 @@ def switchable(state: State, service: Service, to: Colour | None) -> Adopted:
         raise Refused(
             "maintenance", "maintenance is on: nothing is written", then=f"lbctl maintenance off {service.name}"
         )
+    if service.name in state.observed.frozen:
+        why = state.observed.frozen[service.name]
+        then = "wait for the end of the window, or change `freeze` and reload"
+        raise Refused("frozen", f"{service.name} is {why}", why="nothing goes forward in a freeze window", then=then)
     if to is adopted.active:
         raise Refused("already_active", f"{to} is active already", then=f"lbctl switch {service.name} --to {to.other}")
     return adopted

@@ -6,7 +6,8 @@
 from lbctl.model.record import Phase
 
 EDGES: dict[Phase, frozenset[Phase]] = {
-    Phase.PREFLIGHT: frozenset({Phase.SHIFTING, Phase.CANCELLED}),
+    Phase.PREFLIGHT: frozenset({Phase.AWAITING_APPROVAL, Phase.SHIFTING, Phase.CANCELLED}),
+    Phase.AWAITING_APPROVAL: frozenset({Phase.SHIFTING, Phase.CANCELLED}),
     Phase.SHIFTING: frozenset({Phase.SHIFTING, Phase.BAKING, Phase.ROLLING_BACK}),
     Phase.BAKING: frozenset({Phase.SHIFTING, Phase.DRAINING, Phase.ROLLING_BACK}),
     Phase.DRAINING: frozenset({Phase.FINISHED, Phase.ROLLING_BACK}),

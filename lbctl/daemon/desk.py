@@ -7,7 +7,7 @@ from typing import Any
 
 from lbctl.about import VERSION
 from lbctl.config.load import Config
-from lbctl.core.situation import situation
+from lbctl.core.situation import situation, situations
 from lbctl.daemon.board_why import board_lines, board_why
 from lbctl.daemon.builds import fate
 from lbctl.daemon.explain import explained
@@ -17,6 +17,7 @@ from lbctl.daemon.members import going, services_of, takes_part
 from lbctl.daemon.pinning import unfit
 from lbctl.daemon.ports import Now
 from lbctl.daemon.sight import Capable
+from lbctl.daemon.timing_view import all_doubts
 from lbctl.daemon.unit_plan import member_plan_view, unit_plan_view
 from lbctl.daemon.unit_view import board, unit_view
 from lbctl.daemon.views import Json, release_view, service_view, why_view
@@ -86,7 +87,10 @@ class Desk:
         chosen = list(topology.services) if name is None else services_of(topology, name)
         units = [unit for unit in topology.units.values() if set(unit.services) & set(chosen)]
         needed = dict.fromkeys([*chosen, *(one for unit in units for one in unit.services)])
-        views: dict[str, Json] = {one: service_view(state, topology.services[one], now) for one in needed}
+        running = situations(state, now)
+        views: dict[str, Json] = {
+            one: service_view(state, topology.services[one], running.get(one), now) for one in needed
+        }
         return {
             "services": {one: views[one] for one in chosen},
             "units": {unit.name: unit_view(state, unit, views, now) for unit in units},
@@ -167,7 +171,8 @@ class Desk:
         found, _ = await self._find(release)
         here = situation(self._loop.state, found.service, self._now())
         running = here if here is not None and here.release.id == found.id else None
-        return explained(found, running, [event_view(one) for one in await self._all_entries(found.id)])
+        events = [event_view(one) for one in await self._all_entries(found.id)]
+        return explained(found, running, events, [] if running is None else all_doubts(self._loop.state, running))
 
     async def events(self, after: int, limit: int, name: str | None) -> list[Event]:
         """Journal entries, ids rising; of a unit those of all its services."""

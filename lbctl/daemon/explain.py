@@ -1,5 +1,6 @@
 """What `lbctl explain` says: why a release is where it is, and every decision with its numbers. Pure."""
 
+from collections.abc import Sequence
 from math import exp
 from typing import Any
 
@@ -14,6 +15,7 @@ DECISIONS = frozenset(
         "release.started",
         "step.started",
         "step.retreated",
+        "step.returned",
         "bake.started",
         "drain.started",
         "release.finished",
@@ -30,15 +32,18 @@ DECISIONS = frozenset(
 )
 
 
-def explained(release: Release, here: Situation | None, events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the explanation of one release from its record and its journal entries."""
+def explained(
+    release: Release, here: Situation | None, events: list[dict[str, Any]], doubts: Sequence[str]
+) -> dict[str, Any]:
+    """Return the explanation of one release from its record and its journal entries. `doubts`: why the times of
+    requests are no evidence now."""
     decisions = [event for event in events if event["kind"] in DECISIONS]
     return {
         "release": release.id,
         "service": release.service,
         "summary": _summary(release),
         "why": [release.outcome] if release.outcome else [event["text"] for event in decisions[-1:]],
-        "not": _not(here),
+        "not": _not(here, doubts),
         "seen": [event["text"] for event in events if event["severity"] != "info"],
         "decisions": decisions,
     }
@@ -61,7 +66,7 @@ def _summary(release: Release) -> str:
             return f"{way} is in {release.phase.value} at {percent(release.share_bp)}"
 
 
-def _not(here: Situation | None) -> list[str]:
+def _not(here: Situation | None, doubts: Sequence[str]) -> list[str]:
     """What does not speak against the candidate now."""
     if here is None:
         return []
@@ -71,7 +76,7 @@ def _not(here: Situation | None) -> list[str]:
     if here.verdict is not None and here.verdict.code == "ok":
         fine.append(f"errors ok: {here.verdict.reason}")
     fine.append(_latency(here))
-    return fine
+    return [*fine, *(f"latency not judged now: {doubt}" for doubt in doubts)]
 
 
 def _latency(here: Situation) -> str:

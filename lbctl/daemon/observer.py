@@ -34,6 +34,7 @@ class Observer:
         *,
         seen: Callable[[], None],
         repair: Callable[[InstanceName], None],
+        frozen: Callable[[], Mapping[ServiceName, str]] = dict,
     ) -> None:
         self._planes = dict(planes)
         self._checks = checks
@@ -42,6 +43,7 @@ class Observer:
         self._now = now
         self._seen = seen
         self._repair = repair
+        self._frozen = frozen
         self._busy: frozenset[InstanceName] = frozenset()
         self._pokes = {name: asyncio.Event() for name in planes}
         self._tasks: dict[InstanceName, asyncio.Task[None]] = {}
@@ -77,6 +79,7 @@ class Observer:
             tokens=tokens,
             token_trouble=trouble,
             checker_suspect=self._checks.suspects(now),
+            frozen=self._frozen(),
             timing=self._timing() | dict(self._times.timing(self.readings, now)),
         )
 

@@ -59,9 +59,16 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
         "bake_ms": plan.bake,
         "retain_ms": plan.retain,
         "total_min_ms": total_ms(forecast),
+        "gate": _gate(plan),
         "writes": _writes(state, service.name, candidate, plan),
         "back": "at any step: one write per instance, then new requests go back at once",
     }
+
+
+def _gate(plan: Plan) -> str:
+    """Return who must approve before the first step; empty if nobody."""
+    asked = plan.approvals
+    return f"{asked.count} of group {asked.group} must approve before the first step" if asked.count else ""
 
 
 def _joined(refused: Refused) -> str:

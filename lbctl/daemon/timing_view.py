@@ -1,9 +1,12 @@
 """What the control socket shows of the times of requests: how many, from where, and what is missing."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.model.names import Colour, InstanceName, ServiceName
+from lbctl.model.reading import Timing
 from lbctl.model.sketch import count
 
 Json = dict[str, Any]
@@ -14,15 +17,39 @@ def request_times(state: State, instance: InstanceName, service: ServiceName) ->
     timing = state.observed.timing.get((instance, service))
     if timing is None:
         return None
-    timed = {colour.value: count(timing.pools.get(colour, {})) for colour in Colour}
-    return {"source": timing.source, "timed": timed, "lost": timing.lost, "sampled": timing.sampled}
+    return {
+        "source": timing.source,
+        "timed": {colour.value: count(timing.pools.get(colour, {})) for colour in Colour},
+        "lost": timing.lost,
+        "sampled": timing.sampled,
+        "surplus": timing.surplus,
+        "forged": timing.forged,
+    }
 
 
-def sampled(state: State, instance: InstanceName, service: ServiceName) -> list[str]:
-    """Return a warning, as `CODE: text`, while too many times are missing."""
+def all_doubts(state: State, here: Situation) -> list[str]:
+    """Return the doubts about every service of a running release, with the names of the load balancers."""
+    lanes = [(instance, service) for service, names in here.instances.items() for instance in names]
+    return [f"{instance}: {doubt}" for instance, service in lanes for doubt in doubts(state, instance, service)]
+
+
+def doubts(state: State, instance: InstanceName, service: ServiceName) -> list[str]:
+    """Return a warning, as `CODE: text`, for each reason why latency is not judged by these times now."""
     timing = state.observed.timing.get((instance, service))
-    if timing is None or not timing.sampled:
+    if timing is None:
         return []
-    then = "does HAProxy have the log lines of `lbctl config render haproxy`, and is the buffer large enough?"
-    missing = f"over 1 % of the request lines of {service} are missing ({timing.lost} so far)"
-    return [f"REQUEST_LOG_SAMPLED: {missing}: {then}"]
+    return [*_forged(timing, service), *_sampled(timing, service)]
+
+
+def _forged(timing: Timing, service: ServiceName) -> Iterator[str]:
+    if timing.forged:
+        seen = f"request lines of {service} came in that the load balancer did not count ({timing.surplus} so far)"
+        then = "somebody else sends there; let it be a unix socket in a directory that only HAProxy may enter"
+        yield f"REQUEST_LOG_FORGED: {seen}, so latency is not judged: {then}"
+
+
+def _sampled(timing: Timing, service: ServiceName) -> Iterator[str]:
+    if timing.sampled:
+        missing = f"over 1 % of the request lines of {service} are missing ({timing.lost} so far)"
+        then = "does HAProxy have the log lines of `lbctl config render haproxy`, and is the buffer large enough?"
+        yield f"REQUEST_LOG_SAMPLED: {missing}, so latency is not judged: {then}"

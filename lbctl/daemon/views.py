@@ -8,7 +8,7 @@ from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.core.wellness import Wellness, wellness
-from lbctl.daemon.timing_view import request_times, sampled
+from lbctl.daemon.timing_view import doubts, request_times
 from lbctl.daemon.unit_view import board, claim
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
@@ -19,13 +19,12 @@ from lbctl.model.units import BP_FULL, Instant, percent, seconds, since
 Json = dict[str, Any]
 
 
-def service_view(state: State, service: Service, now: Instant) -> Json:
-    """Return the status of one service; the keys are part of the API."""
+def service_view(state: State, service: Service, here: Situation | None, now: Instant) -> Json:
+    """Return the status of one service, with what its running release looks at; the keys are part of the API."""
     name = service.name
     adopted = state.record.services.get(name)
     release = state.record.latest(name)
     member = None if release is None else release.members[name]
-    here = situation(state, name, now)
     hold = first_hold(here)
     running = here is not None
     return {
@@ -173,7 +172,7 @@ def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
         "old_generations": len(reading.draining_generations),
         "routes": [] if seen is None else sorted({str(route) for route in seen.runtime.values()}),
         "boot": None if seen is None or seen.boot is None else str(seen.boot),
-        "warnings": [*reading.warnings, *sampled(state, instance, name)],
+        "warnings": [*reading.warnings, *doubts(state, instance, name)],
         "request_times": request_times(state, instance, name),
     }
 
@@ -235,6 +234,8 @@ def next_words(here: Situation, hold: Hold | None) -> str:
     match release.phase:
         case Phase.PREFLIGHT:
             return f"{percent(release.plan.steps_bp[0])} as soon as everything is proved"
+        case Phase.AWAITING_APPROVAL:
+            return f"{percent(release.plan.steps_bp[0])} as soon as it is approved"
         case Phase.SHIFTING if release.share_bp < BP_FULL:
             return f"{percent(next_step(release))} {_when(here)}"
         case Phase.SHIFTING | Phase.BAKING:
@@ -282,6 +283,11 @@ def release_view(state: State, release: Release, now: Instant) -> Json:
         "outcome": release.outcome,
         "reason": release.reason,
         "initiator": release.initiator,
+        "approvals": {
+            "count": release.plan.approvals.count,
+            "group": release.plan.approvals.group,
+            "given": [one.by for one in release.approvals],
+        },
         "back_by": None if release.back_by is None else release.back_by.value,
         "baked": release.phase in {Phase.DRAINING, Phase.FINISHED},
         "plan": plan_view(release),
@@ -341,6 +347,7 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
 def _doing(here: Situation) -> str:
     words = {
         Phase.PREFLIGHT: "proving that everything is ready",
+        Phase.AWAITING_APPROVAL: "approved",
         Phase.SHIFTING: f"moving to {percent(here.release.share_bp)}",
         Phase.BAKING: "baking at 100 %",
         Phase.DRAINING: f"{here.release.origin} stays warm",
@@ -354,6 +361,9 @@ def _deadline(here: Situation) -> Json:
     match release.phase:
         case Phase.PREFLIGHT:
             left = max(0, plan.preflight - since(release.phase_since, here.at))
+            return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
+        case Phase.AWAITING_APPROVAL:
+            left = max(0, plan.approval - since(release.phase_since, here.at))
             return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
         case Phase.SHIFTING:
             began = here.progress.target_since if here.progress is not None else release.phase_since

@@ -23,6 +23,7 @@ from lbctl.daemon.checks import Checks
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
+from lbctl.daemon.freezing import frozen
 from lbctl.daemon.keeper import Keeper, accounts_before, learned_before
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.notify_socket import NotifySocket
@@ -195,7 +196,16 @@ def _assemble(
 ) -> Running:
     checks = Checks(config.topology, clock.now)
     loop = Loop(state, keeper, clock.now)
-    observer = Observer(plant.planes, checks, tokens, logs, clock.now, seen=loop.wake, repair=plant.repair)
+    observer = Observer(
+        plant.planes,
+        checks,
+        tokens,
+        logs,
+        clock.now,
+        seen=loop.wake,
+        repair=plant.repair,
+        frozen=lambda: frozen(loop.state.topology, dt.datetime.now(dt.UTC)),
+    )
     feed = Feed()
     outbox = _outbox(config, journal, loop, clock)
 

@@ -80,7 +80,8 @@ class Timing:
     """How long the requests of a service took, by colour, in growing sketches; from the request log or histograms.
 
     `source` names one life of the counting: with another one the sketches began anew. `lost` counts requests that are
-    known to be missing, `sampled` says that too many are missing for more than a hint (over 1 % of a window).
+    known to be missing, `sampled` says that too many are missing for more than a hint (over 1 % of a window). `surplus`
+    counts those that the load balancer never had, `forged` says that those are too many. `proved`: compared with it.
 
     A time is what a user waits for: from the end of the request to the last byte of its answer, whatever its status.
     Not among them: tunnels (WebSockets), whose length is the users' choice, and what the load balancer answered itself.
@@ -91,6 +92,14 @@ class Timing:
     pools: Mapping[Colour, Buckets]
     lost: int = 0
     sampled: bool = False
+    surplus: int = 0
+    forged: bool = False
+    proved: bool = True
+
+    @property
+    def trusted(self) -> bool:
+        """Whether these times are evidence."""
+        return self.proved and not self.sampled and not self.forged
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +159,7 @@ class Observed:
     """Releases whose token cannot be read, and why: nothing is raised for them, as if they had none."""
     checker_suspect: Mapping[ServiceName, str] = field(default_factory=dict)
     """Services for which the prober itself is the suspect (panic rule), and why."""
+    frozen: Mapping[ServiceName, str] = field(default_factory=dict)
+    """Services with an open freeze window: nothing of them goes forward, and why."""
     timing: Mapping[tuple[InstanceName, ServiceName], Timing] = field(default_factory=dict)
     """Times of requests, where a data plane tells them."""

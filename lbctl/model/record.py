@@ -16,6 +16,7 @@ class Phase(StrEnum):
     """Where a release is in its life. The edges are in `core.transitions`."""
 
     PREFLIGHT = "preflight"
+    AWAITING_APPROVAL = "awaiting_approval"
     SHIFTING = "shifting"
     BAKING = "baking"
     DRAINING = "draining"
@@ -35,7 +36,7 @@ class Phase(StrEnum):
         return self in _UNMOVED
 
 
-_UNMOVED = frozenset({Phase.PREFLIGHT})
+_UNMOVED = frozenset({Phase.PREFLIGHT, Phase.AWAITING_APPROVAL})
 _ENDED = frozenset({Phase.FINISHED, Phase.ROLLED_BACK, Phase.CANCELLED})
 
 
@@ -84,6 +85,8 @@ class Ready:
     at: Instant
     nonce: str
     wall: str
+    uid: int | None = None
+    """Whose word it is: nobody approves what came of their own."""
     told_days: int = 0
 
 
@@ -133,6 +136,16 @@ class Adopted:
     def with_pool(self, colour: Colour, pool: Pool) -> "Adopted":
         """The same service with that pool replaced."""
         return replace(self, green=pool) if colour is Colour.GREEN else replace(self, blue=pool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One person's yes before first traffic."""
+
+    uid: int
+    by: str
+    at: Instant
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +204,8 @@ class Release:
     latched: Mapping[str, str] = field(default_factory=dict)
     retreats: int = 0
     """How often it went down because the candidate was worse than active used to be; once by itself."""
+    retreated_from_bp: int = 0
+    """The share of the last target, if a retreat led from there to this one; it may be taken back then."""
     moves_sessions: bool = False
     """A rollback that takes the candidate's sessions back at once (its keep is 0)."""
     back_by: By | None = None
@@ -200,6 +215,14 @@ class Release:
     claims: Mapping[ServiceName, Claimed] = field(default_factory=dict)
     """The claims and board records that it took up: those of the others are given back if it is superseded."""
     ready: Mapping[ServiceName, Ready] = field(default_factory=dict)
+    initiators: tuple[int, ...] = ()
+    """The users who said that it may go: they cannot approve it."""
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def unapproved_count(self) -> int:
+        """How many approvals it lacks."""
+        return max(0, self.plan.approvals.count - len(self.approvals))
 
     @property
     def unit_name(self) -> UnitName:

@@ -11,7 +11,8 @@ from lbctl.model.topology import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Common to all requests: who asks (`uid 1000 pid 4711`), why, and the number its answer goes to.
+    """Common to all requests: who asks (`uid 1000 pid 4711`, and the number alone), why, and the number its answer
+    goes to.
 
     `nonce` is fresh randomness for a token and `wall` the wall time for people; the core has neither.
     """
@@ -21,6 +22,7 @@ class Asked:
     reason: str = ""
     nonce: str = ""
     wall: str = ""
+    uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,13 @@ class Resume(OnRelease):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approve(OnRelease):
+    """Say yes before first traffic. `groups` are those of whoever asks, by number."""
+
+    groups: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Promote(OnRelease):
     """Go to the next step now (`full`: to 100 %), over time, missing evidence and shared or active-only holds."""
 
@@ -114,7 +123,8 @@ class Cancel(OnRelease):
     """End the release: before first traffic at once, afterwards as a person's rollback."""
 
 
-Request = Adopt | Maintenance | Claim | SayReady | Withdraw | Switch | Pause | Resume | Promote | Rollback | Cancel
+Steering = Pause | Resume | Approve | Promote | Rollback | Cancel
+Request = Adopt | Maintenance | Claim | SayReady | Withdraw | Switch | Steering
 
 
 @dataclass(frozen=True, slots=True)

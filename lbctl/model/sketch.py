@@ -34,17 +34,6 @@ def count(buckets: Buckets) -> int:
     return sum(buckets.values())
 
 
-def quantile_ms(buckets: Buckets, part: float) -> float:
-    """Return the time that `part` (0 < part <= 1) of the requests did not exceed; 0 for an empty sketch."""
-    wanted = part * count(buckets)
-    seen = 0
-    for bucket in sorted(buckets):
-        seen += buckets[bucket]
-        if seen >= wanted:
-            return upper_ms(bucket)
-    return 0.0
-
-
 def slower_than(buckets: Buckets, limit_ms: float) -> int:
     """Return how many requests are in buckets above the one that `limit_ms` belongs to."""
     limit = bucket_of(limit_ms)

@@ -121,6 +121,15 @@ class DriftPolicy(StrEnum):
     REASSERT = "reassert"
 
 
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """How many people of a group of this host must approve before first traffic."""
+
+    count: int = 0
+    group: str = ""
+    gid: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How a release goes: fixed when it is cut. `steps_bp` rise strictly and end at 10000."""
@@ -137,6 +146,9 @@ class Plan:
     min_healthy_bp: int = 5_000
     capacity: int | None = None
     """How many healthy candidate servers suffice; None = as many as active has."""
+    approvals: Approvals = field(default_factory=Approvals)
+    approval: Span = Span(8 * HOUR)
+    """How long a release waits for its approvals."""
     evidence: tuple[int, ...] = ()
     """Candidate requests that must be judged before a step is done, beside each step; empty = time alone decides."""
 
@@ -202,6 +214,18 @@ class Rendezvous(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze:
+    """When nothing goes forward: on `days` (`fri`) from one time of day to another, or, without days, between two
+    dates. Times are those of `zone`."""
+
+    start: str
+    end: str
+    zone: str = "UTC"
+    days: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
     """How long a version may stand on the board, and a claimed pool may be held without a version that is ready."""
 
@@ -219,6 +243,7 @@ class Unit:
     plan: Plan = field(default_factory=Plan)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)
+    freeze: tuple[Freeze, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +268,7 @@ class Service:
     plan: Plan = field(default_factory=Plan)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)
+    freeze: tuple[Freeze, ...] = ()
 
     def pool(self, colour: Colour) -> Pool:
         """The pool of that colour."""
@@ -321,7 +347,12 @@ class Topology:
                 return unit
         one = self.services[service]
         return Unit(
-            name=UnitName(service), services=(service,), plan=one.plan, judge=one.judge, deadlines=one.deadlines
+            name=UnitName(service),
+            services=(service,),
+            plan=one.plan,
+            judge=one.judge,
+            deadlines=one.deadlines,
+            freeze=one.freeze,
         )
 
     def callers_of(self, service: ServiceName) -> tuple[Caller, ...]:

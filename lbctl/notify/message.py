@@ -13,6 +13,7 @@ from lbctl.notify.port import Message, Told
 
 _NEXT = {
     Phase.PREFLIGHT: "the first step when all checks hold",
+    Phase.AWAITING_APPROVAL: "the first step when it is approved",
     Phase.SHIFTING: "the next step when its hold is over and nothing speaks against it",
     Phase.BAKING: "the old pool is let go when the bake is over",
     Phase.DRAINING: "finished when the old pool has been kept long enough",

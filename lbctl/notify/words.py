@@ -8,12 +8,12 @@ PAGE = "page"
 """Stands for every entry, of any kind, that a person must act on."""
 
 WORDS: dict[str, frozenset[Kind]] = {
-    "started": frozenset({Kind.RELEASE_STARTED}),
-    "step": frozenset({Kind.STEP_STARTED, Kind.STEP_REACHED, Kind.BAKE_STARTED, Kind.DRAIN_STARTED}),
+    "started": frozenset({Kind.RELEASE_STARTED, Kind.APPROVAL_AWAITED, Kind.APPROVAL_GIVEN}),
+    "step": frozenset({Kind.STEP_STARTED, Kind.STEP_REACHED, Kind.BAKE_STARTED, Kind.DRAIN_STARTED, Kind.POOL_GRANTED}),
     "finished": frozenset({Kind.RELEASE_FINISHED}),
     "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
     "rollback": frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK_FINISHED}),
-    "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED, Kind.STEP_RETREATED}),
+    "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED, Kind.STEP_RETREATED, Kind.STEP_RETURNED}),
     "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED}),
     "drift": frozenset({Kind.DRIFT_FOUND, Kind.DRIFT_CORRECTED}),
     "instance": frozenset(

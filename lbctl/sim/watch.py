@@ -129,9 +129,10 @@ class Watch:
         durable: Record,
         token: Token,
     ) -> None:
-        """The share rises by one step, from one that was read back everywhere, with nothing in the way."""
+        """The share rises by one step, or to where a retreat came from, from a share that was read back everywhere,
+        with nothing in the way."""
         steps = [step for step in old.plan.steps_bp if step > old.share_bp]
-        skipped = steps and new.share_bp != steps[0]
+        skipped = steps and new.share_bp not in {steps[0], old.retreated_from_bp}
         self._claim(not skipped or old.id in self.full_promoted, f"a step was skipped: {old.share_bp}→{new.share_bp}")
         self._claim(durable.rev == before.rev, "a step on a decision that is not durable")
         self._claim(not old.latched and old.paused_by is None, "a step of a release that was paused or held by hand")

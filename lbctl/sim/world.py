@@ -286,7 +286,7 @@ class World:
         if self.log is not None:
             self.log("ask", request)
         release = self.process.state.record.running(SERVICE)
-        if release is not None and type(request) is Rollback and release.phase is not Phase.PREFLIGHT:
+        if release is not None and type(request) is Rollback and not release.phase.unmoved:
             self.watch.ways_back.add(request.id)
         if release is not None and getattr(request, "full", False):
             self.watch.full_promoted.add(release.id)

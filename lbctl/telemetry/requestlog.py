@@ -6,24 +6,26 @@ import structlog
 
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Timing, Unreadable
-from lbctl.model.topology import Plane, RequestLog, Service
+from lbctl.model.topology import HaproxyForm, Plane, RequestLog, Service
 from lbctl.model.units import MINUTE, SECOND, Instant, since
 from lbctl.telemetry.loss import Missing, Unsent, Window
 from lbctl.telemetry.mailbox import Mailbox
+from lbctl.telemetry.proof import Look, Proof
 from lbctl.telemetry.receiver import Receiver
-from lbctl.telemetry.tally import Lane, LaneKey, Tally
+from lbctl.telemetry.tally import LaneKey, Tally
 
 log = structlog.get_logger("lbctl.request_log")
 
 Readings = Mapping[InstanceName, InstanceReading | Unreadable]
 
 
-class _Losses:
-    """What one lane misses by the load balancer's own count."""
+class _Audit:
+    """What one lane misses, and has too much of, by the load balancer's own count."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: HaproxyForm) -> None:
         self.missing = Missing()
         self.window = Window()
+        self.proof = Proof(form)
 
 
 class PlaneLog:
@@ -35,7 +37,7 @@ class PlaneLog:
         self._receiver = Receiver(mailbox, self._tally.take)
         self._window = Window()
         self._unsent: dict[InstanceName, Unsent] = {}
-        self._losses: dict[LaneKey, _Losses] = {}
+        self._audits: dict[LaneKey, _Audit] = {}
         self._looked_at: Instant | None = None
         self._told_at: Instant | None = None
         self._told = 0
@@ -46,8 +48,10 @@ class PlaneLog:
 
     def configure(self, plane: Plane, services: Iterable[Service], now: Instant) -> None:
         """Count the lines of these from now on; what stays keeps its counts."""
+        services = list(services)
         self._tally.configure(plane, services, f"{self.at} since {now}")
-        self._losses = {key: self._losses.get(key) or _Losses() for key in self._tally.lanes}
+        forms = {one.name: one.haproxy.form for one in services if one.haproxy is not None}
+        self._audits = {key: self._audit(key, forms.get(key[1], HaproxyForm.MAP)) for key in self._tally.lanes}
         # Only a unix socket refuses its sender. Over UDP a line that HAProxy could not send was another log's.
         names = [instance.name for instance in plane.instances] if isinstance(self.at.at, str) else []
         self._unsent = {name: self._unsent.get(name) or Unsent() for name in names}
@@ -62,16 +66,24 @@ class PlaneLog:
             self._looked_at = now
             self._receiver.look_after()
             self._tell(now)
-        self._compare(readings)
+        looks = {key: lane.look(now) for key, lane in self._tally.lanes.items()}
+        self._compare(readings, looks)
         lost = self._lost()
         holed = self._window.look(now, self._tally.lines, lost) or bool(self._receiver.trouble)
-        return {key: self._timing(key, lane, now, lost, holed=holed) for key, lane in self._tally.lanes.items()}
+        return {key: self._timing(key, look, lost, holed=holed) for key, look in looks.items()}
 
-    def _compare(self, readings: Readings) -> None:
-        for (name, service), losses in self._losses.items():
-            reading = readings.get(name)
+    def _audit(self, key: LaneKey, form: HaproxyForm) -> _Audit:
+        known = self._audits.get(key)
+        return known if known is not None and known.proof.form is form else _Audit(form)
+
+    def _compare(self, readings: Readings, looks: Mapping[LaneKey, Look]) -> None:
+        for (name, service), audit in self._audits.items():
+            reading, look = readings.get(name), looks[name, service]
             if isinstance(reading, InstanceReading) and (seen := reading.services.get(service)) is not None:
-                losses.missing.compare(reading, seen, self._tally.lanes[name, service].lines)
+                audit.missing.compare(reading, seen, self._tally.lanes[name, service].lines)
+                audit.proof.compare(look, reading, seen.pools)
+            else:
+                audit.proof.look(look)
         for name, unsent in self._unsent.items():
             reading = readings.get(name)
             if isinstance(reading, InstanceReading):
@@ -81,11 +93,20 @@ class PlaneLog:
         """A line that was lost does not say whose it was: this is told of every service of the plane."""
         return self._receiver.refused + self._tally.damaged + sum(unsent.count for unsent in self._unsent.values())
 
-    def _timing(self, key: LaneKey, lane: Lane, now: Instant, lost: int, *, holed: bool) -> Timing:
-        losses = self._losses[key]
-        missing = losses.missing.count
-        sampled = losses.window.look(now, lane.lines, missing) or holed
-        return lane.timing(now, max(lost, missing), sampled=sampled)
+    def _timing(self, key: LaneKey, look: Look, lost: int, *, holed: bool) -> Timing:
+        lane, audit = self._tally.lanes[key], self._audits[key]
+        missing, proof = audit.missing.count, audit.proof
+        shown = proof.proved or look
+        return Timing(
+            source=lane.source,
+            taken_at=shown.at,
+            pools=shown.pools,
+            lost=max(lost, missing),
+            sampled=audit.window.look(look.at, lane.lines, missing) or holed,
+            surplus=proof.surplus,
+            forged=proof.forged(look.at),
+            proved=proof.proved is not None,
+        )
 
     def _tell(self, now: Instant) -> None:
         """Say once a minute at most that lines came in that were of no use."""

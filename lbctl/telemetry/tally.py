@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from lbctl.model.logline import FIELDS
 from lbctl.model.names import Colour, InstanceName, ServiceName
-from lbctl.model.reading import Timing
 from lbctl.model.sketch import Buckets, bucket_of
 from lbctl.model.topology import HaproxyForm, Plane, Service
 from lbctl.model.units import Instant
 from lbctl.telemetry.line import UNTIMED, read
+from lbctl.telemetry.proof import Look
 
 assert FIELDS[:3] == ("instance", "backend", "server"), "whose a line is"
 
@@ -40,21 +40,21 @@ class Lane:
         self.pools = {colour: Count() for colour in Colour}
         self.nobody = Count()
         """Answers for the backend of both colours that no server gave (form `weights`)."""
-        self._shown: Mapping[Colour, Buckets] = {}
-        self._shown_lines = -1
+        self._times: Mapping[Colour, Buckets] = {}
+        self._seen = -1
 
     @property
     def lines(self) -> int:
         """How many lines came in for it."""
         return self.nobody.lines + sum(count.lines for count in self.pools.values())
 
-    def timing(self, now: Instant, lost: int, *, sampled: bool) -> Timing:
+    def look(self, now: Instant) -> Look:
         """Return what it holds now. The sketches are copied only where a line came in since."""
         lines = self.lines
-        if lines != self._shown_lines:
-            self._shown = {colour: dict(count.times) for colour, count in self.pools.items()}
-            self._shown_lines = lines
-        return Timing(self.source, now, self._shown, lost, sampled)
+        if lines != self._seen:
+            self._times = {colour: dict(count.times) for colour, count in self.pools.items()}
+            self._seen = lines
+        return Look(now, {colour: count.lines for colour, count in self.pools.items()}, self._times)
 
 
 class Tally:

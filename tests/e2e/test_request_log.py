@@ -100,10 +100,10 @@ async def test_a_reload_changes_the_address_and_one_that_cannot_be_had_changes_n
         assert (await users.stop()).failed_requests == 0
 
 
-async def warned(here: Stage) -> bool:
-    """Whether the status says that lines are missing."""
+async def warned(here: Stage, code: str = "REQUEST_LOG_SAMPLED") -> bool:
+    """Whether the status warns of that."""
     warnings = (await status(here))["instances"]["edge/lb1"]["warnings"]
-    return any(one.startswith("REQUEST_LOG_SAMPLED") for one in warnings)
+    return any(one.startswith(code) for one in warnings)
 
 
 async def test_an_address_that_is_taken_ends_the_start_with_its_reason() -> None:
@@ -147,6 +147,32 @@ async def test_a_candidate_that_becomes_slow_goes_back_by_the_times_of_its_reque
         told = [event["text"] for event in await events(here) if event["kind"] == "rollback.started"]
         assert "latency: candidate" in told[0]
         assert (await users.stop()).failed_requests == 0
+
+
+async def test_forged_slow_lines_of_a_healthy_candidate_take_nothing_back_and_are_told() -> None:
+    async with logging_haproxy(log := udp()) as here, await crowd(here, rate=300, visitors=0.8) as users:
+        await timed(here, 500)
+        await release(here)
+        await reached(here, 1_000)
+        await timed(here, 20, "green")
+        for _ in range(20):
+            await forge_slow(here, log, 200)
+            await asyncio.sleep(0.1)
+        await until(lambda: warned(here, "REQUEST_LOG_FORGED"), 5)
+        told = await here.control.get("/v1/explain/1")
+        assert any("latency not judged now: edge/lb1: REQUEST_LOG_FORGED" in line for line in told["not"])
+        assert (await status(here))["phase"] == "shifting"
+        assert (await users.stop()).failed_requests == 0
+
+
+async def forge_slow(here: Stage, log: str, number: int) -> None:
+    """Send lines of the candidate, each of a request of nine seconds that nobody made."""
+    backend = "shop_green"
+    said = f'[lbctl@0 r="edge/lb1|{backend}|green-1|200|----|9000|0"] -'
+    line = f"<134>1 2026-11-26T23:01:12.467689+00:00 - haproxy 29289 - {said}".encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
+        for _ in range(number):
+            forger.sendto(line, ("127.0.0.1", int(log.rpartition(":")[2])))
 
 
 @pytest.mark.envoy

@@ -1,6 +1,7 @@
 """Two pipelines and a person at the real command line, against a real control socket: a unit of two services."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from lbctl.control.listener import listen
 from lbctl.control.server import ControlServer
 from lbctl.model.errors import Refused
 from lbctl.model.record import Contract
-from lbctl.model.request import Adopt, Claim, Maintenance, Pause, SayReady, Switch, Withdraw
+from lbctl.model.request import Adopt, Approve, Claim, Maintenance, Pause, SayReady, Switch, Withdraw
 from tests.fake_desk import FakeDesk, claimed, event, joint, shop, unit, waiting
 from tests.integration.test_cli_commands import ended, run, start
 
@@ -245,6 +246,37 @@ async def test_a_build_whose_partner_ended_the_release_waits_again(desk: FakeDes
 
 
 # ---- a person
+
+
+async def test_a_release_is_approved_by_number_or_name_and_the_groups_come_from_the_kernel(
+    desk: FakeDesk, path: str
+) -> None:
+    desk.record = [joint(phase="awaiting_approval")]
+    for target in ("7", "shop", "accounts"):
+        done = await run(path, "release", "approve", target, "--reason", "prices checked")
+        assert done.code == 0, done.err
+    assert {(type(one), getattr(one, "release", None), one.reason) for one in desk.asked} == {
+        (Approve, "7", "prices checked")
+    }
+    (asked, *_) = desk.asked
+    assert isinstance(asked, Approve)
+    assert (asked.uid, asked.groups >= {os.getgid()}) == (os.getuid(), True)
+
+
+async def test_whoever_may_not_approve_is_told_by_whom_and_exits_with_6(desk: FakeDesk, path: str) -> None:
+    desk.record = [joint(phase="awaiting_approval")]
+    what = "uid 5 may not approve release 7"
+    desk.refuse = Refused("not_authorised", what, why="approvals come from group deployers", exit_code=6)
+    done = await run(path, "release", "approve", "shop")
+    assert done.code == 6
+    assert "approvals come from group deployers" in done.err
+
+
+async def test_show_says_who_must_approve_and_who_did(desk: FakeDesk, path: str) -> None:
+    given = {"count": 2, "group": "deployers", "given": ["uid 2001 (eva) pid 7"]}
+    desk.record = [joint(phase="awaiting_approval", approvals=given)]
+    done = await run(path, "release", "show", "shop")
+    assert "gate   2 of group deployers must approve; did: uid 2001 (eva) pid 7" in done.out
 
 
 async def test_a_unit_is_switched_with_a_version_for_each_service(desk: FakeDesk, path: str) -> None:

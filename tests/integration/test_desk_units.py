@@ -19,7 +19,7 @@ from lbctl.model.names import Colour, ServiceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.record import Contract
 from lbctl.model.request import Answer, Claim, Pause, Rollback
-from lbctl.model.topology import JudgeSettings, PinKind, Plan, PlanMode
+from lbctl.model.topology import Approvals, JudgeSettings, PinKind, Plan, PlanMode
 from lbctl.store.journal import Journal
 from tests.shop import LB1, LB2, PLAN, A, B, Shop
 
@@ -363,6 +363,20 @@ async def test_a_load_balancer_that_cannot_pin_refuses_a_unit_and_not_a_service(
         await office.desk_claims(A)
     alone = (await office.desk()).plan("accounts", None, Plan(), "unknown", {})
     assert [one["code"] for one in alone["refusals"]] == ["in_unit"]
+
+
+async def test_a_plan_says_who_must_approve(office: Office) -> None:
+    asked = Plan(approvals=Approvals(2, "deployers", 77))
+    plan = (await office.desk()).plan("shop", None, asked, "unknown", {})
+    assert plan["gate"] == "2 of group deployers must approve before the first step"
+    assert f"  gate   {plan['gate']}" in plan_screen(plan)
+
+
+async def test_a_plan_in_a_freeze_window_is_refused_and_says_until_when(office: Office) -> None:
+    office.shop.frozen = {A: "frozen until Mon 2027-01-04 06:00 UTC"}
+    office.shop.run(1)
+    plan = (await office.desk()).plan("shop", None, Plan(), "unknown", {})
+    assert "frozen" in [one["code"] for one in plan["refusals"]]
 
 
 async def test_the_plan_of_a_member_says_that_it_goes_with_its_unit(office: Office) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from lbctl.model.names import Colour
 from lbctl.model.reading import PoolReading, Timing
-from lbctl.model.sketch import GAMMA, bucket_of, count, quantile_ms
+from lbctl.model.sketch import GAMMA, bucket_of, count
 from lbctl.model.units import Instant
 from tests.conformance.envoy_harness import SHOP, Client, EnvoyWorld, ToyServer, envoy_world
+from tests.quantiles import quantile_ms
 
 pytestmark = pytest.mark.envoy
 

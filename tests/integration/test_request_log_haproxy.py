@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -17,7 +17,7 @@ from lbctl.model.names import Colour, InstanceName, PlaneName
 from lbctl.model.operation import Place, SetRoute, Status
 from lbctl.model.reading import InstanceReading, Timing
 from lbctl.model.route import Route
-from lbctl.model.sketch import GAMMA, bucket_of, count, quantile_ms
+from lbctl.model.sketch import GAMMA, bucket_of, count
 from lbctl.model.topology import Address, Driver, HaproxyForm, Instance, Plane, RequestLog, Service, Topology
 from lbctl.model.units import Instant
 from lbctl.telemetry.logs import RequestLogs
@@ -25,6 +25,7 @@ from lbctl.telemetry.mailbox import opened
 from tests.conformance.envoy_harness import Client, clock
 from tests.conformance.haproxy_harness import HaproxyWorld, haproxy_world
 from tests.conformance.harness import SHOP
+from tests.quantiles import quantile_ms
 
 pytestmark = pytest.mark.haproxy
 
@@ -46,9 +47,9 @@ class Logged:
         return self.timing()
 
     async def timed(self, colour: Colour, number: int) -> Timing:
-        """Wait until so many requests of a pool are timed."""
+        """Wait until so many requests of a pool are timed, by lines that HAProxy counted."""
         async with asyncio.timeout(5):
-            while count((found := self.timing()).pools.get(colour, {})) < number:
+            while count((found := await self.observe()).pools.get(colour, {})) < number or not found.proved:
                 await asyncio.sleep(0.005)
         return found
 
@@ -258,6 +259,65 @@ async def test_an_haproxy_that_sends_no_lines_is_found_out_by_its_own_counters()
         assert timing.pools == {Colour.BLUE: {}, Colour.GREEN: {}}
 
 
+async def test_lines_that_haproxy_never_sent_are_told_and_no_evidence(tmp_path: Path) -> None:
+    async with logged() as here:
+        await here.requests(20)
+        assert (await here.timed(Colour.BLUE, 20)).trusted
+        forged(here, 3)
+        await here.requests(50)
+        await asyncio.sleep(0.05)
+        timing = here.timing()
+        # Nothing of them is shown before they were compared.
+        assert count(timing.pools[Colour.BLUE]) == 20
+        timing = await here.observe()
+        assert (timing.surplus, timing.forged, timing.trusted) == (3, True, False)
+        assert here.timing(after_ms=9_000).forged
+        assert not here.timing(after_ms=21_000).forged
+
+
+def forged(here: Logged, number: int) -> None:
+    """Send lines of slow requests that nobody made."""
+    head = b"<134>1 2026-11-26T23:01:12.467689+00:00 - haproxy 29289 - "
+    backend = here.world.service().haproxy
+    assert backend is not None
+    assert isinstance(here.log.at, Address)
+    line = f'[lbctl@0 r="edge/lb1|{backend.backends[Colour.BLUE]}|blue-1|200|----|9000|0"] -'.encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
+        for _ in range(number):
+            forger.sendto(head + line, (here.log.at.host, here.log.at.port))
+
+
+async def test_everything_that_haproxy_sends_it_counted_also_over_a_reload() -> None:
+    async with logged() as here:
+        await here.observe()
+        for turn in range(6):
+            await everything_that_happens(here)
+            if turn == 2:
+                await here.world.reloaded()
+            await here.observe()
+        await asyncio.sleep(1)
+        for _ in range(3):
+            timing = await here.observe()
+        assert (timing.surplus, timing.forged) == (0, False)
+
+
+async def everything_that_happens(here: Logged) -> None:
+    """Good answers, errors, resets, cut answers, users who give up before and during one, and a WebSocket."""
+    for mode in ("error", "reset", "truncated", "ok"):
+        for server in here.world.servers.values():
+            server.mode = mode
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await here.world.client().get("/")
+    leaving = [here.world.client() for _ in range(2)]
+    for client, path in zip(leaving, ("/after/500", "/drip/500"), strict=True):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(client.get(path), 0.1)
+        client.close()
+    _, writer = await here.world.upgraded()
+    writer.transport.abort()
+    await here.requests(20)
+
+
 async def test_a_receiver_that_comes_back_is_found_again_and_users_never_notice() -> None:
     async with logged() as here:
         await here.requests(5)
@@ -305,7 +365,10 @@ async def test_in_form_weights_the_servers_of_one_backend_are_told_apart() -> No
         client = here.world.client()
         for _ in range(20):
             await client.get("/")
-        timing = await here.timed(Colour.GREEN, 10)
+        async with asyncio.timeout(5):
+            # The counters are another form's: only the lines are looked at.
+            while count((timing := here.timing()).pools.get(Colour.GREEN, {})) < 10:
+                await asyncio.sleep(0.005)
         assert [count(timing.pools[colour]) for colour in Colour] == [10, 10]
 
 

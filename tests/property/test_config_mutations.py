@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbctl.config.accounts import Accounts
@@ -75,13 +75,13 @@ def assert_loads_or_says_where(raw: bytes) -> None:
         assert again.effective == loaded.effective
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(edits, st.sampled_from([VALID_TOKENS, SHOP_TOKENS]))
 def test_a_damaged_config_loads_or_says_where(changes: list[tuple[int, str, str, int]], valid: list[str]) -> None:
     assert_loads_or_says_where(damaged(changes, valid).encode("utf-8", "replace"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 @example(b"\xef\xbb\xbf")
 @example(b"%")
@@ -94,7 +94,7 @@ def test_any_bytes_load_or_say_where(raw: bytes) -> None:
 yaml_text = st.text(st.sampled_from(list("ab:-?[]{}&*!|>'\"%@#, \n~0.")), max_size=60)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(yaml_text)
 def test_any_yaml_signs_are_read_or_refused_with_a_place(text: str) -> None:
     try:
@@ -105,14 +105,14 @@ def test_any_yaml_signs_are_read_or_refused_with_a_place(text: str) -> None:
         assert_in_range(fault.mark, text.encode())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 365 * 86_400_000), st.integers(0, 10_000))
 def test_durations_and_shares_survive_being_written(span: int, share_bp: int) -> None:
     assert parse_span(span_text(span)) == span
     assert parse_share(share_text(share_bp)) == share_bp
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 10**11 - 1))
 def test_a_ratio_survives_being_written(billionths: int) -> None:
     kind = Share(ratio=True)

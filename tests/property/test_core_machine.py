@@ -152,4 +152,4 @@ class Releases(RuleBasedStateMachine):
 
 
 TestReleases = Releases.TestCase
-TestReleases.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestReleases.settings = settings(max_examples=40, stateful_step_count=25)

@@ -30,7 +30,7 @@ def mean_payoffs(g: int, b: int, p_candidate: float, p_active: float, border: be
     return means
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(few, few, ratios, st.floats(0.0, 1.0), margins, guesses)
 def test_no_bet_gains_on_average_anywhere_within_the_margin(
     g: int, b: int, p_active: float, part: float, margin: tuple[float, float], guess: float
@@ -40,7 +40,7 @@ def test_no_bet_gains_on_average_anywhere_within_the_margin(
     assert max(mean_payoffs(g, b, p_candidate, p_active, border)) <= 1.0 + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(few, few, ratios, margins, guesses)
 def test_no_bet_gains_on_average_exactly_on_the_border(
     g: int, b: int, p_active: float, margin: tuple[float, float], guess: float
@@ -59,7 +59,7 @@ def test_a_colour_within_its_own_limit_gains_nothing_on_average(n: int, limit: f
     assert max(means) <= 1.0 + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(few, few, ratios, st.floats(1.0, 10.0), st.floats(0.01, 1e5), st.floats(0.0, 1e6))
 def test_the_whole_capital_gains_nothing_on_average_with_stakes_dispersion_and_cut(
     g: int, b: int, p_active: float, phi: float, dt_s: float, staked_s: float
@@ -138,7 +138,7 @@ def after_all(events: list[Sample | int], told: Settings) -> Account:
     return account
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.one_of(samples, steps), max_size=12))
 def test_an_account_read_back_from_json_is_the_same_account(events: list[Sample | int]) -> None:
     account = after_all(events, Settings())
@@ -146,7 +146,7 @@ def test_an_account_read_back_from_json_is_the_same_account(events: list[Sample 
     assert Account.from_json(json.loads(text)) == account
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(samples, max_size=8))
 def test_both_colours_doing_exactly_the_same_is_never_rolled_back_for_errors(events: list[Sample]) -> None:
     told = Settings()
@@ -173,7 +173,7 @@ def paths(document: object, path: tuple[str | int, ...] = ()) -> list[tuple[str 
     return [path, *inner] if path else inner
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data(), json_values)
 def test_a_damaged_account_is_refused_by_value_error_or_still_usable(data: st.DataObject, junk: object) -> None:
     document: object = Account.fresh(Settings()).to_json()

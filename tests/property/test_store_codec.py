@@ -56,7 +56,7 @@ scalars = st.one_of(any_text, st.integers(), st.floats(allow_nan=False, allow_in
 entries = st.builds(Entry, text=any_text, actor=any_text, data=st.dictionaries(any_text, scalars, max_size=5))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(records)
 def test_a_record_from_before_evidence_was_planned_is_read(record: Record) -> None:
     old = msgspec.json.decode(encode(record))
@@ -68,14 +68,14 @@ def test_a_record_from_before_evidence_was_planned_is_read(record: Record) -> No
         assert found.releases[name] == replace(release, plan=replace(release.plan, evidence=()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(records)
 def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     payload = encode(record)
     assert decode_record(payload, checksum(payload, 1, "w"), 1, "w") == record
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(records)
 def test_a_running_release_from_before_releases_knew_generations_has_those_of_its_record(record: Record) -> None:
     raw = msgspec.json.decode(encode(record))
@@ -86,14 +86,14 @@ def test_a_running_release_from_before_releases_knew_generations_has_those_of_it
         assert release.generations == ({} if release.phase.ended else record.generations)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(releases)
 def test_a_release_is_read_as_it_was_written(release: Release) -> None:
     payload = encode(release)
     assert decode_release(payload, checksum(payload, 7), 7) == release
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(entries)
 def test_any_entry_can_be_written_whatever_its_texts_hold(entry: Entry) -> None:
     payload = encode_entry(entry)
@@ -103,7 +103,7 @@ def test_any_entry_can_be_written_whatever_its_texts_hold(entry: Entry) -> None:
         assert found.text == entry.text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(records, st.data())
 def test_any_flipped_bit_is_damage(record: Record, data: st.DataObject) -> None:
     payload = bytearray(encode(record))
@@ -128,7 +128,7 @@ def test_another_versions_record_is_foreign(change: Callable[[dict[str, object]]
         decode_record(payload, checksum(payload), *())
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(entries)
 def test_a_flood_in_an_entry_is_cut(entry: Entry) -> None:
     flood = replace(entry, text="x" * 10**6, data={str(n): "y" * 10**4 for n in range(200)})

@@ -34,7 +34,7 @@ class Pipelines:
     """Two teams at one shop. Contracts say truly who speaks with whom."""
 
     def __init__(self) -> None:
-        self.shop = Shop()
+        self.shop = Shop(users=6)
         self.version = 1
         self.offers: dict[int, tuple[int, ...]] = {1: (1,)}
         self.wants: dict[int, str] = {1: "1"}

@@ -32,6 +32,17 @@ def test_a_goal_is_reached_in_these_phases(goal: str, phase: str, ended: Exit | 
 
 
 @pytest.mark.parametrize("goal", GOALS)
+def test_a_release_that_a_newer_build_ended_is_superseded(goal: str) -> None:
+    assert outcome(release("cancelled", "newer"), goal) is Exit.SUPERSEDED
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_a_wait_for_approval_has_an_exit_code_of_its_own(goal: str) -> None:
+    assert outcome(release("awaiting_approval"), goal) is None
+    assert outcome(release("awaiting_approval"), goal, late=True) is Exit.AWAITS_APPROVAL
+
+
+@pytest.mark.parametrize("goal", GOALS)
 def test_the_way_back_is_told_by_who_wanted_it(goal: str) -> None:
     assert outcome(release("rolled_back", "itself"), goal) is Exit.BACK_BY_ITSELF
     assert outcome(release("rolled_back", "person"), goal) is Exit.BACK_BY_PERSON

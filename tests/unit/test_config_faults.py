@@ -402,8 +402,8 @@ LATER = {
     "exec: /usr/local/bin": "teams: /",
 }
 KEYS_LATER = [
-    "preview: {networks: []}", "eject: false", "approvals: {count: 1}", "hooks: []", "freeze: []", "rest_pin: none",
-    "on_rollback: {sessions: drain}", "deadlines: {approval: 8h}",
+    "preview: {networks: []}", "eject: false", "hooks: []", "rest_pin: none",
+    "on_rollback: {sessions: drain}",
 ]  # fmt: skip
 
 

@@ -330,3 +330,17 @@ def test_many_addresses_are_compared_fast() -> None:
     found = faults(shop(("  pay:\n", many + "  pay:\n")))
     assert not [line for line in found if "cannot both be bound" in line]
     assert time.process_time() - began < 8
+
+
+def test_approvals_need_a_number_and_a_group_of_this_host() -> None:
+    plan = (
+        config(shop(("[1%, 100%]", "[1%, 100%]\n    approvals: {count: 2, group: ci-web}"))).topology.units[UNIT].plan
+    )
+    assert (plan.approvals.count, plan.approvals.group) == (2, "ci-web")
+    assert plan.approvals.gid is not None
+    for bad, expected in (("{count: 1}", "count without a group"), ("{group: ci-web}", "a group without a count")):
+        found = faults(shop(("[1%, 100%]", f"[1%, 100%]\n    approvals: {bad}")))
+        assert expected in str(found[0])
+    assert "this host has no group 'nobodies'" in str(
+        faults(shop(("[1%, 100%]", "[1%, 100%]\n    approvals: {count: 1, group: nobodies}")))[0]
+    )

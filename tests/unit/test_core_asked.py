@@ -1,6 +1,7 @@
 """Whatever is asked of a release in whatever phase: nothing raises the candidate's share, and every answer is clear."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -20,9 +21,20 @@ from lbctl.model.request import (
     Switch,
     Withdraw,
 )
+from lbctl.model.topology import Approvals
 from tests.shop import PLAN, A, B, Shop
 
-PHASES = ("preflight", "shifting", "baking", "draining", "rolling_back", "finished", "rolled_back", "cancelled")
+PHASES = (
+    "preflight",
+    "awaiting_approval",
+    "shifting",
+    "baking",
+    "draining",
+    "rolling_back",
+    "finished",
+    "rolled_back",
+    "cancelled",
+)
 RELEASE = ReleaseId("1")
 
 
@@ -50,7 +62,9 @@ REQUESTS: dict[str, Callable[[], Request]] = {
 
 def at(phase: str) -> Shop:
     """A joint release in that phase."""
-    shop = Shop()
+    shop = Shop(users=6)
+    if phase == "awaiting_approval":
+        shop.reconfigure(plan=replace(PLAN, approvals=Approvals(1, "deployers", 77)))
     if phase in {"preflight", "cancelled"}:
         shop.down.add((A, Colour.GREEN))
     shop.deploy(A, 2, api(2))
@@ -73,13 +87,15 @@ def asked(shop: Shop, word: str) -> Answer:
 WENT_BACK = "going back to blue"
 RUNS = {"switch": "in_release", "adopt": "in_release", "ready": "not_claimed", "withdraw": "", "maintenance": ""}
 MOVED = {**RUNS, "rollback": WENT_BACK, "cancel": WENT_BACK, "pause": "paused", "resume": "", "claim": "in_release"}
+UNMOVED = {**RUNS, "rollback": "cancelled", "cancel": "cancelled", "pause": "paused", "resume": "", "claim": ""}
 OVER = {
     **dict.fromkeys(("rollback", "cancel", "pause", "resume"), "ended"),
     **dict.fromkeys(("switch", "ready"), "not_claimed"),
     **dict.fromkeys(("claim", "withdraw", "maintenance"), ""),
 }
 ANSWERS = {
-    "preflight": {**RUNS, "rollback": "cancelled", "cancel": "cancelled", "pause": "paused", "resume": "", "claim": ""},
+    "preflight": UNMOVED,
+    "awaiting_approval": UNMOVED,
     "shifting": MOVED,
     "baking": MOVED,
     "draining": MOVED,

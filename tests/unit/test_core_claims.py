@@ -130,6 +130,14 @@ def test_it_is_granted_only_when_the_pins_of_the_release_are_off_everywhere() ->
             assert pins[Caller(B, Colour.GREEN)] is Pin.NONE
 
 
+def test_what_is_given_back_is_proved_to_be_apart_again_before_it_goes() -> None:
+    shop = preflight()
+    shop.ask(Claim(id=900, actor="ci", service=B))
+    assert not claim_granted(shop.state, A)
+    shop.run(20)
+    assert claim_granted(shop.state, A)
+
+
 def test_the_newer_build_goes_with_what_waited() -> None:
     shop = preflight()
     shop.speaks[3] = frozenset({2})

@@ -114,7 +114,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps, st.integers(1, 3), st.integers(1, 3))
 def test_in_no_order_of_events_does_a_pair_talk_that_cannot(order: list[str], low: int, offered: int) -> None:
     shop, version = Shop(), 1

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lbctl.core.requests import admit
+from lbctl.core.situation import situation
 from lbctl.core.state import State
 from lbctl.core.wellness import wellness
 from lbctl.daemon.checks import Checks
@@ -137,7 +138,7 @@ def test_a_server_is_up_in_the_status_only_where_the_decisions_call_it_well() ->
     gone = SERVERS[Colour.GREEN][0]
     state = without(after(), gone)
     service = state.topology.services[SERVICE]
-    view = service_view(state, service, state.changed_at)
+    view = service_view(state, service, situation(state, SERVICE, state.changed_at), state.changed_at)
     name, _ = reading_of(state)
     assert (
         view["pools"]["green"]["up_count"] == wellness(service, Colour.GREEN, state.observed, state.topology).up_count
@@ -149,7 +150,8 @@ def test_a_server_is_up_in_the_status_only_where_the_decisions_call_it_well() ->
 def test_a_server_that_was_not_checked_yet_is_unknown() -> None:
     state = after()
     blind = replace(state, observed=replace(state.observed, health={}))
-    view = service_view(blind, state.topology.services[SERVICE], state.changed_at)
+    here = situation(blind, SERVICE, state.changed_at)
+    view = service_view(blind, state.topology.services[SERVICE], here, state.changed_at)
     assert {one["up"] for one in view["servers"].values()} == {None}
 
 

@@ -7,6 +7,7 @@ from lbctl.dataplane.envoy.times import read_histograms, timing
 from lbctl.model import sketch
 from lbctl.model.names import Colour
 from lbctl.model.units import Instant
+from tests.quantiles import quantile_ms
 from tests.unit.test_envoy_readings import FIRST, SERVICE
 
 SAID = b"""http.shop.rds.shop.version_text: "1;0:10000:10000"
@@ -32,7 +33,7 @@ def test_a_histogram_is_the_sketch_of_its_totals() -> None:
 def test_a_quantile_is_within_the_width_of_a_bin_and_the_grain_of_the_sketch() -> None:
     for lower, width, true_ms in ((1, 0.1, 1), (42, 1, 42), (99, 1, 99), (100, 10, 109), (990, 10, 991)):
         line = f"cluster.shop_blue.upstream_rq_time:\n  totals={lower},{width}:5\n".encode()
-        shown = sketch.quantile_ms(timing(SERVICE, FIRST, Instant(0), read_histograms(line)).pools[Colour.BLUE], 0.5)
+        shown = quantile_ms(timing(SERVICE, FIRST, Instant(0), read_histograms(line)).pools[Colour.BLUE], 0.5)
         assert true_ms * 0.95 <= shown <= true_ms * 1.05 * sketch.GAMMA
 
 

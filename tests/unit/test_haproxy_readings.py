@@ -25,12 +25,12 @@ def table(*lines: str) -> Table:
 
 
 def test_counters_are_the_newest_workers_and_gauges_are_those_of_all() -> None:
-    newest = table(line("s1", stot="9", hrsp_5xx="1", eresp="2", econ="3", wretr="4", wredis="5", scur="6", qcur="7"))
+    newest = table(line("s1", stot="19", hrsp_5xx="1", eresp="2", econ="3", wretr="4", wredis="5", scur="6", qcur="7"))
     older = table(line("s1", stot="1000", scur="10", qcur="20"), line("gone", scur="1"))
     pool = Pools().reading("be", [newest, older])
     one = pool.servers[ServerName("s1")]
     assert set(pool.servers) == {"s1"}
-    assert (one.requests, one.errors, one.retries, one.in_flight, one.queued) == (9, 6, 9, 16, 27)
+    assert (one.requests, one.errors, one.retries, one.in_flight, one.queued) == (19, 11, 5, 16, 27)
     assert (pool.requests, pool.errors, pool.in_flight) == (9, 3, 8)
 
 

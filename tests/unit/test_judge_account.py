@@ -81,7 +81,7 @@ def test_a_release_that_waited_for_days_still_convicts_a_dead_candidate_within_f
     assert log_odds(capital) > 6.9
 
 
-@pytest.mark.parametrize("junk", [None, [], "account", 7, {}, {"version": 1}, {"version": True}, {"version": 2}])
+@pytest.mark.parametrize("junk", [None, [], "account", 7, {}, {"version": 2}, {"version": True}, {"version": 3}])
 def test_what_is_no_account_is_refused(junk: object) -> None:
     with pytest.raises(ValueError, match="account"):
         Account.from_json(junk)

@@ -207,3 +207,39 @@ def test_a_kept_account_that_would_convict_by_itself_is_refused(dispersion: floa
     document = opened(Terms(dispersion=dispersion)).to_json()
     with pytest.raises(ValueError, match="dispersion"):
         Account.from_json(document)
+
+
+class TestRetreated:
+    """A retreat gave active half of the users. The same bet, the other way round, asks whether it may have them."""
+
+    def test_an_ill_active_is_called_the_worse_one_after_a_few_of_its_requests(self) -> None:
+        account = opened(Terms(dispersion=1.0), 5_000)
+        ill = Sample(0.1, 5_000, Counts(5, 1), Counts(5, 5), retreated=True)
+        account, verdicts = played(account, ill, 6)
+        first = next(index for index, verdict in enumerate(verdicts) if verdict.code == "active_worse")
+        assert first <= 4
+        assert (verdicts[first].word, verdicts[first].alert) == (Word.HOLD, True)
+        assert verdicts[first].overridable_by_promote
+        assert "active is the worse one since the retreat: 25/25 (100.00 %)" in verdicts[first].reason
+
+    def test_without_a_retreat_nothing_asks_that(self) -> None:
+        _, verdicts = played(opened(Terms(dispersion=1.0), 5_000), Sample(0.1, 5_000, Counts(5, 1), Counts(5, 5)), 50)
+        assert "active_worse" not in {verdict.code for verdict in verdicts}
+
+    def test_a_fault_of_both_makes_neither_the_worse_one(self) -> None:
+        both = Sample(0.1, 5_000, Counts(50, 15), Counts(50, 15), retreated=True)
+        _, verdicts = played(opened(BASELINE, 5_000), both, 3_000)
+        assert {verdict.code for verdict in verdicts[5:]} == {"shared_fault"}
+
+    def test_a_bad_candidate_beside_a_well_active_goes_back_as_ever(self) -> None:
+        bad = Sample(0.1, 5_000, Counts(50, 3), Counts(50, 0), retreated=True)
+        _, verdicts = played(opened(BASELINE, 5_000), bad, 40)
+        assert Word.ROLLBACK in {verdict.word for verdict in verdicts}
+        assert "active_worse" not in {verdict.code for verdict in verdicts}
+
+    def test_the_next_target_asks_anew(self) -> None:
+        told = Settings()
+        ill = Sample(0.1, 5_000, Counts(50, 3), Counts(50, 50), retreated=True)
+        account, _ = played(opened(BASELINE, 5_000), ill, 10)
+        _, verdict = judge(new_step(account, told, share_bp=9_000), ill, told)
+        assert verdict.code != "active_worse"

@@ -133,7 +133,7 @@ plans = st.builds(
 )
 
 
-@effort(max_examples=60, deadline=None)
+@effort(max_examples=60)
 @given(plans, rates, ratios, bursts)
 def test_the_better_plan_is_taken_where_the_plan_was_refused(
     plan: Plan, rps: float, active: float, dispersion: float

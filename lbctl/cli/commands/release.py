@@ -1,4 +1,4 @@
-"""`lbctl release`: ready, withdraw, wait, status, list, show, cancel."""
+"""`lbctl release`: ready, withdraw, wait, status, list, show, approve, cancel."""
 
 import click
 
@@ -66,7 +66,8 @@ def list_(ctx: click.Context, service: str | None, form: str) -> None:
 @form_option
 @click.pass_context
 def wait(ctx: click.Context, target: str | None, build: str | None, goal: str, timeout: str | None, form: str) -> None:
-    """Wait for a release. Exit 0 reached, 20 back by itself, 21 by a person or cancelled, 22 time-out.
+    """Wait for a release. Exit 0 reached, 20 back by itself, 21 by a person or cancelled, 22 time-out, 23 time-out
+    while it waits for approval.
 
     With --build also while it stands on the board: 25 a newer build took its place, 26 time-out while it waits for a
     partner. Ctrl-C detaches; the release goes on.
@@ -80,6 +81,18 @@ def wait(ctx: click.Context, target: str | None, build: str | None, goal: str, t
         ctx.exit(follow_build(client(ctx), build, goal, timeout_ms, form))
     found = client(ctx).get(f"/v1/releases/{quoted(str(target))}")["release"]
     ctx.exit(follow_to_end(client(ctx), found["service"], found["id"], goal, timeout_ms, form))
+
+
+@release.command()
+@click.argument("target")
+@reason_option
+@form_option
+@click.pass_context
+def approve(ctx: click.Context, target: str, reason: str, form: str) -> None:
+    """Approve a release before its first traffic. Nobody approves what they said is ready, or switched, themselves."""
+    from lbctl.cli.screens.release import changed_screen
+
+    emit(client(ctx).post(f"/v1/releases/{quoted(target)}/approve", {"reason": reason}), form, changed_screen)
 
 
 @release.command()

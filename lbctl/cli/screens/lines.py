@@ -9,6 +9,7 @@ Json = dict[str, Any]
 ENDED = frozenset({None, "finished", "rolled_back", "cancelled"})
 GLYPHS = {
     "preflight": "◐",
+    "awaiting_approval": "◐",
     "shifting": "●",
     "baking": "●",
     "draining": "●",

@@ -14,6 +14,7 @@ def plan_screen(plan: Json, switch: str = "") -> str:
     lines = [_planned(plan)]
     traffic = plan.get("traffic")
     lines += [f"     at {traffic['text']}; `sees` is with 90 % power"] if traffic else []
+    lines += [f"  gate   {plan['gate']}"] if plan.get("gate") else []
     for index, step in enumerate(plan["steps"], 1):
         lines.append(f"  {index:>2} {percent(step['share_bp']):>6}   {step['text']}")
     warm = "the old pools stay" if _together(plan) else f"{plan['from']} stays"
@@ -106,6 +107,10 @@ def release_screen(data: Json) -> str:
         steps = ", ".join(percent(step) for step in plan["steps_bp"])
         times = ", ".join(f"{word} {seconds(plan[f'{word}_ms'])}" for word in ("hold_min", "bake", "retain"))
         lines.append(f"  plan   {steps}   {times.replace('hold_min', 'hold')}")
+    approvals = one.get("approvals") or {"count": 0}
+    if approvals["count"]:
+        given = ", ".join(approvals["given"]) or "nobody yet"
+        lines.append(f"  gate   {approvals['count']} of group {approvals['group']} must approve; did: {given}")
     if plan.get("evidence"):
         lines.append(f"  needs  {', '.join(map(str, plan['evidence'][:-1]))} judged requests, step by step")
     lines += [f"  ◐ held {seconds(hold['since_ms'])}   {hold['reason']}" for hold in one.get("holds", [])]

@@ -35,6 +35,8 @@ class Account:
     errors: Comparison
     terms: Terms = field(default_factory=Terms)
     slow: Mapping[Stream, Comparison] = field(default_factory=lambda: dict.fromkeys(SLOW, FRESH))
+    turned: Comparison = FRESH
+    """Active against the candidate, since a retreat: the same bet with each colour in the other's place."""
     active: Watch = CALM
     candidate: Watch = CALM
     servers: Mapping[str, ServerWatch] = field(default_factory=dict)
@@ -130,6 +132,7 @@ def new_step(account: Account, settings: Settings, *, share_bp: int) -> Account:
         account,
         errors=errors,
         slow={**account.slow, **restaked},
+        turned=FRESH,
         servers=new_steps(account.servers),
         step_share_bp=share_bp,
         step=EMPTY,
@@ -157,6 +160,7 @@ def learned(account: Account, sample: Sample, settings: Settings) -> Account:
         account,
         errors=errors,
         slow=_slow(account, sample, tick.span_s, settings),
+        turned=compared(account.turned, late.turned, bar, settings) if seen and sample.retreated else account.turned,
         active=watched(account.active, late.active, late, settings.active_limit, settings, terms.dispersion),
         candidate=watched(account.candidate, late.candidate, late, limit, settings, terms.dispersion),
         servers=watched_servers(account.servers, seen_servers, tick.active, tick.span_s, bar, settings),

@@ -9,7 +9,7 @@ from lbctl.core.judge.bets import EXPERTS
 
 T = TypeVar("T")
 
-_VERSION = 2
+_VERSION = 3
 _WHOLE_MAX = 2**63
 _NUMBER_MAX = 1e15
 _NAMES_MAX = 10_000

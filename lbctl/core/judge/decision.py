@@ -176,6 +176,20 @@ def _panic(case: _Case) -> Verdict | None:
     return case.verdict(Word.HOLD, "panic", reason, alert=True)
 
 
+def _active_worse(case: _Case) -> Verdict | None:
+    """The retreat asked whose fault it is, and the answer is: active is worse than the candidate is allowed to be."""
+    capital = case.account.turned.capital
+    if not case.sample.retreated or log_odds(capital) < limit_log(case.settings):
+        return None
+    window = capital.window.turned
+    odds = odds_text(exp(min(log_odds(capital), _ODDS_LOG_MAX)), case.limit)
+    reason = (
+        f"active is the worse one since the retreat: {counts_text(window.active)} against candidate "
+        f"{counts_text(window.candidate)}, {odds}, since {span_text(window.span_s)}"
+    )
+    return case.verdict(Word.HOLD, "active_worse", reason, window=window, alert=True)
+
+
 def _active_down(case: _Case) -> Verdict | None:
     if not case.sample.active_down:
         return None
@@ -303,6 +317,7 @@ _RULES: tuple[Callable[[_Case], Verdict | None], ...] = (
     _proved,
     _blind,
     _panic,
+    _active_worse,
     _active_down,
     _active_faulty,
     _candidate_faulty,

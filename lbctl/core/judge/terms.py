@@ -6,7 +6,7 @@ from enum import Enum, StrEnum
 
 # A person's `promote` overrides time, missing evidence and a fault that is not the candidate's own;
 # never a verdict against the candidate, its health, or missing sight.
-_OVERRIDABLE = frozenset({"ok", "not_enough_evidence", "shared_fault", "active_fault"})
+_OVERRIDABLE = frozenset({"ok", "not_enough_evidence", "shared_fault", "active_fault", "active_worse"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,11 @@ class Window:
     def __add__(self, other: "Window") -> "Window":
         return Window(self.candidate + other.candidate, self.active + other.active, self.span_s + other.span_s)
 
+    @property
+    def turned(self) -> "Window":
+        """The same with each colour in the other's place."""
+        return Window(self.active, self.candidate, self.span_s)
+
 
 EMPTY = Window()
 
@@ -150,6 +155,8 @@ class Sample:
     """The latency streams; a stream that is missing was not judged in this tick."""
     servers: Mapping[str, Counts] = field(default_factory=dict)
     """The error stream of each server of the candidate, where known."""
+    retreated: bool = False
+    """A retreat gave active this share of the traffic. Whether it may have it is then asked as well."""
     candidate_down: bool = False
     """Every server of the candidate is down, by the prober or by the load balancer."""
     active_down: bool = False
@@ -184,8 +191,8 @@ class Verdict:
     """What the judge says about one tick, with its numbers.
 
     `code` is stable for machines: ok, not_enough_evidence, suspicious, errors, latency, errors_uncompared, baseline,
-    server_fault, shared_fault, active_fault, candidate_dead, both_dead, panic, counters_stale, blind. `reason` is a
-    sentence for people.
+    server_fault, shared_fault, active_fault, active_worse, candidate_dead, both_dead, panic, counters_stale, blind.
+    `reason` is a sentence for people.
     `candidate`, `active` and `since_s` count from the suspected onset where a fault is named, else from the
     start of the step. `odds` against the candidate reach `limit` at a rollback.
     """

@@ -130,7 +130,7 @@ def _answers(servers: Mapping[ServerName, ServerReading], own: "Figures", in_fli
         # that its server broke off counts by its status line, which the user got, and as an abort of the server.
         errors=own.failures + own.aborts,
         in_flight=in_flight,
-        retries=own.retries,
+        retries=sum(server.retries for server in servers.values()),
         started=ended + own.running + own.queued,
         answered=ended + flowing,
     )
@@ -144,7 +144,7 @@ def _connections(servers: Mapping[ServerName, ServerReading], own: "Figures", in
         requests=own.total,
         errors=own.refused + own.aborts,
         in_flight=in_flight,
-        retries=own.retries,
+        retries=sum(server.retries for server in servers.values()),
         started=own.total,
         answered=own.total,
     )
@@ -177,11 +177,15 @@ class Figures:
         self.good = sum(self.answers[:3])
         self.failures = self.answers[4]
         self.errors = self.failures + self.refused + eresp
-        self.retries = wretr + wredis
+        # An attempt that failed and went to another server is a redispatch. One that an answer decided (`retry-on` with
+        # more than connections) is a retry as well, and must not count twice. Of what was first repeated on its own
+        # server and then moved, at most half is missed.
+        self.retries = max(wretr, wredis)
 
 
 def _server(row: Row, older: Sequence[Figures], last_check: str, *, weighed: bool) -> ServerReading:
-    """`requests` are the attempts: HAProxy counts each that it sent to this server, whatever came of it."""
+    """`requests` are the attempts: HAProxy counts each that it sent to this server, whatever came of it. One that was
+    repeated elsewhere is no error in its row, but it failed."""
     newest, status = Figures(row), row[0]
     serving = is_serving(status)
     return ServerReading(
@@ -189,7 +193,7 @@ def _server(row: Row, older: Sequence[Figures], last_check: str, *, weighed: boo
         usable=serving and (newest.weight > 0 or not weighed),
         weight=newest.weight,
         requests=newest.total,
-        errors=newest.errors,
+        errors=newest.errors + newest.retries,
         retries=newest.retries,
         in_flight=newest.running + sum(one.running for one in older),
         queued=newest.queued + sum(one.queued for one in older),

@@ -1,0 +1,121 @@
+"""Freeze windows: when one is open, by the week and once, and what it stops: forward, never back."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from lbctl.daemon.freezing import frozen
+from lbctl.model.record import Contract
+from lbctl.model.request import Promote, Rollback, Switch
+from lbctl.model.topology import Freeze
+from tests.shop import PLAN, SHOP, TOPOLOGY, A, B, Shop
+from tests.unit.config_texts import SHOP as TEXT
+from tests.unit.config_texts import changed, config, faults
+
+WEEKEND = Freeze(days=("fri",), start="16:00", end="08:00", zone="Europe/Berlin", reason="weekend")
+HOLIDAYS = Freeze(start="2026-12-20 18:00", end="2027-01-03 06:00")
+WHY = "frozen until Mon 2027-01-04 06:00 UTC: holidays"
+
+
+@pytest.mark.parametrize(
+    ("window", "now", "until"),
+    [
+        (WEEKEND, "2026-11-27T14:59", None),
+        (WEEKEND, "2026-11-27T15:00", "Sat 2026-11-28 08:00 Europe/Berlin: weekend"),
+        (WEEKEND, "2026-11-28T06:59", "Sat 2026-11-28 08:00 Europe/Berlin: weekend"),
+        (WEEKEND, "2026-11-28T07:00", None),
+        (WEEKEND, "2026-07-03T14:00", "Sat 2026-07-04 08:00 Europe/Berlin: weekend"),
+        (replace(WEEKEND, end="24:00"), "2026-11-27T22:59", "Sat 2026-11-28 00:00 Europe/Berlin: weekend"),
+        (replace(WEEKEND, end="24:00"), "2026-11-27T23:00", None),
+        (HOLIDAYS, "2026-12-20T17:59", None),
+        (HOLIDAYS, "2026-12-31T00:00", "Sun 2027-01-03 06:00 UTC"),
+        (HOLIDAYS, "2027-01-03T06:00", None),
+    ],
+)
+def test_a_window_is_open_from_its_start_to_its_end_in_its_own_zone(
+    window: Freeze, now: str, until: str | None
+) -> None:
+    topology = replace(TOPOLOGY, units={SHOP: replace(TOPOLOGY.units[SHOP], freeze=(window,))})
+    found = frozen(topology, datetime.fromisoformat(now).replace(tzinfo=UTC))
+    assert found == ({} if until is None else dict.fromkeys((A, B), f"frozen until {until}"))
+
+
+def ready(shop: Shop) -> None:
+    shop.deploy(A, 2, Contract(provides={"accounts-api": (2,)}))
+    shop.deploy(B, 2, Contract(requires={"accounts-api": ">=2"}))
+
+
+def test_nothing_is_cut_from_the_board_while_it_is_frozen_and_it_goes_afterwards() -> None:
+    shop = Shop()
+    shop.frozen = {A: WHY}
+    ready(shop)
+    shop.run(40)
+    assert shop.release is None
+    shop.frozen = {}
+    shop.until("finished")
+
+
+@pytest.mark.parametrize("phase", ["preflight", "shifting", "baking"])
+def test_a_running_release_stays_where_it_is_and_goes_on_afterwards(phase: str) -> None:
+    shop = Shop()
+    ready(shop)
+    shop.until(phase)
+    shop.frozen = {B: WHY}
+    shop.run(2)
+    assert shop.release is not None
+    before = (shop.release.phase, shop.release.share_bp)
+    shop.run(60)
+    assert (shop.release.phase, shop.release.share_bp) == before
+    held = [hold for hold in shop.state.progress[shop.release.id].holds if hold.code == "frozen"]
+    assert held[0].reason == WHY
+    answer = shop.on_release(Promote)
+    assert answer.body["code"] in {"held", "nothing_to_promote"}
+    shop.frozen = {}
+    shop.until("finished")
+    assert shop.mismatched == []
+
+
+def test_going_back_works_while_it_is_frozen() -> None:
+    shop = Shop()
+    ready(shop)
+    shop.until("baking")
+    shop.frozen = {A: WHY, B: WHY}
+    shop.run(3)
+    shop.on_release(Rollback)
+    shop.until("rolled_back")
+    assert shop.mismatched == []
+
+
+def test_a_switch_is_refused_and_says_until_when() -> None:
+    shop = Shop()
+    shop.claim(A)
+    shop.claim(B)
+    shop.frozen = {A: WHY}
+    shop.run(1)
+    answer = shop.ask(Switch(id=900, actor="t", service=B, to=None, version="2", plan=PLAN, followers={A: "2"}))
+    assert (answer.body["code"], answer.body["what"]) == ("frozen", f"accounts is {WHY}")
+
+
+def test_windows_of_the_config_are_those_of_the_unit() -> None:
+    windows = '[{days: [fri, sat], from: "16:00", until: "08:00", zone: Europe/Berlin, reason: weekend}]'
+    topology = config(changed(("[1%, 100%]", f"[1%, 100%]\n    freeze: {windows}"), text=TEXT)).topology
+    assert topology.services[A].freeze == (replace(WEEKEND, days=("fri", "sat")),)
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        ('{from: "16:00", until: "18:00"}', "neither times of day with days, nor two dates"),
+        ('{days: [fri], from: "2026-01-01 16:00", until: "2026-01-02 16:00"}', "neither times of day with days"),
+        ('{from: "2026-01-02 16:00", until: "2026-01-01 16:00"}', "is not after"),
+        ('{from: "2026-02-30 16:00", until: "2026-03-01 16:00"}', "there is no such date"),
+        ('{days: [fri], from: "24:00", until: "08:00"}', "24:00 is the end of a day"),
+        ('{days: [fri], from: "16:00", until: "24:00", zone: Mars/Base}', "this host knows no time zone Mars/Base"),
+        ('{days: [fri, fri], from: "16:00", until: "24:00"}', "fri twice"),
+        ("{days: [fri], from: 16:0, until: 24:00}", "is not a time"),
+    ],
+)
+def test_what_is_no_window_is_named_with_the_way_to_write_it(window: str, expected: str) -> None:
+    found = faults(changed(("[1%, 100%]", f"[1%, 100%]\n    freeze: [{window}]"), text=TEXT))
+    assert any(expected in str(fault) for fault in found), found
