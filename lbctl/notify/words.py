@@ -31,8 +31,6 @@ WORDS: dict[str, frozenset[Kind]] = {
     "board": frozenset(
         {
             Kind.POOL_CLAIMED,
-            Kind.POOL_EMPTIED,
-            Kind.POOL_GRANTED,
             Kind.CLAIM_ENDED,
             Kind.VERSION_READY,
             Kind.VERSION_WAITS,
