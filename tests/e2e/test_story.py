@@ -76,7 +76,6 @@ async def reload(shop: Town) -> None:
     assert isinstance(proxy, OwnHaproxy)
     assert proxy.pid is not None
     os.kill(proxy.pid, signal.SIGUSR2)
-    await asyncio.sleep(random.uniform(0.6, 1.2))
 
 
 async def kill(shop: Town) -> None:
@@ -84,24 +83,15 @@ async def kill(shop: Town) -> None:
     await shop.here.daemon.stop(signal.SIGKILL)
     await asyncio.sleep(random.uniform(0.05, 0.3))
     await shop.here.daemon.start()
-    await asyncio.sleep(random.uniform(0.5, 1.5))
+    await shop.here.control.wait_up(20)
 
 
-async def disturbed(shop: Town, release: str, disturb: Disturb) -> int:
-    """Disturb a release again and again until it has ended; returns how often."""
-    count = 0
-
-    async def over() -> bool:
-        try:
-            return (await shop.release(release))["phase"] in {"finished", "rolled_back", "cancelled"}
-        except OSError:
-            return False
-
-    while not await over():
+async def disturbed(shop: Town, release: str, disturb: Disturb, most: int = 3) -> None:
+    """Disturb a release at random moments, then let it come to its end."""
+    for _ in range(most):
+        await asyncio.sleep(random.uniform(0.2, 1.5))
         await disturb(shop)
-        count += 1
-        assert count < 100
-    return count
+    assert (await shop.ended(release))["phase"] == "finished"
 
 
 DISTURBANCES = [
@@ -118,9 +108,7 @@ async def test_a_pair_goes_over_under_reloads_and_kills_without_a_mismatched_cal
         town(proxy(), BRISK.replace("700ms", "1200ms")) as shop,
         await people(shop.here, websockets=2, slow=2, slow_ms=10_000) as users,
     ):
-        release = await shop.both(2)
-        assert await disturbed(shop, release, disturb) >= 2
-        assert (await shop.release(release))["phase"] == "finished"
+        await disturbed(shop, await shop.both(2), disturb)
         await shop.nothing_wrong(users)
 
 
@@ -178,20 +166,19 @@ async def test_a_persons_rollback_in_mid_step_mixes_no_versions(proxy: Callable[
 @pytest.mark.parametrize("proxy", proxies())
 async def test_a_hundred_thousand_requests_of_pair_after_pair(proxy: Callable[[], Proxy]) -> None:
     async with town(proxy()) as shop, await people(shop.here, rate=500, sessions=200, visitors=0.4) as users:
-        api, kills = 2, 0
+        api = 2
         while (await users.snapshot()).requests < 100_000:
             async with await people(shop.here, rate=1, sessions=1, websockets=5, slow=5, slow_ms=10_000) as stays:
                 release = await shop.both(api)
                 disturb = reload if isinstance(shop.here.proxy, OwnHaproxy) and api % 2 else kill
-                kills += await disturbed(shop, release, disturb)
-                assert (await shop.release(release))["phase"] == "finished"
+                await disturbed(shop, release, disturb)
                 report = await stays.stop()
                 assert (report.websockets.cut, report.slow.cut) == (0, 0)
             api += 1
         calls = await shop.here.shop.calls()
         report = await users.snapshot()
         count = sum(calls.users.values()) + sum(calls.background.values())
-        print(f"\n{report.requests} requests, {count} calls, {api - 2} releases, {kills} disturbances")
+        print(f"\n{report.requests} requests, {count} calls, {api - 2} releases, each disturbed 3 times")
         await shop.nothing_wrong(users)
 
 
