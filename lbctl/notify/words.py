@@ -9,7 +9,16 @@ PAGE = "page"
 
 WORDS: dict[str, frozenset[Kind]] = {
     "started": frozenset({Kind.RELEASE_STARTED, Kind.APPROVAL_AWAITED, Kind.APPROVAL_GIVEN}),
-    "step": frozenset({Kind.STEP_STARTED, Kind.STEP_REACHED, Kind.BAKE_STARTED, Kind.DRAIN_STARTED, Kind.POOL_GRANTED}),
+    "step": frozenset(
+        {
+            Kind.STEP_STARTED,
+            Kind.STEP_REACHED,
+            Kind.BAKE_STARTED,
+            Kind.DRAIN_STARTED,
+            Kind.POOL_EMPTIED,
+            Kind.POOL_GRANTED,
+        }
+    ),
     "finished": frozenset({Kind.RELEASE_FINISHED}),
     "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
     "rollback": frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK_FINISHED}),
