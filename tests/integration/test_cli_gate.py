@@ -16,6 +16,7 @@ from tests.fake_desk import FakeDesk, claimed, joint, shop, unit
 from tests.integration.test_cli_commands import COMMAND, Done, ended
 
 BUILD = "https://ci-a/118"
+RELEASE = Path(__file__).parents[2] / "deploy" / "ci" / "release.sh"
 
 
 @pytest.fixture
@@ -110,3 +111,28 @@ async def test_version_is_for_everybody_and_needs_no_name(desk: FakeDesk, path: 
     done = await asked(path, "version --json")
     assert done.code == 0, done.err
     assert done.data["python"] == sys.version.split()[0]
+
+
+async def test_the_script_of_a_pipeline_gets_every_word_through_ssh_as_it_was(
+    desk: FakeDesk, path: str, tmp_path: Path
+) -> None:
+    """`ssh` hands its words on as one line; here it does with it what sshd does for a key with `command=`."""
+    forced = shlex.join([*COMMAND, "--socket", path, "gate", "--service", "accounts"])
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\nfor line; do :; done\nSSH_ORIGINAL_COMMAND=$line exec sh -c "{forced}"\n')
+    ssh.chmod(0o755)
+    version = "2.0 'beta'; $(id) `id` \\ \""
+    variables = {"LBCTL_SERVICE": "accounts", "LBCTL_UNIT": "shop", "LBCTL_SSH": "-p 2222 ci@lb", "LBCTL_BUILD": BUILD}
+    variables |= {"LBCTL_VERSION": version, "LBCTL_PROVIDES": "accounts-api=1 accounts-api=2"}
+    variables |= {"LBCTL_REQUIRES": "ledger>=3,<5 ledger!=4", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        "sh", str(RELEASE), "ready", stdout=pipe, stderr=pipe, env={**os.environ, **variables}
+    )
+    done = await ended(process)
+    assert done.code == 0, done.err
+    (ready,) = desk.asked
+    assert isinstance(ready, SayReady)
+    assert (ready.service, ready.version, ready.build) == ("accounts", version, BUILD)
+    assert ready.contract.provides == {"accounts-api": (1, 2)}
+    assert set(ready.contract.requires) == {"ledger"}
