@@ -1,0 +1,222 @@
+"""The collection under deploy/ansible, by the real ansible-core, at a real daemon and a real load balancer."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lbctl.demo.stage import SERVICE, Stage, stage
+from tests.e2e.scene import QUICK, SLOW_STEP, adopted, crowd, haproxy, status
+from tests.integration.test_cli_commands import Done
+from tests.recipes.shells import DEPLOY
+
+pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(300)]
+BUILD = "https://ci.example/shop/1"
+COLLECTION = DEPLOY / "ansible"
+Json = dict[str, Any]
+
+
+class Ansible:
+    """Ansible with the collection where it looks for it, and this host as its only one."""
+
+    def __init__(self, directory: Path, socket: Path) -> None:
+        self.directory = directory
+        self.socket = socket
+        (directory / "ansible_collections" / "lbctl").mkdir(parents=True)
+        (directory / "ansible_collections" / "lbctl" / "core").symlink_to(COLLECTION)
+        variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        (directory / "hosts.yml").write_text(yaml.safe_dump({"lbctl": {"hosts": {"lb1": variables}}}))
+
+    async def module(self, name: str, *options: str, **given: Any) -> Json:
+        """Run one module; returns what it returns, whether it failed or not."""
+        words = json.dumps({"socket": str(self.socket), **given})
+        done = await self.run("ansible", "lbctl", "-m", f"lbctl.core.{name}", "-a", words, "-vv", *options)
+        head, brace, body = done.out.rpartition("=> {")
+        assert brace, f"{done.out}\n{done.err}"
+        found: Json = json.JSONDecoder().raw_decode(brace[-1] + body)[0]
+        return {"failed": "FAILED" in head, "shown": done.out.splitlines(), **found}
+
+    async def check(self, name: str, **given: Any) -> Json:
+        """Run one module in check mode."""
+        return await self.module(name, "--check", **given)
+
+    async def play(self, playbook: Path, *options: str, **variables: Any) -> Done:
+        """Run a playbook."""
+        variables = {"lbctl_socket": str(self.socket), **variables}
+        return await self.run("ansible-playbook", str(playbook), "-e", json.dumps(variables), *options)
+
+    async def run(self, program: str, *words: str) -> Done:
+        """Run one of Ansible's programs."""
+        places = {"ANSIBLE_COLLECTIONS_PATH": str(self.directory), "ANSIBLE_HOME": str(self.directory / "home")}
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).parent / program),
+            "-i",
+            str(self.directory / "hosts.yml"),
+            *words,
+            cwd=self.directory,
+            env={**os.environ, **places, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0", "LC_ALL": "C.UTF-8"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 120)
+        assert process.returncode is not None
+        return Done(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def scene(directory: Path, plan: str = QUICK) -> AsyncIterator[tuple[Ansible, Stage]]:
+    """Ansible beside an adopted service with users."""
+    async with adopted(haproxy(), plan) as here, await crowd(here, rate=200, visitors=0.7) as users:
+        yield Ansible(directory, here.directory / "run" / "control.sock"), here
+        assert (await users.stop()).failed_requests == 0
+
+
+async def test_a_service_is_adopted_once(tmp_path: Path) -> None:
+    async with stage(None, haproxy(), QUICK) as here:
+        ansible = Ansible(tmp_path, here.directory / "run" / "control.sock")
+        given = {"service": SERVICE, "active": "blue", "version": "1.0.0"}
+        assert (await ansible.check("adopt", **given))["changed"]
+        assert (await status(here))["active"] is None
+        assert (await ansible.module("adopt", **given))["changed"]
+        assert (await status(here))["active"] == "blue"
+        again = await ansible.module("adopt", **{**given, "active": "green"})
+        assert (again["changed"], again["active"]) == (False, "blue")
+
+
+async def test_a_pipeline_of_modules_says_what_would_change_changes_it_and_does_nothing_the_second_time(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path) as (ansible, here):
+        claim = {"service": SERVICE, "build": BUILD, "timeout": 20}
+        told = await ansible.module("claim", "--check", "--diff", **claim)
+        assert (told["changed"], told["colour"], told["granted"]) == (True, "green", False)
+        assert {'-    "claimed": null', '+    "claimed": "green"'} <= set(told["shown"])
+        assert (await status(here))["claim"] is None
+        claimed = await ansible.module("claim", **claim)
+        assert (claimed["changed"], claimed["colour"], claimed["granted"]) == (True, "green", True)
+        assert not (await ansible.module("claim", **claim))["changed"]
+
+        ready = {"service": SERVICE, "version": "2.0.0", "build": BUILD, "provides": ["shop-api=2", "shop-api=1"]}
+        told = await ansible.module("ready", "--check", "--diff", **ready)
+        assert {'-    "board": null', '+        "version": "2.0.0"'} <= set(told["shown"])
+        assert (await status(here))["board"] is None
+        said = await ansible.module("ready", **ready)
+        assert (said["changed"], said["fate"]["build"]) == (True, BUILD)
+        assert not (await ansible.module("ready", **ready))["changed"]
+
+        baked = await ansible.module("release", build=BUILD, state="baked", timeout=60)
+        assert (baked["changed"], baked["release"]["members"][0]["build"]) == (False, BUILD)
+        assert (await status(here))["active"] == "green"
+        assert not (await ansible.module("ready", **ready))["changed"]
+        over = await ansible.module("claim", **claim)
+        assert (over["changed"], over["needed"], over["fate"]["word"]) == (False, False, "released")
+        read = await ansible.module("info", target=SERVICE, build=BUILD)
+        assert read["services"][SERVICE]["active"] == "green"
+        assert read["fate"]["word"] == "released"
+
+
+async def test_what_waits_on_the_board_is_told_and_taken_back(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (ansible, here):
+        requires = {"requires": ["ledger >= 2, <4", "ledger!=3"]}
+        ready = {"service": SERVICE, "version": "2.0.0", "build": BUILD, **requires}
+        refused = await ansible.module("ready", **ready)
+        assert (refused["failed"], refused["code"], refused["exit_code"]) == (True, "not_claimed", 5)
+        assert "lbctl claim" in refused["msg"]
+        assert (await ansible.module("claim", service=SERVICE, timeout=20))["granted"]
+        assert (await ansible.check("maintenance", target=SERVICE))["changed"]
+        assert (await ansible.module("maintenance", target=SERVICE))["services"] == {SERVICE: "maintenance"}
+        assert not (await ansible.module("maintenance", target=SERVICE))["changed"]
+        assert (await ansible.module("ready", **ready))["changed"]
+        assert not (await ansible.module("ready", **{**ready, "requires": ["ledger!=3,<4,>=2"]}))["changed"]
+        waiting = await ansible.module("release", build=BUILD, timeout=1)
+        assert (waiting["failed"], waiting["exit_code"], waiting["code"]) == (True, 26, "waiting")
+        absent = {"service": SERVICE, "state": "absent"}
+        assert not (await ansible.module("ready", build="https://ci.example/shop/2", **absent))["changed"]
+        assert (await ansible.check("ready", build=BUILD, **absent))["changed"]
+        assert (await status(here))["board"] is not None
+        assert (await ansible.module("ready", build=BUILD, **absent))["changed"]
+        assert not (await ansible.module("ready", build=BUILD, **absent))["changed"]
+        withdrawn = await ansible.module("release", build=BUILD, timeout=1)
+        assert (withdrawn["exit_code"], withdrawn["code"]) == (21, "withdrawn")
+        assert (await ansible.module("maintenance", target=SERVICE, state="absent"))["changed"]
+        assert (await status(here))["mode"] == "adopted"
+
+
+async def test_a_release_is_started_paused_resumed_and_taken_back(tmp_path: Path) -> None:
+    async with scene(tmp_path, SLOW_STEP) as (ansible, here):
+        given = {"target": SERVICE, "version": "2.0.0", "reason": "by hand", "timeout": 30}
+        assert (await ansible.check("release", **given, state="started"))["changed"]
+        assert (await status(here))["release"] is None
+        started = await ansible.module("release", **given, state="started")
+        assert (started["changed"], started["release"]["phase"]) == (True, "shifting")
+        again = await ansible.module("release", **given, state="started")
+        assert (again["changed"], again["release"]["id"]) == (False, started["release"]["id"])
+        late = await ansible.module("release", target=SERVICE, state="baked", timeout=1)
+        assert (late["failed"], late["exit_code"]) == (True, 22)
+        for state in ("paused", "resumed", "rolled_back"):
+            steer = {"target": SERVICE, "state": state, "timeout": 30}
+            assert (await ansible.check("release", **steer))["changed"], state
+            assert (await ansible.module("release", **steer))["changed"], state
+            assert not (await ansible.module("release", **steer))["changed"], state
+        back = await ansible.module("release", target=SERVICE, state="baked", timeout=1)
+        assert (back["exit_code"], back["code"]) == (21, "rolled_back")
+        assert (await status(here))["active"] == "blue"
+
+
+async def test_the_play_of_the_story_releases_and_changes_nothing_the_second_time(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (ansible, here):
+        deployed = tmp_path / "deployed"
+        copy = {"content": "{{ colour }} {{ version }}\n", "dest": str(deployed)}
+        task = {"name": "Deploy", "ansible.builtin.copy": {**copy, "mode": "0644"}}
+        (tmp_path / "deploy.yml").write_text(yaml.safe_dump([task]))
+        given = {"service": SERVICE, "version": "2.0.0", "build": BUILD, "deploy": str(tmp_path / "deploy.yml")}
+        play = COLLECTION / "playbooks" / "release.yml"
+        first = await ansible.play(play, **given, provides=["shop-api=2"])
+        assert first.code == 0, first.out + first.err
+        assert "changed=3" in first.out
+        assert deployed.read_text() == "green 2.0.0\n"
+        assert (await status(here))["active"] == "green"
+        second = await ansible.play(play, **given, provides=["shop-api=2"])
+        assert second.code == 0, second.out + second.err
+        assert "changed=0" in second.out
+        checked = await ansible.play(play, "--check", **{**given, "build": f"{BUILD}0"}, provides=["shop-api=2"])
+        assert checked.code == 0, checked.out + checked.err
+        assert (await status(here))["claim"] is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the role gives its files to root")
+async def test_the_role_writes_a_config_that_was_checked_and_the_unit_of_this_repository(tmp_path: Path) -> None:
+    ansible = Ansible(tmp_path, tmp_path / "none.sock")
+    role = {"name": "lbctl.core.agent", "tasks_from": "configure"}
+    tasks = [{"name": "Configure", "ansible.builtin.include_role": role}]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "lbctl", "gather_facts": False, "tasks": tasks}]))
+    config = tmp_path / "etc" / "lbctl.yaml"
+    places = {"agent_home": str(Path(sys.executable).parents[1]), "agent_config_file": str(config)}
+    given = {**places, "agent_user": "root", "agent_unit_dir": str(tmp_path), "agent_service": False}
+    known = yaml.safe_load((DEPLOY.parent / "config" / "one-service.yaml").read_text())
+    first = await ansible.play(tmp_path / "play.yml", **given, agent_config=known)
+    assert first.code == 0, first.out + first.err
+    assert yaml.safe_load(config.read_text()) == known
+    again = await ansible.play(tmp_path / "play.yml", **given, agent_config=known)
+    assert "changed=0" in again.out
+    bad = await ansible.play(tmp_path / "play.yml", **given, agent_config={**known, "servces": {}})
+    assert bad.code != 0
+    assert "servces" in bad.out + bad.err
+    assert yaml.safe_load(config.read_text()) == known
+    unit, ours = (tmp_path / "lbctl.service").read_text(), DEPLOY.parent / "systemd" / "lbctl.service"
+    own = {"ExecStart", "User", "Group"}
+    assert _lines(unit, own) == _lines(ours.read_text(), own)
+    assert f"ExecStart={places['agent_home']}/bin/lbctld --config {config}" in unit
+
+
+def _lines(unit: str, without: set[str]) -> list[str]:
+    return [line for line in unit.splitlines() if line.partition("=")[0] not in without]
