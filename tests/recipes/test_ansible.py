@@ -46,7 +46,7 @@ class Ansible:
         """Run one module in check mode."""
         return await self.module(name, check=True, **given)
 
-    async def play(self, playbook: Path, *options: str, **variables: Any) -> Done:
+    async def play(self, playbook: Path | str, *options: str, **variables: Any) -> Done:
         """Run a playbook."""
         variables = {"lbctl_socket": str(self.socket), **variables}
         program, hosts = str(Path(sys.executable).parent / "ansible-playbook"), str(self.directory / "hosts.yml")
@@ -178,7 +178,7 @@ async def test_the_play_of_the_story_releases_and_changes_nothing_the_second_tim
         task = {"name": "Deploy", "ansible.builtin.copy": {**copy, "mode": "0644"}}
         (tmp_path / "deploy.yml").write_text(yaml.safe_dump([task]))
         given = {"service": SERVICE, "version": "2.0.0", "build": BUILD, "deploy": str(tmp_path / "deploy.yml")}
-        play = COLLECTION / "playbooks" / "release.yml"
+        play = "lbctl.core.release"
         first = await ansible.play(play, **given, provides=["shop-api=2"])
         assert first.code == 0, first.out + first.err
         assert "changed=3" in first.out

@@ -94,3 +94,16 @@ def test_what_is_missing_is_named(words: list[str], missing: str) -> None:
     )
     assert said.returncode == 2
     assert missing in said.stderr
+
+
+def test_the_play_that_the_page_shows_is_the_one_of_the_collection() -> None:
+    page = (DEPLOY.parent / "docs" / "how-to" / "ansible.md").read_text()
+    assert f"```yaml\n{(DEPLOY / 'ansible' / 'playbooks' / 'release.yml').read_text()}```\n" in page
+
+
+def test_every_module_of_the_collection_is_in_its_group_and_on_the_page() -> None:
+    modules = {file.stem for file in DEPLOY.glob("ansible/plugins/modules/*.py")}
+    runtime = yaml.safe_load((DEPLOY / "ansible" / "meta" / "runtime.yml").read_text())
+    assert set(runtime["action_groups"]["control"]) == modules
+    page = (DEPLOY.parent / "docs" / "how-to" / "ansible.md").read_text()
+    assert [name for name in modules if f"| `lbctl.core.{name}` |" not in page] == []
