@@ -58,6 +58,7 @@ meaning() {
         20) echo "went back by itself: a new version is worse; lbctl explain ${LBCTL_UNIT:-$LBCTL_SERVICE} says which and why" ;;
         21) echo "a person went back, cancelled it or withdrew it: do not repeat it unasked" ;;
         22) echo "out of time; what was begun goes on: wait again, deploy nothing again" ;;
+        23) echo "still waiting for approval by a person: lbctl release approve, then wait again" ;;
         25) echo "superseded: a newer build of $LBCTL_SERVICE took its place; nothing is wrong" ;;
         26) echo "still waiting for its partner; it stays on the board: wait again, or ask the other team" ;;
         255) echo "ssh did not get there" ;;

@@ -10,6 +10,7 @@ import yaml
 DEPLOY = Path(__file__).parents[2] / "deploy"
 EXPRESSION = re.compile(r"\$\{\{ *(.+?) *\}\}")
 GROOVY_NAME = re.compile(r'"(LBCTL_\w+)=\$\{(.+)\}(?:/release\.sh)?"')
+GROOVY_ENVIRONMENT = re.compile(r"^ +(\w+) = '([^']*)'$", re.MULTILINE)
 GROOVY_CALL = re.compile(r"\b(?:sh '(?P<sh>[^']*)'|lbctl(?P<word>Claim|Ready|Wait)\((?P<given>[^)]*)\))")
 GROOVY_GIVEN = re.compile(r"(\w+): (?:'([^']*)'|env\.(\w+)|\['([^']*)'\])")
 
@@ -29,6 +30,7 @@ class Part:
 def jenkins(service: str, there: dict[str, str]) -> list[Part]:
     """Return the steps of a Jenkinsfile, those of the shared library written out."""
     text = (DEPLOY / "jenkins" / f"Jenkinsfile.{service}").read_text()
+    there = {**there, **dict(GROOVY_ENVIRONMENT.findall(text))}
     run = (DEPLOY / "jenkins" / "vars" / "lbctlRun.groovy").read_text()
     (script,) = set(re.findall(r"sh\(script: '([^']*)'", run))
     names = dict(GROOVY_NAME.findall(run))

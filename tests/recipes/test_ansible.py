@@ -1,7 +1,5 @@
 """The collection under deploy/ansible, by the real ansible-core, at a real daemon and a real load balancer."""
 
-import asyncio
-import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -14,60 +12,12 @@ import yaml
 
 from lbctl.demo.stage import SERVICE, Stage, stage
 from tests.e2e.scene import QUICK, SLOW_STEP, adopted, crowd, haproxy, status
-from tests.integration.test_cli_commands import Done
+from tests.recipes.programs import Ansible
 from tests.recipes.shells import DEPLOY
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(300)]
 BUILD = "https://ci.example/shop/1"
-COLLECTION = DEPLOY / "ansible"
 Json = dict[str, Any]
-
-
-class Ansible:
-    """Ansible with the collection where it looks for it, and this host as its only one."""
-
-    def __init__(self, directory: Path, socket: Path) -> None:
-        self.directory = directory
-        self.socket = socket
-        (directory / "ansible_collections" / "lbctl").mkdir(parents=True)
-        (directory / "ansible_collections" / "lbctl" / "core").symlink_to(COLLECTION)
-        variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        (directory / "hosts.yml").write_text(yaml.safe_dump({"lbctl": {"hosts": {"lb1": variables}}}))
-
-    async def module(self, name: str, *, check: bool = False, **given: Any) -> Json:
-        """Run one module as Ansible does on its target; returns what it returns, whether it failed or not."""
-        words = {"socket": str(self.socket), "_ansible_check_mode": check, "_ansible_diff": True, **given}
-        place = f"ansible_collections.lbctl.core.plugins.modules.{name}"
-        done = await self.run(sys.executable, "-m", place, given=json.dumps({"ANSIBLE_MODULE_ARGS": words}))
-        assert done.out, done.err
-        return {"failed": False, **done.data}
-
-    async def check(self, name: str, **given: Any) -> Json:
-        """Run one module in check mode."""
-        return await self.module(name, check=True, **given)
-
-    async def play(self, playbook: Path | str, *options: str, **variables: Any) -> Done:
-        """Run a playbook."""
-        variables = {"lbctl_socket": str(self.socket), **variables}
-        program, hosts = str(Path(sys.executable).parent / "ansible-playbook"), str(self.directory / "hosts.yml")
-        return await self.run(program, "-i", hosts, str(playbook), "-e", json.dumps(variables), *options)
-
-    async def run(self, *words: str, given: str = "") -> Done:
-        """Run a program that finds the collection; `given` is its standard input."""
-        places = {"ANSIBLE_COLLECTIONS_PATH": str(self.directory), "ANSIBLE_HOME": str(self.directory / "home")}
-        quiet = {
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_PIPELINING": "1",
-            "LC_ALL": "C.UTF-8",
-            "PYTHONPATH": str(self.directory),
-        }
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *words, cwd=self.directory, env={**os.environ, **places, **quiet}, stdin=pipe, stdout=pipe, stderr=pipe
-        )
-        out, err = await asyncio.wait_for(process.communicate(given.encode()), 120)
-        assert process.returncode is not None
-        return Done(process.returncode, out.decode(), err.decode())
 
 
 @asynccontextmanager
@@ -171,27 +121,16 @@ async def test_a_release_is_started_paused_resumed_and_taken_back(tmp_path: Path
         assert (await status(here))["active"] == "blue"
 
 
-async def test_the_play_of_the_story_releases_and_changes_nothing_the_second_time(tmp_path: Path) -> None:
+async def test_a_play_in_check_mode_shows_what_would_change_and_deploys_nothing(tmp_path: Path) -> None:
     async with scene(tmp_path) as (ansible, here):
         deployed = tmp_path / "deployed"
-        copy = {"content": "{{ colour }} {{ version }}\n", "dest": str(deployed)}
-        task = {"name": "Deploy", "ansible.builtin.copy": {**copy, "mode": "0644"}}
+        task = {"name": "Deploy", "ansible.builtin.copy": {"content": "", "dest": str(deployed), "mode": "0644"}}
         (tmp_path / "deploy.yml").write_text(yaml.safe_dump([task]))
         given = {"service": SERVICE, "version": "2.0.0", "build": BUILD, "deploy": str(tmp_path / "deploy.yml")}
-        play = "lbctl.core.release"
-        first = await ansible.play(play, **given, provides=["shop-api=2"])
-        assert first.code == 0, first.out + first.err
-        assert "changed=3" in first.out
-        assert deployed.read_text() == "green 2.0.0\n"
-        assert (await status(here))["active"] == "green"
-        second = await ansible.play(play, **given, provides=["shop-api=2"])
-        assert second.code == 0, second.out + second.err
-        assert "changed=0" in second.out
-        checked = await ansible.play(
-            play, "--check", "--diff", **{**given, "build": f"{BUILD}0"}, provides=["shop-api=2"]
-        )
+        checked = await ansible.play("lbctl.core.release", "--check", "--diff", **given)
         assert checked.code == 0, checked.out + checked.err
-        assert '+    "claimed": "blue"' in checked.out
+        assert '+    "claimed": "green"' in checked.out
+        assert not deployed.exists()
         assert (await status(here))["claim"] is None
 
 

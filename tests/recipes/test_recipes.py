@@ -1,9 +1,5 @@
 """The recipes under deploy/ bring a release through, each at a real daemon and a real load balancer."""
 
-import asyncio
-import os
-import shutil
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,60 +9,17 @@ import pytest
 from lbctl.demo.stage import SERVICE, Stage
 from tests.e2e.scene import QUICK, adopted, crowd, haproxy, status
 from tests.integration.test_cli_commands import Done
-from tests.recipes.shells import DEPLOY, Part, bitbucket, github, gitlab, jenkins
+from tests.recipes.programs import Ci
+from tests.recipes.shells import DEPLOY, Part, bitbucket, github, gitlab
 
 pytestmark = pytest.mark.haproxy
 BUILD = "https://ci.example/shop/{number}"
-DEPLOY_TO = '#!/bin/sh\nset -eu\necho "$1 $2" >> deployed\n'
-
-
-class Ci:
-    """One workspace of a pipeline beside a running lbctl, which it reaches as `lbctl` on its PATH."""
-
-    def __init__(self, directory: Path, here: Stage) -> None:
-        self.directory = directory
-        self.variables = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "LBCTL_SOCKET": str(here.directory / "run" / "control.sock"),
-            "GITHUB_OUTPUT": str(directory / "outputs"),
-        }
-        (directory / "ci").mkdir()
-        shutil.copy(DEPLOY / "ci" / "release.sh", directory / "ci" / "release.sh")
-        for name, text in (("deploy-to", DEPLOY_TO), ("build", "#!/bin/sh\n")):
-            (directory / name).write_text(text)
-            (directory / name).chmod(0o755)
-
-    @property
-    def deployed(self) -> list[str]:
-        """What was deployed, oldest first: colour and version."""
-        return (self.directory / "deployed").read_text().splitlines()
-
-    async def run(self, part: Part, **variables: str) -> Done:
-        """Run one shell part as its CI would."""
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *part.shell,
-            part.script,
-            cwd=self.directory,
-            env={**self.variables, **variables, **part.environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=pipe,
-            stderr=pipe,
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 100)
-        assert process.returncode is not None
-        return Done(process.returncode, out.decode(), err.decode())
-
-    def outputs(self) -> dict[str, str]:
-        """What the last step of GitHub has handed on."""
-        lines = (self.directory / "outputs").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines)
 
 
 @asynccontextmanager
 async def ci(directory: Path) -> AsyncIterator[tuple[Ci, Stage]]:
     async with adopted(haproxy(), QUICK) as here, await crowd(here, rate=200, visitors=0.7) as users:
-        yield Ci(directory, here), here
+        yield Ci(directory, here.directory / "run" / "control.sock"), here
         assert (await users.stop()).failed_requests == 0
 
 
@@ -101,18 +54,6 @@ async def test_the_one_script_claims_deploys_says_ready_and_waits(tmp_path: Path
         assert failed.code == 1
         assert "the deployment failed" in failed.err
         assert (await status(here))["board"] is None
-
-
-@pytest.mark.parametrize("service", ["accounts", "storefront"])
-async def test_a_jenkinsfile_brings_its_release_through(tmp_path: Path, service: str) -> None:
-    async with ci(tmp_path) as (there, here):
-        variables = {"VERSION": "2.0.7", "BUILD_URL": BUILD.format(number=7)}
-        for part in as_shop(jenkins(service, variables)):
-            found = await done(there, part, **variables)
-            if part.keeps:
-                variables[part.keeps] = found.out.strip()
-        assert there.deployed == ["green 2.0.7"]
-        assert (await status(here))["active"] == "green"
 
 
 @pytest.mark.parametrize("jobs", [gitlab, bitbucket])

@@ -12,7 +12,14 @@ from lbctl.cli.failure import Exit
 from tests.recipes.shells import DEPLOY, bitbucket, github, gitlab, jenkins
 
 RELEASE = DEPLOY / "ci" / "release.sh"
-FATES = {Exit.BACK_BY_ITSELF, Exit.BACK_BY_PERSON, Exit.TIMED_OUT, Exit.SUPERSEDED, Exit.WAITING}
+FATES = {
+    Exit.BACK_BY_ITSELF,
+    Exit.BACK_BY_PERSON,
+    Exit.TIMED_OUT,
+    Exit.AWAITS_APPROVAL,
+    Exit.SUPERSEDED,
+    Exit.WAITING,
+}
 VARIABLE = re.compile(r"\bLBCTL_[A-Z]+(?:_[A-Z]+)*\b")
 
 
@@ -56,7 +63,7 @@ def test_a_build_that_is_superseded_or_waits_is_no_failure_anywhere() -> None:
     wait = (DEPLOY / "jenkins" / "vars" / "lbctlWait.groovy").read_text()
     assert {int(code) for code in re.findall(r"case (\d+):", wait)} == {0, *FATES}
     job = yaml.safe_load((DEPLOY / "gitlab" / "lbctl.gitlab-ci.yml").read_text())[".lbctl-release"]
-    assert job["allow_failure"]["exit_codes"] == [22, 25, 26]
+    assert job["allow_failure"]["exit_codes"] == [22, 23, 25, 26]
     assert "25" in bitbucket()[2].script
 
 

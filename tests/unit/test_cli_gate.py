@@ -36,6 +36,7 @@ HOSTILE = [
     "release --help",
     "release list",
     "release cancel accounts",
+    "release approve accounts",
     "gate --service storefront",
     "adopt accounts --active green",
     "maintenance on",

@@ -15,6 +15,9 @@ int call(Map given) {
         case 26:
             unstable("${given.service} ${given.version} still waits for its partner, on the board")
             break
+        case 23:
+            unstable("the release of ${given.service} ${given.version} waits for approval by a person")
+            break
         case 22:
             unstable("the release of ${given.service} ${given.version} still runs")
             break

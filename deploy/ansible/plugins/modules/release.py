@@ -82,7 +82,8 @@ fate:
 exit_code:
   description:
     - On failure, what C(lbctl) would exit with - 20 it went back by itself, 21 a person took it back, 22 time-out while
-      it runs, 25 superseded by a newer build, 26 time-out while it waits for its partner.
+      it runs, 23 time-out while it waits for approval, 25 superseded by a newer build, 26 time-out while it waits for
+      its partner.
   returned: failure
   type: int
   sample: 20
@@ -259,7 +260,13 @@ def _reached(module, daemon, number):
             raise Problem(f"release {number} {what}", release["reason"], then, release["phase"], 20 if itself else 21)
         return None
 
-    return wait_until(look, given["timeout"], f"release {number} still runs")
+    try:
+        return wait_until(look, given["timeout"], f"release {number} still runs")
+    except Problem as problem:
+        if problem.code != "timed_out" or daemon.release(number)["phase"] != "awaiting_approval":
+            raise
+        then = f"lbctl release approve {number}"
+        raise Problem(f"release {number} waits for approval", "", then, "awaiting_approval", 23) from None
 
 
 if __name__ == "__main__":
