@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("services:adopt", "Start driving a service."),
     "maintenance": ("services:maintenance", "Stop or resume all writes."),
     "notify": ("services:notify", "Alerts: test."),
+    "gate": ("gate:gate", "For sshd: what the ssh key of a pipeline may do."),
     "envoy": ("envoy:envoy", "The embedded Envoy: start, stop, status."),
     "config": ("config:config", "Config files: validate, show, schema, render."),
     "demo": ("demo:demo", "Two real releases on this machine, in under 90 s."),

@@ -28,8 +28,8 @@ def wait_granted(
         now_s = time.monotonic()
         late = timeout_ms is not None and (now_s - began_s) * 1000 >= timeout_ms
         try:
-            claim.look(now_s)
-            patience.back(now_s)
+            if claim.look(now_s):
+                patience.back(now_s)
         except Failure as failure:
             patience.bear(failure, now_s, late=late)
         if claim.found["granted"] or late:
@@ -49,18 +49,20 @@ class _Claim:
         self._ask_at_s = 0.0
         self.found: Json = {"service": service, "colour": None, "granted": False, "proved": False}
 
-    def look(self, now_s: float) -> None:
-        """Ask for it, or read how it stands."""
+    def look(self, now_s: float) -> bool:
+        """Ask for it, or read how it stands. False: it was not time to ask, so nothing is known of the daemon."""
         if self.found["colour"] is None:
-            if now_s >= self._ask_at_s:
-                self._ask_at_s = now_s + ASK_EVERY_S
-                self._ask()
-            return
+            if now_s < self._ask_at_s:
+                return False
+            self._ask_at_s = now_s + ASK_EVERY_S
+            self._ask()
+            return True
         standing = self._client.get("/v1/status", service=self._service)["services"][self._service]["claim"]
         if standing is None:
             self.found = {**self.found, "colour": None}
         else:
             self.found = {**self.found, "colour": standing["colour"], "granted": standing["granted"]}
+        return True
 
     def _ask(self) -> None:
         try:

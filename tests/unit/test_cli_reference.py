@@ -34,6 +34,13 @@ def test_every_command_that_changes_something_takes_a_reason() -> None:
 def test_every_command_that_prints_data_can_print_json() -> None:
     for section in PAGE.split("\n#")[1:]:
         title = section.splitlines()[0].lstrip("# ")
-        one_form = ("lbctl config schema", "lbctl config render", "lbctl judge", "Exit codes", "Command line")
+        one_form = (
+            "lbctl gate",
+            "lbctl config schema",
+            "lbctl config render",
+            "lbctl judge",
+            "Exit codes",
+            "Command line",
+        )
         if "```" in section and title not in one_form:
             assert "--json" in section, title

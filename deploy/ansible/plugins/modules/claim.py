@@ -1,0 +1,164 @@
+#!/usr/bin/python
+# Copyright: the lbctl maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Hold the pool that may be deployed to."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: claim
+short_description: Hold the pool of a service that may be deployed to
+description:
+  - Asks lbctl which pool of a service may be deployed to, holds it, and returns its colour once it is safe - no user
+    reaches it, and what its servers call through a pin is refused, on every load balancer, now and after a reload.
+  - Until its release the new version sees no provider. Check its C(/healthz) alone.
+  - A claim takes what the service had on the board off it again.
+options:
+  service:
+    description: The service.
+    type: str
+    required: true
+  build:
+    description:
+      - The build that is to be deployed, as it will be given to M(lbctl.core.ready).
+      - If it is on the board already, or went with a release, nothing is claimed and RV(needed) is false. That makes a
+        whole playbook repeatable.
+    type: str
+  wait:
+    description: Wait until the pool may be deployed to, also for the end of a release that uses it.
+    type: bool
+    default: true
+  timeout:
+    description: How many seconds to wait at most.
+    type: int
+    default: 3600
+  reason:
+    description: Why, for people. It is stored and told.
+    type: str
+    default: ""
+extends_documentation_fragment: [lbctl.core.control]
+author: The lbctl maintainers (@lbctl)
+seealso:
+  - module: lbctl.core.ready
+"""
+
+EXAMPLES = r"""
+- name: Hold the idle pool of accounts
+  lbctl.core.claim:
+    service: accounts
+    build: "{{ build_url }}"
+    reason: "{{ build_url }}"
+  register: claim
+
+- name: Deploy to it
+  ansible.builtin.include_role: {name: accounts}
+  vars: {accounts_colour: "{{ claim.colour }}"}
+  when: claim.needed
+"""
+
+RETURN = r"""
+needed:
+  description: Whether there is anything to deploy; false if O(build) was said to be ready before.
+  returned: always
+  type: bool
+  sample: true
+colour:
+  description: The pool that may be deployed to. None where nothing is needed.
+  returned: always
+  type: str
+  sample: green
+granted:
+  description: Whether it may be deployed to now.
+  returned: always
+  type: bool
+  sample: true
+fate:
+  description: What became of the build, if O(build) is known already.
+  returned: where nothing is needed
+  type: dict
+  sample: {word: released, release: "42"}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lbctl.core.plugins.module_utils.control import OPTIONS, Daemon, Problem, shown, wait_until
+
+SETTLED = ("waiting", "released")
+
+
+def main():
+    """Run the module."""
+    options = dict(
+        OPTIONS,
+        service={"type": "str", "required": True},
+        build={"type": "str"},
+        wait={"type": "bool", "default": True},
+        timeout={"type": "int", "default": 3600},
+        reason={"type": "str", "default": ""},
+    )
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    try:
+        module.exit_json(**_claimed(module, Daemon(module.params["socket"])))
+    except Problem as problem:
+        problem.fail(module)
+
+
+def _claimed(module, daemon):
+    given = module.params
+    fate = daemon.fate(given["build"]) if given["build"] else None
+    if fate is not None and fate["word"] in SETTLED:
+        return {"changed": False, "needed": False, "colour": None, "granted": False, "fate": fate}
+    before = daemon.service(given["service"])
+    held, parked = before["claim"], before["board"]
+    if held is not None and parked is None:
+        return dict(_granted(module, daemon, held["colour"]), changed=False, needed=True)
+    told = shown(_brief(held, parked), {"claimed": _other(before["active"]), "board": None})
+    if module.check_mode:
+        return {"changed": True, "needed": True, "colour": _other(before["active"]), "granted": False, "diff": told}
+    asked = _ask(given, daemon)
+    told["after"]["claimed"] = asked["colour"]
+    return dict(_granted(module, daemon, asked["colour"]), changed=True, needed=True, diff=told)
+
+
+def _ask(given, daemon):
+    """Claim; a pool that is part of a release is waited for."""
+
+    def look():
+        try:
+            return daemon.post("services", given["service"], "claim", reason=given["reason"])
+        except Problem as problem:
+            if problem.code != "in_release" or not given["wait"]:
+                raise
+            return None
+
+    return wait_until(look, given["timeout"], "a release of {} still uses the pool".format(given["service"]))
+
+
+def _granted(module, daemon, colour):
+    given = module.params
+    if module.check_mode or not given["wait"]:
+        claim = daemon.service(given["service"])["claim"]
+        return {"colour": colour, "granted": bool(claim and claim["granted"])}
+
+    def look():
+        claim = daemon.service(given["service"])["claim"]
+        if claim is None:
+            raise Problem(
+                "the claim of {} ended while it was waited for".format(given["service"]), then="claim it again"
+            )
+        return claim if claim["granted"] else None
+
+    claim = wait_until(look, given["timeout"], "no pool of {} is granted".format(given["service"]))
+    return {"colour": claim["colour"], "granted": True}
+
+
+def _brief(held, parked):
+    claimed = None if held is None else held["colour"]
+    return {"claimed": claimed, "board": None if parked is None else parked["version"]}
+
+
+def _other(active):
+    return {"blue": "green", "green": "blue"}.get(active)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Waiting for a claim where no daemon is: it ends, and says so."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from lbctl.cli import claiming
+from lbctl.cli.client import Client
+from lbctl.cli.failure import Exit, Failure
+from lbctl.cli.waiting import AWAY_MAX_S
+
+
+class Clock:
+    """Time that passes by sleeping alone."""
+
+    now_s = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+        assert self.now_s < 10 * AWAY_MAX_S, "it waits for ever"
+
+
+def test_a_daemon_that_never_answers_is_waited_for_half_a_minute_and_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, told = Clock(), list[str]()
+    monkeypatch.setattr(claiming, "time", SimpleNamespace(monotonic=lambda: clock.now_s, sleep=clock.sleep))
+    with pytest.raises(Failure) as failure:
+        claiming.wait_granted(Client(["/nonexistent/control.sock"]), "accounts", "", None, told.append)
+    assert failure.value.exit_code == Exit.UNREACHABLE
+    assert AWAY_MAX_S <= clock.now_s <= AWAY_MAX_S + 3
+    assert told == ["the daemon does not answer; traffic stays as it is, waiting goes on"]
