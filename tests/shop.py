@@ -101,6 +101,10 @@ class Shop:
     failed_users: int = 0
     users: int = 12
     """How many requests come in by every worker before and after each write."""
+    misled: dict[Caller, Colour] = field(default_factory=dict)
+    """Whom `LB1` sends to another pool of accounts than the pin says that it reads back."""
+    strangers: bool = False
+    """Whether somebody calls accounts who is no pool of storefront."""
     down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
     journal_works: bool = True
     frozen: dict[ServiceName, str] = field(default_factory=dict)
@@ -316,10 +320,14 @@ class Shop:
                     self._call(balancer, Colour.GREEN if "green" in server else Colour.BLUE, life, user=True)
                 for colour in Colour:
                     self._call(balancer, colour, life, user=False)
+                if self.strangers:
+                    balancer.send(A, life=life)
 
     def _call(self, balancer: FakeInstance, colour: Colour, life: object, *, user: bool) -> None:
         caller = self.deployed[B, colour]
-        status, server = balancer.send(A, caller=Caller(B, colour), life=life)  # type: ignore[arg-type]
+        pinned = Caller(B, colour)
+        misled = self.misled.get(pinned) if balancer.name == LB1 else None
+        status, server = balancer.send(A, caller=pinned, life=life, misled=misled)  # type: ignore[arg-type]
         if status != 200:
             self.failed_users += user
             return
