@@ -10,6 +10,7 @@ from itertools import count
 
 from lbctl.core import machine
 from lbctl.core.claims import claim_granted
+from lbctl.core.matrix import Miscall
 from lbctl.core.state import Applied, Apply, Configured, Effect, Free, Mark, Note, Recorded, Reply, Save, State, Tick
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.model.entry import Entry
@@ -103,6 +104,8 @@ class Shop:
     """How many requests come in by every worker before and after each write."""
     misled: dict[Caller, Colour] = field(default_factory=dict)
     """Whom `LB1` sends to another pool of accounts than the pin says that it reads back."""
+    wronged: set[Miscall] = field(default_factory=set)
+    """Calls that were ever counted as against a pin."""
     strangers: bool = False
     """Whether somebody calls accounts who is no pool of storefront."""
     down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
@@ -263,6 +266,7 @@ class Shop:
         observed = Observed(readings, health, dict(self.tokens), frozen=dict(self.frozen))
         self.now = Instant(self.now + 1)
         self.state, effects = machine.step(self.state, Tick(self.now, observed))
+        self.wronged |= set(self.state.matrix[A].wrong)
         self._carry_out(effects)
 
     def crash(self) -> None:

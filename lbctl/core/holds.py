@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lbctl.core import judge
-from lbctl.core.matching import miscalled, strangers, unwatched_pin
+from lbctl.core.matching import miscalled, strangers, unproved_pin, unwatched_pin
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase
 from lbctl.model.units import Span, percent, seconds, since
@@ -185,9 +185,14 @@ def _way_home(now: "Situation") -> Hold | None:
     )
 
 
+def _pins(now: "Situation") -> Hold | None:
+    why = unproved_pin(now)
+    return Hold("pins", why, "the load balancers") if why else None
+
+
 def _watching(now: "Situation") -> Hold | None:
     why = unwatched_pin(now)
-    return None if why is None else Hold("watching", why, "the next readings")
+    return Hold("watching", why, "the next readings") if why else None
 
 
 def _wrong_cell(now: "Situation") -> Hold | None:
@@ -268,7 +273,7 @@ FORWARD: tuple[Question, ...] = (
 )
 """What stops an advance, in the order in which people should hear it."""
 
-PROOFS = (*FORWARD[:-1], _capacity, _wrong_cell, _unknown_caller, _watching)
+PROOFS = (*FORWARD[:-1], _capacity, _wrong_cell, _unknown_caller, _pins, _watching)
 """What must hold before first traffic: there is no verdict yet, but the candidate must be able to carry the load."""
 
 QUESTIONS: dict[Phase, tuple[Question, ...]] = {

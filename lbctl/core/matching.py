@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lbctl.core.matrix import UNKNOWN_FOR, Tally, unknown_calls, unwatched
+from lbctl.core.matrix import UNKNOWN_FOR, Tally, unknown_calls, unproved, unwatched
 from lbctl.model.route import Pin
 from lbctl.model.topology import PinKind, Service
 from lbctl.model.units import Instant, seconds
@@ -25,13 +25,19 @@ def miscalled(now: "Situation") -> str:
     return "; ".join(found)
 
 
-def unwatched_pin(now: "Situation") -> str | None:
-    """Return whose pin was not proved and then watched long enough for a call against it to be seen."""
-    for provider, tally in now.matrix.items():
-        caller = unwatched(tally)
-        if caller is not None:
-            return f"calls of {caller} to {provider} were not watched yet since its pin was written"
-    return None
+def unproved_pin(now: "Situation") -> str:
+    """Return whose pin is not read back everywhere; empty if all are."""
+    found = ((caller, provider) for provider, tally in now.matrix.items() if (caller := unproved(tally)) is not None)
+    return next((f"the pin of {caller} at {provider} is not read back everywhere" for caller, provider in found), "")
+
+
+def unwatched_pin(now: "Situation") -> str:
+    """Return whose calls were not watched since its pin was proved, so that one against it would be unseen; empty if
+    nobody's."""
+    found = ((caller, provider) for provider, tally in now.matrix.items() if (caller := unwatched(tally)) is not None)
+    return next(
+        (f"no call of {caller} to {provider} could be seen yet under its new pin" for caller, provider in found), ""
+    )
 
 
 def strangers(service: Service, tally: Tally | None, now: Instant) -> tuple[str, str] | None:

@@ -154,25 +154,33 @@ def _wrong(tally: Tally, name: InstanceName, grown: Counter[Cell]) -> Counter[Mi
 
 
 def _marked(known: tuple[tuple[Instant, int], ...], count: int, now: Instant) -> tuple[tuple[Instant, int], ...]:
-    kept = tuple(mark for mark in known if since(mark[0], now) < UNKNOWN_FOR)
+    kept = recent(known, now)
     if kept and since(kept[-1][0], now) < MARK_EVERY:
         return (*kept[:-1], (kept[-1][0], kept[-1][1] + count))
     return (*kept, (now, count))
 
 
+def unproved(tally: Tally) -> Caller | None:
+    """Return a caller whose pin is not read back everywhere; None if there is none."""
+    return next((caller for caller, proved in tally.pins.items() if proved is None), None)
+
+
 def unwatched(tally: Tally) -> Caller | None:
-    """Return a caller whose pin was not proved, or whose calls were not watched on every instance since; None if there
-    is none."""
-    for caller, proved in tally.pins.items():
-        if proved is None or not all(_is_watched(look, proved) for look in tally.looks.values()):
-            return caller
-    return None
+    """Return a caller whose calls were not watched on every instance since its pin was proved; None if all were."""
+    looks = tally.looks.values()
+    pins = ((caller, proved) for caller, proved in tally.pins.items() if proved is not None)
+    return next((caller for caller, proved in pins if not all(_is_watched(look, proved) for look in looks)), None)
 
 
 def _is_watched(look: Look, proved: Proved) -> bool:
     return len(look.taken_at) == 3 and look.taken_at[0] >= proved.since
 
 
+def recent(unknown: tuple[tuple[Instant, int], ...], now: Instant) -> tuple[tuple[Instant, int], ...]:
+    """Return the marks of nobody's calls that are not forgotten."""
+    return tuple(mark for mark in unknown if since(mark[0], now) < UNKNOWN_FOR)
+
+
 def unknown_calls(tally: Tally, now: Instant) -> int:
     """Return how many calls of the last minutes came from nobody's pool."""
-    return sum(count for at, count in tally.unknown if since(at, now) < UNKNOWN_FOR)
+    return sum(count for _, count in recent(tally.unknown, now))

@@ -20,7 +20,7 @@ from lbctl.cli.screens.release import (
 )
 from lbctl.cli.screens.status import status_screen
 from lbctl.core.planner import Traffic, forecast
-from lbctl.daemon.board_why import board_why
+from lbctl.daemon.board_why import board_lines, board_why
 from lbctl.daemon.sight import better_view, steps_view, traffic_view
 from lbctl.model.topology import JudgeSettings, Plan
 from lbctl.sim.world import SERVICE, topology
@@ -246,7 +246,7 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
             ],
         },
     ),
-    "why-board": (why_screen, board_why("shop", {"accounts": waiting()})),
+    "why-board": (why_screen, board_why("shop", board_lines({"accounts": waiting()}))),
     "started-unit": (
         started_screen,
         {

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lbctl.core.matrix import UNKNOWN_FOR, Miscall, Tally, fold, unknown_calls, unwatched
+from lbctl.core.matrix import UNKNOWN_FOR, Miscall, Tally, fold, unknown_calls, unproved, unwatched
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import InstanceReading, ServiceReading, Unreadable
 from lbctl.model.route import Caller, Cell, Pin, Route
@@ -130,7 +130,7 @@ def test_a_pin_that_is_not_read_back_everywhere_says_nothing_about_calls() -> No
     for count in range(5, 9):
         book.take({WRONG: count}, other=reading(book.at + 100, {LIFE: SPLIT}))
     assert book.tally.wrong == {}
-    assert unwatched(book.tally) == OLD
+    assert unproved(book.tally) == OLD
 
 
 def test_an_old_worker_with_other_pins_proves_none() -> None:
