@@ -79,6 +79,15 @@ def test_a_new_life_and_counts_that_fall_begin_anew() -> None:
     assert book.tally.totals == {RIGHT: 8}
 
 
+def test_a_life_that_was_emptied_says_nothing_of_any_cell() -> None:
+    book = Book()
+    book.take({RIGHT: 10})
+    book.take({RIGHT: 2, STRANGE: 7})
+    assert book.tally.totals == {}
+    book.take({RIGHT: 3, STRANGE: 8})
+    assert book.tally.totals == {RIGHT: 1, STRANGE: 1}
+
+
 def test_the_same_reading_counts_once() -> None:
     book = Book()
     book.take({RIGHT: 1})
