@@ -170,6 +170,13 @@ def claimed(**more: Any) -> Json:
     return {"colour": "green", "by": "uid 2002 (ci-b) pid 4712", "since_ms": 60_000, "granted": True, **more}
 
 
+def cell(caller: str | None, colour: str, requests: int, **more: Any) -> Json:
+    """Return a cell of the matrix; half of its calls came in the release."""
+    right = None if caller is None else not more.get("wrong")
+    known = {"caller": caller, "colour": colour, "requests": requests, "in_release": requests // 2, "wrong": 0}
+    return {**known, "last_s": 0.4, "right": right, **more}
+
+
 def unit(**more: Any) -> Json:
     """Return a unit in mid-release."""
     return {
@@ -186,6 +193,7 @@ def unit(**more: Any) -> Json:
         "board": {},
         "claims": {},
         "pins": {"accounts<storefront-blue": pin("green"), "accounts<storefront-green": pin("blue")},
+        "matrix": {"accounts": [cell("storefront-blue", "green", 18_000), cell("storefront-green", "blue", 6_000)]},
         **more,
     }
 

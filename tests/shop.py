@@ -10,6 +10,7 @@ from itertools import count
 
 from lbctl.core import machine
 from lbctl.core.claims import claim_granted
+from lbctl.core.matrix import Miscall
 from lbctl.core.state import Applied, Apply, Configured, Effect, Free, Mark, Note, Recorded, Reply, Save, State, Tick
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.model.entry import Entry
@@ -101,6 +102,12 @@ class Shop:
     failed_users: int = 0
     users: int = 12
     """How many requests come in by every worker before and after each write."""
+    misled: dict[Caller, Colour] = field(default_factory=dict)
+    """Whom `LB1` sends to another pool of accounts than the pin says that it reads back."""
+    wronged: set[Miscall] = field(default_factory=set)
+    """Calls that were ever counted as against a pin."""
+    strangers: bool = False
+    """Whether somebody calls accounts who is no pool of storefront."""
     down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
     journal_works: bool = True
     frozen: dict[ServiceName, str] = field(default_factory=dict)
@@ -259,6 +266,7 @@ class Shop:
         observed = Observed(readings, health, dict(self.tokens), frozen=dict(self.frozen))
         self.now = Instant(self.now + 1)
         self.state, effects = machine.step(self.state, Tick(self.now, observed))
+        self.wronged |= set(self.state.matrix[A].wrong)
         self._carry_out(effects)
 
     def crash(self) -> None:
@@ -316,10 +324,14 @@ class Shop:
                     self._call(balancer, Colour.GREEN if "green" in server else Colour.BLUE, life, user=True)
                 for colour in Colour:
                     self._call(balancer, colour, life, user=False)
+                if self.strangers:
+                    balancer.send(A, life=life)
 
     def _call(self, balancer: FakeInstance, colour: Colour, life: object, *, user: bool) -> None:
         caller = self.deployed[B, colour]
-        status, server = balancer.send(A, caller=Caller(B, colour), life=life)  # type: ignore[arg-type]
+        pinned = Caller(B, colour)
+        misled = self.misled.get(pinned) if balancer.name == LB1 else None
+        status, server = balancer.send(A, caller=pinned, life=life, misled=misled)  # type: ignore[arg-type]
         if status != 200:
             self.failed_users += user
             return

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lbctl.control.boardanswers import ClaimView, ColourWord, PinView, ReadyView
+from lbctl.control.boardanswers import CellView, ClaimView, ColourWord, PinView, ReadyView
 
 
 class Held(msgspec.Struct):
@@ -113,7 +113,7 @@ class ServiceView(msgspec.Struct):
 
 class UnitView(msgspec.Struct):
     """Services released together. `carrier` and `members` are those of the running release. `pins` are named by
-    provider and consumer pool: `accounts<storefront-blue`."""
+    provider and consumer pool: `accounts<storefront-blue`. `matrix` is who called whom, by provider."""
 
     services: list[str]
     carrier: str | None
@@ -128,6 +128,7 @@ class UnitView(msgspec.Struct):
     held: Held | None = None
     step: Step | None = None
     next: str = ""
+    matrix: dict[str, list[CellView]] = {}
 
 
 class Status(msgspec.Struct):

@@ -40,6 +40,20 @@ class PinView(msgspec.Struct):
     boot: str | None = None
 
 
+class CellView(msgspec.Struct):
+    """Calls of one consumer pool that one pool of a provider got: `requests` since lbctl was started, `in_release`
+    in the last release, `wrong` against the caller's pin since that began. `caller` null: it is no pool of a consumer;
+    then `right` is null, too."""
+
+    caller: str | None
+    colour: ColourWord
+    requests: int
+    last_s: float
+    right: bool | None
+    in_release: int = 0
+    wrong: int = 0
+
+
 class ClaimAnswer(msgspec.Struct):
     """Which pool may be deployed to. `granted`: now; else as soon as `status` says so. `proved`: it was known to be
     unused before the claim. `superseded`: the release, without traffic yet, that the claim has ended."""

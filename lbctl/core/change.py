@@ -11,8 +11,9 @@ from lbctl.model.record import By, Phase, PoolState, Record, Release
 from lbctl.model.topology import SessionsBack
 from lbctl.model.units import BP_FULL, Instant, percent
 
-FAULTS_THAT_MOVE = frozenset({"errors", "candidate_dead", "blind", "token"})
-"""Reasons of a rollback by itself that say the candidate cannot serve: its sessions go back at once."""
+FAULTS_THAT_MOVE = frozenset({"errors", "candidate_dead", "blind", "token", "wrong_cell"})
+"""Reasons of a rollback by itself that say the candidate cannot serve, or meets a partner that it may not know: its
+sessions go back at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

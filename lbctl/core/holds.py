@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lbctl.core import judge
+from lbctl.core.matching import miscalled, strangers, unproved_pin, unwatched_pin
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase
 from lbctl.model.units import Span, percent, seconds, since
@@ -184,6 +185,34 @@ def _way_home(now: "Situation") -> Hold | None:
     )
 
 
+def _pins(now: "Situation") -> Hold | None:
+    why = unproved_pin(now)
+    return Hold("pins", why, "the load balancers") if why else None
+
+
+def _watching(now: "Situation") -> Hold | None:
+    why = unwatched_pin(now)
+    return Hold("watching", why, "the next readings") if why else None
+
+
+def _wrong_cell(now: "Situation") -> Hold | None:
+    wrong = miscalled(now)
+    if not wrong:
+        return None
+    needs = (
+        f"a load balancer that does what it reads back, then lbctl release cancel {now.release.id} and a new release"
+    )
+    return Hold("wrong_cell", wrong, needs, pages=True)
+
+
+def _unknown_caller(now: "Situation") -> Hold | None:
+    for name in now.release.followers:
+        found = strangers(now.services[name], now.matrix.get(name), now.at)
+        if found is not None:
+            return Hold("unknown_caller", *found, pages=True)
+    return None
+
+
 def _verdict(now: "Situation") -> Hold | None:
     verdict = now.verdict
     if verdict is None or verdict.word is judge.Word.ADVANCE or verdict.code == "not_enough_evidence":
@@ -244,7 +273,7 @@ FORWARD: tuple[Question, ...] = (
 )
 """What stops an advance, in the order in which people should hear it."""
 
-PROOFS = (*FORWARD[:-1], _capacity)
+PROOFS = (*FORWARD[:-1], _capacity, _wrong_cell, _unknown_caller, _pins, _watching)
 """What must hold before first traffic: there is no verdict yet, but the candidate must be able to carry the load."""
 
 QUESTIONS: dict[Phase, tuple[Question, ...]] = {

@@ -7,7 +7,7 @@ of the record per step. Start-up is not special: the last record and what the lo
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from lbctl.core import judge, ready
+from lbctl.core import judge, matrix, ready
 from lbctl.core.change import Change
 from lbctl.core.commit import recorded, retried, take, tellable
 from lbctl.core.counting import Books, Counted, count
@@ -32,6 +32,7 @@ from lbctl.core.state import (
     State,
     Tick,
 )
+from lbctl.core.targets import target
 from lbctl.core.wellness import every_pool
 from lbctl.model.errors import Refused
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName
@@ -131,6 +132,7 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
 def _folded(state: State, now: Instant) -> tuple[State, Situations]:
     """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release.
     Returns the situation of every service in one, too."""
+    state = replace(state, matrix=dict(_matrix(state, now)))
     here = situations(state, now)
     counts = {name: _counted(state, name, now) for name in state.topology.services}
     counted = {name: seen for name, (_, seen) in counts.items() if seen is not None}
@@ -163,6 +165,18 @@ def _counted(state: State, name: ServiceName, now: Instant) -> tuple[Books, Coun
     timing = {i: observed.timing[i, name] for i in instances if (i, name) in observed.timing}
     slow_limit = state.topology.services[name].judge.slow_limit
     return count(state.books.get(name, Books()), readings, timing, name, slow_limit, now)
+
+
+def _matrix(state: State, now: Instant) -> Iterator[tuple[ServiceName, matrix.Tally]]:
+    """Count the calls of every service that has consumers; a release of one of those is about its pins, too."""
+    for name, service in state.topology.services.items():
+        if not service.consumers:
+            continue
+        readings = {one: state.observed.instances.get(one) for one in state.topology.instances_of(name)}
+        running = (state.record.running(one) for one in (name, *service.consumers))
+        release = next((one.id for one in running if one is not None), None)
+        want = target(state.topology, state.record, name)
+        yield name, matrix.fold(state.matrix.get(name, matrix.Tally()), readings, name, want, release, now)
 
 
 def _learned(state: State, name: ServiceName, here: Situation | None, counted: Counted | None) -> judge.Learned:

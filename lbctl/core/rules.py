@@ -13,6 +13,7 @@ from lbctl.core.drift import handmade, moved_generations, rebased
 from lbctl.core.evidence import proved
 from lbctl.core.holds import waits
 from lbctl.core.judge.wording import figures
+from lbctl.core.matching import miscalled
 from lbctl.core.retreat import mistaken, retreat, taken_back
 from lbctl.core.situation import Situation
 from lbctl.model.entry import Kind, Severity
@@ -68,6 +69,14 @@ def _judged_bad(now: Situation) -> Change | None:
     if not now.moving or verdict is None or verdict.word is not judge.Word.ROLLBACK:
         return None
     return go_back(now.record, now.release, now.at, verdict.code, verdict.reason, By.ITSELF, numbers=figures(verdict))
+
+
+def _wrong_cell(now: Situation) -> Change | None:
+    """A call that its pin forbids: the pair that answers each other may not know each other."""
+    wrong = miscalled(now)
+    if not now.moving or not wrong:
+        return None
+    return go_back(now.record, now.release, now.at, "wrong_cell", wrong, By.ITSELF)
 
 
 def _candidate_dead(now: Situation) -> Change | None:
@@ -246,6 +255,7 @@ RULES: tuple[Rule, ...] = (
     _back_token,
     _rolled_back,
     _candidate_dead,
+    _wrong_cell,
     _judged_bad,
     _unmoved_deadline,
     _hold_deadline,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lbctl.core import judge
+from lbctl.core.coupling import providers_of
+from lbctl.core.matrix import Tally
 from lbctl.core.state import Lane, Progress, State
 from lbctl.core.targets import exposed, target
 from lbctl.core.wellness import Pair, Wellness, together, way_open
@@ -38,6 +40,8 @@ class Situation:
     unresolved: Mapping[InstanceName, str]
     under_way: frozenset[InstanceName]
     """Instances with an operation for this service on its way, or not read since it ended."""
+    matrix: Mapping[ServiceName, Tally]
+    """Who called whom: of every service that one of the release calls, or that is one of it and is called."""
     token: Token
     token_trouble: str
     """Why the token cannot be read; empty if it can."""
@@ -117,6 +121,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
             for one in release.members
             if under_way(state.lanes.get(i), one, reading)
         ),
+        matrix=_matrix(state, release),
         token=state.observed.tokens.get(release.id, Token.NONE),
         token_trouble=state.observed.token_trouble.get(release.id, ""),
         candidate=together({one: pair.candidate for one, pair in pairs.items()}),
@@ -129,6 +134,11 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         durable_at=state.durable_at,
         journal_error=state.journal_error,
     )
+
+
+def _matrix(state: State, release: Release) -> Mapping[ServiceName, Tally]:
+    called = [provider for one in release.members for provider in (one, *providers_of(state.topology, one))]
+    return {one: state.matrix[one] for one in dict.fromkeys(called) if one in state.matrix}
 
 
 def _up_since(state: State, service: Service, colour: Colour) -> Instant:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from lbctl.core import judge
 from lbctl.core.counting import Books
 from lbctl.core.holds import Hold
+from lbctl.core.matrix import Tally
 from lbctl.core.wellness import Pools
 from lbctl.model.entry import Entry
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
@@ -114,6 +115,8 @@ class State:
     accounts: Mapping[ReleaseId, Mapping[ServiceName, judge.Account]] = field(default_factory=dict)
     """Accounts saved by an earlier process, used when a release's progress starts."""
     books: Mapping[ServiceName, Books] = field(default_factory=dict)
+    matrix: Mapping[ServiceName, Tally] = field(default_factory=dict)
+    """Who called whom, by provider."""
     learned: Mapping[ServiceName, judge.Learned] = field(default_factory=dict)
     """What is known of every adopted service's active pool."""
     lanes: Mapping[InstanceName, Lane] = field(default_factory=dict)

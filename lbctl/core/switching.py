@@ -10,6 +10,7 @@ from lbctl.core import coupling
 from lbctl.core.change import Change
 from lbctl.core.claims import claim_granted
 from lbctl.core.cutting import Cut, Version, cut
+from lbctl.core.matching import strangers
 from lbctl.core.reply import Facts
 from lbctl.core.state import State
 from lbctl.model.errors import Refused
@@ -30,7 +31,7 @@ def switch(state: State, request: Switch, now: Instant) -> tuple[Change, Facts]:
     unit = state.topology.unit_of(request.service)
     for name in members:
         switchable(state, state.topology.services[name], request.to if name == request.service else None)
-    refused = next(iter((*parted(state.topology, members), *unprepared(state, unit))), None)
+    refused = next(iter((*parted(state.topology, members), *unprepared(state, unit, now))), None)
     if refused is not None:
         raise refused
     if request.followers and coupling.carrier(state.topology, members) != request.service:
@@ -74,10 +75,14 @@ def parted(topology: Topology, members: tuple[ServiceName, ...]) -> Iterator[Ref
     )
 
 
-def unprepared(state: State, unit: Unit) -> Iterator[Refused]:
+def unprepared(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:
     """Yield why a person cannot switch a unit of several services now: each goes from a pool that is claimed, so that
-    nothing reaches it, and from no record of the board, which goes by itself."""
-    for name in unit.services if len(unit.services) > 1 else ():
+    nothing reaches it, and from no record of the board, which goes by itself; and nobody may call one whom no pin
+    holds."""
+    if len(unit.services) == 1:
+        return
+    yield from _called_by_strangers(state, unit, now)
+    for name in unit.services:
         ready = state.record.board.get(name)
         if not claim_granted(state, name):
             yield Refused(
@@ -89,6 +94,15 @@ def unprepared(state: State, unit: Unit) -> Iterator[Refused]:
             what = f"{name} {ready.version} is on the board: it goes by itself as soon as it fits"
             then = f"lbctl release withdraw {unit.name} --service {name}"
             yield Refused("on_the_board", what, then=then)
+
+
+def _called_by_strangers(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:
+    for name in unit.services:
+        found = strangers(state.topology.services[name], state.matrix.get(name), now)
+        if found is not None:
+            what, then = found
+            why = "nobody knows which version such a caller can speak with, and no pin holds it"
+            yield Refused("unknown_caller", what, why=why, then=then)
 
 
 def switchable(state: State, service: Service, to: Colour | None) -> Adopted:

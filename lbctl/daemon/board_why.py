@@ -1,7 +1,13 @@
 """Why a version that is ready does not go yet, in the words of `lbctl why`. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from lbctl.core.matching import strangers
+from lbctl.core.matrix import recent
+from lbctl.core.state import State
+from lbctl.model.topology import Unit
+from lbctl.model.units import Instant, since
 
 Json = dict[str, Any]
 
@@ -20,6 +26,22 @@ def board_lines(board: Mapping[str, Json]) -> list[Json]:
     ]
 
 
-def board_why(target: str, board: Mapping[str, Json]) -> Json:
+def caller_lines(state: State, units: Iterable[Unit], now: Instant) -> list[Json]:
+    """Return a line for every service of these units that somebody calls who is nobody's pool."""
+    return [
+        {
+            "what": f"{found[0]}: no release takes {name} together with another service",
+            "since_ms": since(recent(state.matrix[name].unknown, now)[0][0], now),
+            "needs": found[1],
+            "deadline": "",
+            "then": "",
+        }
+        for unit in units
+        for name in unit.services
+        if len(unit.services) > 1 and (found := strangers(state.topology.services[name], state.matrix.get(name), now))
+    ]
+
+
+def board_why(target: str, lines: list[Json]) -> Json:
     """Return the answer for a service or unit that had no release yet."""
-    return {"service": target, "unit": None, "release": None, "phase": None, "lines": board_lines(board)}
+    return {"service": target, "unit": None, "release": None, "phase": None, "lines": lines}

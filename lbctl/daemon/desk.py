@@ -8,7 +8,7 @@ from typing import Any
 from lbctl.about import VERSION
 from lbctl.config.load import Config
 from lbctl.core.situation import situation, situations
-from lbctl.daemon.board_why import board_lines, board_why
+from lbctl.daemon.board_why import board_lines, board_why, caller_lines
 from lbctl.daemon.builds import fate
 from lbctl.daemon.explain import explained
 from lbctl.daemon.feed import Event, Feed, event_view
@@ -138,15 +138,16 @@ class Desk:
         names = [] if target.isdigit() else self.services_of(target)
         units = {(unit := state.topology.unit_of(ServiceName(one))).name: unit for one in names}
         boards = {one: ready for unit in units.values() for one, ready in board(state, unit, now).items()}
-        chosen = {one: ready for one, ready in boards.items() if one in names}
+        standing = board_lines({one: ready for one, ready in boards.items() if one in names})
+        standing += caller_lines(state, units.values(), now)
         try:
             release, _ = await self._find(target)
         except Refused:
-            if not chosen:
+            if not standing:
                 raise
-            return board_why(target, chosen)
+            return board_why(target, standing)
         found = why_view(state, release, now)
-        return {**found, "lines": [*found["lines"], *board_lines(chosen)]}
+        return {**found, "lines": [*found["lines"], *standing]}
 
     async def history(self, name: str | None, limit: int) -> Json:
         """Releases, newest first."""

@@ -44,7 +44,7 @@ def unit_plan_view(
     told = list(_of_each(views, "warnings"))
     lacking = [one for one in told if one["code"] in FORBIDDING]
     lacking += [{"code": "NO_PINS", "text": text} for one in versions for text in unpinnable(state.topology, able, one)]
-    refusals = [*map(_told, unprepared(state, unit)), *_of_each(views, "refusals"), *lacking]
+    refusals = [*map(_told, unprepared(state, unit, now)), *_of_each(views, "refusals"), *lacking]
     return {
         **first,
         "version_to": versions[first["service"]],

@@ -3,15 +3,16 @@
 from typing import Any
 
 from lbctl.core.claims import claim_granted
+from lbctl.core.matrix import Tally
 from lbctl.core.ready import waiting
 from lbctl.core.state import State
 from lbctl.core.targets import target
 from lbctl.model.names import ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Release
-from lbctl.model.route import Caller, Pin, Route
+from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import Unit
-from lbctl.model.units import Instant, since
+from lbctl.model.units import SECOND, Instant, since
 
 Json = dict[str, Any]
 
@@ -36,6 +37,7 @@ def unit_view(state: State, unit: Unit, views: dict[str, Json], now: Instant) ->
         "board": board(state, unit, now),
         "claims": {name: found for name in unit.services if (found := claim(state, name, now)) is not None},
         "pins": pins(state, unit),
+        "matrix": matrix(state, unit, now),
     }
 
 
@@ -86,6 +88,32 @@ def pins(state: State, unit: Unit) -> Json:
                 "boot": _words(boot, caller),
             }
     return found
+
+
+def matrix(state: State, unit: Unit, now: Instant) -> Json:
+    """Return who called whom since lbctl was started, by provider. `right` null: a caller who is nobody's pool."""
+    return {
+        name: [_cell(state.matrix.get(name, Tally()), cell, now) for cell in _cells(state.matrix.get(name, Tally()))]
+        for name in unit.services
+        if state.topology.services[name].consumers
+    }
+
+
+def _cells(tally: Tally) -> list[Cell]:
+    return sorted(tally.totals, key=str)
+
+
+def _cell(tally: Tally, cell: Cell, now: Instant) -> Json:
+    wrong = sum(count for one, count in tally.wrong.items() if (one.caller, one.colour) == (cell.caller, cell.colour))
+    return {
+        "caller": None if cell.caller is None else str(cell.caller),
+        "colour": cell.colour.value,
+        "requests": tally.totals[cell],
+        "in_release": 0 if tally.release is None else tally.in_release.get(cell, 0),
+        "wrong": wrong,
+        "last_s": since(tally.last[cell], now) / SECOND,
+        "right": None if cell.caller is None else not wrong,
+    }
 
 
 def _routes(state: State, name: ServiceName) -> tuple[list[Route], list[Route]]:

@@ -17,6 +17,8 @@ from lbctl.model.topology import Service
 from lbctl.model.units import BP_FULL, Instant, percent, seconds, since
 
 Json = dict[str, Any]
+PASSING = frozenset({"recording", "reading", "watching"})
+"""Holds that end with the next readings."""
 
 
 def service_view(state: State, service: Service, here: Situation | None, now: Instant) -> Json:
@@ -84,7 +86,7 @@ def first_hold(here: Situation | None) -> Hold | None:
     """The first reason to wait that is no mere passing of time."""
     if here is None or here.progress is None:
         return None
-    return next((hold for hold in here.progress.holds if hold.code not in {"recording", "reading"}), None)
+    return next((hold for hold in here.progress.holds if hold.code not in PASSING), None)
 
 
 def _hold_view(here: Situation, hold: Hold) -> Json:

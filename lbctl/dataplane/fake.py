@@ -152,17 +152,18 @@ class FakeInstance:
         *,
         caller: Caller | None = None,
         life: Generation | None = None,
+        misled: Colour | None = None,
     ) -> tuple[int, str]:
         """Route one request by the newest generation, or by an older `life`; returns status and server name.
 
         `jar` is a session's cookies, `caller` the consumer pool that calls. Who is pinned to nobody gets 503 from
-        nobody; see `refuses`.
+        nobody; see `refuses`. `misled`: it goes there, whatever the pin says.
         """
         jar = {} if jar is None else jar
         wanted = self._service(service)
         life = life or self.generation
         route = self.runtime[life][service]
-        pin = _pin(route, caller)
+        pin = _pin(route, caller) if misled is None else Pin(misled.value)
         if pin is Pin.NONE:
             return 503, ""
         pinned = pin is not Pin.SPLIT

@@ -137,6 +137,7 @@ def played(order: list[Word]) -> None:
         pipelines.do(word, number)
     pipelines.rest()
     assert shop.mismatched == []
+    assert shop.wronged == set()
     assert shop.failed_users == 0
     record = shop.state.record
     assert all(release.phase.ended for release in record.releases.values())

@@ -20,11 +20,25 @@ from lbctl.cli.screens.release import (
 )
 from lbctl.cli.screens.status import status_screen
 from lbctl.core.planner import Traffic, forecast
-from lbctl.daemon.board_why import board_why
+from lbctl.daemon.board_why import board_lines, board_why
 from lbctl.daemon.sight import better_view, steps_view, traffic_view
 from lbctl.model.topology import JudgeSettings, Plan
 from lbctl.sim.world import SERVICE, topology
-from tests.fake_desk import FakeDesk, claimed, event, joint, pin, pool, release, servers, service, shop, unit, waiting
+from tests.fake_desk import (
+    FakeDesk,
+    cell,
+    claimed,
+    event,
+    joint,
+    pin,
+    pool,
+    release,
+    servers,
+    service,
+    shop,
+    unit,
+    waiting,
+)
 
 Json = dict[str, Any]
 FILES = Path(__file__).parent / "cli_screens"
@@ -116,7 +130,14 @@ def resting() -> Json:
     pins = {"accounts<storefront-blue": pin("split"), "accounts<storefront-green": pin("none", "none split", "split")}
     claims = {"accounts": claimed(colour="blue"), "storefront": claimed(granted=False)}
     at_rest = {"carrier": None, "members": [], "phase": "finished", "release": "6", "step": None, "next": ""}
-    return shopping(services=views, board={"accounts": waiting()}, claims=claims, pins=pins, **at_rest)
+    cells = [
+        cell("storefront-blue", "green", 18_000),
+        cell("storefront-green", "blue", 6_000, last_s=252.0),
+        cell("storefront-green", "green", 12, last_s=3.6, wrong=12),
+        cell(None, "green", 3, last_s=31.0),
+    ]
+    matrix = {"accounts": cells}
+    return shopping(services=views, board={"accounts": waiting()}, claims=claims, pins=pins, matrix=matrix, **at_rest)
 
 
 def unwell() -> Json:
@@ -225,7 +246,7 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
             ],
         },
     ),
-    "why-board": (why_screen, board_why("shop", {"accounts": waiting()})),
+    "why-board": (why_screen, board_why("shop", board_lines({"accounts": waiting()}))),
     "started-unit": (
         started_screen,
         {

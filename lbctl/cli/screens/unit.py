@@ -1,9 +1,11 @@
 """A unit in `lbctl status`: its release, all pools of its services, pins, the board and the claims."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from lbctl.cli.screens import blocks
 from lbctl.cli.screens.lines import ENDED, columns, phase_words
+from lbctl.model.units import seconds
 
 Json = dict[str, Any]
 
@@ -18,7 +20,7 @@ def unit_block(name: str, unit: Json, services: dict[str, Json], *, servers: boo
         *_maintenance(services),
         *blocks.held(unit),
         *_pools(unit, services),
-        *_pins(unit),
+        *_calls(unit, moves=moves),
         *judged,
         *blocks.board(unit["board"]),
         *blocks.claims(unit["claims"]),
@@ -60,14 +62,33 @@ def _pools(unit: Json, services: dict[str, Json]) -> list[str]:
 PIN_WORDS = {"split": "by the split", "none": "refused"}
 
 
-def _pins(unit: Json) -> list[str]:
+def _calls(unit: Json, *, moves: bool) -> list[str]:
+    """Where each consumer pool's calls should go, and where they went: in the release, or since lbctld was started."""
     if not unit["pins"]:
         return []
-    rows: list[tuple[str, ...]] = [("CALLS", "WANTED", "READ BACK")]
+    rows: list[tuple[str, ...]] = [("CALLS", "WANTED", "READ BACK", "BLUE GOT", "GREEN GOT")]
+    matrix = unit.get("matrix", {})
     for key, pin in unit["pins"].items():
         provider, _, caller = key.partition("<")
-        rows.append((f"{caller} → {provider}", _words(pin["want"]), _read_back(pin)))
+        got = _got(matrix.get(provider, ()), caller, moves=moves)
+        rows.append((f"{caller} → {provider}", _words(pin["want"]), _read_back(pin), *got))
+    for provider, cells in matrix.items():
+        if any(cell["caller"] is None for cell in cells):
+            rows.append((f"unknown → {provider}", "by the split", "◐ nobody's pool", *_got(cells, None, moves=moves)))
     return ["  " + line for line in columns(rows)]
+
+
+def _got(cells: Iterable[Json], caller: str | None, *, moves: bool) -> tuple[str, str]:
+    found = {cell["colour"]: _count(cell, moves=moves) for cell in cells if cell["caller"] == caller}
+    return found.get("blue", "-"), found.get("green", "-")
+
+
+def _count(cell: Json, *, moves: bool) -> str:
+    count = cell["in_release"] if moves else cell["requests"]
+    if not count:
+        return "-"
+    when = f"{seconds(int(cell['last_s']) * 1_000)} ago" if cell["last_s"] >= 1 else "now"
+    return f"✖ {cell['wrong']} wrong of {count}, {when}" if cell["wrong"] else f"{count}, {when}"
 
 
 def _words(pins: str | None) -> str:

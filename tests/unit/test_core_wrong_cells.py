@@ -1,0 +1,174 @@
+"""A load balancer that sends a caller elsewhere than it reads back, and callers of nobody's pool, stop a release."""
+
+import pytest
+
+from lbctl.core.matrix import UNKNOWN_FOR
+from lbctl.daemon.board_why import caller_lines
+from lbctl.daemon.unit_view import matrix
+from lbctl.model.names import Colour
+from lbctl.model.record import PoolState
+from lbctl.model.request import Rollback
+from lbctl.model.route import Caller, Pin
+from tests.shop import SHOP, TOPOLOGY, A, B, Shop
+
+OLD, NEW = Caller(B, Colour.BLUE), Caller(B, Colour.GREEN)
+
+
+def held(shop: Shop) -> dict[str, str]:
+    assert shop.release is not None
+    return {hold.code: hold.reason for hold in shop.state.progress[shop.release.id].holds}
+
+
+@pytest.mark.parametrize("misled", [OLD, NEW])
+def test_a_call_against_a_proved_pin_holds_the_first_step(misled: Caller) -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.misled = {misled: misled.colour.other}
+    shop.run(60)
+    assert shop.release is not None
+    assert shop.release.phase.value == "preflight"
+    said = held(shop)["wrong_cell"]
+    assert said.startswith(f"{misled} called {misled.colour.other} of accounts ")
+    assert f"through edge/lb1, and its pin is {misled.colour}" in said
+
+
+def test_a_call_against_its_pin_in_mid_step_goes_back_at_once_and_leaves_the_pins() -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.until("shifting")
+    shop.run(2)
+    shop.misled = {NEW: Colour.BLUE}
+    shop.run(4)
+    (told,) = [entry for entry in shop.told if entry.kind.value == "rollback.started"]
+    assert told.data["code"] == "wrong_cell"
+    assert "storefront-green called blue of accounts" in told.text
+    assert told.data["moves_sessions"]
+    shop.until("rolled_back")
+    for balancer in shop.balancers.values():
+        assert dict(balancer.runtime[balancer.generation][A].pins)[NEW] is Pin.GREEN
+    assert shop.state.record.services[A].green.state is PoolState.DRAINING
+
+
+def test_a_call_against_its_pin_ends_a_release_of_the_consumer_alone_too() -> None:
+    shop = Shop()
+    shop.speaks[2] = frozenset({1})
+    shop.switch(B, version=2)
+    shop.misled = {NEW: Colour.GREEN}
+    shop.run(40)
+    assert "wrong_cell" in held(shop)
+
+
+def test_a_refused_pool_that_gets_through_holds_a_release_of_the_provider_alone() -> None:
+    shop = Shop()
+    shop.speaks[1] = frozenset({1, 2})
+    shop.switch(B, version=1)
+    shop.until("finished")
+    shop.claim(B)
+    shop.misled = {OLD: Colour.GREEN}
+    shop.switch(A, version=2)
+    shop.run(40)
+    assert "its pin lets it call nobody" in held(shop)["wrong_cell"]
+
+
+def test_changes_of_pins_under_load_make_no_wrong_call() -> None:
+    shop = Shop()
+    for version in range(2, 6):
+        shop.switch(B, A, version=version)
+        shop.until("shifting")
+        if version % 2:
+            shop.on_release(Rollback)
+            shop.until("rolled_back")
+        else:
+            shop.until("finished")
+        shop.run(5)
+        assert shop.wronged == set()
+    assert shop.mismatched == []
+
+
+def test_reloads_and_crashes_under_load_make_no_wrong_call() -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    for tick in range(20):
+        shop.run(3)
+        if tick % 4 == 0:
+            shop.reload(list(shop.balancers)[tick % 8 // 4])
+        if tick % 5 == 0:
+            shop.crash()
+            shop.tick()
+        assert shop.wronged == set()
+    shop.until("finished")
+
+
+def test_the_first_step_waits_until_calls_were_watched_under_the_new_pins() -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    seen: list[str] = []
+    while shop.release is not None and shop.release.phase.value == "preflight":
+        shop.tick()
+        seen += [code for code in held(shop) if code in {"pins", "watching"}]
+    assert seen[0] == "pins"
+    assert seen == sorted(seen)
+    assert 2 <= seen.count("watching") <= 4
+
+
+def test_a_switch_of_both_is_refused_while_nobodys_pool_calls_and_says_how_to_find_it() -> None:
+    shop = Shop()
+    for name in (A, B):
+        shop.claim(name)
+    shop.strangers = True
+    shop.run(5)
+    answer = shop.switch(B, A, version=2)
+    assert not answer.accepted
+    assert answer.body["code"] == "unknown_caller"
+    assert str(answer.body["what"]).startswith("accounts was called ")
+    assert "by somebody who is no pool of storefront" in str(answer.body["what"])
+    assert "ordinary listener" in str(answer.body["then"])
+
+
+def test_nobodys_pool_is_forgotten_ten_minutes_after_its_last_call() -> None:
+    shop = Shop()
+    shop.strangers = True
+    shop.run(5)
+    shop.strangers = False
+    shop.now = type(shop.now)(shop.now + UNKNOWN_FOR)
+    shop.run(2)
+    assert shop.switch(B, A, version=2).accepted
+
+
+def test_a_set_from_the_board_is_held_in_preflight_while_nobodys_pool_calls() -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.strangers = True
+    shop.run(30)
+    assert shop.release is not None
+    assert shop.release.phase.value == "preflight"
+    assert "accounts was called" in held(shop)["unknown_caller"]
+
+
+def test_each_service_alone_goes_while_nobodys_pool_calls() -> None:
+    shop = Shop()
+    shop.strangers = True
+    shop.speaks[1] = frozenset({1, 2})
+    assert shop.switch(A, version=2).accepted
+    shop.until("finished")
+
+
+def test_the_matrix_of_a_release_is_what_the_servers_counted() -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.until("finished")
+    shop.run(1)
+    cells = matrix(shop.state, TOPOLOGY.units[SHOP], shop.now)["accounts"]
+    found = {(one["caller"], one["colour"]): one for one in cells}
+    assert all(one["right"] for one in cells)
+    assert found["storefront-green", "green"]["requests"] > 100
+    assert 0 < found["storefront-blue", "blue"]["in_release"] < found["storefront-blue", "blue"]["requests"]
+
+
+def test_why_names_a_stranger_without_a_release() -> None:
+    shop = Shop()
+    shop.strangers = True
+    shop.run(5)
+    (line,) = caller_lines(shop.state, TOPOLOGY.units.values(), shop.now)
+    assert "accounts was called" in line["what"]
+    assert "the load balancer's log has its address" in line["needs"]
