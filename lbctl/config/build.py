@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lbctl.config.attestation import version_check
 from lbctl.config.composite import Values
 from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, WebhookAlert
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
@@ -117,6 +118,7 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         listen=values["listen"],
         listen_tls=values["listen_tls"],
         health=_health(values["health"]),
+        version=version_check(values["version"]),
         tls=None if tls is None else ServerTls(tls["ca"], tls["name"]),
         haproxy=_haproxy(values["haproxy"]),
         protocol=Protocol(values["protocol"]),

@@ -2,6 +2,7 @@
 
 from lbctl.config import checks
 from lbctl.config.atoms import BACKEND, COOKIE_VALUE, HOST, NAME, PATH, TOKEN, URL_PATH, later
+from lbctl.config.attestation import VERSION
 from lbctl.config.composite import Items, Key, Named, Section
 from lbctl.config.consumers import CONSUMER
 from lbctl.config.freezing import FREEZE
@@ -281,6 +282,10 @@ SERVICE = Section(
             doc="What users speak: `http` with WebSockets, `grpc` (HTTP/2 to the servers), or `tcp` (connections).",
         ),
         "health": Key(kind=HEALTH, doc="How servers are checked. Without it only the load balancer's view counts."),
+        "version": Key(
+            kind=VERSION,
+            doc="How servers are asked for their version: a release goes on only while all of its candidate name it.",
+        ),
         "tls": Key(
             kind=Section(
                 {
@@ -305,7 +310,7 @@ SERVICE = Section(
             kind=Named(NAME, CONSUMER, "{SERVICE: {pin: …}}", ("no consumer", "name one, or delete the key"), 100),
             doc="Services of the same unit that call this one by the load balancer, and what tells their pools apart.",
         ),
-        **dict.fromkeys(("version", "drain", "preview", "eject"), later()),
+        **dict.fromkeys(("drain", "preview", "eject"), later()),
     },
     (checks.service,),
 )

@@ -29,6 +29,8 @@ from lbctl.daemon.loop import Loop
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant
+from lbctl.daemon.versions import Versions
+from lbctl.gate.attest import Asker
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.errors import LbctlError
 from lbctl.model.record import Record
@@ -61,6 +63,8 @@ class Running:
     loop: Loop
     plant: Plant
     checks: Checks
+    asker: Asker
+    versions: Versions
     prober: Prober
     executor: Executor
     observer: Observer
@@ -107,6 +111,7 @@ class Running:
         self.executor.planes = self.plant.planes
         await self.observer.replan(self.plant.planes)
         self.checks.configure(config.topology)
+        self.versions.configure(config.topology)
         self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
         self.loop.arrive(Configured(self.clock.now(), config.topology))
         self.config = config
@@ -195,12 +200,15 @@ def _assemble(
     notify: NotifySocket,
 ) -> Running:
     checks = Checks(config.topology, clock.now)
+    asker = Asker()
+    versions = Versions(config.topology, asker.ask, clock.now)
     loop = Loop(state, keeper, clock.now)
     observer = Observer(
         plant.planes,
         checks,
         tokens,
         logs,
+        versions,
         clock.now,
         seen=loop.wake,
         repair=plant.repair,
@@ -230,6 +238,8 @@ def _assemble(
         loop=loop,
         plant=plant,
         checks=checks,
+        asker=asker,
+        versions=versions,
         prober=Prober(checks.heard),
         executor=executor,
         observer=observer,
@@ -260,6 +270,8 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     daemon.prober.set_targets([t for one in daemon.config.topology.services.values() for t in targets_of(one)])
     daemon.observer.start()
     stack.push_async_callback(daemon.observer.stop)
+    stack.push_async_callback(daemon.asker.close)
+    stack.push_async_callback(daemon.versions.close)
     daemon.outbox.start()
     stack.push_async_callback(daemon.close_outbox)
     stack.push_async_callback(daemon.executor.drained)
@@ -274,6 +286,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         config=lambda: daemon.config,
         config_text=lambda: config_text(daemon.config),
         able=daemon.plant.able,
+        asking=daemon.versions,
         now=daemon.clock.now,
     )
     server = ControlServer(desk, listener, access=lambda: daemon.config.access)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lbctl.model.attested import VersionCheck
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.route import Caller
 from lbctl.model.units import BP_FULL, DAY, HOUR, MINUTE, SECOND, Span
@@ -65,7 +66,7 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """How health checks verify a TLS server: CA file, and the name the certificate must carry."""
+    """How a TLS server that is asked by lbctl itself is verified: CA file, and the name the certificate must carry."""
 
     ca: str
     name: str
@@ -258,6 +259,7 @@ class Service:
     listen_tls: bool = False
     """The client side is TLS (ended by the load balancer): cookies are then `Secure`."""
     health: HealthCheck | None = None
+    version: VersionCheck | None = None
     tls: ServerTls | None = None
     haproxy: HaproxyBinding | None = None
     protocol: Protocol = Protocol.HTTP
