@@ -14,6 +14,7 @@ from lbctl.core.state import Applied, Apply, Configured, Effect, Free, Mark, Not
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.model.attested import Attested, VersionCheck, VersionIn
 from lbctl.model.entry import Entry
+from lbctl.model.hook import Ask, HookAnswer, Point, Word
 from lbctl.model.names import Colour, InstanceName, PlaneName, ReleaseId, ServerName, ServiceName, UnitName
 from lbctl.model.operation import SetRoute
 from lbctl.model.reading import Health, Observed, Token
@@ -109,6 +110,9 @@ class Shop:
     """What a server says it runs, where that is not what was deployed to its pool; None: it does not answer."""
     asked_at: Instant | None = None
     """When all servers were last asked; None: at every tick."""
+    hooks: dict[Point, Word | None] = field(default_factory=dict)
+    """What the hooks of a point say; None: nothing, ever. Where nothing is set they say yes."""
+    asked: list[Ask] = field(default_factory=list)
     state: State = field(init=False)
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -314,6 +318,11 @@ class Shop:
                     self._apply(instance, operations)
                 case Reply(answer):
                     self.answers.append(answer)
+                case Ask(key):
+                    self.asked.append(effect)
+                    word = self.hooks.get(key.point, Word.YES)
+                    if word is not None:
+                        self._step(HookAnswer(self.now, key, word, f"{word} of {key.point}"))
 
     def _apply(self, instance: InstanceName, operations: tuple[SetRoute, ...]) -> None:
         sent_at, results = self.now, []
@@ -322,7 +331,7 @@ class Shop:
             self.traffic()
         self._step(Applied(self.now, instance, operations, tuple(results), sent_at))
 
-    def _step(self, event: Recorded | Applied) -> None:
+    def _step(self, event: Recorded | Applied | HookAnswer) -> None:
         self.state, effects = machine.step(self.state, event)
         self._carry_out(effects)
 

@@ -6,6 +6,7 @@ from lbctl.config.attestation import VERSION
 from lbctl.config.composite import Items, Key, Named, Section
 from lbctl.config.consumers import CONSUMER
 from lbctl.config.freezing import FREEZE
+from lbctl.config.hooks import HOOKS
 from lbctl.config.hostkinds import Argv, Endpoint, Group, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
 from lbctl.model.topology import (
@@ -220,7 +221,8 @@ PLAN_KEYS: dict[str, Key] = {
         doc="Whose yes a release needs.",
     ),
     "freeze": Key(kind=FREEZE, doc="When no release goes forward, and none starts. Going back is always possible."),
-    **dict.fromkeys(("hooks", "rest_pin"), later()),
+    "hooks": HOOKS,
+    "rest_pin": later(),
 }
 """How a release goes and is judged: of a unit, or of a service that is a unit of its own."""
 

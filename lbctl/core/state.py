@@ -8,6 +8,7 @@ from lbctl.core.counting import Books
 from lbctl.core.holds import Hold
 from lbctl.core.wellness import Pools
 from lbctl.model.entry import Entry
+from lbctl.model.hook import Ask, Heard, HookKey
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.operation import Result, SetRoute
 from lbctl.model.reading import Observed, Token
@@ -116,6 +117,8 @@ class State:
     books: Mapping[ServiceName, Books] = field(default_factory=dict)
     learned: Mapping[ServiceName, judge.Learned] = field(default_factory=dict)
     """What is known of every adopted service's active pool."""
+    hooks: Mapping[HookKey, Heard] = field(default_factory=dict)
+    """Whom this process asked or told, and what was answered."""
     lanes: Mapping[InstanceName, Lane] = field(default_factory=dict)
     observed: Observed = field(default_factory=lambda: Observed(instances={}))
     wells: Pools
@@ -193,7 +196,7 @@ class Free:
     nonce: str
 
 
-Effect = Mark | Free | Save | Note | Apply | Reply
+Effect = Mark | Free | Save | Note | Apply | Reply | Ask
 
 
 # ---- events

@@ -19,19 +19,19 @@ Ask = Callable[[Question], Coroutine[Any, Any, Said]]
 
 AGAIN = Span(3_000)
 SOON = Span(500)
-"""Before first traffic, and while a server says otherwise: so soon it is noticed that it was deployed to."""
+"""In preflight, and while a server says otherwise: so soon it is noticed that it was deployed to."""
 AT_ONCE_MAX = 64
 """Questions under way at one time; the others wait for a place."""
-ASKED_IN = frozenset({Phase.PREFLIGHT, Phase.SHIFTING, Phase.BAKING})
+ASKED_IN = frozenset({Phase.PREFLIGHT, Phase.AWAITING_APPROVAL, Phase.SHIFTING, Phase.BAKING})
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A server that is to be asked: how, what it should say, and whether traffic moves already."""
+    """A server that is to be asked: how, what it should say, and whether preflight is over."""
 
     question: Question
     version: str
-    moving: bool
+    proved: bool
 
 
 class Versions:
@@ -77,7 +77,7 @@ class Versions:
         if key not in self._known:
             return True
         _, said = self._known[key]
-        pace = AGAIN if wanted.moving and said.version == wanted.version else SOON
+        pace = AGAIN if wanted.proved and said.version == wanted.version else SOON
         return since(said.taken_at, self._now()) >= pace
 
     async def _hear(self, key: Key, question: Question) -> None:
@@ -97,12 +97,12 @@ def wanted_of(topology: Topology, record: Record) -> dict[Key, Wanted]:
     """Return every server whose version a running release needs to know."""
     found: dict[Key, Wanted] = {}
     for release in record.releases.values():
-        moving = release.phase is not Phase.PREFLIGHT
+        proved = release.phase is not Phase.PREFLIGHT
         for name, member in release.members.items() if release.phase in ASKED_IN else ():
             service = topology.services.get(name)
             if service is not None and attests(service, member.version):
                 questions = _questions(service, member.to)
-                found |= {key: Wanted(one, member.version, moving) for key, one in questions.items()}
+                found |= {key: Wanted(one, member.version, proved) for key, one in questions.items()}
     return found
 
 

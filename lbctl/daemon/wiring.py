@@ -24,12 +24,14 @@ from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
 from lbctl.daemon.freezing import frozen
+from lbctl.daemon.hooks import Hooks
 from lbctl.daemon.keeper import Keeper, accounts_before, learned_before
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant
 from lbctl.daemon.versions import Versions
+from lbctl.gate import hook
 from lbctl.gate.attest import Asker
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.errors import LbctlError
@@ -65,6 +67,7 @@ class Running:
     checks: Checks
     asker: Asker
     versions: Versions
+    hooks: Hooks
     prober: Prober
     executor: Executor
     observer: Observer
@@ -214,7 +217,7 @@ def _assemble(
         repair=plant.repair,
         frozen=lambda: frozen(loop.state.topology, dt.datetime.now(dt.UTC)),
     )
-    feed = Feed()
+    feed, hooks = Feed(), Hooks(hook.ask, clock.now, loop.arrive)
     outbox = _outbox(config, journal, loop, clock)
 
     def told(entries: tuple[StoredEntry, ...]) -> None:
@@ -231,6 +234,7 @@ def _assemble(
         arrived=loop.arrive,
         answered=loop.answered,
         told=told,
+        ask=hooks.ask,
     )
     loop.connect(observer, executor, ticked=notify.feed)
     return Running(
@@ -240,6 +244,7 @@ def _assemble(
         checks=checks,
         asker=asker,
         versions=versions,
+        hooks=hooks,
         prober=Prober(checks.heard),
         executor=executor,
         observer=observer,
@@ -275,6 +280,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     daemon.outbox.start()
     stack.push_async_callback(daemon.close_outbox)
     stack.push_async_callback(daemon.executor.drained)
+    stack.push_async_callback(daemon.hooks.close)
     await stack.enter_async_context(_deciding(daemon))
     asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
     stack.callback(asking.cancel)

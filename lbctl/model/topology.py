@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lbctl.model.attested import VersionCheck
+from lbctl.model.hook import Hook
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.route import Caller
 from lbctl.model.units import BP_FULL, DAY, HOUR, MINUTE, SECOND, Span
@@ -245,6 +246,7 @@ class Unit:
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)
     freeze: tuple[Freeze, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +273,7 @@ class Service:
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)
     freeze: tuple[Freeze, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
     def pool(self, colour: Colour) -> Pool:
         """The pool of that colour."""
@@ -355,6 +358,7 @@ class Topology:
             judge=one.judge,
             deadlines=one.deadlines,
             freeze=one.freeze,
+            hooks=one.hooks,
         )
 
     def callers_of(self, service: ServiceName) -> tuple[Caller, ...]:

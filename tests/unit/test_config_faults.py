@@ -401,8 +401,7 @@ LATER = {
     "exec: /usr/local/bin": "teams: /",
 }
 KEYS_LATER = [
-    "preview: {networks: []}", "eject: false", "hooks: []", "rest_pin: none",
-    "on_rollback: {sessions: drain}",
+    "preview: {networks: []}", "eject: false", "rest_pin: none", "on_rollback: {sessions: drain}",
 ]  # fmt: skip
 
 

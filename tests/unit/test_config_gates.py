@@ -3,8 +3,10 @@
 import pytest
 
 from lbctl.model.attested import VersionCheck, VersionIn
-from lbctl.model.names import ServiceName
-from tests.unit.config_texts import VALID, changed, config, faults
+from lbctl.model.hook import Hook, NoAnswer, Point
+from lbctl.model.names import ServiceName, UnitName
+from lbctl.model.units import Span
+from tests.unit.config_texts import SHOP, VALID, changed, config, faults
 
 STEPS = "    steps: [1%, 25%, 100%]"
 HOW = "as in {http: /version, json: version}"
@@ -77,3 +79,41 @@ def test_a_fault_is_told_at_its_place_with_the_next_step(section: str, expected:
 
 def test_a_config_without_it_shows_no_trace_of_it() -> None:
     assert "version" not in config(VALID).effective["services"]["web"]
+
+
+def test_hooks_of_a_service_and_of_a_unit() -> None:
+    found = config(
+        written("hooks: [{at: before_step, exec: [/gate, -q]}, {at: released, http: 'https://a.example/x'}]")
+    )
+    hooks = found.topology.services[ServiceName("web")].hooks
+    assert hooks == (
+        Hook(at=Point.BEFORE_STEP, argv=("/gate", "-q")),
+        Hook(at=Point.RELEASED, url="https://a.example/x"),
+    )
+    assert found.topology.unit_of(ServiceName("web")).hooks == hooks
+    steps, hook = "    steps: [1%, 100%]", "{at: preflight, exec: /g, timeout: 5s, no_answer: rollback}"
+    shop = config(changed((steps, f"    hooks: [{hook}]\n{steps}"), text=SHOP)).topology
+    wanted = (Hook(at=Point.PREFLIGHT, argv=("/g",), timeout=Span(5_000), no_answer=NoAnswer.ROLLBACK),)
+    assert shop.units[UnitName("shop")].hooks == shop.services[ServiceName("accounts")].hooks == wanted
+
+
+BAD_HOOKS = [
+    ("[{exec: /g}]", "26:13: services.web.hooks[0]: the key at is missing"),
+    ("[{at: preflight}]", "26:13: services.web.hooks[0]: nothing to ask; give one of exec, http"),
+    ("[{at: preflight, exec: /g, http: 'http://a'}]", "26:13: services.web.hooks[0]: both exec and http; "),
+    ("[{at: step, exec: /g}]", "26:18: services.web.hooks[0].at: expected a known word, not 'step'; "),
+    ("[{at: preflight, exec: g}]", "26:35: services.web.hooks[0].exec: 'g' is not the path of a program; "),
+    ("[{at: preflight, http: ftp://a}]", "26:35: services.web.hooks[0].http: "),
+    ("[{at: preflight, exec: /g, timeout: 30}]", "26:48: services.web.hooks[0].timeout: 30 has no unit; "),
+    (
+        "[{at: active, exec: /g, no_answer: hold}]",
+        "26:47: services.web.hooks[0].no_answer: a hook at active is told and never waited for; delete it, "
+        "or write at: preflight or before_step or after_step",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), BAD_HOOKS)
+def test_a_fault_of_a_hook_is_told_at_its_place(text: str, expected: str) -> None:
+    (found,) = faults(written(f"hooks: {text}"))
+    assert found.startswith(f"lbctl.yaml:{expected}")
