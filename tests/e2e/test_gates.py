@@ -11,12 +11,12 @@ from tests.e2e.scene import QUICK, SLOW_STEP, adopted, crowd, ended, envoy, hapr
 VERSION = "version: {http: /version, json: version}\n"
 
 
-async def held(here: Stage, code: str) -> Any:
-    """Wait until the release is held by `code`; returns the hold."""
+async def held(here: Stage, code: str, words: str) -> Any:
+    """Wait until the release is held by `code` in such words; returns the hold. (Until servers are asked it says so.)"""
 
     async def is_held() -> bool:
         hold = (await status(here))["held"]
-        return bool(hold and hold["code"] == code)
+        return bool(hold and hold["code"] == code and words in hold["reason"])
 
     await until(is_held)
     return (await status(here))["held"]
@@ -27,7 +27,7 @@ async def test_six_of_seven_attested_is_held_and_goes_on_when_the_seventh_is_dep
     async with adopted(haproxy(), QUICK + VERSION, servers=7) as here, await crowd(here) as users:
         await here.pools["green"].deploy("1.9.0", server="green-7")
         await release(here, version="2.0.0")
-        found = await held(here, "attestation")
+        found = await held(here, "attestation", " says ")
         assert found["reason"] == "6 of 7 candidate servers say 2.0.0: green-7 says 1.9.0"
         assert (await status(here))["observed_share_bp"] == 0
         assert (await here.pools["green"].stats()).user_requests == 0
@@ -46,7 +46,7 @@ async def test_a_server_that_is_deployed_to_in_mid_step_holds_the_next_one() -> 
         await release(here, version="3.0.0", steps=["10%", "100%"])
         await share_is(here, 1_000)
         await here.pools["green"].deploy("3.0.1", server="green-2")
-        found = await held(here, "attestation")
+        found = await held(here, "attestation", " says ")
         assert found["reason"] == "2 of 3 candidate servers say 3.0.0: green-2 says 3.0.1"
         await here.pools["green"].deploy("3.0.0", server="green-2")
         assert (await ended(here))["phase"] == "finished"
@@ -111,7 +111,7 @@ async def test_a_hook_that_hangs_holds_the_release_and_delays_no_rollback(tmp_pa
     async with adopted(envoy(), QUICK + hooks(path, "after_step", "rolled_back")) as here, await crowd(here):
         number = await release(here)
         await share_is(here, 1_000)
-        assert "is asked since" in (await held(here, "hook"))["reason"]
+        await held(here, "hook", "is asked since")
         await here.control.post(f"/v1/releases/{number}/rollback", {"reason": "test"})
         found = await ended(here, 5)
         assert found["phase"] == "rolled_back"
