@@ -12,7 +12,7 @@ VERSION = "version: {http: /version, json: version}\n"
 
 
 async def held(here: Stage, code: str, words: str) -> Any:
-    """Wait until the release is held by `code` in such words; returns the hold. (Until servers are asked it says so.)"""
+    """Wait until the release is held by `code` in such words; returns the hold. Until servers are asked it says so."""
 
     async def is_held() -> bool:
         hold = (await status(here))["held"]
