@@ -13,7 +13,9 @@ from lbctl.core.claims import claim_granted
 from lbctl.core.matrix import Miscall
 from lbctl.core.state import Applied, Apply, Configured, Effect, Free, Mark, Note, Recorded, Reply, Save, State, Tick
 from lbctl.dataplane.fake import FakeInstance
+from lbctl.model.attested import Attested, VersionCheck, VersionIn
 from lbctl.model.entry import Entry
+from lbctl.model.hook import Ask, HookAnswer, Point, Word
 from lbctl.model.names import Colour, InstanceName, PlaneName, ReleaseId, ServerName, ServiceName, UnitName
 from lbctl.model.operation import SetRoute
 from lbctl.model.reading import Health, Observed, Token
@@ -111,6 +113,13 @@ class Shop:
     down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
     journal_works: bool = True
     frozen: dict[ServiceName, str] = field(default_factory=dict)
+    says: dict[ServerName, str | None] = field(default_factory=dict)
+    """What a server says it runs, where that is not what was deployed to its pool; None: it does not answer."""
+    asked_at: Instant | None = None
+    """When all servers were last asked; None: at every tick."""
+    hooks: dict[Point, Word | None] = field(default_factory=dict)
+    """What the hooks of a point say; None: nothing, ever. Where nothing is set they say yes."""
+    asked: list[Ask] = field(default_factory=list)
     state: State = field(init=False)
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -226,7 +235,9 @@ class Shop:
         """Take a config in which the unit is otherwise; its services go by its judge."""
         unit = replace(TOPOLOGY.units[SHOP], **changes)  # type: ignore[arg-type]
         services = {name: replace(one, judge=unit.judge) for name, one in TOPOLOGY.services.items()}
-        topology = replace(TOPOLOGY, services=services, units={SHOP: unit})
+        self._take(replace(TOPOLOGY, services=services, units={SHOP: unit}))
+
+    def _take(self, topology: Topology) -> None:
         self.state, effects = machine.step(self.state, Configured(self.now, topology))
         self._carry_out(effects)
 
@@ -263,11 +274,28 @@ class Shop:
             for colour in Colour
             for server in service.pool(colour).servers
         }
-        observed = Observed(readings, health, dict(self.tokens), frozen=dict(self.frozen))
+        said = self.attested()
+        observed = Observed(readings, health, dict(self.tokens), frozen=dict(self.frozen), attested=said)
         self.now = Instant(self.now + 1)
         self.state, effects = machine.step(self.state, Tick(self.now, observed))
         self.wronged |= set(self.state.matrix[A].wrong)
         self._carry_out(effects)
+
+    def attested(self) -> dict[tuple[ServiceName, ServerName], Attested]:
+        """What every server says."""
+        at = self.now if self.asked_at is None else self.asked_at
+        found = {}
+        for (name, colour), version in self.deployed.items():
+            for server in TOPOLOGY.services[name].pool(colour).servers:
+                said = self.says.get(server.name, str(version))
+                found[name, server.name] = Attested(said, "" if said else "connection refused", at)
+        return found
+
+    def ask_versions(self) -> None:
+        """Take a config by which every server is asked for its version."""
+        check = VersionCheck(path="/version", tls=False, where=VersionIn.JSON, name="version")
+        services = {name: replace(one, version=check) for name, one in self.state.topology.services.items()}
+        self._take(replace(self.state.topology, services=services))
 
     def crash(self) -> None:
         """Kill the daemon between two ticks and start it from the disk."""
@@ -298,6 +326,11 @@ class Shop:
                     self._apply(instance, operations)
                 case Reply(answer):
                     self.answers.append(answer)
+                case Ask(key):
+                    self.asked.append(effect)
+                    word = self.hooks.get(key.point, Word.YES)
+                    if word is not None:
+                        self._step(HookAnswer(self.now, key, word, f"{word} of {key.point}"))
 
     def _apply(self, instance: InstanceName, operations: tuple[SetRoute, ...]) -> None:
         sent_at, results = self.now, []
@@ -306,7 +339,7 @@ class Shop:
             self.traffic()
         self._step(Applied(self.now, instance, operations, tuple(results), sent_at))
 
-    def _step(self, event: Recorded | Applied) -> None:
+    def _step(self, event: Recorded | Applied | HookAnswer) -> None:
         self.state, effects = machine.step(self.state, event)
         self._carry_out(effects)
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from lbctl.config.attestation import version_check
 from lbctl.config.composite import Values
+from lbctl.config.hooks import hooks_of
 from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, WebhookAlert
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.topology import (
@@ -103,6 +105,7 @@ def _unit(name: UnitName, values: Values) -> Unit:
         judge=_judge(values["judge"]),
         deadlines=_deadlines(values),
         freeze=_freeze(values),
+        hooks=hooks_of(values["hooks"]),
     )
 
 
@@ -117,6 +120,7 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         listen=values["listen"],
         listen_tls=values["listen_tls"],
         health=_health(values["health"]),
+        version=version_check(values["version"]),
         tls=None if tls is None else ServerTls(tls["ca"], tls["name"]),
         haproxy=_haproxy(values["haproxy"]),
         protocol=Protocol(values["protocol"]),
@@ -126,6 +130,7 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         judge=_judge(values["judge"]) if unit is None else unit.judge,
         deadlines=_deadlines(values) if unit is None else unit.deadlines,
         freeze=_freeze(values) if unit is None else unit.freeze,
+        hooks=hooks_of(values["hooks"]) if unit is None else unit.hooks,
     )
 
 

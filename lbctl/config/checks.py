@@ -120,11 +120,13 @@ def service(values: Values) -> None:
     if values["protocol"] == "tcp" and values.given("sessions"):
         values.at("sessions").warn("TCP has no cookies: sessions are not used", "delete it")
     if isinstance(values["tls"], Values) and not _asks_by_tls(values):
-        values.at("tls").warn("tls is only used by checks over https", "use `health: {https: …}` or delete it")
+        values.at("tls").warn("tls is only used by questions over https", "use `health: {https: …}` or delete it")
 
 
 def _asks_by_tls(values: Values) -> bool:
-    return not isinstance(values["health"], Values) or values["health"].given("https")
+    version = values["version"]
+    by_version = isinstance(version, Values) and version.given("https")
+    return by_version or not isinstance(values["health"], Values) or values["health"].given("https")
 
 
 def members(pools: Values) -> Iterator[tuple[str, str, Member]]:

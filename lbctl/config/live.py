@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lbctl.config.fault import Fault
 from lbctl.config.settings import Config, ExecAlert
+from lbctl.model.hook import Hook
 from lbctl.model.topology import Address, Driver, EnvoyMode, Instance, Service
 
 CONNECT_TIMEOUT_S = 0.5
@@ -109,10 +110,23 @@ def _files(config: Config) -> Iterator[Fault]:
         if command and not os.access(command[0], os.X_OK):
             what = f"{command[0]} cannot be run"
             yield config.fault(f"services.{service.name}.health.command", what, "correct the path, or chmod +x")
+    for key, hook in _hooks(config):
+        if hook.argv and not os.access(hook.argv[0], os.X_OK):
+            yield config.fault(key, f"{hook.argv[0]} cannot be run", "correct the path, or chmod +x")
     for index, alert in enumerate(config.alerts):
         if isinstance(alert, ExecAlert) and not os.access(alert.argv[0], os.X_OK):
             what = f"{alert.argv[0]} cannot be run"
             yield config.fault(f"alerts[{index}].exec", what, "correct the path, or chmod +x")
+
+
+def _hooks(config: Config) -> Iterator[tuple[str, Hook]]:
+    """Yield every hook with the place of its program."""
+    units = config.topology.units
+    owners = {f"units.{name}": unit.hooks for name, unit in units.items()}
+    alone = [one for one in config.topology.services.values() if config.topology.unit_of(one.name).name not in units]
+    owners |= {f"services.{one.name}": one.hooks for one in alone}
+    for owner, hooks in owners.items():
+        yield from ((f"{owner}.hooks[{index}].exec", hook) for index, hook in enumerate(hooks))
 
 
 def _servers(config: Config, reach: Connect) -> list[Fault]:

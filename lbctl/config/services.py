@@ -2,9 +2,11 @@
 
 from lbctl.config import checks
 from lbctl.config.atoms import BACKEND, COOKIE_VALUE, HOST, NAME, PATH, TOKEN, URL_PATH, later
+from lbctl.config.attestation import VERSION
 from lbctl.config.composite import Items, Key, Named, Section
 from lbctl.config.consumers import CONSUMER
 from lbctl.config.freezing import FREEZE
+from lbctl.config.hooks import HOOKS
 from lbctl.config.hostkinds import Argv, Endpoint, Group, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
 from lbctl.model.topology import (
@@ -219,7 +221,8 @@ PLAN_KEYS: dict[str, Key] = {
         doc="Whose yes a release needs.",
     ),
     "freeze": Key(kind=FREEZE, doc="When no release goes forward, and none starts. Going back is always possible."),
-    **dict.fromkeys(("hooks", "rest_pin"), later()),
+    "hooks": HOOKS,
+    "rest_pin": later(),
 }
 """How a release goes and is judged: of a unit, or of a service that is a unit of its own."""
 
@@ -281,6 +284,10 @@ SERVICE = Section(
             doc="What users speak: `http` with WebSockets, `grpc` (HTTP/2 to the servers), or `tcp` (connections).",
         ),
         "health": Key(kind=HEALTH, doc="How servers are checked. Without it only the load balancer's view counts."),
+        "version": Key(
+            kind=VERSION,
+            doc="How servers are asked for their version: a release goes on only while all of its candidate name it.",
+        ),
         "tls": Key(
             kind=Section(
                 {
@@ -305,7 +312,7 @@ SERVICE = Section(
             kind=Named(NAME, CONSUMER, "{SERVICE: {pin: …}}", ("no consumer", "name one, or delete the key"), 100),
             doc="Services of the same unit that call this one by the load balancer, and what tells their pools apart.",
         ),
-        **dict.fromkeys(("version", "drain", "preview", "eject"), later()),
+        **dict.fromkeys(("drain", "preview", "eject"), later()),
     },
     (checks.service,),
 )

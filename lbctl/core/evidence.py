@@ -6,6 +6,7 @@ from dataclasses import replace
 from lbctl.core import judge
 from lbctl.core.counting import Counted
 from lbctl.core.holds import Hold, holds, waits
+from lbctl.core.hooks import hook_holds
 from lbctl.core.judge.latency import slow_pairs
 from lbctl.core.reconcile import routed
 from lbctl.core.situation import Situation
@@ -198,6 +199,7 @@ def learn(learned: judge.Learned, counted: Counted, active: Colour, *, moving: b
 def _held(now: Situation, progress: Progress) -> Progress:
     """Note every hold and since when; a step whose time is over but that lacks traffic is held as well."""
     found = (*holds(now), *_overdue(now, progress))
+    found = (*found, *hook_holds(now, found))
     held_since = {hold.code: progress.held_since.get(hold.code, now.at) for hold in found}
     return replace(progress, holds=found, held_since=held_since)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lbctl.core import judge
+from lbctl.core.attestation import unattested
 from lbctl.core.matching import miscalled, strangers, unproved_pin, unwatched_pin
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase
@@ -144,6 +145,11 @@ def _obstacle(now: "Situation") -> Hold | None:
     return None
 
 
+def _attestation(now: "Situation") -> Hold | None:
+    why = unattested(now)
+    return Hold("attestation", why, "every candidate server on the release's version") if why else None
+
+
 def _checker(now: "Situation") -> Hold | None:
     why = now.checker_suspect
     return (
@@ -267,6 +273,7 @@ FORWARD: tuple[Question, ...] = (
     _unresolved,
     _obstacle,
     _old_workers,
+    _attestation,
     _checker,
     _candidate,
     _verdict,

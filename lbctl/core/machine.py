@@ -12,6 +12,7 @@ from lbctl.core.change import Change
 from lbctl.core.commit import recorded, retried, take, tellable
 from lbctl.core.counting import Books, Counted, count
 from lbctl.core.evidence import begin, follow, learn, replace_in
+from lbctl.core.hooks import answered, asked
 from lbctl.core.lanes import applied, apply_all
 from lbctl.core.notes import noted
 from lbctl.core.requests import admit
@@ -35,6 +36,7 @@ from lbctl.core.state import (
 from lbctl.core.targets import target
 from lbctl.core.wellness import every_pool
 from lbctl.model.errors import Refused
+from lbctl.model.hook import HookAnswer
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Phase, Record
@@ -42,7 +44,7 @@ from lbctl.model.request import Answer, Asked, Request
 from lbctl.model.topology import Topology
 from lbctl.model.units import Instant, after
 
-Event = Tick | Recorded | Applied | Configured
+Event = Tick | Recorded | Applied | Configured | HookAnswer
 
 
 def start(
@@ -83,6 +85,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
             return applied(state, event), ()
         case Configured():
             return _configured(state, event.topology), ()
+        case HookAnswer():
+            return answered(state, event), ()
 
 
 def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effect, ...]]:
@@ -126,7 +130,8 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
     state, operations = apply_all(state, here, tick.now)
     effects += operations
     state, notes = noted(state, here, tick.now)
-    return state, (*effects, *_tokens(state), *notes)
+    state, asks = asked(state, here, tick.now)
+    return state, (*effects, *_tokens(state), *notes, *asks)
 
 
 def _folded(state: State, now: Instant) -> tuple[State, Situations]:

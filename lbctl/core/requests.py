@@ -12,6 +12,7 @@ from lbctl.core.board import contract_unread
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
 from lbctl.core.evidence import proved
+from lbctl.core.hooks import closed
 from lbctl.core.reply import Facts, facts
 from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
@@ -257,6 +258,10 @@ def _promote(state: State, now: Situation, request: Asked) -> Change | None:
         raise Refused(
             "held", f"release {now.release.id} is held", why=holding[0].reason, then=f"needs: {holding[0].needs}"
         )
+    gate = closed(now) if now.release.phase is Phase.SHIFTING else ""
+    if gate:
+        why = "it is asked when the step's time is over, and no person goes over it"
+        raise Refused("hook_open", f"hook {gate} has not said yes to the next step", why=why, then="wait")
     if not proved(now) or not now.durable:
         raise Refused(
             "not_reached", "the last step is not read back everywhere yet", then=f"lbctl why {now.release.id}"

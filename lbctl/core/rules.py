@@ -12,6 +12,7 @@ from lbctl.core.change import Change, entry, go_back, next_step, to_phase, with_
 from lbctl.core.drift import handmade, moved_generations, rebased
 from lbctl.core.evidence import proved
 from lbctl.core.holds import waits
+from lbctl.core.hooks import says_back
 from lbctl.core.judge.wording import figures
 from lbctl.core.matching import miscalled
 from lbctl.core.retreat import mistaken, retreat, taken_back
@@ -90,6 +91,13 @@ def _candidate_dead(now: Situation) -> Change | None:
     whose = f" of {dead}" if now.release.followers else ""
     reason = f"every server of {member.to}{whose} is down while {member.origin} lives: {trouble}"
     return go_back(now.record, now.release, now.at, "candidate_dead", reason, By.ITSELF)
+
+
+def _hook_says_back(now: Situation) -> Change | None:
+    why = says_back(now)
+    if not why or not (now.moving or now.release.phase.unmoved):
+        return None
+    return go_back(now.record, now.release, now.at, "hook", why, By.ITSELF)
 
 
 def _unmoved_deadline(now: Situation) -> Change | None:
@@ -257,6 +265,7 @@ RULES: tuple[Rule, ...] = (
     _candidate_dead,
     _wrong_cell,
     _judged_bad,
+    _hook_says_back,
     _unmoved_deadline,
     _hold_deadline,
     rebased,

@@ -9,7 +9,9 @@ from lbctl.core.matrix import Tally
 from lbctl.core.state import Lane, Progress, State
 from lbctl.core.targets import exposed, target
 from lbctl.core.wellness import Pair, Wellness, together, way_open
-from lbctl.model.names import Colour, InstanceName, ServiceName
+from lbctl.model.attested import Attested
+from lbctl.model.hook import Heard, Hook, HookKey
+from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, Phase, Record, Release
 from lbctl.model.route import Route
@@ -53,6 +55,10 @@ class Situation:
     checker_suspect: str
     frozen: str
     """Why nothing goes forward now by the calendar; empty if it may."""
+    attested: Mapping[tuple[ServiceName, ServerName], Attested]
+    configured_hooks: tuple[Hook, ...]
+    hooks: Mapping[HookKey, Heard]
+    """What hooks said at this target."""
     durable: bool
     durable_at: Instant
     journal_error: str
@@ -130,6 +136,9 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         way_open=all(way_open(pair.active, pair.candidate, release.plan.min_healthy_bp) for pair in pairs.values()),
         checker_suspect=next((why for why in suspects if why), ""),
         frozen=next((why for one in release.members if (why := state.observed.frozen.get(one))), ""),
+        attested=state.observed.attested,
+        configured_hooks=state.topology.unit_of(release.service).hooks,
+        hooks={key: one for key, one in state.hooks.items() if (key.release, key.epoch) == (release.id, release.epoch)},
         durable=state.durable.rev == state.record.rev,
         durable_at=state.durable_at,
         journal_error=state.journal_error,

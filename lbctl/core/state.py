@@ -9,6 +9,7 @@ from lbctl.core.holds import Hold
 from lbctl.core.matrix import Tally
 from lbctl.core.wellness import Pools
 from lbctl.model.entry import Entry
+from lbctl.model.hook import Ask, Heard, HookKey
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.operation import Result, SetRoute
 from lbctl.model.reading import Observed, Token
@@ -119,6 +120,8 @@ class State:
     """Who called whom, by provider."""
     learned: Mapping[ServiceName, judge.Learned] = field(default_factory=dict)
     """What is known of every adopted service's active pool."""
+    hooks: Mapping[HookKey, Heard] = field(default_factory=dict)
+    """Whom this process asked or told, and what was answered."""
     lanes: Mapping[InstanceName, Lane] = field(default_factory=dict)
     observed: Observed = field(default_factory=lambda: Observed(instances={}))
     wells: Pools
@@ -196,7 +199,7 @@ class Free:
     nonce: str
 
 
-Effect = Mark | Free | Save | Note | Apply | Reply
+Effect = Mark | Free | Save | Note | Apply | Reply | Ask
 
 
 # ---- events

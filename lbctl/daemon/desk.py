@@ -14,6 +14,7 @@ from lbctl.daemon.explain import explained
 from lbctl.daemon.feed import Event, Feed, event_view
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.members import going, services_of, takes_part
+from lbctl.daemon.named import Asking, named
 from lbctl.daemon.pinning import unfit
 from lbctl.daemon.ports import Now
 from lbctl.daemon.sight import Capable
@@ -47,6 +48,7 @@ class Desk:
         config: Callable[[], Config],
         config_text: Callable[[], str],
         able: Capable,
+        asking: Asking,
         now: Now,
     ) -> None:
         self._loop = loop
@@ -56,6 +58,7 @@ class Desk:
         self._config = config
         self._config_text = config_text
         self._able = able
+        self._asking = asking
         self._now = now
         self._started = now()
         self._last_id = 0
@@ -113,7 +116,9 @@ class Desk:
 
     async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         """What goes if a person switches a service or unit now: versions by service, the carrier first."""
-        return {str(one): what for one, what in going(self._loop.state, name, version, versions).items()}
+        state = self._loop.state
+        found = await named(state, self._asking, going(state, name, version, versions))
+        return {str(one): what for one, what in found.items()}
 
     def releases(self, name: str | None) -> Json:
         """The releases the record knows; `history` has the older ones."""

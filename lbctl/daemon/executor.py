@@ -13,6 +13,7 @@ from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
 from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
+from lbctl.model.hook import Ask
 from lbctl.model.names import InstanceName, ReleaseId
 from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.reading import Token
@@ -39,6 +40,7 @@ class Executor:
         arrived: Arrived,
         answered: Callable[[Answer], None],
         told: Callable[[tuple[StoredEntry, ...]], None],
+        ask: Callable[[Ask], None],
     ) -> None:
         self.planes = planes
         self._journal = journal
@@ -49,6 +51,7 @@ class Executor:
         self._arrived = arrived
         self._answered = answered
         self._told = told
+        self._ask = ask
         self._tasks: set[asyncio.Task[None]] = set()
         self._offered: set[tuple[str, int, str]] = set()
         """What the outbox was given although the journal failed: a kept decision is tried again every second."""
@@ -69,6 +72,8 @@ class Executor:
                     self._start(self._apply(effect))
                 case Reply():
                     self._answered(effect.answer)
+                case Ask():
+                    self._ask(effect)
 
     def note(self, entries: tuple[Entry, ...]) -> None:
         """Record facts about the daemon itself."""

@@ -13,6 +13,7 @@ from lbctl.core.state import Applied, Configured, Effect, Recorded, State, Tick
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.ports import Eyes, Keeping, Now
 from lbctl.model.errors import Refused
+from lbctl.model.hook import HookAnswer
 from lbctl.model.names import InstanceName
 from lbctl.model.operation import Status
 from lbctl.model.request import Answer, Request
@@ -24,7 +25,7 @@ TICK_REST_S = 1.0
 INBOX_MAX = 1_000
 ANSWER_TIMEOUT_S = 5.0
 
-Arrival = Request | Recorded | Applied | Configured
+Arrival = Request | Recorded | Applied | Configured | HookAnswer
 
 
 class Loop:
@@ -48,7 +49,7 @@ class Loop:
         self._executor = executor
         self._ticked = ticked
 
-    def arrive(self, arrival: Recorded | Applied | Configured) -> None:
+    def arrive(self, arrival: Recorded | Applied | Configured | HookAnswer) -> None:
         """Take a fact. Bounded by what the daemon itself has under way."""
         self._inbox.put_nowait(arrival)
         self._wake.set()
@@ -105,7 +106,7 @@ class Loop:
         """Take everything that arrived; each arrival is a step of its own."""
         for _ in range(self._inbox.qsize()):
             arrival = self._inbox.get_nowait()
-            if isinstance(arrival, Recorded | Applied | Configured):
+            if isinstance(arrival, Recorded | Applied | Configured | HookAnswer):
                 self.state, effects = machine.step(self.state, arrival)
             else:
                 self.state, effects = machine.ask(self.state, arrival, self._now())

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import structlog
 
-from lbctl.daemon.ports import Checks, Now, RequestTimes, Tokens
+from lbctl.daemon.ports import Checks, Now, RequestTimes, Tokens, Versions
 from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
 from lbctl.model.errors import DataPlaneError, StoreError
@@ -30,6 +30,7 @@ class Observer:
         checks: Checks,
         tokens: Tokens,
         times: RequestTimes,
+        versions: Versions,
         now: Now,
         *,
         seen: Callable[[], None],
@@ -40,6 +41,7 @@ class Observer:
         self._checks = checks
         self._tokens = tokens
         self._times = times
+        self._versions = versions
         self._now = now
         self._seen = seen
         self._repair = repair
@@ -81,6 +83,7 @@ class Observer:
             checker_suspect=self._checks.suspects(now),
             frozen=self._frozen(),
             timing=self._timing() | dict(self._times.timing(self.readings, now)),
+            attested=self._versions.attested(record),
         )
 
     def poke(self, instance: InstanceName) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from lbctl.core.state import State
+from lbctl.model.attested import Attested
 from lbctl.model.entry import Entry
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.reading import Health, InstanceReading, Observed, Timing, Token, Unreadable
@@ -73,6 +74,13 @@ class Checks(Protocol):
 
     def suspects(self, now: Instant) -> Mapping[ServiceName, str]:
         """Return the services for which the checker itself is suspect, and why."""
+
+
+class Versions(Protocol):
+    """What candidate servers say they run."""
+
+    def attested(self, record: Record) -> Mapping[tuple[ServiceName, ServerName], Attested]:
+        """Return the last answers. Takes no time and waits for nothing: who is due is asked beside it."""
 
 
 class RequestTimes(Protocol):

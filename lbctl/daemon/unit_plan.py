@@ -8,6 +8,7 @@ from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.state import State
 from lbctl.core.switching import parted, unprepared
 from lbctl.core.targets import target
+from lbctl.daemon.named import unattested
 from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.preview import plan_view
 from lbctl.daemon.sight import UNKNOWN, Capable
@@ -29,6 +30,7 @@ def member_plan_view(
     """Return the plan of one service; one that is released with its unit is refused, and its unit named."""
     view = plan_view(state, service, to, plan, version, able)
     view |= {"unit": None, "members": [_member(view)]}
+    view["warnings"] += unattested(service, version)
     for refused in parted(state.topology, (service.name,)):
         view["refusals"] = [_told(refused), *view["refusals"]]
         view["unit"] = state.topology.unit_of(service.name).name
@@ -40,6 +42,8 @@ def unit_plan_view(
 ) -> Json:
     """Return the plan of a release of all services of a unit, the carrier first in `versions`."""
     views = {name: plan_view(state, state.topology.services[name], None, plan, UNKNOWN, able) for name in versions}
+    for name, view in views.items():
+        view["warnings"] += unattested(state.topology.services[name], versions[name])
     first = next(iter(views.values()))
     told = list(_of_each(views, "warnings"))
     lacking = [one for one in told if one["code"] in FORBIDDING]

@@ -24,11 +24,15 @@ from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
 from lbctl.daemon.freezing import frozen
+from lbctl.daemon.hooks import Hooks
 from lbctl.daemon.keeper import Keeper, accounts_before, learned_before
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant
+from lbctl.daemon.versions import Versions
+from lbctl.gate import hook
+from lbctl.gate.attest import Asker
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.errors import LbctlError
 from lbctl.model.record import Record
@@ -61,6 +65,9 @@ class Running:
     loop: Loop
     plant: Plant
     checks: Checks
+    asker: Asker
+    versions: Versions
+    hooks: Hooks
     prober: Prober
     executor: Executor
     observer: Observer
@@ -107,6 +114,7 @@ class Running:
         self.executor.planes = self.plant.planes
         await self.observer.replan(self.plant.planes)
         self.checks.configure(config.topology)
+        self.versions.configure(config.topology)
         self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
         self.loop.arrive(Configured(self.clock.now(), config.topology))
         self.config = config
@@ -195,18 +203,21 @@ def _assemble(
     notify: NotifySocket,
 ) -> Running:
     checks = Checks(config.topology, clock.now)
+    asker = Asker()
+    versions = Versions(config.topology, asker.ask, clock.now)
     loop = Loop(state, keeper, clock.now)
     observer = Observer(
         plant.planes,
         checks,
         tokens,
         logs,
+        versions,
         clock.now,
         seen=loop.wake,
         repair=plant.repair,
         frozen=lambda: frozen(loop.state.topology, dt.datetime.now(dt.UTC)),
     )
-    feed = Feed()
+    feed, hooks = Feed(), Hooks(hook.ask, clock.now, loop.arrive)
     outbox = _outbox(config, journal, loop, clock)
 
     def told(entries: tuple[StoredEntry, ...]) -> None:
@@ -223,6 +234,7 @@ def _assemble(
         arrived=loop.arrive,
         answered=loop.answered,
         told=told,
+        ask=hooks.ask,
     )
     loop.connect(observer, executor, ticked=notify.feed)
     return Running(
@@ -230,6 +242,9 @@ def _assemble(
         loop=loop,
         plant=plant,
         checks=checks,
+        asker=asker,
+        versions=versions,
+        hooks=hooks,
         prober=Prober(checks.heard),
         executor=executor,
         observer=observer,
@@ -260,9 +275,12 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     daemon.prober.set_targets([t for one in daemon.config.topology.services.values() for t in targets_of(one)])
     daemon.observer.start()
     stack.push_async_callback(daemon.observer.stop)
+    stack.push_async_callback(daemon.asker.close)
+    stack.push_async_callback(daemon.versions.close)
     daemon.outbox.start()
     stack.push_async_callback(daemon.close_outbox)
     stack.push_async_callback(daemon.executor.drained)
+    stack.push_async_callback(daemon.hooks.close)
     await stack.enter_async_context(_deciding(daemon))
     asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
     stack.callback(asking.cancel)
@@ -274,6 +292,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         config=lambda: daemon.config,
         config_text=lambda: config_text(daemon.config),
         able=daemon.plant.able,
+        asking=daemon.versions,
         now=daemon.clock.now,
     )
     server = ControlServer(desk, listener, access=lambda: daemon.config.access)

@@ -113,6 +113,10 @@ class ToyPool:
         line = await self._child.ask({**order, "refuse": refuse, "hang": hang, "cut": cut})
         return msgspec.json.decode(line, type=dict[str, float])["monotonic"]
 
+    async def deploy(self, version: str, *, server: str | None = None) -> None:
+        """Run another version on the whole pool, or on one server, without a restart."""
+        await self._child.ask({"server": server, "version": version})
+
     async def heal(self) -> float:
         """Take back every fault."""
         return await self.fault(error_ratio=0.0, delay_ms=0.0, health=True, refuse=False, hang=False)

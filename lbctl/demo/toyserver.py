@@ -26,7 +26,8 @@ _BACKLOG = 512
 class Order:
     """One line on stdin. What is None stays as it is; without `server` it is for every server of the pool.
 
-    `refuse` closes the listening socket and keeps the port; `cut` resets the open connections once; `stats` asks.
+    `refuse` closes the listening socket and keeps the port; `cut` resets the open connections once; `version`
+    deploys another one; `stats` asks.
     """
 
     server: str | None = None
@@ -35,6 +36,7 @@ class Order:
     health: bool | None = None
     refuse: bool | None = None
     hang: bool | None = None
+    version: str | None = None
     cut: bool = False
     stats: bool = False
 
@@ -117,6 +119,8 @@ async def _take_effect(chosen: list[Seat], order: Order) -> float:
     for seat in chosen:
         seat.site.set_fault(replace(seat.site.fault, **changes))
     for seat in chosen:
+        if order.version is not None:
+            seat.site.deploy(order.version)
         if order.refuse is not None:
             await (seat.refuse() if order.refuse else seat.open())
         for connection in list(seat.site.connections) if order.cut else ():

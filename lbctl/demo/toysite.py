@@ -63,6 +63,12 @@ class Site:
         self.upstream = None if calls is None else Upstream(name, calls, self.counts.calls)
         self.connections: set[Connection] = set()
         self._random = random.Random(f"{seed}/{name}")
+        self._pool = pool
+        self.deploy(version)
+
+    def deploy(self, version: str) -> None:
+        """Run this version from the next request on."""
+        name, pool = self.name, self._pool
         self._identity = f"X-Pool: {pool}\r\nX-Server: {name}\r\nX-Version: {version}\r\n".encode("latin-1")
         self.upgrade_head = (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + self._identity

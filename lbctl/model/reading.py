@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lbctl.model.attested import Attested
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.route import Cell, Route
 from lbctl.model.sketch import Buckets
@@ -163,3 +164,5 @@ class Observed:
     """Services with an open freeze window: nothing of them goes forward, and why."""
     timing: Mapping[tuple[InstanceName, ServiceName], Timing] = field(default_factory=dict)
     """Times of requests, where a data plane tells them."""
+    attested: Mapping[tuple[ServiceName, ServerName], Attested] = field(default_factory=dict)
+    """What candidate servers last said about their version."""

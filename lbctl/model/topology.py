@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lbctl.model.attested import VersionCheck
+from lbctl.model.hook import Hook
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.route import Caller
 from lbctl.model.units import BP_FULL, DAY, HOUR, MINUTE, SECOND, Span
@@ -65,7 +67,7 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """How health checks verify a TLS server: CA file, and the name the certificate must carry."""
+    """How a TLS server that is asked by lbctl itself is verified: CA file, and the name the certificate must carry."""
 
     ca: str
     name: str
@@ -244,6 +246,7 @@ class Unit:
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)
     freeze: tuple[Freeze, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +261,7 @@ class Service:
     listen_tls: bool = False
     """The client side is TLS (ended by the load balancer): cookies are then `Secure`."""
     health: HealthCheck | None = None
+    version: VersionCheck | None = None
     tls: ServerTls | None = None
     haproxy: HaproxyBinding | None = None
     protocol: Protocol = Protocol.HTTP
@@ -269,6 +273,7 @@ class Service:
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)
     freeze: tuple[Freeze, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
     def pool(self, colour: Colour) -> Pool:
         """The pool of that colour."""
@@ -353,6 +358,7 @@ class Topology:
             judge=one.judge,
             deadlines=one.deadlines,
             freeze=one.freeze,
+            hooks=one.hooks,
         )
 
     def callers_of(self, service: ServiceName) -> tuple[Caller, ...]:

@@ -14,12 +14,13 @@ from lbctl.control import answers, boardanswers
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.sight import Capable
+from lbctl.gate.attest import Said
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.record import Contract
 from lbctl.model.request import Answer, Claim, Pause, Rollback
-from lbctl.model.topology import Approvals, JudgeSettings, PinKind, Plan, PlanMode
+from lbctl.model.topology import Approvals, JudgeSettings, PinKind, Plan, PlanMode, Service
 from lbctl.store.journal import Journal
 from tests.shop import LB1, LB2, PLAN, A, B, Shop
 
@@ -61,8 +62,14 @@ class Office:
             config=None,  # type: ignore[arg-type]
             config_text=str,
             able=self.able,
+            asking=self,
             now=lambda: self.shop.now,
         )
+
+    async def pool(self, service: Service, colour: Colour) -> dict[ServerName, Said]:
+        """Ask every server of a pool what it runs."""
+        said = {name: one.version for (of, name), one in self.shop.attested().items() if of == service.name}
+        return {one.name: Said(said[one.name], "connection refused") for one in service.pool(colour).servers}
 
     async def desk(self) -> Desk:
         """Return the desk, its state and journal up to now."""
@@ -318,6 +325,34 @@ async def test_what_cannot_be_switched_is_refused_and_the_way_out_is_named(
         await (await office.desk()).going(name, version, versions)
     assert (caught.value.code, caught.value.exit_code) == (code, exit_code)
     assert code != "no_such_service" or caught.value.why == "known are: accounts, shop, storefront"
+
+
+async def test_a_switch_that_names_no_version_takes_what_every_candidate_server_says(office: Office) -> None:
+    office.shop.ask_versions()
+    office.shop.deployed |= {(A, Colour.GREEN): 2, (B, Colour.GREEN): 5}
+    going = await (await office.desk()).going("shop", "unknown", {"accounts": "2.0"})
+    assert going == {"storefront": "5", "accounts": "2.0"}
+
+
+async def test_a_switch_that_names_no_version_is_refused_where_the_candidates_servers_differ(office: Office) -> None:
+    office.shop.ask_versions()
+    office.shop.deployed |= {(B, Colour.GREEN): 5}
+    office.shop.says[ServerName("s-green-1")] = None
+    with pytest.raises(Refused) as caught:
+        await (await office.desk()).going("shop", "unknown", {})
+    assert caught.value.code == "not_attested"
+    assert caught.value.why == (
+        "s-green-1 names none (connection refused), s-green-0 says 5, s-green-2 says 5, and 4 more"
+    )
+
+
+async def test_a_plan_says_where_nobody_compares_versions(office: Office) -> None:
+    plan = (await office.desk()).plan("shop", None, Plan(), "unknown", {"accounts": "2", "storefront": "5.1"})
+    assert "NO_VERSION_CHECK" in {one["code"] for one in plan["warnings"]}
+    office.shop.ask_versions()
+    plan = (await office.desk()).plan("shop", None, Plan(), "unknown", {"accounts": "2"})
+    told = [one["text"] for one in plan["warnings"] if one["code"] == "VERSION_NOT_NAMED"]
+    assert told == ["storefront: no version is named: `switch` takes the one that every candidate server says now"]
 
 
 async def test_the_plan_of_a_unit_names_all_services_and_the_pins_that_come_first(office: Office) -> None:

@@ -37,8 +37,8 @@ MUTANTS = (
     Mutant(
         "an advance needs no go-token",
         "holds",
-        "    _latched,\n    _token,\n    _journal,",
-        "    _latched,\n    _journal,",
+        "    _frozen,\n    _token,\n    _journal,",
+        "    _frozen,\n    _journal,",
         seed=2,
     ),
     Mutant(

@@ -393,7 +393,6 @@ def test_envoy_needs_no_request_log() -> None:
 
 
 LATER = {
-    "    steps: ": "    version: {http: /version}\n    steps: ",
     "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    drain: {quiet: 30s}",
     "hold: {min: 2m, max: 30m, then: ask}\n": "sessions: {policy: {move: 20/s}}\n",
     "hold: {min: 2m, max: 30m, then: ask}\na": "sessions: {deadline: 30m}\na",
@@ -402,8 +401,7 @@ LATER = {
     "exec: /usr/local/bin": "teams: /",
 }
 KEYS_LATER = [
-    "preview: {networks: []}", "eject: false", "hooks: []", "rest_pin: none",
-    "on_rollback: {sessions: drain}",
+    "preview: {networks: []}", "eject: false", "rest_pin: none", "on_rollback: {sessions: drain}",
 ]  # fmt: skip
 
 

@@ -203,7 +203,11 @@ BAD = [
         "    rendezvous: contracts",
         "29:17: units.shop.rendezvous: expected contract or all or none, not 'contracts'; did you mean contract?",
     ),
-    ("    steps: [1%, 100%]", "    hooks: []", "29:5: units.shop.hooks: not available in this version; delete it"),
+    (
+        "    steps: [1%, 100%]",
+        "    rest_pin: none",
+        "29:5: units.shop.rest_pin: not available in this version; delete it",
+    ),
     (
         BOTH,
         BOTH[:-1] + ", pay]",

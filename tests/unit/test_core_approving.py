@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+from lbctl.model.hook import Hook, Point
 from lbctl.model.names import Colour
 from lbctl.model.record import Contract
 from lbctl.model.request import Answer, Approve, Cancel, Claim, Promote, SayReady
 from lbctl.model.topology import Approvals
 from lbctl.model.units import HOUR, Instant
-from tests.shop import PLAN, A, B, Shop
+from tests.shop import PLAN, SHOP, A, B, Shop
 
 GID, CI_A, CI_B, EVA, TOM = 77, 1001, 1002, 2001, 2002
 
@@ -153,3 +154,15 @@ def test_an_approval_that_is_not_needed_or_too_late_is_refused_in_words() -> Non
     plain = Shop()
     plain.switch(B, A, version=2)
     assert approve(plain, EVA).body["code"] == "no_approval"
+
+
+def test_the_hook_before_the_first_step_is_asked_when_all_have_approved_and_the_one_of_preflight_before() -> None:
+    shop = asking()
+    hooks = tuple(Hook(at=point, argv=("/hook",)) for point in (Point.PREFLIGHT, Point.BEFORE_STEP))
+    shop.reconfigure(plan=shop.state.topology.units[SHOP].plan, hooks=hooks)
+    shop.until("awaiting_approval")
+    shop.run(20)
+    assert [ask.key.point for ask in shop.asked] == [Point.PREFLIGHT]
+    assert approve(shop, EVA).accepted
+    shop.until("shifting")
+    assert [ask.key.point for ask in shop.asked] == [Point.PREFLIGHT, Point.BEFORE_STEP]

@@ -14,8 +14,10 @@ from lbctl.core.wellness import wellness
 from lbctl.daemon.checks import Checks
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.preview import plan_view
+from lbctl.daemon.versions import Versions
 from lbctl.daemon.views import service_view
 from lbctl.dataplane.fake import FakeInstance
+from lbctl.gate.attest import Asker
 from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.reading import InstanceReading, Unreadable
@@ -170,7 +172,10 @@ async def test_a_reason_does_not_name_the_instance_that_everybody_names_before_i
     plane.broken = "HAProxy has not loaded its map"
     seen = asyncio.Event()
     checks, tokens = Checks(after().topology, now), TokenDir(tmp_path / "tokens")
-    observer = Observer({name: plane}, checks, tokens, RequestLogs(), now, seen=seen.set, repair=lambda _: None)
+    versions = Versions(after().topology, Asker().ask, now)
+    observer = Observer(
+        {name: plane}, checks, tokens, RequestLogs(), versions, now, seen=seen.set, repair=lambda _: None
+    )
     observer.start()
     await asyncio.wait_for(seen.wait(), 10)
     await observer.stop()
