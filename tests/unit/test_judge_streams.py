@@ -1,5 +1,7 @@
 """Latency, single servers, the learned baseline: what is judged beside the errors of both pools."""
 
+from dataclasses import replace
+
 import pytest
 
 from lbctl.core.judge import Account, Counts, Pair, Sample, Settings, Stream, Terms, Verdict, Word, judge, new_step
@@ -36,6 +38,18 @@ class TestLatency:
         assert last.code == "latency"
         assert last.reason.startswith("latency: candidate ")
         assert "slower than 68 ms (active's p50 and the margin)" in last.reason
+
+    def test_no_time_is_named_where_none_was_given(self) -> None:
+        sample = replace(slow((20, 19), (180, 60)), slow={Stream.SLOW50: Pair(Counts(20, 19), Counts(180, 60))})
+        _, verdicts = played(opened(TIMED), sample, 40)
+        last = next(verdict for verdict in verdicts if verdict.word is Word.ROLLBACK)
+        assert " slower than active's p50 allows, " in last.reason
+
+    def test_odds_beside_counts_of_errors_name_latency_where_they_come_from_it(self) -> None:
+        _, verdicts = played(opened(TIMED), slow((20, 15), (180, 60)), 40)
+        grown = next(verdict for verdict in verdicts if verdict.code == "ok" and verdict.odds > 5)
+        assert "(limit 1000:1), most of them from latency slow50: candidate " in grown.reason
+        assert "slow50" not in verdicts[0].reason
 
     def test_a_slow_down_of_both_is_no_evidence(self) -> None:
         account, verdicts = played(opened(TIMED), slow((20, 19), (180, 171)), 600)

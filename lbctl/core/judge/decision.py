@@ -130,7 +130,9 @@ def _stream_text(case: _Case, stream: Stream) -> str:
 
 def _slow_text(stream: Stream, pair: Pair | None) -> str:
     quantile = f"active's p{stream.value.removeprefix('slow')}"
-    return f"{ms_text(pair.limit_ms)} ({quantile} and the margin)" if pair is not None else f"{quantile} allows"
+    if pair is None or not pair.limit_ms:
+        return f"{quantile} allows"
+    return f"{ms_text(pair.limit_ms)} ({quantile} and the margin)"
 
 
 def _worst_text(case: _Case) -> str:
@@ -226,7 +228,7 @@ def _candidate_faulty(case: _Case) -> Verdict | None:
             "candidate's own fault, so nothing moves by itself; `lbctl rollback` if it is"
         )
         return case.verdict(Word.HOLD, "errors_uncompared", reason, window=episode, alert=True)
-    reason = f"suspicious: {seen}, active {counts_text(episode.active)}, {odds_text(case.odds, case.limit)}"
+    reason = f"suspicious: {seen}, active {counts_text(episode.active)}, {_odds_named(case)}"
     return case.verdict(Word.HOLD, "suspicious", reason, window=episode)
 
 
@@ -246,7 +248,7 @@ def _worse_than_before(case: _Case) -> Verdict | None:
     if case.sample.share_bp > case.settings.retreat_above_bp:
         reason = f"{seen}; active had only {counts_text(episode.active)} to compare with, so it gets more"
         return case.verdict(Word.RETREAT, "baseline", reason, window=episode)
-    reason = f"{seen}; active {counts_text(episode.active)} now, {odds_text(case.odds, case.limit)}"
+    reason = f"{seen}; active {counts_text(episode.active)} now, {_odds_named(case)}"
     reason = f"{reason}; lifts {FAULT_HOLD_S:.0f} s after the last proof"
     return case.verdict(Word.HOLD, "baseline", reason, window=episode)
 
@@ -290,7 +292,7 @@ def _not_enough(case: _Case) -> Verdict | None:
 def _ok(case: _Case) -> Verdict:
     step = case.account.step
     margin = tolerated_text(step, case.settings)
-    reason = f"{both_text(step)} in this step, {margin}, {odds_text(case.odds, case.limit)}"
+    reason = f"{both_text(step)} in this step, {margin}, {_odds_named(case)}"
     return case.verdict(Word.ADVANCE, "ok", reason)
 
 
@@ -300,6 +302,16 @@ def _evidence_text(case: _Case, window: Window) -> str:
 
 def _odds_since(case: _Case, window: Window) -> str:
     return f"{odds_text(case.odds, case.limit)}, since {span_text(window.span_s)}"
+
+
+def _odds_named(case: _Case) -> str:
+    """The odds beside counts of errors, with the stream that most of them come from where that is another one."""
+    text = odds_text(case.odds, case.limit)
+    stream, window = _leading(case)
+    if stream is Stream.ERROR:
+        return text
+    counts = f": {both_text(window)} slow since {span_text(window.span_s)}" if window.candidate.total else ""
+    return f"{text}, most of them from latency {stream.value}{counts}"
 
 
 def _step_share(case: _Case) -> str:
