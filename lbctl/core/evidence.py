@@ -181,9 +181,13 @@ def _slow(
 ) -> Mapping[judge.Stream, judge.Pair]:
     if counted.times is None:
         return {}
-    warming = now.at < progress.warm_until or since(now.candidate_up_since, now.at) < WARM_UP
-    limits = learned.speed.limits_ms(warming=warming)
+    limits = learned.speed.limits_ms(warming=cold_left(now, progress) > 0)
     return slow_pairs(limits, counted.times[member.to], counted.times[member.origin])
+
+
+def cold_left(now: Situation, progress: Progress) -> Span:
+    """Return for how long yet the candidate may be slower because its caches are cold."""
+    return since(now.at, max(progress.warm_until, after(now.candidate_up_since, WARM_UP)))
 
 
 def learn(learned: judge.Learned, counted: Counted, active: Colour, *, moving: bool) -> judge.Learned:

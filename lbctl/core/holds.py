@@ -219,6 +219,14 @@ def _unknown_caller(now: "Situation") -> Hold | None:
     return None
 
 
+_REPAIRED = {
+    "shared_fault": "the common cause repaired",
+    "active_fault": "active repaired",
+    "active_worse": "active repaired",
+}
+"""What a fault that is not the candidate's alone needs; the candidate's own needs calm counters."""
+
+
 def _verdict(now: "Situation") -> Hold | None:
     verdict = now.verdict
     if verdict is None or verdict.word is judge.Word.ADVANCE or verdict.code == "not_enough_evidence":
@@ -226,7 +234,8 @@ def _verdict(now: "Situation") -> Hold | None:
     return Hold(
         verdict.code,
         verdict.reason,
-        "calm counters" if not verdict.overridable_by_promote else f"time, or lbctl promote {now.release.id}",
+        _REPAIRED.get(verdict.code, "calm counters")
+        + (f", or lbctl promote {now.release.id}" if verdict.overridable_by_promote else ""),
         overridable=verdict.overridable_by_promote,
         pages=verdict.alert,
     )

@@ -7,6 +7,7 @@ from typing import Any
 from lbctl.core.judge import Stream
 from lbctl.core.judge.capital import log_odds
 from lbctl.core.situation import Situation
+from lbctl.daemon.timing_view import cold_words
 from lbctl.model.record import By, Phase, Release
 from lbctl.model.units import percent
 
@@ -75,14 +76,17 @@ def _not(here: Situation | None, doubts: Sequence[str]) -> list[str]:
         fine.append(f"health ok: candidate {here.candidate.up_count}/{here.candidate.server_count}")
     if here.verdict is not None and here.verdict.code == "ok":
         fine.append(f"errors ok: {here.verdict.reason}")
-    fine.append(_latency(here))
-    return [*fine, *(f"latency not judged now: {doubt}" for doubt in doubts)]
+    return [*fine, *_latency(here, doubts)]
 
 
-def _latency(here: Situation) -> str:
+def _latency(here: Situation, doubts: Sequence[str]) -> list[str]:
     account = None if here.progress is None else here.progress.account
     if account is None or not account.terms.latency:
-        return "latency not judged: the times of requests were not known when the release began"
+        return ["latency not judged: the times of requests were not known when the release began"]
+    if doubts:
+        return [f"latency not judged now: {doubt}" for doubt in doubts]
+    if not account.step.candidate.total:
+        return ["latency not judged yet: the candidate got no request at this share"]
     seen = {stream.value: log_odds(one.capital) for stream, _, one in account.streams() if stream is not Stream.ERROR}
     odds = ", ".join(f"{name} {exp(min(value, 50.0)):.1f}:1" for name, value in seen.items())
-    return f"latency judged: odds {odds}"
+    return [f"latency judged: odds {odds}", *filter(None, [cold_words(here)])]

@@ -7,6 +7,7 @@ from lbctl.core.planner import objection
 from lbctl.core.state import State
 from lbctl.core.switching import switchable
 from lbctl.daemon.sight import Capable, better_view, floors, sight_warnings, steps_view, total_ms, traffic_view
+from lbctl.daemon.timing_view import told_doubts
 from lbctl.daemon.unready import lacks, unready
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
@@ -41,6 +42,7 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
         text = "no health check is configured: only the load balancer's own view counts"
         warnings.append({"code": "NO_HEALTH_CHECK", "text": text})
     here = {name: able[name] for name in state.topology.instances_of(service.name) if name in able}
+    warnings += told_doubts(state, service.name)
     warnings += sight_warnings(forecast, state, service, here)
     return {
         "service": service.name,
@@ -76,6 +78,9 @@ def _joined(refused: Refused) -> str:
 
 
 def _writes(state: State, name: ServiceName, candidate: Colour, plan: Plan) -> list[str]:
+    """Return the first write of each load balancer; none while a release runs, whose own writes would come before."""
+    if state.record.running(name) is not None:
+        return []
     first = plan.steps_bp[0]
     return [
         f"{instance}: {name} {route} → {route.with_share(candidate, first).with_keep(candidate, BP_FULL)}"

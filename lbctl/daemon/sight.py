@@ -6,6 +6,8 @@ from shlex import quote
 from typing import Any
 
 from lbctl.config.quantity import share_text, span_text
+from lbctl.core.evidence import WARM_UP
+from lbctl.core.judge.latency import WARMUP_FACTOR
 from lbctl.core.planner import Better, Forecast, Outlook, Source, Traffic, way_out
 from lbctl.core.planner.wording import better_words, ratio_words, step_sentence, step_words, traffic_words
 from lbctl.core.state import State
@@ -92,6 +94,8 @@ def sight_warnings(ahead: Forecast, state: State, service: Service, able: Capabl
         yield _told("DISPERSION_ASSUMED", "how bursty errors are is not learned yet: 2 is assumed")
     if not _timed(known, state, service):
         yield _told("LATENCY_NOT_JUDGED", _untimed(state, service))
+    elif ahead.plan.hold_min <= WARM_UP:
+        yield _told("LATENCY_COLD", _cold(ahead.plan))
     yield from _grains(ahead.plan, able)
 
 
@@ -150,6 +154,11 @@ def _untimed(state: State, service: Service) -> str:
     if plane.driver is Driver.HAPROXY and plane.request_log is None:
         return f"only errors are judged: counters have no times; set request_log of data plane {plane.name}"
     return f"only errors are judged: no times of requests are known from data plane {plane.name}"
+
+
+def _cold(plan: Plan) -> str:
+    text = f"for the first {seconds(WARM_UP)} of its traffic a candidate may be {WARMUP_FACTOR:g} times as slow (cold"
+    return f"{text} caches), and a step is held for {seconds(plan.hold_min)}: a longer one sees a slow candidate"
 
 
 def _grains(plan: Plan, able: Capable) -> Iterator[Json]:

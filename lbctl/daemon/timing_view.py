@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+from lbctl.core.evidence import cold_left
+from lbctl.core.judge.latency import WARMUP_FACTOR
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import Timing
 from lbctl.model.sketch import count
+from lbctl.model.units import seconds
 
 Json = dict[str, Any]
 
@@ -31,6 +34,22 @@ def all_doubts(state: State, here: Situation) -> list[str]:
     """Return the doubts about every service of a running release, with the names of the load balancers."""
     lanes = [(instance, service) for service, names in here.instances.items() for instance in names]
     return [f"{instance}: {doubt}" for instance, service in lanes for doubt in doubts(state, instance, service)]
+
+
+def cold_words(here: Situation) -> str:
+    """Return for how long yet a candidate of a running release may be slower; empty where its times count in full."""
+    progress = here.progress
+    if progress is None or not here.moving or not progress.account.terms.latency:
+        return ""
+    left = cold_left(here, progress)
+    return f"latency: cold limits for another {seconds(left)}, {WARMUP_FACTOR:g} times the usual ones" if left else ""
+
+
+def told_doubts(state: State, service: ServiceName) -> Iterator[Json]:
+    """Yield the same doubts as warnings of a plan."""
+    for instance in state.topology.instances_of(service):
+        for code, _, text in (doubt.partition(": ") for doubt in doubts(state, instance, service)):
+            yield {"code": code, "text": f"{instance}: {text}"}
 
 
 def doubts(state: State, instance: InstanceName, service: ServiceName) -> list[str]:

@@ -8,7 +8,7 @@ from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.core.wellness import Wellness, wellness
-from lbctl.daemon.timing_view import doubts, request_times
+from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
@@ -211,7 +211,7 @@ def _verdict(here: Situation, name: ServiceName) -> Json | None:
     return {
         "word": verdict.word.value,
         "code": verdict.code,
-        "reason": verdict.reason,
+        "reason": "; ".join(filter(None, [verdict.reason, cold_words(here)])),
         "odds": verdict.odds,
         "limit": verdict.limit,
         "candidate": [verdict.candidate.total, verdict.candidate.bad],
@@ -327,6 +327,8 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
                 here.progress.held_since.get(hold.code, release.phase_since) if here.progress else release.phase_since
             )
             lines.append({"what": hold.reason, "since_ms": since(began, now), "needs": hold.needs, **_deadline(here)})
+        if (cold := cold_words(here)) and lines:
+            lines.append({"what": cold, "since_ms": 0, "needs": "time", "deadline": "", "then": ""})
         if not lines:
             began = release.phase_since
             lines.append({"what": _doing(here), "since_ms": since(began, now), "needs": "nothing", **_deadline(here)})
@@ -338,7 +340,7 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
             {"what": what, "since_ms": since(release.phase_since, now), "needs": needs, "deadline": "none", "then": ""}
         )
     else:
-        ended = f"ended: {release.phase.value}. {release.outcome}".rstrip()
+        ended = f"ended: {release.phase.value.replace('_', ' ')}. {release.outcome}".rstrip()
         lines.append(
             {"what": ended, "since_ms": since(release.phase_since, now), "needs": "", "deadline": "", "then": ""}
         )
@@ -372,6 +374,9 @@ def _deadline(here: Situation) -> Json:
             left = max(0, plan.hold_max - since(began, here.at))
             then = "a person is paged, it stays" if plan.hold_then.value == "ask" else "rolled back"
             return {"deadline": f"in {seconds(left)}", "then": then}
+        case Phase.BAKING:
+            then = f"{release.to} becomes active, unless it is held"
+            return {"deadline": f"in {seconds(max(0, plan.bake - since(release.phase_since, here.at)))}", "then": then}
         case Phase.DRAINING:
             left = max(0, plan.retain - since(release.phase_since, here.at))
             return {"deadline": f"in {seconds(left)}", "then": "finished"}

@@ -16,8 +16,9 @@ from lbctl.core.judge.learned import Bursts, Fading, Learned
 from lbctl.core.state import State
 from lbctl.daemon.preview import plan_view
 from lbctl.model.operation import Capabilities
+from lbctl.model.reading import Timing
 from lbctl.model.topology import Plan, PlanMode, Service
-from lbctl.model.units import MINUTE, Span
+from lbctl.model.units import MINUTE, SECOND, Instant, Span
 from lbctl.sim.world import SERVICE
 from tests.scenarios.stage import Stage
 
@@ -123,6 +124,27 @@ def test_latency_is_judged_only_where_times_are_known(state: State) -> None:
     assert "LATENCY_NOT_JUDGED" in codes(planned(state, busy(50))["warnings"])
     timed = busy(50, speed=Speed({100: 1_000.0}))
     assert "LATENCY_NOT_JUDGED" not in codes(planned(state, timed)["warnings"])
+
+
+def test_a_plan_says_where_latency_is_not_judged_now_or_only_by_cold_limits(state: State) -> None:
+    lane = (state.topology.instances_of(SERVICE)[0], SERVICE)
+    timing = Timing(source="lines", taken_at=Instant(0), pools={}, sampled=True, lost=40)
+    lossy = replace(state, observed=replace(state.observed, timing={lane: timing}))
+    timed, short = busy(50, speed=Speed({100: 1_000.0})), Plan(hold_min=Span(30 * SECOND))
+    told = next(one for one in planned(lossy, timed)["warnings"] if one["code"] == "REQUEST_LOG_SAMPLED")
+    assert told["text"].startswith(f"{lane[0]}: over 1 % of the request lines of {SERVICE} are missing (40 so far)")
+    assert "LATENCY_COLD" in codes(planned(state, timed, plan=short)["warnings"])
+    assert not {"LATENCY_COLD", "REQUEST_LOG_SAMPLED"} & codes(planned(state, timed)["warnings"])
+
+
+def test_a_plan_in_the_middle_of_a_release_names_no_writes(state: State) -> None:
+    assert planned(state, busy(50))["writes"]
+    stage = Stage()
+    for line in ("world 1", "run 100ms", "adopt blue", "run 2s", "switch", "run 1s"):
+        stage.do(line)
+    assert stage.world.process is not None
+    going = planned(stage.world.process.state, busy(50))
+    assert (codes(going["refusals"]), going["writes"]) == ({"in_release"}, [])
 
 
 def test_a_short_past_leaves_the_baseline_and_the_dispersion_out(state: State) -> None:
