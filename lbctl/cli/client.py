@@ -3,7 +3,8 @@
 import json
 import socket
 from collections.abc import Iterator, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from contextlib import suppress
+from http.client import BadStatusLine, HTTPConnection, HTTPException, HTTPResponse, RemoteDisconnected
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -16,6 +17,7 @@ SILENCE_MAX_S = 60.0
 """A stream says at least a heartbeat every 15 s."""
 ANSWER_MAX = 64 * 1_024 * 1_024
 LINE_MAX = 1_024 * 1_024
+_SHOWN_MAX = 80
 
 
 class _UnixConnection(HTTPConnection):
@@ -94,7 +96,8 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
         try:
-            connection.request(method, path, data, headers)
+            with suppress(BrokenPipeError):  # Who closed before it heard all may have said why.
+                connection.request(method, path, data, headers)
             response = connection.getresponse()
             if response.status >= 400:
                 raise _problem(response.status, response.read(ANSWER_MAX))
@@ -133,6 +136,10 @@ def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
 
 
 def _broken(method: str, error: Exception) -> Failure:
+    if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
+        why = f"what answers does not speak HTTP: {str(error)[:_SHOWN_MAX]}"
+        then = "name lbctld's socket: lbctl --socket PATH (`daemon.control_socket` of its config)"
+        return Failure("this is not lbctl's socket", why=why, then=then, code="broken", exit_code=Exit.UNREACHABLE)
     what = "the daemon did not answer" if isinstance(error, TimeoutError) else "the daemon's answer broke off"
     then = "lbctl status tells whether it was taken" if method == "POST" else "try again"
     return Failure(what, why=str(error), then=then, code="broken", exit_code=Exit.UNREACHABLE)

@@ -40,7 +40,7 @@ MEANING = {
     Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
     Exit.AWAITS_APPROVAL: "`--timeout` is over, the release waits for approval",
     Exit.SUPERSEDED: "`release wait`: a newer build took its place before first traffic",
-    Exit.WAITING: "`release wait --build`: `--timeout` is over, and the build still waits for a partner",
+    Exit.WAITING: "not yet: `release wait --build --timeout` ended without a partner; a `claim` is held, not granted",
     Exit.INTERRUPTED: "interrupted; a release goes on",
     Exit.PIPE_CLOSED: "the reader of the output went away",
 }

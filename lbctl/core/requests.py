@@ -200,8 +200,8 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
             "no_such_release", f"there is no running release {request.release}", then="lbctl release list", exit_code=7
         )
     if release.phase.ended:
-        told = f"release {release.id} has ended: {release.phase.value}"
-        raise Refused("ended", told, why=release.outcome, then=f"lbctl explain {release.id}")
+        told = f"release {release.id} has ended: {release.phase.value.replace('_', ' ')}"
+        raise Refused("ended", told, why=release.outcome, then=_way_back(request, release))
     here = situation(state, release.service, now)
     if here is None:
         raise Refused(
@@ -210,6 +210,13 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
     change = ON_RELEASE[type(request)](state, here, request)
     after = release if change is None else change.record.releases[release.unit_name]
     return change, facts(request, release, after)
+
+
+def _way_back(request: OnRelease, release: Release) -> str:
+    """Return the next command of who comes too late: what is finished goes back only by a release of its own."""
+    if not isinstance(request, Rollback) or release.phase is not Phase.FINISHED or release.followers:
+        return f"lbctl explain {release.id}"
+    return f"lbctl switch {release.service} --to {release.origin}"
 
 
 def _pause(state: State, now: Situation, request: Asked) -> Change | None:

@@ -246,7 +246,10 @@ class Desk:
             if found is not None:
                 return found, None
             raise Refused("no_such_release", f"there is no release {target}", then="lbctl release list", exit_code=7)
-        then = f"lbctl switch {self.unit_of(self.services_of(target)[0])}"
+        first = self.services_of(target)[0]
+        then = f"lbctl switch {self.unit_of(first)}"
+        if ServiceName(first) not in self._loop.state.record.services:
+            then = f"lbctl adopt {first} --active blue|green --version V"
         raise Refused("no_such_release", f"{target} had no release yet", then=then, exit_code=7)
 
     async def _all_entries(self, release: ReleaseId) -> list[Any]:

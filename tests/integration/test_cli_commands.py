@@ -266,6 +266,20 @@ async def test_without_a_daemon_the_sockets_tried_are_named(path: str) -> None:
     assert path in done.err
 
 
+async def test_a_socket_that_is_not_lbctls_is_called_so(path: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"Unknown command: 'GET', but maybe one of the following ones is a better match:\n\n")
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, path)
+    async with server:
+        done = await run(path, "status")
+    assert (done.code, done.out) == (3, "")
+    assert "error: this is not lbctl's socket\n" in done.err
+    assert "Unknown command: 'GET'" in done.err
+
+
 async def test_plan_shows_refusals_and_its_detailed_exit_code(desk: FakeDesk, path: str) -> None:
     assert (await run(path, "plan", "web")).code == 0
     assert (await run(path, "plan", "web", "--detailed-exitcode")).code == 10

@@ -47,10 +47,11 @@ def fate(word: str, text: str = "", number: str | None = None) -> Json:
 # ---- claim
 
 
-async def test_a_claim_prints_the_colour_alone_and_warns_until_it_is_granted(desk: FakeDesk, path: str) -> None:
+async def test_a_claim_prints_no_colour_and_exits_with_26_until_it_is_granted(desk: FakeDesk, path: str) -> None:
     done = await run(path, "claim", "accounts", "--reason", "build 118")
-    assert (done.code, done.out) == (0, "green\n")
-    assert "not granted yet, so do not deploy: lbctl claim accounts --wait" in done.err
+    assert (done.code, done.out) == (26, "")
+    assert "not granted yet, so do not deploy: green is held, but not every load balancer reads back yet" in done.err
+    assert done.err.rstrip().endswith("lbctl claim accounts --wait")
     (asked,) = desk.asked
     assert isinstance(asked, Claim)
     assert (asked.service, asked.reason) == ("accounts", "build 118")
@@ -58,6 +59,7 @@ async def test_a_claim_prints_the_colour_alone_and_warns_until_it_is_granted(des
 
 async def test_a_claim_in_json_says_whether_it_is_granted_and_proved(desk: FakeDesk, path: str) -> None:
     done = await run(path, "claim", "accounts", "-o", "json")
+    assert done.code == 26
     assert done.data == {"service": "accounts", "colour": "green", "granted": False, "proved": True}
 
 

@@ -135,8 +135,9 @@ async def test_the_board_says_what_each_version_waits_for(office: Office) -> Non
     assert [line["what"] for line in why["lines"]] == [f"accounts 2 is ready: {ready['waits']}"]
     assert (why["release"], why["phase"]) == (None, None)
     assert "accounts 2 is ready" in shown(why_screen(clean(why)))
-    with pytest.raises(Refused, match="storefront had no release yet"):
+    with pytest.raises(Refused, match="storefront had no release yet") as refused:
         await desk.why("storefront")
+    assert refused.value.then == "lbctl switch shop"
 
 
 async def test_in_a_joint_release_a_follower_has_the_share_and_phase_of_its_release(office: Office) -> None:

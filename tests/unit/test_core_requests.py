@@ -37,6 +37,16 @@ def on_release(kind: type[OnRelease], state: State) -> tuple[State, tuple[Entry,
     return asked(state, kind(**WHO, release=state.record.releases[SERVICE].id))
 
 
+def test_a_rollback_that_comes_after_the_end_names_the_release_that_goes_back() -> None:
+    state = after("switch steps 5%,100% hold 1s bake 1s retain 1s", "until finished")
+    with pytest.raises(Refused, match="release 1 has ended: finished") as refused:
+        on_release(Rollback, state)
+    assert refused.value.then == f"lbctl switch {SERVICE} --to blue"
+    with pytest.raises(Refused) as refused:
+        on_release(Pause, state)
+    assert refused.value.then == "lbctl explain 1"
+
+
 @pytest.fixture(scope="module")
 def shifting() -> State:
     return after("switch steps 5%,25%,100% hold 60s", "until reached 5%", "run 2s")

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 @form_option
 @click.pass_context
 def claim(ctx: click.Context, service: str, waiting: bool, timeout: str | None, reason: str, form: str) -> None:
-    """Hold the idle pool of SERVICE to deploy to it, and print its colour.
+    """Hold the idle pool of SERVICE to deploy to it, and print its colour once it is granted; until then exit 26.
 
     Until its release nothing reaches that pool, and what it calls through a pin is refused: check its health alone.
     What the service had on the board is withdrawn.
@@ -31,9 +31,12 @@ def claim(ctx: click.Context, service: str, waiting: bool, timeout: str | None, 
     if waiting:
         ctx.exit(_wait(ctx, service, reason, timeout_ms, form))
     data = client(ctx).post(f"/v1/services/{quoted(service)}/claim", {"reason": reason})
+    if data["granted"] or form == "json":
+        emit(data, form, lambda found: str(found["colour"]))
     if not data["granted"]:
-        tell(f"not granted yet, so do not deploy: lbctl claim {service} --wait")
-    emit(data, form, lambda found: str(found["colour"]))
+        why = f"{data['colour']} is held, but not every load balancer reads back yet that nothing reaches it"
+        tell(f"not granted yet, so do not deploy: {why}\n  next  lbctl claim {service} --wait")
+        ctx.exit(Exit.WAITING)
 
 
 def _wait(ctx: click.Context, service: str, reason: str, timeout_ms: int | None, form: str) -> int:
