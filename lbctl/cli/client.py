@@ -8,7 +8,7 @@ from http.client import BadStatusLine, HTTPConnection, HTTPException, HTTPRespon
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from lbctl.cli.failure import Exit, Failure
+from lbctl.cli.failure import Exit, Failure, Problem
 
 Json = dict[str, Any]
 CONNECT_TIMEOUT_S = 3.0
@@ -148,7 +148,7 @@ def _broken(method: str, error: Exception) -> Failure:
 def _problem(status: int, raw: bytes) -> Failure:
     try:
         found = json.loads(raw)
-        return Failure(
+        return Problem(
             str(found["title"]),
             why=str(found.get("detail", "")),
             then=str(found.get("then", "")),

@@ -61,3 +61,12 @@ class Failure(Exception):
         """Return the lines for stderr, one for each part that has a text."""
         parts = (("error: ", self.what), ("  why   ", self.why), ("  next  ", self.then))
         return "\n".join(head + " ".join(text.split()) for head, text in parts if text)
+
+
+class Problem(Failure):
+    """What the daemon refused: told with its code, by which docs/reference/errors.md is searched."""
+
+    def render(self) -> str:
+        """Return the same lines, the code at the end of the first."""
+        first, *more = super().render().split("\n")
+        return "\n".join([f"{first} [{self.code}]" if self.code else first, *more])

@@ -80,11 +80,11 @@ def _not(here: Situation | None, doubts: Sequence[str]) -> list[str]:
 
 
 def _latency(here: Situation, doubts: Sequence[str]) -> list[str]:
+    if doubts:
+        return [f"latency not judged now: {doubt}" for doubt in doubts]
     account = None if here.progress is None else here.progress.account
     if account is None or not account.terms.latency:
         return ["latency not judged: the times of requests were not known when the release began"]
-    if doubts:
-        return [f"latency not judged now: {doubt}" for doubt in doubts]
     if not account.step.candidate.total:
         return ["latency not judged yet: the candidate got no request at this share"]
     seen = {stream.value: log_odds(one.capital) for stream, _, one in account.streams() if stream is not Stream.ERROR}

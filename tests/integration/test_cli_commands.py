@@ -232,7 +232,7 @@ async def test_a_refusal_is_what_why_next_with_the_daemons_exit_code(desk: FakeD
     assert done.code == 5
     assert done.out == ""
     lines = done.err.splitlines()
-    assert lines[0] == "error: web is in release 7"
+    assert lines[0] == "error: web is in release 7 [in_release]"
     assert lines[1] == "  why   it is unfinished"
     assert lines[2].startswith("  next  lbctl rollback 7")
 
