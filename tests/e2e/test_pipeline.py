@@ -55,7 +55,7 @@ async def test_a_build_that_a_newer_claim_overtook_on_the_board_is_superseded(pr
         waiting = await lbctl(here, "release", "wait", "--build", FIRST, "--timeout", "300ms")
         assert waiting.code == 26, waiting.err
         assert "ready" in (await lbctl(here, "status", SERVICE)).out
-        assert (await lbctl(here, "claim", SERVICE)).code == 0
+        assert (await lbctl(here, "claim", SERVICE)).code == 26
         overtaken = await lbctl(here, "release", "wait", "--build", FIRST, "--timeout", "5s", "-o", "json")
         assert overtaken.code == 25, overtaken.err
         assert json.loads(overtaken.out)["build"]["word"] == "superseded"
