@@ -13,8 +13,8 @@ endif
 # `make test` as root on Debian or Ubuntu installs a missing HAProxy; SYSTEM=no leaves the system alone.
 SYSTEM ?= yes
 ARGS ?=
-# The tests of real load balancers wait more than they compute: three at a time on two cores (WORKERS=0: one by one).
-WORKERS ?= 3
+# The tests of real load balancers wait more than they compute: five at a time on two cores (WORKERS=0: one by one).
+WORKERS ?= 5
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml
 
 venv: $(STAMP) ## the development environment in .venv
 
-demo: $(STAMP) ## a whole release and a rollback on a real load balancer, no root (ARGS=--json)
+demo: $(STAMP) ## two services released as one, and a rollback, on a real load balancer, no root (ARGS=--json)
 	@$(BIN)/lbctl demo $(ARGS)
 
 check: $(STAMP) ## the fast loop: lint, types, contracts, unit, property and scenario tests

@@ -41,6 +41,15 @@ def proxies() -> list[Any]:
     ]
 
 
+def one_of(name: str) -> list[Any]:
+    """The same, but only one of them in `make test`: what differs between load balancers is proved elsewhere, and each
+    of these takes half a minute."""
+    return [
+        one if one.id == name else pytest.param(*one.values, id=one.id, marks=[*one.marks, pytest.mark.long])
+        for one in proxies()
+    ]
+
+
 def proxies_and_forms() -> list[Any]:
     """The same, and HAProxy's other form."""
     return [*proxies(), pytest.param(weights, id="weights", marks=pytest.mark.haproxy)]

@@ -11,7 +11,7 @@ import pytest
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.shop import ACCOUNTS, STOREFRONT, UNIT
 from lbctl.demo.team import Team, Version, accounts, storefront
-from tests.e2e.scene import events, proxies
+from tests.e2e.scene import events, one_of, proxies
 from tests.e2e.shopping import SLOW, Town, town
 
 ATTEMPTS = 10
@@ -75,7 +75,7 @@ async def races(proxy: Proxy, rounds: int) -> None:
         assert {event["service"] for event in started} == {STOREFRONT}
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_two_pipelines_that_race_start_one_release_of_one_set(proxy: Callable[[], Proxy]) -> None:
     await races(proxy(), 4)
 

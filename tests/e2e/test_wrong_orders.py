@@ -22,7 +22,7 @@ from lbctl.model.names import Colour, ServiceName
 from lbctl.model.operation import Place, SetRoute, Status
 from lbctl.model.route import Caller, Pin, Route
 from lbctl.model.units import BP_FULL, Instant
-from tests.e2e.scene import proxies
+from tests.e2e.scene import one_of
 from tests.e2e.shopping import Town, people, town
 
 OLD, NEW = Colour.BLUE, Colour.GREEN
@@ -77,7 +77,7 @@ async def hand(proxy: Proxy) -> AsyncIterator[Hand]:
             await plane.close()
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_pins_then_share_then_default_then_unpinned_mixes_nothing(proxy: Callable[[], Proxy]) -> None:
     async with hand(proxy()) as by_hand:
         await by_hand.pins(Pin.BLUE, Pin.GREEN)
@@ -91,7 +91,7 @@ async def test_pins_then_share_then_default_then_unpinned_mixes_nothing(proxy: C
         assert await by_hand.mismatched() == 0
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_a_share_before_the_pins_is_counted(proxy: Callable[[], Proxy]) -> None:
     async with hand(proxy()) as by_hand:
         await by_hand.pins(Pin.SPLIT, Pin.SPLIT)
@@ -99,7 +99,7 @@ async def test_a_share_before_the_pins_is_counted(proxy: Callable[[], Proxy]) ->
         assert await by_hand.mismatched() > 20
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_pins_of_a_pool_that_still_serves_sessions_are_counted(proxy: Callable[[], Proxy]) -> None:
     async with hand(proxy()) as by_hand:
         await by_hand.pins(Pin.BLUE, Pin.GREEN)
@@ -109,7 +109,7 @@ async def test_pins_of_a_pool_that_still_serves_sessions_are_counted(proxy: Call
         assert await by_hand.mismatched() > 20
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_pins_taken_off_before_the_default_is_changed_are_counted(proxy: Callable[[], Proxy]) -> None:
     async with hand(proxy()) as by_hand:
         await by_hand.pins(Pin.BLUE, Pin.GREEN)
