@@ -1,7 +1,5 @@
 """Attempts that HAProxy hid by trying again: what is counted is what the servers themselves saw."""
 
-import asyncio
-
 import pytest
 
 from lbctl.core.counting import Books, PoolCounts, count
@@ -50,7 +48,8 @@ async def test_an_attempt_that_failed_counts_once_whether_users_saw_it_or_not(
         world.servers[BAD].mode = mode
         if mode == "refused":
             world.servers[BAD].close()
-        answers = await asyncio.gather(*(world.client().get() for _ in range(30)))
+        # One after the other: HAProxy 2.6 under many at once was seen to count a repeat that it then did not make.
+        answers = [await world.client().get() for _ in range(30)]
         after = await world.driver.observe()
         seen = counted(world, before, after)
         # A refused connection is one that the server never saw: HAProxy's row is the only witness of it.
