@@ -123,7 +123,7 @@ async def test_appends_become_durable_in_the_order_of_the_calls_even_when_nobody
 
 async def test_a_waiting_line_without_end_is_refused(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "journal.db")
-    waiting = [journal.append(None, [entry()], wall=WALL) for _ in range(3000)]
+    waiting = [journal.append(None, [entry()], wall=WALL) for _ in range(20_000)]
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     refused = [one for one in outcomes if isinstance(one, StoreError)]
     assert refused
