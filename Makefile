@@ -13,8 +13,8 @@ endif
 # `make test` as root on Debian or Ubuntu installs a missing HAProxy; SYSTEM=no leaves the system alone.
 SYSTEM ?= yes
 ARGS ?=
-# The tests of real load balancers wait more than they compute: five at a time on two cores (WORKERS=0: one by one).
-WORKERS ?= 5
+# The tests of real load balancers wait more than they compute: three at a time on two cores (WORKERS=0: one by one).
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
@@ -46,7 +46,7 @@ check: $(STAMP) ## the fast loop: lint, types, contracts, unit, property and sce
 system:
 	@bash deploy/ci/load-balancers.sh $(SYSTEM)
 
-test: $(STAMP) system ## everything, with real load balancers, within 10 minutes
+test: $(STAMP) system ## everything, with real load balancers, about 10 minutes
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

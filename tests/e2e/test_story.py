@@ -48,7 +48,7 @@ async def test_a_breaking_accounts_waits_while_a_storefront_that_fits_goes_alone
         await shop.nothing_wrong(users)
 
 
-@pytest.mark.parametrize("proxy", one_of("envoy"))
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_an_accounts_that_breaks_nothing_goes_alone(proxy: Callable[[], Proxy]) -> None:
     async with town(proxy()) as shop, await people(shop.here) as users:
         await shop.accounts.bring(accounts("1.5.0"))

@@ -42,7 +42,7 @@ async def disturbed(shop: Town, release: str, disturb: Disturb, most: int = 3) -
 
 DISTURBANCES = [
     pytest.param(haproxy, reload, id="haproxy-reloads", marks=pytest.mark.haproxy),
-    *[pytest.param(*one.values, kill, id=f"{one.id}-kills", marks=one.marks) for one in one_of("envoy")],
+    *[pytest.param(*one.values, kill, id=f"{one.id}-kills", marks=one.marks) for one in one_of("haproxy")],
 ]
 
 
