@@ -167,7 +167,14 @@ def waiting(**more: Any) -> Json:
 
 def claimed(**more: Any) -> Json:
     """Return a claim that is granted."""
-    return {"colour": "green", "by": "uid 2002 (ci-b) pid 4712", "since_ms": 60_000, "granted": True, **more}
+    return {
+        "colour": "green",
+        "by": "uid 2002 (ci-b) pid 4712",
+        "since_ms": 60_000,
+        "granted": True,
+        "waits": "",
+        **more,
+    }
 
 
 def cell(caller: str | None, colour: str, requests: int, **more: Any) -> Json:

@@ -9,8 +9,8 @@ from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.waiting import POLL_S, Patience
 
 Json = dict[str, Any]
-WAITED_FOR = frozenset({"in_release"})
-"""Refusals that end by themselves: the pool is part of a release."""
+WAITED_FOR = frozenset({"in_release", "still_called"})
+"""Refusals that end when others go on: the pool is part of a release, or serves an old pool of its consumer."""
 ASK_EVERY_S = 2.0
 
 
@@ -62,6 +62,8 @@ class _Claim:
             self.found = {**self.found, "colour": None}
         else:
             self.found = {**self.found, "colour": standing["colour"], "granted": standing["granted"]}
+            if standing["waits"]:
+                self._say(f"{standing['colour']} is held; waits: {standing['waits']}")
         return True
 
     def _ask(self) -> None:

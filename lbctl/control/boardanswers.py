@@ -8,12 +8,14 @@ ColourWord = Literal["blue", "green"]
 
 
 class ClaimView(msgspec.Struct):
-    """Who holds a pool to deploy to it. `granted`: nothing reaches it, and it calls nobody, on every load balancer."""
+    """Who holds a pool to deploy to it. `granted`: nothing reaches it, and it calls nobody, on every load balancer;
+    else `waits` says what is missing."""
 
     colour: ColourWord
     by: str
     since_ms: int
     granted: bool
+    waits: str = ""
 
 
 class ReadyView(msgspec.Struct):

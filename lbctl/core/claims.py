@@ -111,17 +111,43 @@ def grant(state: State, name: ServiceName, now: Instant) -> Change | None:
     """Return the next step of a claim, by readings taken since the last one: its pool is empty and becomes idle; it is
     proved to be apart and is granted."""
     held = state.record.claims.get(name)
-    if held is None or held.granted or state.durable.claims.get(name) != held:
+    if held is None or held.granted or state.durable.claims.get(name) != held or lacking(state, name, held):
         return None
-    if state.record.services[name].pool(held.colour).state is not PoolState.IDLE:
-        return _idle(state, name, held, now) if _empty(state, name, held) else None
-    if not _apart(state, name, held):
-        return None
+    if not _is_idle(state, name, held):
+        return _idle(state, name, held, now)
     record = replace(state.record, claims={**state.record.claims, name: replace(held, granted=True)})
     text = f"{held.colour} of {name} gets no traffic and calls nobody, read back everywhere: it may be deployed to"
     data: dict[str, Scalar] = {"colour": held.colour.value}
     told = Entry(kind=Kind.POOL_GRANTED, at=now, text=text, service=name, actor=held.by, data=data)
     return Change(record=record, entries=(told,))
+
+
+def lacking(state: State, name: ServiceName, held: Claimed) -> str:
+    """Return what the next step of a claim waits for, for people; empty if nothing is in its way.
+
+    A pool that served must be empty first: nothing reaches it any more, and nothing that did is still being answered.
+    Then, idle, it must be apart: what its servers call is refused.
+    """
+    want, idle = target(state.topology, state.record, name), _is_idle(state, name, held)
+    for instance in state.topology.instances_of(name):
+        at = held.since if idle else after(max(held.since, state.lanes[instance].ended_at), LAST_ARRIVAL)
+        reading = _since(state, instance, name, at)
+        if reading is None:
+            return f"{instance} is to be read again"
+        if want is None or not routed(reading, name, want):
+            return f"{instance} does not read back yet that nothing reaches {held.colour} of {name}"
+        in_flight = 0 if idle else reading.services[name].pools[held.colour].in_flight
+        if in_flight:
+            return f"{in_flight} requests or connections are in flight at {held.colour} of {name} on {instance}"
+    caller = Caller(name, held.colour)
+    for provider in providers_of(state.topology, name) if idle else ():
+        if not _pinned_off(state, provider, caller, held.since):
+            return f"calls of {caller} are not read back as refused by {provider} everywhere"
+    return ""
+
+
+def _is_idle(state: State, name: ServiceName, held: Claimed) -> bool:
+    return state.record.services[name].pool(held.colour).state is PoolState.IDLE
 
 
 def _idle(state: State, name: ServiceName, held: Claimed, now: Instant) -> Change:
@@ -134,30 +160,6 @@ def _idle(state: State, name: ServiceName, held: Claimed, now: Instant) -> Chang
     data: dict[str, Scalar] = {"colour": held.colour.value}
     told = Entry(kind=Kind.POOL_EMPTIED, at=now, text=text, service=name, actor=held.by, data=data)
     return Change(record=record, entries=(told,))
-
-
-def _empty(state: State, name: ServiceName, held: Claimed) -> bool:
-    """Whether nothing reaches the pool any more, and nothing that did is still being answered, on every instance."""
-    want = target(state.topology, state.record, name)
-    for instance in state.topology.instances_of(name):
-        reading = _since(state, instance, name, after(max(held.since, state.lanes[instance].ended_at), LAST_ARRIVAL))
-        if want is None or reading is None or not routed(reading, name, want):
-            return False
-        if reading.services[name].pools[held.colour].in_flight:
-            return False
-    return True
-
-
-def _apart(state: State, name: ServiceName, held: Claimed) -> bool:
-    want = target(state.topology, state.record, name)
-    if want is None:
-        return False
-    for instance in state.topology.instances_of(name):
-        reading = _since(state, instance, name, held.since)
-        if reading is None or not routed(reading, name, want):
-            return False
-    caller = Caller(name, held.colour)
-    return all(_pinned_off(state, provider, caller, held.since) for provider in providers_of(state.topology, name))
 
 
 def _pinned_off(state: State, provider: ServiceName, caller: Caller, at: Instant) -> bool:
@@ -213,5 +215,5 @@ def _not_called(state: State, record: Record, name: ServiceName, colour: Colour)
                     "still_called",
                     f"{colour} of {name} serves the old {caller} of {consumer}, which may still call",
                     why="it was released together with it and stays pinned to it",
-                    then=f"claim {consumer} first: its old pool is then shut off",
+                    then=f"lbctl claim {consumer} --wait first: its old pool is then emptied and shut off",
                 )

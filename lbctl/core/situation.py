@@ -121,12 +121,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         progress=state.progress.get(release.id),
         readings=readings,
         unresolved={i: state.lanes[i].unresolved for i in instances if i in state.lanes and state.lanes[i].unresolved},
-        under_way=frozenset(
-            i
-            for i, reading in readings.items()
-            for one in release.members
-            if under_way(state.lanes.get(i), one, reading)
-        ),
+        under_way=_under_way(state, release, readings),
         matrix=_matrix(state, release),
         token=state.observed.tokens.get(release.id, Token.NONE),
         token_trouble=state.observed.token_trouble.get(release.id, ""),
@@ -143,6 +138,13 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         durable_at=state.durable_at,
         journal_error=state.journal_error,
     )
+
+
+def _under_way(
+    state: State, release: Release, readings: Mapping[InstanceName, InstanceReading | Unreadable | None]
+) -> frozenset[InstanceName]:
+    pairs = [(i, reading, one) for i, reading in readings.items() for one in release.members]
+    return frozenset(i for i, reading, one in pairs if under_way(state.lanes.get(i), one, reading))
 
 
 def _matrix(state: State, release: Release) -> Mapping[ServiceName, Tally]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lbctl.core.claims import claim_granted
+from lbctl.core.claims import claim_granted, lacking
 from lbctl.core.matrix import Tally
 from lbctl.core.ready import waiting
 from lbctl.core.state import State
@@ -71,7 +71,9 @@ def claim(state: State, name: ServiceName, now: Instant) -> Json | None:
     if found is None:
         return None
     granted = claim_granted(state, name)
-    return {"colour": found.colour.value, "by": found.by, "since_ms": since(found.since, now), "granted": granted}
+    waits = "" if granted else lacking(state, name, found) or "the record of it"
+    view = {"colour": found.colour.value, "by": found.by, "since_ms": since(found.since, now)}
+    return {**view, "granted": granted, "waits": waits}
 
 
 def pins(state: State, unit: Unit) -> Json:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from lbctl.core import machine
-from lbctl.core.claims import claim_granted
-from lbctl.model.names import Colour
+from lbctl.core.claims import claim_granted, lacking
+from lbctl.core.targets import pin
+from lbctl.model.names import Colour, ServerName
 from lbctl.model.record import By, Contract, PoolState
 from lbctl.model.request import Adopt, Claim, Maintenance, Rollback, Switch
 from lbctl.model.route import Caller, Pin
@@ -63,6 +64,29 @@ def test_a_claim_is_granted_when_every_load_balancer_was_read_since_and_people_a
     assert told(shop, "pool.granted") == [
         "green of storefront gets no traffic and calls nobody, read back everywhere: it may be deployed to"
     ]
+
+
+def test_a_pool_that_still_answers_keeps_its_partners_until_it_is_empty() -> None:
+    shop = Shop()
+    both(shop)
+    shop.until("finished")
+    shop.run(20)
+    old = Caller(B, Colour.BLUE)
+    for balancer in shop.balancers.values():
+        balancer.pools[B, Colour.BLUE].servers[ServerName("s-blue-0")].in_flight = 2
+    shop.ask(Claim(id=900, actor="ci", service=B))
+    shop.run(40)
+    held = shop.state.record.claims[B]
+    assert lacking(shop.state, B, held) == "2 requests or connections are in flight at blue of storefront on edge/lb1"
+    assert not claim_granted(shop.state, B)
+    assert pin(shop.state.record, A, old) is Pin.BLUE
+    assert shop.ask(Claim(id=901, actor="ci", service=A)).body["code"] == "still_called"
+    for balancer in shop.balancers.values():
+        balancer.pools[B, Colour.BLUE].servers[ServerName("s-blue-0")].in_flight = 0
+    shop.run(40)
+    assert claim_granted(shop.state, B)
+    assert pin(shop.state.record, A, old) is Pin.NONE
+    assert told(shop, "pool.emptied")[-1].startswith("blue of storefront has no request in flight")
 
 
 def test_ready_right_after_any_other_decision_is_accepted() -> None:

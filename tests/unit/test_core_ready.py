@@ -94,7 +94,7 @@ def test_a_pool_that_an_old_consumer_still_calls_cannot_be_claimed_before_that_o
     shop.until("finished")
     answer = shop.claim(A)
     assert answer.body["code"] == "still_called"
-    assert "claim storefront first" in answer.body["then"]
+    assert "lbctl claim storefront --wait first" in answer.body["then"]
     assert shop.claim(B).accepted
     assert shop.claim(A).accepted
 

@@ -116,7 +116,7 @@ def claims(found: Mapping[str, Json]) -> list[str]:
     """Return who holds which pool to deploy to it."""
     return [
         f"  claim  {name} {one['colour']} for {seconds(one['since_ms'])} by {one['by']}: "
-        + ("● granted" if one["granted"] else "◐ not granted yet: its pins and share are not read back everywhere")
+        + ("● granted" if one["granted"] else f"◐ not granted yet: {one['waits']}")
         for name, one in found.items()
     ]
 
