@@ -344,6 +344,22 @@ async def test_health_by_envoys_own_checks_takes_a_sick_server_out_and_back() ->
         assert (await world.client().get()).status == 200
 
 
+async def test_a_pool_that_is_said_to_be_usable_again_is_used_by_the_very_next_request() -> None:
+    async with envoy_world() as world:
+        await world.route(10_000)
+        servers = [world.servers[one.name] for one in world.service.green.servers]
+        async with asyncio.timeout(10):
+            for server in servers:
+                server.healthy = False
+            while (await world.client().get()).body != "no healthy upstream":
+                await asyncio.sleep(0.01)
+            for server in servers:
+                server.healthy = True
+            while not all(one.usable for one in (await pool(world, Colour.GREEN)).servers.values()):
+                await asyncio.sleep(0.01)
+        assert (await world.client().get()).body.startswith("green")
+
+
 async def test_cookies_are_secure_where_users_come_by_tls() -> None:
     async with envoy_world(listen_tls=True) as world:
         await world.route(5_000)

@@ -82,6 +82,9 @@ def _conduct(service: Service) -> Json:
         "lb_policy": "LEAST_REQUEST",
         "common_lb_config": {
             "healthy_panic_threshold": {"value": 0},
+            # Envoy tells its workers of servers' health at most once a second unless told 0, while its admin socket,
+            # which lbctl reads, says at once that they are healthy: a pool got its first traffic before that.
+            "update_merge_window": "0s",
             # A server that is being drained keeps its sessions and gets no new ones.
             "override_host_status": {"statuses": ["UNKNOWN", "HEALTHY", "DEGRADED", "DRAINING"]},
         },

@@ -127,6 +127,9 @@ def _pool(service: Service, colour: Colour, cluster: Any, found: Survey) -> None
     if not isinstance(panic, Mapping) or panic.get("value", 0) != 0:
         what = f"{name} uses dead servers when most are dead: set `healthy_panic_threshold: {{value: 0}}`"
         found.lacks(service, "PANIC_THRESHOLD", what)
+    if text(cluster, "common_lb_config", "update_merge_window") not in {"0s", "0.0s", "0.000s"}:
+        what = f"{name} may use a server up to 1 s before or after its health says so: set `update_merge_window: 0s`"
+        found.lacks(service, "LATE_HEALTH", what)
     if not listed(at(cluster, "health_checks")) and at(cluster, "outlier_detection") is None:
         what = f"{name} has no health_checks: a dead server stays in use, also while lbctl is dead"
         found.lacks(service, "NO_HEALTH_CHECKS", what)
