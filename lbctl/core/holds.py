@@ -298,6 +298,7 @@ QUESTIONS: dict[Phase, tuple[Question, ...]] = {
     Phase.SHIFTING: FORWARD,
     Phase.BAKING: FORWARD,
     Phase.DRAINING: (_maintenance, _paused, _journal, _instances, _unresolved),
+    Phase.RETIRING: (_maintenance, _paused, _journal, _instances, _unresolved),
     Phase.ROLLING_BACK: (_maintenance, _way_home, _instances, _unresolved, _journal),
 }
 """What a release may wait for, by phase. On the way back nothing is asked that would delay it, this only says what is

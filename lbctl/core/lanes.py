@@ -31,6 +31,8 @@ def apply_all(state: State, here: Situations, now: Instant) -> tuple[State, tupl
     for name, lane in state.lanes.items():
         if lane.busy:
             continue
+        if lane.fresh or lane.rev != state.ordered.rev:
+            lanes[name] = lane = replace(lane, rev=state.ordered.rev, fresh=lane.rev != state.ordered.rev)
         operations = tuple(
             operation
             for service in _services_on(state, name)
@@ -40,7 +42,7 @@ def apply_all(state: State, here: Situations, now: Instant) -> tuple[State, tupl
             services = frozenset(operation.service for operation in operations)
             lanes[name] = replace(lane, busy=True, services=services, sent_at=now)
             effects.append(Apply(name, operations))
-    return replace(state, lanes=lanes) if effects else state, tuple(effects)
+    return replace(state, lanes=lanes), tuple(effects)
 
 
 def applied(state: State, event: Applied) -> State:

@@ -82,3 +82,4 @@ def end_all(world: World) -> None:
     for balancer in world.balancers.values():
         balancer.unreadable_until = balancer.stalled_until = Instant(-1)
         balancer.old_gone()
+        balancer.let_go(world.now)

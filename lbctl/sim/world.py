@@ -61,6 +61,8 @@ class World:
         self.up = {server for names_of in SERVERS.values() for server in names_of}
         self.error_ratio = dict.fromkeys(Colour, 0.0)
         self.traffic = 20
+        self.sessions = dict.fromkeys(Colour, False)
+        """Pools with sessions that come again now and then."""
         self.checker = ""
         """`late`, `suspect`, or empty."""
         self.disk = Disk()
@@ -219,6 +221,7 @@ class World:
             assert self.process is not None
             failing = bool(self.process.state.journal_error)
             self.watch.reply(fact.answer, self.disk.record, self.process.state.ordered, failing=failing)
+            self.watch.refused(fact.answer, self.disk.record)
         if self.log is not None:
             self.log(what, fact)
 
@@ -232,9 +235,21 @@ class World:
         readings = dict(self.process.state.observed.instances)
         self.watch.save(before, record, readings, durable, token)
         new = record.latest(SERVICE)
+        self._certified(before, record, readings)
         if new is not None and new.phase is Phase.ROLLED_BACK and (was is None or was.phase is not new.phase):
             for name, balancer in self.balancers.items():
                 self.watch.ending(name, balancer, readings, new.to)
+
+    def _certified(
+        self, before: Record, record: Record, readings: dict[InstanceName, InstanceReading | Unreadable]
+    ) -> None:
+        for colour in Colour:
+            was, new = (one.services.get(SERVICE) for one in (before, record))
+            found = None if new is None else new.pool(colour).certificate
+            if found is None or (was is not None and was.pool(colour).certificate == found):
+                continue
+            for name, balancer in self.balancers.items():
+                self.watch.certified(name, balancer, readings.get(name), colour, found)
 
     # ---- one tick
 
@@ -253,6 +268,8 @@ class World:
             if self.process is not None:
                 self.process.tick(self.now)
                 self._remembered(self.process)
+                parked = self.process.state.parked
+                self.watch.patient([one.id for one in parked], self.disk.record, self.process.state.record, self.now)
             self._perhaps_die()
         except Crash as crash:
             if self.log is not None:
@@ -355,4 +372,20 @@ class World:
                 if requests:
                     alive = any(name in self.up for name in SERVERS[colour])
                     ratio = self.error_ratio[colour] if alive else 1.0
-                    balancer.serve(colour, requests, int(requests * ratio + self._part() if ratio else 0))
+                    errors = int(requests * ratio + self._part() if ratio else 0)
+                    balancer.serve(colour, requests, errors, self.now)
+            if not self.orderly:
+                self._stays(balancer)
+
+    def _stays(self, balancer: Balancer) -> None:
+        """Who stays: sessions that come again, connections that older generations still hold, and long requests."""
+        dice = self.chance.random
+        for life, route in balancer.runtime.items():
+            for colour in Colour:
+                may = route.share_bp(colour) or (route.keep_bp(colour) and self.sessions[colour])
+                if may and dice() < self.rates.visit:
+                    balancer.serve(colour, 1, 0, self.now, life)
+                    balancer.held[colour] += dice() < self.rates.stays
+        if dice() < self.rates.leaves:
+            balancer.let_go(self.now)
+            self.sessions = {colour: dice() < 0.3 for colour in Colour}

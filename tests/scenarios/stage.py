@@ -12,7 +12,7 @@ from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.record import Record
 from lbctl.model.request import Cancel, Pause, Promote, Rollback
 from lbctl.model.route import Route
-from lbctl.model.topology import DriftPolicy, HoldLimit, Plan, PlanMode, SessionsBack
+from lbctl.model.topology import Drain, DriftPolicy, HoldLimit, Plan, PlanMode, SessionsBack
 from lbctl.model.units import Instant, Span
 from lbctl.sim.balancer import Balancer
 from lbctl.sim.chance import NONE
@@ -58,6 +58,7 @@ class Stage:
     def __init__(self) -> None:
         self.world = World(REAL, 1, NONE, instances=1, orderly=True)
         self.began = self.world.now
+        self.do_quiet("30s", "0s")
         self.lines: list[str] = []
         self.of = SERVICE
         """Whom the commands are about."""
@@ -85,6 +86,7 @@ class Stage:
         self.beside = Asking(NEIGHBOUR, self.world.chance)
         for balancer in self.world.balancers.values():
             balancer.one_file, balancer.keeps_fence = kind == "envoy", kind == "envoy"
+        self.do_quiet("30s", "0s")
         self.world.traffic = 100
         self.world.log = self._log
         self.began = self.world.now
@@ -125,6 +127,14 @@ class Stage:
         topology = replace(self.world.topology, services={SERVICE: replace(service, judge=judge)})
         self.world.topology = topology
         self.world.process.state = replace(self.world.process.state, topology=topology)
+
+    def do_quiet(self, quiet: str, limit: str) -> None:
+        """Set `drain`, as a new config does. Unless it is said, nobody waits for a proof that an old pool is unused."""
+        drain = Drain(quiet=span(quiet), limit=span(limit))
+        services = {name: replace(one, drain=drain) for name, one in self.world.topology.services.items()}
+        self.world.topology = replace(self.world.topology, services=services)
+        if self.world.process is not None:
+            self.world.process.state = replace(self.world.process.state, topology=self.world.topology)
 
     def do_traffic(self, per_tick: str) -> None:
         self.world.traffic = int(per_tick)

@@ -19,7 +19,7 @@ from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
-from lbctl.model.reading import InstanceReading, ServiceReading
+from lbctl.model.reading import InstanceReading, PoolReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import EnvoyMode, Instance, PinKind, Protocol, Service
 from lbctl.model.units import Instant
@@ -153,13 +153,14 @@ class EnvoyInstance:
             boot=boot.route if boot else None,
             matrix={newest.generation: counters.matrix(service, cells, newest.stats)} if cells else {},
             obstacles=tuple(self._obstacles(service, newest)),
-            pools={
-                colour: self._rising.of(
-                    newest.generation, service.name, colour, counters.pool_reading(service, colour, newest.stats, hosts)
-                )
-                for colour in Colour
-            },
+            pools={colour: self._pool(service, colour, newest, hosts) for colour in Colour},
         )
+
+    def _pool(self, service: Service, colour: Colour, newest: Look, hosts: counters.Hosts) -> PoolReading:
+        pool = counters.pool_reading(service, colour, newest.stats, hosts)
+        came = counters.arrived(service, colour, newest.stats)
+        rising = self._rising.of(newest.generation, service.name, colour, pool)
+        return replace(rising, arrived={newest.generation: came})
 
     def _obstacles(self, service: Service, newest: Look) -> Iterator[str]:
         if self._attached and not newest.routes(service):
