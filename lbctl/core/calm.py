@@ -47,7 +47,9 @@ def _folded(state: State, name: ServiceName, colour: Colour, calm: Calm, now: In
             pool = reading.services[name].pools[colour]
             disturbed = disturbed or pool.in_flight > 0 or came.get(instance) != pool.arrived
             came[instance] = pool.arrived
-    calm = replace(calm, came=came, idle_since=now if disturbed else calm.idle_since)
+    # What was in flight at one reading may end at any time before the next: only that one is the first without it.
+    idle_since = None if disturbed else now if calm.idle_since is None else calm.idle_since
+    calm = replace(calm, came=came, idle_since=idle_since)
     return _closing(state, name, colour, calm, now)
 
 

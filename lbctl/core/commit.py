@@ -64,7 +64,9 @@ def _durable(state: State, ended: Offered, now: Instant) -> tuple[State, tuple[E
     state = replace(state, durable=ended.record, durable_at=now, answers=answers)
     if rev > state.record.rev:
         # It was given up for lost and is written after all, and nothing else was decided since: it stands.
-        state = replace(state, record=ended.record)
+        void = Kind.CERTIFICATE_VOID
+        untold = tuple(entry for entry in state.untold if entry.kind is not void)
+        state = replace(state, record=ended.record, untold=untold)
     if rev != state.record.rev:
         return state, tuple(effects)
     freed = [

@@ -7,11 +7,12 @@ second counts as failed, and the certificate is withdrawn: a later decision over
 
 from dataclasses import replace
 
-from lbctl.core.change import Change
+from lbctl.core.change import Change, entry
 from lbctl.core.commit import failed, take
 from lbctl.core.state import Effect, State
+from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import UnitName
-from lbctl.model.record import Phase, Record
+from lbctl.model.record import Phase, Record, Release
 from lbctl.model.request import Cancel, Request, Rollback, Undo
 from lbctl.model.units import SECOND, Instant, Span, since
 
@@ -55,8 +56,10 @@ def withdrawn(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
     if not units:
         return state, ()
     effects: tuple[Effect, ...] = ()
+    told = tuple(_told(state.record.releases[unit], now) for unit in units)
     if not state.journal_error:
         state, effects = failed(state, LATE, now)
+    state = replace(state, untold=(*state.untold, *told))
     kept = [unit for unit in units if unit in in_window(state)]
     if kept:
         # Another release's way back was decided on top of it, and is never taken back: that stands without it.
@@ -64,6 +67,12 @@ def withdrawn(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
         state, more = take(replace(state, record=record), Change(record=record, lowering=True), now)
         effects = (*effects, *more)
     return state, effects
+
+
+def _told(release: Release, now: Instant) -> Entry:
+    """What goes into the journal with the next decision: the certificate itself may have got there."""
+    text = f"the first certificate of release {release.id} was not written, and is void: {release.origin} stays"
+    return entry(Kind.CERTIFICATE_VOID, release, now, text, severity=Severity.WARNING)
 
 
 def _without(record: Record, durable: Record, units: list[UnitName]) -> Record:

@@ -79,6 +79,8 @@ class Balancer:
     """Long requests and WebSockets, of all generations."""
     served_at: dict[Colour, Instant] = field(default_factory=lambda: dict.fromkeys(Colour, Instant(-1)))
     """When each pool last got a request, or let one end, by any generation."""
+    open_at: dict[Colour, Instant] = field(default_factory=lambda: dict.fromkeys(Colour, Instant(-1)))
+    """When a generation last sent anybody to each pool, new or known."""
     beside: "Balancer | None" = None
     """What the same process does for another service: it is reloaded and read together with this one."""
 

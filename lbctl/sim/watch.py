@@ -190,6 +190,8 @@ class Watch:
         self._claim(
             not late, f"certified as unused since {found.since}, and {name} served {balancer.served_at[colour]}"
         )
+        was_open = found.since < balancer.open_at[colour] <= reading.taken_at
+        self._claim(not was_open, f"certified as unused since {found.since}, when {name} still honoured sessions")
         if balancer.served_at[colour] <= reading.taken_at:
             self._claim(not balancer.held[colour], f"certified with {balancer.held[colour]} in flight on {name}")
         if balancer.disturbed_at < reading.taken_at:

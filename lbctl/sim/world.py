@@ -38,6 +38,8 @@ class World:
         neighbour: bool = False,
     ) -> None:
         self.chance = Random(seed)  # noqa: S311 - a simulation must be repeatable, not secret
+        self.guests = Random(seed)  # noqa: S311
+        """What users do by themselves has dice of its own: the same troubles meet other users."""
         self.rates = rates
         self.core = core
         self.now = Instant(1_000)
@@ -66,6 +68,8 @@ class World:
         self.checker = ""
         """`late`, `suspect`, or empty."""
         self.disk = Disk()
+        self.journal_takes = 0
+        """Milliseconds of every write."""
         self.tokens = Tokens()
         self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
         self.watch = Watch(self.topology, SERVICE, names)
@@ -142,7 +146,8 @@ class World:
     def write(self, save: Any) -> None:
         """Queue a write: fast as a rule."""
         slow = self.chance.random() < self.rates.slow
-        self.disk.write(save, Instant(self.now + (self.chance.randint(0, 3_000) if slow else 0)))
+        late = self.chance.randint(0, 3_000) if slow else self.journal_takes
+        self.disk.write(save, Instant(self.now + late))
 
     def send(self, instance: InstanceName, operation: SetRoute) -> Pending:
         """Put an operation on its way, with a fate of its own."""
@@ -230,7 +235,7 @@ class World:
         durable = self.disk.record
         release = durable.latest(SERVICE)
         token = Token.NONE if release is None else self.tokens.read(release.id, release.nonce)
-        before = self.process.before
+        before = self._taken_back(self.process.before, record, durable)
         was = before.latest(SERVICE)
         readings = dict(self.process.state.observed.instances)
         self.watch.save(before, record, readings, durable, token)
@@ -250,6 +255,14 @@ class World:
                 continue
             for name, balancer in self.balancers.items():
                 self.watch.certified(name, balancer, readings.get(name), colour, found)
+
+    def _taken_back(self, before: Record, record: Record, durable: Record) -> Record:
+        """A first certificate that never got to the disk is taken back by the step that goes back."""
+        was, new, known = (one.latest(SERVICE) for one in (before, record, durable))
+        if was is None or new is None or known is None or was.phase is not Phase.RETIRING:
+            return before
+        unwritten = known.id == was.id and known.phase is Phase.DRAINING
+        return durable if unwritten and new.phase in {Phase.DRAINING, Phase.ROLLING_BACK} else before
 
     # ---- one tick
 
@@ -379,13 +392,18 @@ class World:
 
     def _stays(self, balancer: Balancer) -> None:
         """Who stays: sessions that come again, connections that older generations still hold, and long requests."""
-        dice = self.chance.random
+        dice = self.guests.random
         for life, route in balancer.runtime.items():
             for colour in Colour:
                 may = route.share_bp(colour) or (route.keep_bp(colour) and self.sessions[colour])
+                if route.share_bp(colour) or route.keep_bp(colour):
+                    balancer.open_at[colour] = self.now
                 if may and dice() < self.rates.visit:
                     balancer.serve(colour, 1, 0, self.now, life)
                     balancer.held[colour] += dice() < self.rates.stays
+        for colour in Colour:
+            if dice() < self.rates.stray:
+                balancer.serve(colour, 1, 0, self.now, self.guests.choice([*balancer.runtime]))
         if dice() < self.rates.leaves:
             balancer.let_go(self.now)
             self.sessions = {colour: dice() < 0.3 for colour in Colour}

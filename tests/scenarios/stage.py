@@ -191,8 +191,19 @@ class Stage:
     def do_old_gone(self, name: str) -> None:
         self._balancer(name).old_gone()
 
-    def do_journal(self, word: str) -> None:
+    def do_journal(self, word: str, time: str = "0s") -> None:
+        """`full`, `well`, or `slow TIME`: what is written from now on takes so long."""
         self.world.disk.full = word == "full"
+        self.world.journal_takes = span(time)
+
+    def do_stay(self, colour: str) -> None:
+        """Somebody keeps a WebSocket open there."""
+        for balancer in self.world.balancers.values():
+            balancer.held[Colour(colour)] += 1
+
+    def do_leave(self) -> None:
+        for balancer in self.world.balancers.values():
+            balancer.let_go(self.world.now)
 
     def do_crash(self, *where: str) -> None:
         """At once, or at the next boundary of that name: `crash after Mark`."""

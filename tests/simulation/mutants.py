@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from lbctl.sim.chance import FAULTS
 from tests.simulation.damaged import Mutant
+from tests.simulation.leaving_mutants import MUTANTS as LEAVING
 
 SICK = replace(FAULTS, server_dies=0.05, pool_dies=0.02, heal=0.15, person=0.06)
 """Servers and pools come and go."""
@@ -17,6 +18,7 @@ FORGOTTEN = replace(FAULTS, full=0.02, heal=0.1, crash=0.02, idle_crash=0.02, pe
 FULL = replace(FAULTS, full=0.02, heal=0.1, slow=0.3, person=0.06)
 
 MUTANTS = (
+    *LEAVING,
     # A decision is durable before its first effect; forward needs everything.
     Mutant(
         "traffic follows decisions that are not durable",

@@ -47,6 +47,11 @@ class MapForm:
         return self._pins.steering
 
     @property
+    def backends(self) -> Mapping[Colour, str]:
+        """See `Form.backends`."""
+        return self._backends
+
+    @property
     def boot_files(self) -> tuple[Path, ...]:
         """See `Form.boot_files`."""
         return (self._map,)

@@ -66,6 +66,11 @@ class WeightsForm:
         return (self._show_stat,)
 
     @property
+    def backends(self) -> Mapping[Colour, str]:
+        """See `Form.backends`."""
+        return dict.fromkeys(Colour, self._backend)
+
+    @property
     def boot_files(self) -> tuple[Path, ...]:
         """See `Form.boot_files`."""
         return (self._map, self._file.path)
