@@ -95,9 +95,9 @@ class Seen:
 class Calm:
     """What is known of one pool that is to become unused. Not recorded: after a start it is found out again.
 
-    `came`: what each load balancer had counted there. `idle_since`: since when nothing came and nothing was in flight; None: just now something did.
-    `closed_since`: since when it is read back everywhere that nothing new goes there and no session is honoured, now
-    and after a reload; None: it is not so now.
+    `came`: what each load balancer had counted there. `idle_since`: since when nothing came and nothing was in flight;
+    None: just now something did. `closed_since`: since when it is read back everywhere that nothing new goes there and
+    no session is honoured, now and after a reload; None: it is not so now.
     """
 
     came: Mapping[InstanceName, Mapping[Generation, int]] = field(default_factory=dict)

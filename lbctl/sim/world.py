@@ -15,6 +15,7 @@ from lbctl.sim.balancer import Balancer, Pending
 from lbctl.sim.chance import Rates
 from lbctl.sim.core import Core
 from lbctl.sim.disk import Disk, Tokens
+from lbctl.sim.guests import stay
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
 from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology
@@ -38,8 +39,8 @@ class World:
         neighbour: bool = False,
     ) -> None:
         self.chance = Random(seed)  # noqa: S311 - a simulation must be repeatable, not secret
+        # What users do by themselves has dice of its own: the same troubles meet other users.
         self.guests = Random(seed)  # noqa: S311
-        """What users do by themselves has dice of its own: the same troubles meet other users."""
         self.rates = rates
         self.core = core
         self.now = Instant(1_000)
@@ -64,12 +65,10 @@ class World:
         self.error_ratio = dict.fromkeys(Colour, 0.0)
         self.traffic = 20
         self.sessions = dict.fromkeys(Colour, False)
-        """Pools with sessions that come again now and then."""
         self.checker = ""
         """`late`, `suspect`, or empty."""
         self.disk = Disk()
-        self.journal_takes = 0
-        """Milliseconds of every write."""
+        self.journal_takes = 0  # milliseconds
         self.tokens = Tokens()
         self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
         self.watch = Watch(self.topology, SERVICE, names)
@@ -388,22 +387,4 @@ class World:
                     errors = int(requests * ratio + self._part() if ratio else 0)
                     balancer.serve(colour, requests, errors, self.now)
             if not self.orderly:
-                self._stays(balancer)
-
-    def _stays(self, balancer: Balancer) -> None:
-        """Who stays: sessions that come again, connections that older generations still hold, and long requests."""
-        dice = self.guests.random
-        for life, route in balancer.runtime.items():
-            for colour in Colour:
-                may = route.share_bp(colour) or (route.keep_bp(colour) and self.sessions[colour])
-                if route.share_bp(colour) or route.keep_bp(colour):
-                    balancer.open_at[colour] = self.now
-                if may and dice() < self.rates.visit:
-                    balancer.serve(colour, 1, 0, self.now, life)
-                    balancer.held[colour] += dice() < self.rates.stays
-        for colour in Colour:
-            if dice() < self.rates.stray:
-                balancer.serve(colour, 1, 0, self.now, self.guests.choice([*balancer.runtime]))
-        if dice() < self.rates.leaves:
-            balancer.let_go(self.now)
-            self.sessions = {colour: dice() < 0.3 for colour in Colour}
+                stay(balancer, self.sessions, self.rates, self.guests, self.now)

@@ -22,6 +22,7 @@ MUTANTS = (
         "        elif in_flight := 0:",
         also=(("calm", "pool.in_flight > 0 or ", ""),),
         rates=STAYING,
+        seed=3,
     ),
     Mutant(
         "a request restarts no quiet time",
@@ -37,6 +38,7 @@ MUTANTS = (
         "came.get(instance) != pool.arrived.get(reading.generation)\n"
         "            came[instance] = pool.arrived.get(reading.generation)",
         rates=RETURNING,
+        seed=11,
     ),
     Mutant(
         "no further quiet time after the last session",
@@ -78,6 +80,7 @@ MUTANTS = (
             ("retiring", "    return proved(now) and now.progress is not None", "    return now.progress is not None"),
         ),
         rates=replace(STAYING, unreadable=0.03),
+        seed=11,
     ),
     Mutant(
         "a rollback does not wait for the first certificate",
@@ -92,6 +95,7 @@ MUTANTS = (
         "        if state.journal_error or since(state.record.releases[unit].phase_since, now) >= WINDOW",
         "        if state.journal_error",
         rates=NO_RETURN,
+        seed=2,
     ),
     Mutant(
         "a back token is obeyed after the certificate",
@@ -106,6 +110,7 @@ MUTANTS = (
             ),
         ),
         rates=DOOMED,
+        seed=99,
     ),
     Mutant(
         "a certificate does not count for a rollback",
@@ -120,5 +125,6 @@ MUTANTS = (
             ),
         ),
         rates=NO_RETURN,
+        seed=2,
     ),
 )
