@@ -19,8 +19,9 @@ PHASES: dict[Phase, str] = {
     Phase.AWAITING_APPROVAL: "Everything is proved; people of `approvals.group` must say yes before first traffic.",
     Phase.SHIFTING: "The candidate has a share of new traffic. It climbs step by step.",
     Phase.BAKING: "All new traffic is on the candidate. The old pool is full and warm.",
-    Phase.DRAINING: "The candidate has become active. The old pool is still the way back until `retain` is over.",
-    Phase.FINISHED: "Ended. In this version the outcome is always `unproven`: the old pool stays `draining`.",
+    Phase.DRAINING: "The candidate has become active. The old pool is the way back until it is certified.",
+    Phase.RETIRING: "An old pool is certified: no way back by rollback (`lbctl undo`). The next ones are being proved.",
+    Phase.FINISHED: "Ended. Every old pool is certified; or `unproven`, and what is not certified stays `draining`.",
     Phase.ROLLING_BACK: "Latched. The candidate's share is set to 0; nothing leads back up.",
     Phase.ROLLED_BACK: "Ended. All new traffic is on the pool that was active before.",
     Phase.CANCELLED: "Ended before first traffic. Nothing was moved.",
@@ -38,7 +39,13 @@ ARROWS: dict[tuple[Phase, Phase], str] = {
     (Phase.BAKING, Phase.SHIFTING): "a reload or a change by hand lowered the share",
     (Phase.BAKING, Phase.DRAINING): "`bake` is over and nothing holds; `promote`",
     (Phase.BAKING, Phase.ROLLING_BACK): "a person; the judge; all candidate servers down",
-    (Phase.DRAINING, Phase.FINISHED): "`retain` is over",
+    (
+        Phase.DRAINING,
+        Phase.RETIRING,
+    ): "`retain` is over, the carrier's old pool proved unused: no way back",
+    (Phase.DRAINING, Phase.FINISHED): "not proved by the later of `retain` and `drain.limit`: outcome `unproven`",
+    (Phase.RETIRING, Phase.RETIRING): "the next certificate: consumers first, providers when those are stopped",
+    (Phase.RETIRING, Phase.FINISHED): "every old pool is certified; or no further certificate within `drain.limit`",
     (Phase.DRAINING, Phase.ROLLING_BACK): "a person; all servers of the new pool down while the old pool lives",
     (Phase.ROLLING_BACK, Phase.ROLLED_BACK): "every instance reads back share 0, runtime and boot value",
 }
@@ -47,7 +54,7 @@ POOLS: dict[PoolState, str] = {
     PoolState.ACTIVE: "Takes the traffic of its service.",
     PoolState.CANDIDATE: "The pool a running release goes to.",
     PoolState.DRAINING: "Takes no new traffic, but may still serve sessions. Nobody proved that it is unused.",
-    PoolState.IDLE: "Claimed to be deployed to: no share, no session honoured, and what it calls by a pin is refused.",
+    PoolState.IDLE: "Certified, or claimed: no share, no session honoured; what it calls by a pin is refused at rest.",
 }
 
 EVENTS: dict[Kind, str] = {
@@ -69,6 +76,10 @@ EVENTS: dict[Kind, str] = {
     Kind.STEP_REACHED: "The target share is read back from every instance.",
     Kind.BAKE_STARTED: "100 % is reached; the proving time at 100 % begins.",
     Kind.DRAIN_STARTED: "The candidate has become the active pool.",
+    Kind.SESSIONS_CLOSED: "No request came to an old pool for `drain.quiet`: its sessions are not honoured any more.",
+    Kind.POOL_CERTIFIED: "An old pool is proved unused: who looked, what was counted, since when. It may be stopped.",
+    Kind.POOL_STOPPED: "Somebody says that a certified pool is stopped: it calls nobody any more.",
+    Kind.CERTIFICATE_VOID: "A certified pool got a late request. Do not stop it; find who still uses it.",
     Kind.RELEASE_FINISHED: "The release ended with the new pool active.",
     Kind.RELEASE_CANCELLED: "The release ended before first traffic.",
     Kind.ROLLBACK_STARTED: "The way back was taken; `by` says whether by itself or by a person.",

@@ -25,6 +25,7 @@ from lbctl.model.route import Caller
 from lbctl.model.topology import (
     Address,
     Consumer,
+    Drain,
     Driver,
     HealthCheck,
     Instance,
@@ -66,6 +67,7 @@ def _service(name: ServiceName, size: int, *consumers: ServiceName) -> Service:
         blue=_pool(name, Colour.BLUE, size),
         green=_pool(name, Colour.GREEN, size),
         health=HealthCheck(kind=Probe.HTTP),
+        drain=Drain(limit=Span(300)),
         consumers=dict.fromkeys(consumers, listener),
     )
 
@@ -236,6 +238,12 @@ class Shop:
         unit = replace(TOPOLOGY.units[SHOP], **changes)  # type: ignore[arg-type]
         services = {name: replace(one, judge=unit.judge) for name, one in TOPOLOGY.services.items()}
         self._take(replace(TOPOLOGY, services=services, units={SHOP: unit}))
+
+    def drain(self, quiet_ms: int, limit_ms: int) -> None:
+        """Take a config by which an old pool counts as unused after so long, and a release ends without it then."""
+        drain = Drain(quiet=Span(quiet_ms), limit=Span(limit_ms))
+        services = {name: replace(one, drain=drain) for name, one in self.state.topology.services.items()}
+        self._take(replace(self.state.topology, services=services))
 
     def _take(self, topology: Topology) -> None:
         self.state, effects = machine.step(self.state, Configured(self.now, topology))

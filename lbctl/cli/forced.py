@@ -44,6 +44,12 @@ ALLOWED: dict[str, Rule] = {
     "release wait": Rule(
         shown="release wait --build URL", target="target", instead="build", options={"build", "goal", "timeout"}
     ),
+    "release stopped": Rule(
+        shown="release stopped RELEASE --service {service}", own="service", options={"target", "reason"}
+    ),
+    "retired": Rule(
+        shown="retired RELEASE --service {service}", own="service", options={"target", "waiting", "timeout"}
+    ),
     "release status": Rule(shown="release status {service}", target="target"),
     "pause": Rule(shown="pause {service}", target="target", options={"reason"}),
     "rollback": Rule(shown="rollback {service}", target="target", options={"reason", "yes"}),

@@ -18,8 +18,8 @@ PASSING = frozenset({"", "time", "nothing", "the load balancers"})
 AWAY_MAX_S = 30.0
 """How long the daemon may be gone: it is started again within seconds, and the release goes on."""
 GOALS = {
-    "started": frozenset({"shifting", "baking", "draining", "finished"}),
-    "baked": frozenset({"draining", "finished"}),
+    "started": frozenset({"shifting", "baking", "draining", "retiring", "finished"}),
+    "baked": frozenset({"draining", "retiring", "finished"}),
     "finished": frozenset({"finished"}),
 }
 BACK = frozenset({"rolling_back", "rolled_back", "cancelled"})

@@ -11,6 +11,7 @@ from lbctl.config.hostkinds import Argv, Endpoint, Group, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
 from lbctl.model.topology import (
     Deadlines,
+    Drain,
     DriftPolicy,
     HaproxyForm,
     HoldLimit,
@@ -25,6 +26,7 @@ from lbctl.model.units import DAY, HOUR, MINUTE, SECOND
 PLAN = Plan()
 DEADLINES = Deadlines()
 JUDGE = JudgeSettings()
+DRAIN = Drain()
 
 SERVER = ServerKind(
     Endpoint("address"),
@@ -312,7 +314,25 @@ SERVICE = Section(
             kind=Named(NAME, CONSUMER, "{SERVICE: {pin: …}}", ("no consumer", "name one, or delete the key"), 100),
             doc="Services of the same unit that call this one by the load balancer, and what tells their pools apart.",
         ),
-        **dict.fromkeys(("drain", "preview", "eject"), later()),
+        "drain": Key(
+            kind=Section(
+                {
+                    "quiet": Key(
+                        kind=Duration(lowest=100, highest=HOUR),
+                        default=DRAIN.quiet,
+                        doc="No request on an old pool for so long, and none in flight: nobody uses it.",
+                    ),
+                    "limit": Key(
+                        kind=Duration(lowest=SECOND, highest=30 * DAY),
+                        default=DRAIN.limit,
+                        doc="Not proved unused by then: the release ends, unproven, and the old pool is kept.",
+                    ),
+                }
+            ),
+            whole=True,
+            doc="When an old pool counts as unused.",
+        ),
+        **dict.fromkeys(("preview", "eject"), later()),
     },
     (checks.service,),
 )

@@ -1,8 +1,8 @@
 """The words of an alert's `on:`."""
 
 ALERT_WORDS = (
-    "started", "step", "finished", "cancelled", "rollback", "held", "paused", "drift", "instance", "health", "journal",
-    "service", "board", "config", "daemon", "page",
+    "started", "step", "finished", "certified", "cancelled", "rollback", "held", "paused", "drift", "instance",
+    "health", "journal", "service", "board", "config", "daemon", "page",
 )  # fmt: skip
 """What an alert may be told of; `page`: everything that a person must act on."""
 

@@ -39,11 +39,12 @@ class PoolView(msgspec.Struct):
     up_count: int
     server_count: int
     keep_bp: int | None
+    certified: bool = False
+    holders: list[dict[str, Any]] = []
 
 
 class RequestTimes(msgspec.Struct):
-    """How many requests `source` has timed, by pool, how many it is known to have missed, and how many it never had.
-    `sampled`, `forged`: too many of these, so that latency is not judged now."""
+    """What `source` has timed, by pool, missed, and never had; `sampled`, `forged`: too many, so it is not judged."""
 
     source: str
     timed: dict[str, int]
@@ -295,7 +296,7 @@ class ApprovalsView(msgspec.Struct):
 
 class ReleaseView(msgspec.Struct):
     """One release; `service` carries the split, `members` has it first. `unit` null: it is a unit of its own.
-    `back_by`: who wanted the way back, null while there is none."""
+    `back_by`: who wanted the way back, null while there is none. `certificates` of old pools, by service."""
 
     id: str
     phase: str
@@ -314,6 +315,8 @@ class ReleaseView(msgspec.Struct):
     members: list[ReleaseMember]
     approvals: ApprovalsView | None = None
     ended_wall: str | None = None
+    certificates: dict[str, dict[str, Any] | None] = {}
+    stopped: dict[str, str] = {}
     plan: dict[str, Any] = {}
     held: Held | None = None
     events: list[Event] = []

@@ -100,6 +100,23 @@ class SwitchBody(PlanBody, forbid_unknown_fields=True, omit_defaults=True):
     reason: Text = ""
 
 
+class StoppedBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`release`: a number; empty: the running one of the service."""
+
+    release: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    reason: Text = ""
+
+
+class UndoBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """How the new release goes, where a rollback cannot be. What is left out comes from the config."""
+
+    steps: Shares | None = None
+    hold: Length | None = None
+    bake: Length | None = None
+    retain: Length | None = None
+    reason: Text = ""
+
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 _UNKNOWN = re.compile(r"unknown field `([^`]{0,200})`")
 

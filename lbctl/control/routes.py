@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lbctl.control import answers, boardanswers, bodies, changes, reads
+from lbctl.control import answers, boardanswers, bodies, changes, reads, retiring
 from lbctl.control.call import Call
 from lbctl.control.rights import Role
 
@@ -95,6 +95,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     _on_service("claim", changes.claim, boardanswers.ClaimAnswer, bodies.Why),
     _on_service("ready", changes.ready, boardanswers.ReadyAnswer, bodies.ReadyBody),
+    _on_service("stopped", retiring.stopped, answers.Changed, bodies.StoppedBody),
     _on_service("withdraw", changes.withdraw, boardanswers.WithdrawnAnswer, bodies.WithdrawBody),
     _get("/v1/builds", reads.build, boardanswers.BuildAnswer, Query("build", "The build, as it was said to be ready.")),
     Route(
@@ -116,6 +117,21 @@ ROUTES: tuple[Route, ...] = (
     ),
     _get("/v1/releases", reads.releases, answers.Releases, SERVICE),
     _get("/v1/releases/{target}", reads.release, answers.OneRelease),
+    _get(
+        "/v1/releases/{target}/retired",
+        retiring.retired,
+        retiring.RetiredAnswer,
+        Query("service", "Whose old pool; of a release of one service its own."),
+    ),
+    Route(
+        method="POST",
+        path="/v1/units/{target}/undo",
+        need=Role.OPERATE,
+        handle=retiring.undo,
+        answer=retiring.UndoneAnswer,
+        body=bodies.UndoBody,
+        holder=Holder.TARGET,
+    ),
     _on_release("approve", changes.approve, Role.OBSERVE),
     _on_release("pause", changes.pause, Role.GATE),
     _on_release("resume", changes.resume, Role.OPERATE),

@@ -8,15 +8,13 @@ from dataclasses import replace
 
 from lbctl.core.change import Change, cancel
 from lbctl.core.coupling import providers_of
-from lbctl.core.reconcile import routed
+from lbctl.core.emptiness import in_use
+from lbctl.core.readback import read_since
 from lbctl.core.reply import Facts
-from lbctl.core.situation import under_way
 from lbctl.core.state import State
-from lbctl.core.targets import target
 from lbctl.model.entry import Entry, Kind, Scalar
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour, InstanceName, ServiceName
-from lbctl.model.reading import InstanceReading
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Adopted, By, Claimed, PoolState, Record, Release
 from lbctl.model.request import Claim
 from lbctl.model.route import Caller, Pin
@@ -42,7 +40,7 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     colour = adopted.active.other
     held = ended.record.claims.get(name)
     kept = held is not None and held.colour is colour
-    proved = held.proved if kept and held is not None else adopted.pool(colour).proved
+    proved = held.proved if kept and held is not None else adopted.pool(colour).certificate is not None
     facts: Facts = {
         "service": name,
         "colour": colour.value,
@@ -65,7 +63,7 @@ def _held(record: Record, name: ServiceName, held: Claimed) -> Record:
     may call one of them.
     """
     adopted = record.services[name]
-    pool = replace(adopted.pool(held.colour), keep_bp=0, proved=False)
+    pool = replace(adopted.pool(held.colour), keep_bp=0, certificate=None, handed_out=True)
     record = record.with_service(name, adopted.with_pool(held.colour, pool))
     board = {one: ready for one, ready in record.board.items() if one != name}
     return replace(record, claims={**record.claims, name: held}, board=board)
@@ -128,17 +126,13 @@ def lacking(state: State, name: ServiceName, held: Claimed) -> str:
     A pool that served must be empty first: nothing reaches it any more, and nothing that did is still being answered.
     Then, idle, it must be apart: what its servers call is refused.
     """
-    want, idle = target(state.topology, state.record, name), _is_idle(state, name, held)
-    for instance in state.topology.instances_of(name):
-        at = held.since if idle else after(max(held.since, state.lanes[instance].ended_at), LAST_ARRIVAL)
-        reading = _since(state, instance, name, at)
-        if reading is None:
-            return f"{instance} is to be read again"
-        if want is None or not routed(reading, name, want):
-            return f"{instance} does not read back yet that nothing reaches {held.colour} of {name}"
-        in_flight = 0 if idle else reading.services[name].pools[held.colour].in_flight
-        if in_flight:
-            return f"{in_flight} requests or connections are in flight at {held.colour} of {name} on {instance}"
+    idle, lanes = _is_idle(state, name, held), state.lanes
+    at = {
+        i: held.since if idle else after(max(held.since, lanes[i].ended_at), LAST_ARRIVAL)
+        for i in state.topology.instances_of(name)
+    }
+    if used := next(in_use(state, name, held.colour, at), ""):
+        return used
     caller = Caller(name, held.colour)
     for provider in providers_of(state.topology, name) if idle else ():
         if not _pinned_off(state, provider, caller, held.since):
@@ -167,21 +161,13 @@ def _pinned_off(state: State, provider: ServiceName, caller: Caller, at: Instant
     if provider not in state.record.services:
         return True
     for instance in state.topology.instances_of(provider):
-        reading = _since(state, instance, provider, at)
+        reading = read_since(state, instance, provider, at)
         seen = None if reading is None else reading.services.get(provider)
         if seen is None or seen.boot is None or not seen.runtime:
             return False
         if any(dict(route.pins).get(caller) is not Pin.NONE for route in (*seen.runtime.values(), seen.boot)):
             return False
     return True
-
-
-def _since(state: State, instance: InstanceName, name: ServiceName, at: Instant) -> InstanceReading | None:
-    """Return the reading of an instance if it was taken since then, and nothing sent can still land."""
-    reading, lane = state.observed.instances.get(instance), state.lanes[instance]
-    if lane.unresolved or under_way(lane, name, reading) or not isinstance(reading, InstanceReading):
-        return None
-    return reading if reading.taken_at > at else None
 
 
 def _deployable(state: State, record: Record, name: ServiceName) -> Adopted:

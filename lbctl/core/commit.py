@@ -62,6 +62,11 @@ def _durable(state: State, ended: Offered, now: Instant) -> tuple[State, tuple[E
     effects: list[Effect] = [Reply(answer) for answer in state.answers if answer.after_rev <= rev]
     answers = tuple(answer for answer in state.answers if answer.after_rev > rev)
     state = replace(state, durable=ended.record, durable_at=now, answers=answers)
+    if rev > state.record.rev:
+        # It was given up for lost and is written after all, and nothing else was decided since: it stands.
+        void = Kind.CERTIFICATE_VOID
+        untold = tuple(entry for entry in state.untold if entry.kind is not void)
+        state = replace(state, record=ended.record, untold=untold)
     if rev != state.record.rev:
         return state, tuple(effects)
     freed = [
@@ -73,6 +78,11 @@ def _durable(state: State, ended: Offered, now: Instant) -> tuple[State, tuple[E
     recovered = _note(Kind.JOURNAL_RECOVERED, now, "the journal is written again") if state.journal_error else ()
     state = replace(state, journal_error="", untold=(), held_tokens=frozenset())
     return state, (*freed, *effects, *late, *recovered)
+
+
+def failed(state: State, error: str, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+    """Treat the newest decision as one that could not be written, whatever becomes of it at the journal."""
+    return _failed(state, Offered(state.record, ()), Recorded(now, state.record.rev, error))
 
 
 def _failed(state: State, ended: Offered, event: Recorded) -> tuple[State, tuple[Effect, ...]]:

@@ -112,6 +112,8 @@ def _paired(state: State, release: Release) -> Record:
             version=member.version,
             build=member.build,
             contract=member.contract,
+            certificate=None,
+            handed_out=False,
         )
         record = record.with_service(name, adopted.with_pool(member.to, candidate))
     colours = {name: (member.origin, member.to) for name, member in release.members.items()}

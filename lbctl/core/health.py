@@ -11,6 +11,9 @@ from lbctl.model.reading import Health
 from lbctl.model.topology import HealthCheck
 from lbctl.model.units import MINUTE, SECOND, Instant, Span, seconds, since
 
+REFUSED = "connection refused"
+"""What the prober says of a server whose host answers that nothing listens there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthSettings:
@@ -51,6 +54,7 @@ class HealthState:
     good: int = 0
     bad: int = 0
     heard_at: Instant | None = None
+    refused_since: Instant | None = None
     flips: tuple[Instant, ...] = ()
 
     @classmethod
@@ -61,7 +65,7 @@ class HealthState:
     @property
     def health(self) -> Health:
         """The same in the words of a reading."""
-        return Health(self.up, self.since, self.detail)
+        return Health(self.up, self.since, self.detail, self.refused_since)
 
 
 def observe(
@@ -76,7 +80,8 @@ def observe(
     flips = state.flips
     if state.seen_up is not None and seen_up is not state.seen_up:
         flips = (*flips, now)[-settings.flips_max - 1 :]
-    heard = replace(state, good=good, bad=bad, seen_up=seen_up, heard_at=now, flips=flips)
+    refused_since = (state.refused_since or now) if detail == REFUSED and not ok else None
+    heard = replace(state, good=good, bad=bad, seen_up=seen_up, heard_at=now, flips=flips, refused_since=refused_since)
     return _settled(heard, now, settings, detail)
 
 
@@ -86,7 +91,7 @@ def refresh(state: HealthState, now: Instant, settings: HealthSettings) -> Healt
         return state
     silent = f"no result for {seconds(since(state.heard_at, now))}"
     changed = now if state.up is not None else state.since
-    return replace(state, up=None, seen_up=None, since=changed, good=0, bad=0, detail=silent)
+    return replace(state, up=None, seen_up=None, since=changed, good=0, bad=0, detail=silent, refused_since=None)
 
 
 def _settled(state: HealthState, now: Instant, settings: HealthSettings, detail: str) -> HealthState:

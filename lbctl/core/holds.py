@@ -297,7 +297,8 @@ QUESTIONS: dict[Phase, tuple[Question, ...]] = {
     Phase.AWAITING_APPROVAL: (*PROOFS, _approval),
     Phase.SHIFTING: FORWARD,
     Phase.BAKING: FORWARD,
-    Phase.DRAINING: (_maintenance, _paused, _journal, _instances, _unresolved),
+    Phase.DRAINING: (_maintenance, _paused, _token, _journal, _instances, _unresolved),
+    Phase.RETIRING: (_maintenance, _paused, _journal, _instances, _unresolved),
     Phase.ROLLING_BACK: (_maintenance, _way_home, _instances, _unresolved, _journal),
 }
 """What a release may wait for, by phase. On the way back nothing is asked that would delay it, this only says what is

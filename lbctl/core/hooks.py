@@ -29,6 +29,7 @@ TOLD_WITHIN = Span(10 * MINUTE)
 TELLING = {
     Phase.ROLLED_BACK: (Point.ROLLED_BACK,),
     Phase.DRAINING: (Point.ACTIVE,),
+    Phase.RETIRING: (Point.ACTIVE, Point.IDLE),
     Phase.FINISHED: (Point.ACTIVE, Point.RELEASED),
 }
 """What is told in which phase, once for each release."""

@@ -22,6 +22,9 @@ def check(before: Record, after: Record) -> None:
         states = {adopted.blue.state, adopted.green.state}
         _claim(adopted.pool(adopted.active).state is not PoolState.IDLE, f"{name}: the active pool is never idle")
         _claim(states != {PoolState.ACTIVE}, f"{name}: one pool is active, not two")
+        for pool in (adopted.blue, adopted.green):
+            unused = pool.state is PoolState.IDLE and pool.keep_bp == 0
+            _claim(pool.certificate is None or unused, f"{name}: a certified pool is idle and honours no session")
     for release in after.releases.values():
         _release(before, after, release)
 
@@ -39,9 +42,9 @@ def _release(before: Record, after: Record, release: Release) -> None:
     _claim(release.share_bp == old.share_bp or release.epoch > old.epoch, f"{release.id}: a new target is a new epoch")
     if old.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}:
         _claim(release.share_bp == 0, f"{release.id}: rolling back is latched")
-    if release.phase in {Phase.BAKING, Phase.DRAINING}:
+    if release.phase is Phase.BAKING or release.phase.swapped:
         _claim(release.share_bp == BP_FULL, f"{release.id}: baked and drained only at 100 %")
-    if release.phase is Phase.DRAINING:
+    if release.phase.swapped:
         for name, member in release.members.items():
             rule = f"{release.id}: the candidate of {name} is active while the old drains"
             _claim(after.services[name].active is member.to, rule)
@@ -55,7 +58,7 @@ def _follower(old: Release, after: Record, release: Release, name: ServiceName, 
     was = old.followers.get(name)
     _claim(was is not None and (was.origin, was.to) == (member.origin, member.to), f"{release.id}: {name} is fixed")
     if member.flipped:
-        _claim(release.phase is Phase.DRAINING, f"{release.id}: {name} flips only at the end")
+        _claim(release.phase.swapped, f"{release.id}: {name} flips only at the end")
     consumer, provider = after.services[release.service], after.services[name]
     partners = [consumer.pool(colour).paired.get(name) for colour in (release.origin, release.to)]
     _claim(partners == [member.origin, member.to], f"{release.id}: both pools stay with their partner in {name}")

@@ -13,7 +13,7 @@ from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, St
 from lbctl.core.targets import exposed, target
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.operation import SetRoute, Status
-from lbctl.model.reading import InstanceReading
+from lbctl.model.reading import InstanceReading, Token
 from lbctl.model.record import By, Phase
 from lbctl.model.units import Instant, after
 
@@ -31,6 +31,8 @@ def apply_all(state: State, here: Situations, now: Instant) -> tuple[State, tupl
     for name, lane in state.lanes.items():
         if lane.busy:
             continue
+        if lane.fresh or lane.rev != state.ordered.rev:
+            lanes[name] = lane = replace(lane, rev=state.ordered.rev, fresh=lane.rev != state.ordered.rev)
         operations = tuple(
             operation
             for service in _services_on(state, name)
@@ -40,7 +42,7 @@ def apply_all(state: State, here: Situations, now: Instant) -> tuple[State, tupl
             services = frozenset(operation.service for operation in operations)
             lanes[name] = replace(lane, busy=True, services=services, sent_at=now)
             effects.append(Apply(name, operations))
-    return replace(state, lanes=lanes) if effects else state, tuple(effects)
+    return replace(state, lanes=lanes), tuple(effects)
 
 
 def applied(state: State, event: Applied) -> State:
@@ -89,11 +91,17 @@ def _operations(
     resolvable = bool(lane.unresolved) and now >= lane.resolvable_at
     leave = Leave(
         raises=not outdated and state.settled and (here is None or may_raise(here)),
-        lowers=open_home,
+        lowers=open_home and not _may_be_forgotten(here),
         resend=resolvable or outdated,
         resolved=not lane.unresolved,
     )
     return reconcile(name, want, reading, exposed(record, name), record.rev, leave)
+
+
+def _may_be_forgotten(here: Situation | None) -> bool:
+    """Whether a way back may have been taken that nobody remembers: then nothing more goes to the new pool, although
+    it is the active one. From the first certificate on there is no way back."""
+    return here is not None and here.release.phase is Phase.DRAINING and here.token is not Token.GO
 
 
 def _untouchable(state: State, name: ServiceName, here: Situation | None) -> bool:

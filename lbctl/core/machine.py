@@ -8,15 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from lbctl.core import judge, matrix, ready
+from lbctl.core.calm import calms
 from lbctl.core.change import Change
 from lbctl.core.commit import recorded, retried, take, tellable
 from lbctl.core.counting import Books, Counted, count
 from lbctl.core.evidence import begin, follow, learn, replace_in
 from lbctl.core.hooks import answered, asked
 from lbctl.core.lanes import applied, apply_all
+from lbctl.core.noreturn import waits_for_the_journal, withdrawn
 from lbctl.core.notes import noted
 from lbctl.core.requests import admit
 from lbctl.core.rest import at_rest
+from lbctl.core.retiring import voided
 from lbctl.core.rules import decide
 from lbctl.core.situation import Situation, Situations, situations
 from lbctl.core.standing import standing
@@ -80,7 +83,9 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
         case Tick():
             return _tick(state, event)
         case Recorded():
-            return recorded(state, event)
+            state, effects = recorded(state, event)
+            state, more = _unparked(state, event.now)
+            return state, (*effects, *more)
         case Applied():
             return applied(state, event), ()
         case Configured():
@@ -91,6 +96,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
 
 def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effect, ...]]:
     """Return what follows from a person's or CI's request: a change and later its answer, or a refusal now."""
+    if waits_for_the_journal(state, request):
+        return replace(state, parked=(*state.parked, request)), ()
     try:
         change, facts = admit(state, request, now)
     except Refused as refused:
@@ -103,6 +110,16 @@ def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effe
     if tellable(state, answer):
         return state, (*effects, Reply(answer))
     return replace(state, answers=(*state.answers, answer)), effects
+
+
+def _unparked(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+    """Decide the ways back that waited for a first certificate, as soon as its outcome is known."""
+    state, effects = withdrawn(state, now)
+    waiting, state = state.parked, replace(state, parked=()) if state.parked else state
+    for request in waiting:
+        state, more = ask(state, request, now)
+        effects = (*effects, *more)
+    return state, effects
 
 
 def _refusal(request: Asked, refused: Refused) -> Answer:
@@ -118,8 +135,9 @@ def _refusal(request: Asked, refused: Refused) -> Answer:
 
 def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
     wells = every_pool(state.topology, tick.observed)
-    state, here = _folded(replace(state, observed=tick.observed, wells=wells), tick.now)
-    effects: list[Effect] = []
+    state, unparked = _unparked(replace(state, observed=tick.observed, wells=wells), tick.now)
+    state, here = _folded(state, tick.now)
+    effects: list[Effect] = [*unparked]
     change = _chosen(state, here, tick.now)
     if change is not None:
         state, taken = take(state, change, tick.now)
@@ -137,7 +155,7 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
 def _folded(state: State, now: Instant) -> tuple[State, Situations]:
     """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release.
     Returns the situation of every service in one, too."""
-    state = replace(state, matrix=dict(_matrix(state, now)))
+    state = replace(state, matrix=dict(_matrix(state, now)), calms=calms(state, now))
     here = situations(state, now)
     counts = {name: _counted(state, name, now) for name in state.topology.services}
     counted = {name: seen for name, (_, seen) in counts.items() if seen is not None}
@@ -216,6 +234,7 @@ def _due(state: State, now: Instant) -> Iterator[Change | None]:
     """Look at claims and versions that wait, and for a set to cut in every unit with a record on the board; a service
     that left the config waits there."""
     yield from standing(state, now)
+    yield from voided(state, now)
     waiting = [name for name in state.record.board if name in state.topology.services]
     units = {unit.name: unit for unit in map(state.topology.unit_of, waiting)}
     yield from (ready.due(state, unit, now) for unit in units.values())

@@ -91,7 +91,7 @@ def _drift(state: State, name: ServiceName, now: Instant) -> Iterator[tuple[str,
     for instance in state.topology.instances_of(name):
         key, lane, reading = f"drift {instance} {name}", state.lanes[instance], state.observed.instances.get(instance)
         fresh = isinstance(reading, InstanceReading) and reading.taken_at > max(state.changed_at, lane.ended_at)
-        if not fresh or lane.unresolved or (lane.busy and lane.sent_at < now):
+        if not fresh or lane.fresh or lane.unresolved or (lane.busy and lane.sent_at < now):
             # Nothing new is known: what was told stands.
             if key in state.told:
                 yield key, (Kind.DRIFT_FOUND, "", name)

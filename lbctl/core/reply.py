@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from lbctl.model.record import Phase, Release
-from lbctl.model.request import Approve, Cancel, OnRelease, Pause, Promote, Resume, Rollback
+from lbctl.model.request import Approve, Cancel, OnRelease, Pause, Promote, Resume, Rollback, SayStopped
 from lbctl.model.units import percent
 
 Facts = dict[str, str | int | bool | list[int] | None]
@@ -33,9 +33,11 @@ def _did(request: OnRelease, before: Release, after: Release) -> str:
         case Approve():
             return "approved: it goes on as soon as everything is proved"
         case Promote():
-            if after.phase is Phase.DRAINING:
+            if after.phase.swapped:
                 return f"promoted: {after.to} is active"
             return f"promoted: {percent(before.share_bp)} → {percent(after.share_bp)} on {after.to}"
+        case SayStopped():
+            return f"{request.service} is stopped: what only it called can be certified now"
         case Rollback() | Cancel():
             if after.phase is Phase.CANCELLED:
                 return "cancelled before first traffic"

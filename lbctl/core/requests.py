@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import ready
+from lbctl.core.afterwards import say_stopped, undo
 from lbctl.core.approving import approve
 from lbctl.core.board import contract_unread
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
@@ -37,7 +38,9 @@ from lbctl.model.request import (
     Resume,
     Rollback,
     SayReady,
+    SayStopped,
     Switch,
+    Undo,
     Withdraw,
 )
 from lbctl.model.topology import Service
@@ -66,7 +69,10 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
         case Switch():
             _switched(state, request)
             return switch(state, request, now)
-        case Pause() | Resume() | Approve() | Promote() | Rollback() | Cancel():
+        case Undo():
+            release = state.record.releases.get(request.unit)
+            return undo(state, request, None if release is None else situation(state, release.service, now), now)
+        case Pause() | Resume() | Approve() | Promote() | Rollback() | Cancel() | SayStopped():
             return _on_release(state, request, now)
 
 
@@ -214,9 +220,9 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
 
 def _way_back(request: OnRelease, release: Release) -> str:
     """Return the next command of who comes too late: what is finished goes back only by a release of its own."""
-    if not isinstance(request, Rollback) or release.phase is not Phase.FINISHED or release.followers:
+    if not isinstance(request, Rollback) or release.phase is not Phase.FINISHED:
         return f"lbctl explain {release.id}"
-    return f"lbctl switch {release.service} --to {release.origin}"
+    return f"lbctl undo {release.unit_name}"
 
 
 def _pause(state: State, now: Situation, request: Asked) -> Change | None:
@@ -253,7 +259,7 @@ def _promote(state: State, now: Situation, request: Asked) -> Change | None:
     assert isinstance(request, Promote)
     _not_going_back(now.release)
     _journal_works(state)
-    if now.release.phase.unmoved or now.release.phase is Phase.DRAINING:
+    if now.release.phase.unmoved or now.release.phase.swapped:
         raise Refused(
             "nothing_to_promote",
             f"release {now.release.id} is in {now.release.phase.value}",
@@ -292,7 +298,29 @@ def _rollback(state: State, now: Situation, request: Asked) -> Change | None:
     del state
     if now.release.phase is Phase.ROLLING_BACK:
         return None
+    if now.release.phase is Phase.RETIRING:
+        raise _too_late(now)
     return go_back(now.record, now.release, now.at, "person", _why(request, "rollback"), By.PERSON, request.actor)
+
+
+def _too_late(now: Situation) -> Refused:
+    certified = [
+        f"{member.origin} of {name}"
+        for name, member in now.release.members.items()
+        if now.record.services[name].pool(member.origin).certificate is not None
+    ]
+    return Refused(
+        "retiring",
+        f"release {now.release.id} cannot go back by a rollback any more",
+        why=f"{', '.join(certified)} is certified as unused, and may be stopped already",
+        then=f"lbctl undo {now.release.unit_name}",
+    )
+
+
+def _stopped(state: State, now: Situation, request: Asked) -> Change | None:
+    assert isinstance(request, SayStopped)
+    _journal_works(state)
+    return say_stopped(now, request)
 
 
 def _cancel(state: State, now: Situation, request: Asked) -> Change | None:
@@ -309,6 +337,7 @@ ON_RELEASE: dict[type, Callable[[State, Situation, Asked], Change | None]] = {
     Promote: _promote,
     Rollback: _rollback,
     Cancel: _cancel,
+    SayStopped: _stopped,
 }
 
 

@@ -1,7 +1,9 @@
-"""Services without a running release: what is noted about them. Their traffic is corrected by `lanes`. Pure."""
+"""Services without a running release: what is noted about them, and how their old pools become unused. Their traffic
+is corrected by `lanes`. Pure."""
 
 from lbctl.core.change import Change
 from lbctl.core.drift import noted_generations
+from lbctl.core.retiring import retire
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import Generation, InstanceName, ServiceName
@@ -10,7 +12,7 @@ from lbctl.model.units import Instant
 
 
 def at_rest(state: State, name: ServiceName, now: Instant) -> Change | None:
-    """Note a reload or restart of a load balancer under an adopted service at rest."""
+    """Note a reload or restart of a load balancer under an adopted service at rest, and go on proving its old pool."""
     if name not in state.record.services or state.record.running(name) is not None:
         return None
     seen: dict[InstanceName, Generation] = {}
@@ -20,7 +22,7 @@ def at_rest(state: State, name: ServiceName, now: Instant) -> Change | None:
             seen[instance] = reading.generation
     record = noted_generations(state.record, seen)
     if record is None:
-        return None
+        return retire(state, name, now)
     changed = [i for i, g in seen.items() if i in state.record.generations and state.record.generations[i] != g]
     text = f"{', '.join(changed)} was reloaded or restarted"
     told = Entry(kind=Kind.INSTANCE_RELOADED, at=now, text=text, severity=Severity.WARNING, service=name)

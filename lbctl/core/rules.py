@@ -15,6 +15,7 @@ from lbctl.core.holds import waits
 from lbctl.core.hooks import says_back
 from lbctl.core.judge.wording import figures
 from lbctl.core.matching import miscalled
+from lbctl.core.retiring import from_draining, from_retiring
 from lbctl.core.retreat import mistaken, retreat, taken_back
 from lbctl.core.situation import Situation
 from lbctl.model.entry import Kind, Severity
@@ -40,7 +41,8 @@ def _in_maintenance(now: Situation) -> bool:
 
 
 def _back_token(now: Situation) -> Change | None:
-    if now.token is not Token.BACK or now.release.phase is Phase.ROLLING_BACK:
+    # A certificate that is on disk says that the old pool may be stopped: from then on there is no way back.
+    if now.token is not Token.BACK or now.release.phase in {Phase.ROLLING_BACK, Phase.RETIRING}:
         return None
     reason = "the way back was taken, and could not be recorded then (back token)"
     # In maintenance only a person can have taken the way back, and only a person's way back is written.
@@ -227,35 +229,13 @@ def drain(now: Situation, actor: str = "") -> Change:
     return Change(record=record.with_release(release), entries=(told,))
 
 
-def _from_draining(now: Situation) -> Change | None:
-    if since(now.release.phase_since, now.at) < now.release.plan.retain or not proved(now):
-        return None
-    if now.progress is None or now.progress.holds:
-        return None
-    if any(not follower.flipped for follower in now.release.followers.values()):
-        return _flip(now)
-    kept = ", ".join(f"{member.origin} of {name}" for name, member in now.release.members.items())
-    kept = kept if now.release.followers else str(now.release.origin)
-    outcome = f"unproven: {kept} is kept as draining; nobody proved that it is unused"
-    release = replace(to_phase(now.release, Phase.FINISHED, now.at), outcome=outcome)
-    text = f"{release.to} serves everything; {outcome}"
-    told = entry(Kind.RELEASE_FINISHED, release, now.at, text, outcome="unproven")
-    return Change(record=now.record.with_release(release), entries=(told,))
-
-
-def _flip(now: Situation) -> Change:
-    """Callers that are not pinned go to the candidates of the followers; read back before the pins go to rest."""
-    followers = {name: replace(one, flipped=True) for name, one in now.release.followers.items()}
-    flipped = replace(now.release, followers=followers, epoch=now.release.epoch + 1)
-    return Change(record=now.record.with_release(flipped))
-
-
 FORWARD: dict[Phase, Rule] = {
     Phase.PREFLIGHT: _from_preflight,
     Phase.AWAITING_APPROVAL: _from_preflight,
     Phase.SHIFTING: _from_shifting,
     Phase.BAKING: _from_baking,
-    Phase.DRAINING: _from_draining,
+    Phase.DRAINING: from_draining,
+    Phase.RETIRING: from_retiring,
 }
 """What going forward means in each phase."""
 

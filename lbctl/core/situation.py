@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from lbctl.core import judge
 from lbctl.core.coupling import providers_of
+from lbctl.core.emptiness import Emptiness, emptiness
 from lbctl.core.matrix import Tally
-from lbctl.core.state import Lane, Progress, State
+from lbctl.core.readback import under_way
+from lbctl.core.state import Progress, State
 from lbctl.core.targets import exposed, target
 from lbctl.core.wellness import Pair, Wellness, together, way_open
 from lbctl.model.attested import Attested
@@ -44,6 +46,8 @@ class Situation:
     """Instances with an operation for this service on its way, or not read since it ended."""
     matrix: Mapping[ServiceName, Tally]
     """Who called whom: of every service that one of the release calls, or that is one of it and is called."""
+    empties: Mapping[ServiceName, Emptiness]
+    """How far the proof is that each old pool is unused; nothing before it drains."""
     token: Token
     token_trouble: str
     """Why the token cannot be read; empty if it can."""
@@ -123,6 +127,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         unresolved={i: state.lanes[i].unresolved for i in instances if i in state.lanes and state.lanes[i].unresolved},
         under_way=_under_way(state, release, readings),
         matrix=_matrix(state, release),
+        empties=_empties(state, release, now),
         token=state.observed.tokens.get(release.id, Token.NONE),
         token_trouble=state.observed.token_trouble.get(release.id, ""),
         candidate=together({one: pair.candidate for one, pair in pairs.items()}),
@@ -147,6 +152,12 @@ def _under_way(
     return frozenset(i for i, reading, one in pairs if under_way(state.lanes.get(i), one, reading))
 
 
+def _empties(state: State, release: Release, now: Instant) -> Mapping[ServiceName, Emptiness]:
+    if not release.phase.swapped:
+        return {}
+    return {one: emptiness(state, one, member.origin, now) for one, member in release.members.items()}
+
+
 def _matrix(state: State, release: Release) -> Mapping[ServiceName, Tally]:
     called = [provider for one in release.members for provider in (one, *providers_of(state.topology, one))]
     return {one: state.matrix[one] for one in dict.fromkeys(called) if one in state.matrix}
@@ -155,13 +166,6 @@ def _matrix(state: State, release: Release) -> Mapping[ServiceName, Tally]:
 def _up_since(state: State, service: Service, colour: Colour) -> Instant:
     health = [state.observed.health.get((service.name, server.name)) for server in service.pool(colour).servers]
     return max((one.since for one in health if one is not None and one.up), default=Instant(-(1 << 40)))
-
-
-def under_way(lane: Lane | None, name: ServiceName, reading: InstanceReading | Unreadable | None) -> bool:
-    """Whether an operation for this service is on its way, or ended after this reading was taken."""
-    if lane is None or name not in lane.services:
-        return False
-    return lane.busy or (isinstance(reading, InstanceReading) and reading.taken_at <= lane.ended_at)
 
 
 def _way_open(state: State, name: ServiceName, away: Colour, plan: Plan) -> bool:

@@ -10,11 +10,11 @@ from lbctl.core.matrix import Tally
 from lbctl.core.wellness import Pools
 from lbctl.model.entry import Entry
 from lbctl.model.hook import Ask, Heard, HookKey
-from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.operation import Result, SetRoute
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Record
-from lbctl.model.request import Answer
+from lbctl.model.request import Answer, Request
 from lbctl.model.topology import Topology
 from lbctl.model.units import Instant, Span
 
@@ -64,6 +64,10 @@ class Lane:
     sent_at: Instant = Instant(0)
     ended_at: Instant = Instant(0)
     """When the last batch ended: an older reading says nothing about what it did."""
+    rev: int = 0
+    """The decision that the instance was last compared with. `fresh`: for the first time just now, so that what differs
+    is nobody's doing yet."""
+    fresh: bool = False
     stale_count: int = 0
     """Batches in a row that were answered `stale`."""
     unresolved: str = ""
@@ -85,6 +89,28 @@ class Seen:
     told: str = "up"
     told_at: Instant = Instant(0)
     times: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """What is known of one pool that is to become unused. Not recorded: after a start it is found out again.
+
+    `came`: what each load balancer had counted there. `idle_since`: since when nothing came and nothing was in flight;
+    None: just now something did. `closed_since`: since when it is read back everywhere that nothing new goes there and
+    no session is honoured, now and after a reload; None: it is not so now.
+    """
+
+    came: Mapping[InstanceName, Mapping[Generation, int]] = field(default_factory=dict)
+    idle_since: Instant | None = None
+    closed_since: Instant | None = None
+
+    @property
+    def quiet_since(self) -> Instant | None:
+        """Since when it is both idle and closed."""
+        return None if self.idle_since is None or self.closed_since is None else max(self.idle_since, self.closed_since)
+
+
+Calms = Mapping[tuple[ServiceName, Colour], Calm]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +146,10 @@ class State:
     """Who called whom, by provider."""
     learned: Mapping[ServiceName, judge.Learned] = field(default_factory=dict)
     """What is known of every adopted service's active pool."""
+    calms: Calms = field(default_factory=dict)
+    """Of every pool that is to become unused."""
+    parked: tuple[Request, ...] = ()
+    """Ways back that wait for the outcome of a first certificate."""
     hooks: Mapping[HookKey, Heard] = field(default_factory=dict)
     """Whom this process asked or told, and what was answered."""
     lanes: Mapping[InstanceName, Lane] = field(default_factory=dict)

@@ -81,7 +81,7 @@ def unprepared(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:
     holds."""
     if len(unit.services) == 1:
         return
-    yield from _called_by_strangers(state, unit, now)
+    yield from called_by_strangers(state, unit, now)
     for name in unit.services:
         ready = state.record.board.get(name)
         if not claim_granted(state, name):
@@ -96,7 +96,8 @@ def unprepared(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:
             yield Refused("on_the_board", what, then=then)
 
 
-def _called_by_strangers(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:
+def called_by_strangers(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:
+    """Yield who calls a service of the unit and is no pool of a consumer."""
     for name in unit.services:
         found = strangers(state.topology.services[name], state.matrix.get(name), now)
         if found is not None:

@@ -1,7 +1,7 @@
 """What the record wants of the data planes. Pure: the record decides, the config only says who calls whom."""
 
 from lbctl.model.names import Colour, ServiceName
-from lbctl.model.record import Phase, PoolState, Record
+from lbctl.model.record import PoolState, Record
 from lbctl.model.route import Caller, Pin, Route
 from lbctl.model.topology import Topology
 from lbctl.model.units import BP_FULL
@@ -58,6 +58,6 @@ def exposed(record: Record, service: ServiceName) -> Colour:
     pool that is not active. More traffic for it is a *raise*, less is a *lowering*.
     """
     release = record.running(service)
-    if release is not None and release.phase is not Phase.DRAINING:
+    if release is not None and not release.phase.swapped:
         return release.members[service].to
     return record.services[service].active.other

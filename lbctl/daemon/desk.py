@@ -17,6 +17,7 @@ from lbctl.daemon.members import going, services_of, takes_part
 from lbctl.daemon.named import Asking, named
 from lbctl.daemon.pinning import unfit
 from lbctl.daemon.ports import Now
+from lbctl.daemon.retired_view import retired_view
 from lbctl.daemon.sight import Capable
 from lbctl.daemon.timing_view import all_doubts
 from lbctl.daemon.unit_plan import member_plan_view, unit_plan_view
@@ -136,6 +137,14 @@ class Desk:
         events = await self._all_entries(release.id)
         view["events"] = [event_view(stored) for stored in events[-RECENT_EVENTS:]]
         return {"release": view}
+
+    async def retired(self, target: str, service: str | None) -> Json:
+        """Whether the old pool of a service is proved unused since a release; else who still uses it."""
+        release, _ = await self._find(target)
+        if service is None and release.followers:
+            then = f"name one of its services: {', '.join(release.members)}"
+            raise Refused("bad_query", f"release {release.id} has several services", then=then, exit_code=2)
+        return retired_view(self._loop.state, release, ServiceName(service or release.service), self._now())
 
     async def why(self, target: str) -> Json:
         """Why it waits: the release, and what stands on the board of a unit."""

@@ -8,6 +8,7 @@ from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.core.wellness import Wellness, wellness
+from lbctl.daemon.retired_view import certificates, drain_limit, drain_lines, holders, next_of_draining, valid
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
@@ -144,6 +145,8 @@ def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colou
         "requests": sum(pool.requests for pool in readings),
         "errors": sum(pool.errors for pool in readings),
         "in_flight": sum(pool.in_flight for pool in readings),
+        "holders": holders(state, service.name, colour),
+        "certified": valid(state, service.name, colour) is not None,
         "up_count": servers,
         "server_count": len(service.pool(colour).servers),
     }
@@ -242,9 +245,8 @@ def next_words(here: Situation, hold: Hold | None) -> str:
             return f"{percent(next_step(release))} {_when(here)}"
         case Phase.SHIFTING | Phase.BAKING:
             return f"{release.to} becomes active {_when(here)}"
-        case Phase.DRAINING:
-            left = release.plan.retain - since(release.phase_since, here.at)
-            return f"finished in {seconds(max(0, left))}"
+        case Phase.DRAINING | Phase.RETIRING:
+            return next_of_draining(here)
         case Phase.ROLLING_BACK:
             return f"rolled back when every instance reads back {release.origin}"
         case _:
@@ -291,7 +293,9 @@ def release_view(state: State, release: Release, now: Instant) -> Json:
             "given": [one.by for one in release.approvals],
         },
         "back_by": None if release.back_by is None else release.back_by.value,
-        "baked": release.phase in {Phase.DRAINING, Phase.FINISHED},
+        "baked": release.phase.swapped or release.phase is Phase.FINISHED,
+        "certificates": certificates(state, release, now),
+        "stopped": dict(release.stopped),
         "plan": plan_view(release),
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "holds": [_hold_view(here, one) for one in here.progress.holds] if running and here and here.progress else [],
@@ -329,6 +333,7 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
             lines.append({"what": hold.reason, "since_ms": since(began, now), "needs": hold.needs, **_deadline(here)})
         if (cold := cold_words(here)) and lines:
             lines.append({"what": cold, "since_ms": 0, "needs": "time", "deadline": "", "then": ""})
+        lines += [{**line, **_deadline(here)} for line in drain_lines(here)]
         if not lines:
             began = release.phase_since
             lines.append({"what": _doing(here), "since_ms": since(began, now), "needs": "nothing", **_deadline(here)})
@@ -355,6 +360,7 @@ def _doing(here: Situation) -> str:
         Phase.SHIFTING: f"moving to {percent(here.release.share_bp)}",
         Phase.BAKING: "baking at 100 %",
         Phase.DRAINING: f"{here.release.origin} stays warm",
+        Phase.RETIRING: "certifying old pools",
         Phase.ROLLING_BACK: "going back",
     }
     return words[here.release.phase]
@@ -377,8 +383,8 @@ def _deadline(here: Situation) -> Json:
         case Phase.BAKING:
             then = f"{release.to} becomes active, unless it is held"
             return {"deadline": f"in {seconds(max(0, plan.bake - since(release.phase_since, here.at)))}", "then": then}
-        case Phase.DRAINING:
-            left = max(0, plan.retain - since(release.phase_since, here.at))
-            return {"deadline": f"in {seconds(left)}", "then": "finished"}
+        case Phase.DRAINING | Phase.RETIRING:
+            deadline, then = drain_limit(here)
+            return {"deadline": deadline, "then": then}
         case _:
             return {"deadline": "none", "then": "it stays as it is"}

@@ -6,7 +6,7 @@ the routing rules) or by changing `servers` themselves.
 
 import random
 from collections import Counter
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from lbctl.model.errors import Unreachable
@@ -41,15 +41,18 @@ class FakePool:
 
     servers: dict[ServerName, FakeServer]
     unserved: int = 0
+    arrived: Counter[Generation] = field(default_factory=Counter)
+    """Requests that came, by the generation that took them."""
 
-    def reading(self) -> PoolReading:
-        """The pool as its callers got it."""
+    def reading(self, lives: Iterable[Generation]) -> PoolReading:
+        """The pool as its callers got it; `lives` still route."""
         servers = self.servers.values()
         return PoolReading(
             servers={name: server.reading() for name, server in self.servers.items()},
             requests=self.unserved + sum(server.requests for server in servers),
             errors=self.unserved + sum(server.errors for server in servers),
             in_flight=sum(server.in_flight for server in servers),
+            arrived={life: self.arrived[life] for life in lives},
         )
 
 
@@ -87,10 +90,12 @@ class FakeInstance:
         self.runtime = {**old, Generation(f"{self._lives}@0"): dict(self.boot)}
         self._forget()
         self.calls[self.generation] = {service.name: Counter() for service in self.services if service.consumers}
+        counted = {key: pool.arrived for key, pool in self.pools.items()}
         up = {key: {name: one.up for name, one in pool.servers.items()} for key, pool in self.pools.items()}
         self.pools = {
             (service.name, colour): FakePool(
-                {one.name: FakeServer(up.get((service.name, colour), {}).get(one.name, True)) for one in pool.servers}
+                {one.name: FakeServer(up.get((service.name, colour), {}).get(one.name, True)) for one in pool.servers},
+                arrived=counted.get((service.name, colour), Counter()),
             )
             for service in self.services
             for colour, pool in ((Colour.BLUE, service.blue), (Colour.GREEN, service.green))
@@ -173,6 +178,7 @@ class FakeInstance:
         if service in self.calls[life]:
             self.calls[life][service][Cell(caller if caller in wanted.callers else None, colour)] += 1
         pool = self.pools[service, colour]
+        pool.arrived[life] += 1
         if not (usable := _usable(pool)):
             pool.unserved += 1
             return 503, ""
@@ -200,7 +206,7 @@ class FakeInstance:
 
     def _reading(self, service: ServiceName) -> ServiceReading:
         runtime = {life: routes[service] for life, routes in self.runtime.items()}
-        pools = {colour: self.pools[service, colour].reading() for colour in Colour}
+        pools = {colour: self.pools[service, colour].reading(self.runtime) for colour in Colour}
         matrix = {life: dict(counts[service]) for life, counts in self.calls.items() if service in counts}
         return ServiceReading(runtime=runtime, boot=self.boot[service], pools=pools, matrix=matrix)
 

@@ -72,6 +72,12 @@ class Person(Line):
             report.server_changes += self.server not in ("", answer.server)
             self.pool, self.server = answer.pool, answer.server
 
+    def log_out(self) -> None:
+        """Forget every cookie: from the next request on it is somebody new."""
+        self.jar = Jar()
+        self._request = self._crowd.request_bytes("")
+        self.pool = self.server = ""
+
     def broke(self, kind: str, detail: str, *, resendable: bool) -> None:
         if self._crowd.plan.retry_idempotent and resendable and not self._retried:
             self._retried = True
@@ -157,6 +163,11 @@ class Crowd:
         """Take a person back whose request has ended."""
         del self._under_way[person]
         (self._idle_sessions if person.jar is not None else self._idle_visitors).append(person)
+
+    def log_out(self) -> None:
+        """Every session ends."""
+        for person in self._sessions:
+            person.log_out()
 
     def _sweep(self, now: float) -> None:
         """Give up what has waited too long; the oldest request is always the first."""

@@ -126,6 +126,24 @@ async def share_is(control: Control, service: str, share_bp: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def phase_is(control: Control, screen: Screen, service: str, phase: str) -> None:
+    """Wait until the release of a service is in a phase."""
+    async with asyncio.timeout(PHASE_S):
+        while (status := await control.service(service))["phase"] != phase:
+            screen.live(status)
+            await asyncio.sleep(0.05)
+
+
+async def certified(control: Control, release: str, service: str) -> dict[str, Any]:
+    """Wait until the old pool of a service is certified; returns the answer with the certificate."""
+    async with asyncio.timeout(PHASE_S):
+        while True:
+            found: dict[str, Any] = await control.get(f"/v1/releases/{release}/retired?service={service}")
+            if found["certified"]:
+                return found
+            await asyncio.sleep(0.1)
+
+
 async def ended(control: Control, screen: Screen, service: str, release: str) -> dict[str, Any]:
     """Wait until a release is over; returns what it was."""
     async with asyncio.timeout(PHASE_S):

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from lbctl.model.units import percent
+from lbctl.model.units import percent, seconds
 
 BAR = 30
 
@@ -78,9 +78,14 @@ def story_table(played: dict[str, Any]) -> str:
             "accounts 2.0.0 was": f"{played['waited_for']}; it got {played['requests_of_the_waiting']} requests",
             "errors the broken accounts sent": f"{played['injected_errors_seen']}; blamed: {played['blamed']}",
             "first bad answer ordered → share read back at 0": f"{played['rollback_ms']:.0f} ms",
-            "not yet proved unused": ", ".join(played["unproven"]) or "nothing",
+            "certified as unused, then stopped": ", ".join(map(_proof, played["certificates"].items())) or "nothing",
         },
     )
+
+
+def _proof(item: tuple[str, dict[str, Any]]) -> str:
+    service, found = item
+    return f"old {service} after {seconds(found['unused_since_ms'])} ({found['confidence']})"
 
 
 def _told(played: dict[str, Any], facts: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from lbctl.demo import ground
 from lbctl.demo.control import Control
 from lbctl.demo.ground import Daemon, chosen, directory_of, free_port, running
 from lbctl.demo.proxy import Proxy
+from lbctl.demo.stage import DRAIN
 from lbctl.demo.toypool import ToyPool
 from lbctl.demo.upstream import Dependency, Outcome
 
@@ -56,6 +57,7 @@ class Shop:
     def __init__(self, listeners: dict[str, int]) -> None:
         self._listeners = listeners
         self._gone = Calls()
+        self._retired: set[tuple[str, str]] = set()
         self.pools: dict[tuple[str, str], ToyPool] = {}
 
     async def deploy(self, service: str, colour: str, version: str, speaks: Collection[str] = ()) -> None:
@@ -64,13 +66,21 @@ class Shop:
         `speaks`: the major versions of accounts that this storefront can speak with.
         """
         old = self.pools.get((service, colour))
-        if old is not None:
+        if old is not None and (service, colour) not in self._retired:
             await self._gone.add(old)
             await old.stop()
+        self._retired.discard((service, colour))
         calls = None if service == ACCOUNTS else self._dependency(colour, speaks)
         ports = () if old is None else old.ports
         pool = await ToyPool.start(colour, version, servers=SIZES[service], ports=ports, calls=calls)
         self.pools[service, colour] = pool
+
+    async def retire(self, service: str, colour: str) -> None:
+        """Stop what runs in that pool: nothing listens there any more."""
+        pool = self.pools[service, colour]
+        await self._gone.add(pool)
+        await pool.stop()
+        self._retired.add((service, colour))
 
     def _dependency(self, colour: str, speaks: Collection[str]) -> Dependency:
         port = self._listeners[colour]
@@ -80,15 +90,16 @@ class Shop:
         """Everything that storefront servers have called so far."""
         gone = self._gone
         found = Calls(Counter(gone.users), Counter(gone.background), list(gone.troubles))
-        for (service, _), pool in self.pools.items():
-            if service == STOREFRONT:
+        for (service, colour), pool in self.pools.items():
+            if service == STOREFRONT and (service, colour) not in self._retired:
                 await found.add(pool)
         return found
 
     async def stop(self) -> None:
         """End every pool."""
-        for pool in self.pools.values():
-            await pool.stop()
+        for where, pool in self.pools.items():
+            if where not in self._retired:
+                await pool.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +117,18 @@ class ShopStage:
 
 @asynccontextmanager
 async def shop_stage(
-    keep: Path | None, proxy: Proxy | None = None, plan: str = PLAN, *, alerts: str = "[]", more: str = ""
+    keep: Path | None,
+    proxy: Proxy | None = None,
+    plan: str = PLAN,
+    *,
+    alerts: str = "[]",
+    more: str = "",
+    drain: str = DRAIN,
 ) -> AsyncIterator[ShopStage]:
     """Set the stage up, with accounts 1.4.0 and storefront 5.0.0 in both pools; leave no process.
 
-    `plan` is the unit's release policy, as YAML lines; `more` are further sections of the config.
+    `plan` is the unit's release policy, as YAML lines; `more` are further sections of the config; `drain`: when an old
+    pool counts as unused, as YAML.
 
     Raises:
         StageError: no load balancer is installed, or something did not start.
@@ -125,7 +143,7 @@ async def shop_stage(
         for colour in COLOURS:
             await shop.deploy(ACCOUNTS, colour, "1.4.0")
             await shop.deploy(STOREFRONT, colour, "5.0.0", speaks={"1"})
-        text = configured(directory, proxy, shop, ports, listeners, plan, alerts) + more
+        text = configured(directory, proxy, shop, ports, listeners, plan, alerts, drain) + more
         daemon, control = await stack.enter_async_context(running(directory, proxy, text))
         yield ShopStage(directory, directory / "lbctl.yaml", proxy, ports[STOREFRONT], shop, control, daemon)
 
@@ -138,11 +156,12 @@ def configured(
     listeners: dict[str, int],
     plan: str,
     alerts: str,
+    drain: str,
 ) -> str:
     """Return the config of the story."""
     caller = ", ".join(["pin: listener", *(f"{colour}: 127.0.0.1:{port}" for colour, port in listeners.items())])
     consumers = {ACCOUNTS: f"    consumers: {{{STOREFRONT}: {{{caller}}}}}\n", STOREFRONT: ""}
-    services = "".join(_service(name, proxy, shop, ports[name]) + consumers[name] for name in SIZES)
+    services = "".join(_service(name, proxy, shop, ports[name], drain) + consumers[name] for name in SIZES)
     return f"""# The configuration of the demo: users → storefront → accounts, released as one unit, all on this host.
 {ground.head(directory, proxy.plane(directory), alerts)}{services}units:
   {UNIT}:
@@ -151,7 +170,7 @@ def configured(
 {indent(plan, "    ")}"""
 
 
-def _service(name: str, proxy: Proxy, shop: Shop, port: int) -> str:
+def _service(name: str, proxy: Proxy, shop: Shop, port: int, drain: str) -> str:
     return f"""  {name}:
     data_plane: edge
     {proxy.binding(name)}
@@ -160,4 +179,5 @@ def _service(name: str, proxy: Proxy, shop: Shop, port: int) -> str:
       blue: {ground.servers(shop.pools[name, "blue"].servers)}
       green: {ground.servers(shop.pools[name, "green"].servers)}
     health: {{http: /healthz, interval: 500ms, timeout: 400ms, rise: 2, fall: 2}}
+    drain: {drain}
 """

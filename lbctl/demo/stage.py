@@ -19,6 +19,8 @@ hold: {min: 2s, max: 5m, then: ask}
 bake: 2s
 retain: 0s
 """
+DRAIN = "{quiet: 30s, limit: 1s}"
+"""Nobody waits for a proof that an old pool is unused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,13 @@ async def stage(
     state_dir: Path | None = None,
     alerts: str = "[]",
     servers: int = SERVERS,
+    drain: str = DRAIN,
 ) -> AsyncIterator[Stage]:
     """Set the stage up; leave no process, and no file unless `keep` names a directory for them.
 
     `proxy` None: the best one installed. `plan` is the service's release policy, as YAML lines. `state_dir` None: in
-    the stage's own directory. `alerts` is the config's list, as YAML. `servers`: how many each pool has.
+    the stage's own directory. `alerts` is the config's list, as YAML. `servers`: how many each pool has. `drain`: when
+    an old pool counts as unused, as YAML.
 
     Raises:
         StageError: no load balancer is installed, or something did not start.
@@ -60,7 +64,7 @@ async def stage(
             "green": await stack.enter_async_context(await ToyPool.start("green", "2.0.0", servers=servers)),
         }
         port = free_port()
-        text = configured(directory, proxy, port, pools, plan, state_dir=state_dir, alerts=alerts)
+        text = configured(directory, proxy, port, pools, plan, state_dir=state_dir, alerts=alerts, drain=drain)
         daemon, control = await stack.enter_async_context(running(directory, proxy, text))
         yield Stage(directory, directory / "lbctl.yaml", proxy, port, pools, control, daemon)
 
@@ -74,6 +78,7 @@ def configured(
     *,
     state_dir: Path | None = None,
     alerts: str = "[]",
+    drain: str = DRAIN,
 ) -> str:
     """Return the config of a stage."""
     return f"""# The configuration of the demo: one service, two pools, one load balancer, all on this host.
@@ -85,4 +90,5 @@ def configured(
       blue: {ground.servers(pools["blue"].servers)}
       green: {ground.servers(pools["green"].servers)}
     health: {{http: /healthz, interval: 500ms, timeout: 400ms, rise: 2, fall: 2}}
+    drain: {drain}
 {indent(plan, "    ")}"""

@@ -1,7 +1,8 @@
 """`lbctl demo`: two teams, two services, one release, on a real load balancer, in a minute and a half.
 
 Users reach storefront, storefront alone calls accounts. A breaking accounts waits for the storefront that speaks it;
-both go over as one, step by step; then a second pair goes, whose accounts fails at 25 %, and comes back by itself.
+both go over as one, step by step, and the old ones are stopped when they are proved unused; then a second pair goes,
+whose accounts fails at 25 %, and comes back by itself.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lbctl.demo.afterwards import next_lines
-from lbctl.demo.play import PHASE_S, Log, ended, perform, settled, share_is
+from lbctl.demo.play import PHASE_S, Log, certified, ended, perform, phase_is, settled, share_is
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.screen import Screen, story_table
 from lbctl.demo.shop import ACCOUNTS, STOREFRONT, UNIT, Calls, ShopStage, shop_stage
@@ -26,6 +27,7 @@ TRANSACTIONS = 6
 TRANSACTION_MS = 10_000
 FAULT_AT_BP = 2_500
 PARKED_S = 2.0
+DRAIN = "{quiet: 1s, limit: 1m}"
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class TwoServices:
     waited_for: str = ""
     parked_requests: int = 0
     rollback_ms: float = 0.0
-    unproven: list[str] = field(default_factory=list)
+    certificates: dict[str, Any] = field(default_factory=dict)
     sessions_broken: int = 0
     stays: Report | None = None
     users: Report | None = None
@@ -67,7 +69,7 @@ class TwoServices:
             "releases": self.releases,
             "rollback_ms": round(self.rollback_ms, 1),
             "steps": self.log.steps,
-            "unproven": self.unproven,
+            "certificates": self.certificates,
         }
 
     def table(self) -> str:
@@ -86,7 +88,8 @@ class TwoServices:
         phases = [release["phase"] for release in self.releases]
         lost = (self.users.failed_requests, self.calls.mismatched, self.sessions_broken, self.parked_requests)
         cut = (self.stays.websockets.cut, self.stays.slow.cut)
-        return phases == ["finished", "rolled_back"] and not any(lost) and not any(cut)
+        proved = self.certificates.keys() == {ACCOUNTS, STOREFRONT} and not self.releases[0]["outcome"]
+        return phases == ["finished", "rolled_back"] and proved and not any(lost) and not any(cut)
 
 
 def main(*, json_output: bool = False, keep: str | None = None) -> int:
@@ -95,7 +98,7 @@ def main(*, json_output: bool = False, keep: str | None = None) -> int:
 
 
 async def _play(screen: Screen, directory: Path | None) -> TwoServices:
-    async with shop_stage(directory) as here:
+    async with shop_stage(directory, drain=DRAIN) as here:
         screen.say(f"accounts 1.4.0 (3 + 3 servers) and storefront 5.0.0 (7 + 7) behind a real {here.proxy.name};")
         screen.say("every storefront server calls accounts through it, for its users and, idle or not, by itself")
         teams = Team(here, ACCOUNTS), Team(here, STOREFRONT)
@@ -147,11 +150,23 @@ async def _both_together(
         screen.say("team storefront brings 6.0.0, which speaks it")
         await second.bring(storefront("6.0.0", 2))
         release = await _cut(here)
-        played.releases.append(await ended(here.control, screen, STOREFRONT, release))
+        await phase_is(here.control, screen, STOREFRONT, "draining")
         after = await users.snapshot()
         played.sessions_broken = after.colour_changes - before.colour_changes
-        played.unproven = await _unproven(here)
         played.stays = await stays.stop()
+    await _retired(here, screen, users, played, release)
+    played.releases.append(await ended(here.control, screen, STOREFRONT, release))
+
+
+async def _retired(here: ShopStage, screen: Screen, users: Users, played: TwoServices, release: str) -> None:
+    """Each old pool is stopped when it is proved unused: first the old storefront, then the accounts that it called."""
+    screen.say("the WebSockets have ended; the old sessions log out: now nobody is on the old storefront any more")
+    await users.log_out()
+    for service in (STOREFRONT, ACCOUNTS):
+        proof = await certified(here.control, release, service)
+        played.certificates[service] = proof["certificate"]
+        screen.say(f"{proof['colour']} of {service} ({proof['version']}) is certified as unused: its team stops it")
+        await here.shop.retire(service, proof["colour"])
 
 
 async def _back_by_itself(here: ShopStage, screen: Screen, played: TwoServices, first: Team, second: Team) -> None:
@@ -185,14 +200,3 @@ async def _cut(here: ShopStage) -> str:
             if set(status["members"]) == {ACCOUNTS, STOREFRONT} and status["release"]:
                 return str(status["release"])
             await asyncio.sleep(0.05)
-
-
-async def _unproven(here: ShopStage) -> list[str]:
-    """The pools that nobody has proved to be unused."""
-    services = (await here.control.get("/v1/status"))["services"]
-    return [
-        f"{colour} of {name}"
-        for name, service in services.items()
-        for colour, pool in service["pools"].items()
-        if pool["state"] == "draining"
-    ]

@@ -27,6 +27,7 @@ class Order:
     snapshot: bool = False
     timeline_since: float = float("inf")
     reset_window: bool = False
+    log_out: bool = False
     stop: bool = False
 
 
@@ -88,6 +89,10 @@ class Users:
         """Start a new window for share counting. Returns the counts up to here, with the old window."""
         return msgspec.json.decode(await self._child.ask({"reset_window": True}), type=Report)
 
+    async def log_out(self) -> None:
+        """Every session ends; whoever comes again has no cookie yet."""
+        await self._child.ask({"log_out": True})
+
     async def stop(self) -> Report:
         """Send no more, wait for the answers under way (at most their time-out), and return the final report."""
         line = await self._child.ask({"stop": True}, timeout_s=60.0)
@@ -127,6 +132,8 @@ class _Street:
             report = msgspec.convert(msgspec.to_builtins(self._crowd.report(order.timeline_since)), Report)
             self._crowd.tally.reset_window()
             return report
+        if order.log_out:
+            self._crowd.log_out()
         return self._crowd.report(order.timeline_since)
 
     async def end(self) -> None:

@@ -8,7 +8,7 @@ from lbctl.model.attested import Attested
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.route import Cell, Route
 from lbctl.model.sketch import Buckets
-from lbctl.model.units import Instant
+from lbctl.model.units import Instant, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,18 @@ class ServerReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """A request, WebSocket or connection that has been in flight for `age`. `client` is empty where the load balancer
+    does not tell who it is; `least`: it may be older."""
+
+    server: ServerName
+    age: Span
+    client: str = ""
+    least: bool = False
+    generation: Generation | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PoolReading:
     """One pool on one instance. `requests` and `errors` are what its callers got, including answers the load balancer
     gave itself for this pool (503 without a usable server, 502); monotonic within a generation.
@@ -48,6 +60,10 @@ class PoolReading:
     retries: int = 0
     started: int = 0
     answered: int = 0
+    arrived: Mapping[Generation, int] = field(default_factory=dict)
+    """Grows with every request, or connection, that comes to this pool: of every generation that still routes."""
+    holders: tuple["Holder", ...] = ()
+    """Who is in flight for long there, the oldest first; not all of them, where there are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +154,8 @@ class Health:
     up: bool | None
     since: Instant
     detail: str = ""
+    refused_since: Instant | None = None
+    """Since when every check was refused by the host itself: nothing listens there any more."""
 
 
 class Token(StrEnum):

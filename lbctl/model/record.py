@@ -20,6 +20,7 @@ class Phase(StrEnum):
     SHIFTING = "shifting"
     BAKING = "baking"
     DRAINING = "draining"
+    RETIRING = "retiring"
     FINISHED = "finished"
     ROLLING_BACK = "rolling_back"
     ROLLED_BACK = "rolled_back"
@@ -35,8 +36,14 @@ class Phase(StrEnum):
         """Whether the candidate never had traffic: until then a release ends without a way back."""
         return self in _UNMOVED
 
+    @property
+    def swapped(self) -> bool:
+        """Whether the candidate's pool is the active one, and the old pool is to become unused."""
+        return self in _SWAPPED
+
 
 _UNMOVED = frozenset({Phase.PREFLIGHT, Phase.AWAITING_APPROVAL})
+_SWAPPED = frozenset({Phase.DRAINING, Phase.RETIRING})
 _ENDED = frozenset({Phase.FINISHED, Phase.ROLLED_BACK, Phase.CANCELLED})
 
 
@@ -105,6 +112,36 @@ class Claimed:
     granted: bool = False
 
 
+class Confidence(StrEnum):
+    """How much of a pool's use could be seen when it was certified."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """The record that a pool is proved unused: who looked, what was counted, since when.
+
+    `release` left the pool, if one did. `counted`: by load balancer and generation, how many requests of the pool it
+    had ever counted; one more makes the certificate void. `unseen`: what could not be looked at, and why.
+    """
+
+    at: Instant
+    since: Instant
+    """Since when no request came, none was in flight and no session was honoured."""
+    release: ReleaseId | None = None
+    counted: Mapping[InstanceName, Mapping[Generation, int]] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
+    census: str = ""
+    """What the kernel's own count of sockets said, where it was asked."""
+
+    @property
+    def confidence(self) -> Confidence:
+        """Partial if anything could not be looked at."""
+        return Confidence.PARTIAL if self.unseen else Confidence.FULL
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """A pool as recorded. `keep_bp` is the part of its own sessions that is honoured; `version` is what people said."""
@@ -116,8 +153,10 @@ class Pool:
     contract: Contract = field(default_factory=Contract)
     paired: Mapping[ServiceName, Colour] = field(default_factory=dict)
     """By provider: which of its pools this pool was released with, while it may still call it."""
-    proved: bool = False
-    """A certificate says that it is unused; void from the next claim on."""
+    certificate: Certificate | None = None
+    """Says that it is unused; void from the next claim on, and when a late request comes in."""
+    handed_out: bool = False
+    """It was claimed since it served: nobody knows that `version` is still there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +257,10 @@ class Release:
     initiators: tuple[int, ...] = ()
     """The users who said that it may go: they cannot approve it."""
     approvals: tuple[Approval, ...] = ()
+    stopped: Mapping[ServiceName, str] = field(default_factory=dict)
+    """Services whose old pool is stopped because somebody said so, and who."""
+    cut_short: bool = False
+    """It is to be undone: it waits for no further certificate."""
 
     @property
     def unapproved_count(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lbctl.model.names import Colour, ReleaseId, ServiceName
+from lbctl.model.names import Colour, ReleaseId, ServiceName, UnitName
 from lbctl.model.record import Contract
 from lbctl.model.topology import Plan
 
@@ -123,8 +123,24 @@ class Cancel(OnRelease):
     """End the release: before first traffic at once, afterwards as a person's rollback."""
 
 
-Steering = Pause | Resume | Approve | Promote | Rollback | Cancel
-Request = Adopt | Maintenance | Claim | SayReady | Withdraw | Switch | Steering
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SayStopped(OnRelease):
+    """The old pool of `service` is stopped: nothing of it calls anybody any more."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo(Asked):
+    """Go back to what served before the last release of `unit`: a rollback while that may still be, else a new release
+    of the recorded versions."""
+
+    unit: UnitName
+    plan: Plan
+
+
+Steering = Pause | Resume | Approve | Promote | Rollback | Cancel | SayStopped
+Request = Adopt | Maintenance | Claim | SayReady | Withdraw | Switch | Undo | Steering
 
 
 @dataclass(frozen=True, slots=True)

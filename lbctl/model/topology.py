@@ -228,6 +228,14 @@ class Freeze:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """When an old pool counts as unused: no request for `quiet`. Not proved within `limit`: it is kept, unproven."""
+
+    quiet: Span = Span(30 * SECOND)
+    limit: Span = Span(30 * MINUTE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
     """How long a version may stand on the board, and a claimed pool may be held without a version that is ready."""
 
@@ -269,6 +277,7 @@ class Service:
     """Services that call this one through the load balancer, each pool of which can be pinned."""
     cookie: str = "SRV"
     """The cookie that names the server of a sticky session."""
+    drain: Drain = field(default_factory=Drain)
     plan: Plan = field(default_factory=Plan)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)

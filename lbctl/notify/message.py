@@ -16,7 +16,8 @@ _NEXT = {
     Phase.AWAITING_APPROVAL: "the first step when it is approved",
     Phase.SHIFTING: "the next step when its hold is over and nothing speaks against it",
     Phase.BAKING: "the old pool is let go when the bake is over",
-    Phase.DRAINING: "finished when the old pool has been kept long enough",
+    Phase.DRAINING: "the old pool is certified when it was kept long enough and nobody uses it",
+    Phase.RETIRING: "finished when every old pool is certified and its consumers are stopped",
     Phase.ROLLING_BACK: "rolled back when every instance reads back 0 %",
     Phase.FINISHED: "nothing: it has ended",
     Phase.ROLLED_BACK: "nothing: it has ended and is not tried again by itself",
@@ -27,6 +28,7 @@ _NEXT_BY_KIND = {
     Kind.HOLD_PAGED: "it stays at this share until a person decides",
     Kind.RELEASE_PAUSED: "it stays at this share until `lbctl resume`",
     Kind.ROLLBACK_BLOCKED: "traffic stays until the active pool is well again or a person decides",
+    Kind.CERTIFICATE_VOID: "it is certified again when nobody has used it for long enough",
     Kind.JOURNAL_FAILED: "nothing moves forward until the journal can be written; going back still works",
 }
 
@@ -121,6 +123,8 @@ def _command(told: Told, release: Release | None) -> str:
     over = release is not None and (release.phase.ended or release.phase is Phase.ROLLING_BACK)
     ended = told.entry.kind in {Kind.RELEASE_FINISHED, Kind.RELEASE_CANCELLED, Kind.ROLLBACK_FINISHED}
     back = told.entry.kind is Kind.ROLLBACK_STARTED
+    if not over and release is not None and release.phase is Phase.RETIRING:
+        return f"lbctl undo {plain(release.unit_name, 100)}"
     return f"lbctl explain {plain(number, 20)}" if over or ended or back else f"lbctl rollback {plain(number, 20)}"
 
 

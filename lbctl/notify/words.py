@@ -17,9 +17,12 @@ WORDS: dict[str, frozenset[Kind]] = {
             Kind.DRAIN_STARTED,
             Kind.POOL_EMPTIED,
             Kind.POOL_GRANTED,
+            Kind.SESSIONS_CLOSED,
+            Kind.POOL_STOPPED,
         }
     ),
     "finished": frozenset({Kind.RELEASE_FINISHED}),
+    "certified": frozenset({Kind.POOL_CERTIFIED, Kind.CERTIFICATE_VOID}),
     "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
     "rollback": frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK_FINISHED}),
     "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED, Kind.STEP_RETREATED, Kind.STEP_RETURNED}),

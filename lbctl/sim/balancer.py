@@ -73,6 +73,14 @@ class Balancer:
     obstacle: str = ""
     disturbed_at: Instant = Instant(-1)
     """When somebody other than lbctl last changed a route here."""
+    came: dict[Generation, dict[Colour, int]] = field(default_factory=dict)
+    """Requests that each generation took."""
+    held: dict[Colour, int] = field(default_factory=lambda: dict.fromkeys(Colour, 0))
+    """Long requests and WebSockets, of all generations."""
+    served_at: dict[Colour, Instant] = field(default_factory=lambda: dict.fromkeys(Colour, Instant(-1)))
+    """When each pool last got a request, or let one end, by any generation."""
+    open_at: dict[Colour, Instant] = field(default_factory=lambda: dict.fromkeys(Colour, Instant(-1)))
+    """When a generation last sent anybody to each pool, new or known."""
     beside: "Balancer | None" = None
     """What the same process does for another service: it is reloaded and read together with this one."""
 
@@ -129,10 +137,21 @@ class Balancer:
         for one in self.parts:
             one.runtime = {one.newest: one.routes}
 
-    def serve(self, colour: Colour, requests: int, errors: int) -> None:
-        """Count requests."""
-        self.requests[colour] += requests
-        self.errors[colour] += errors
+    def serve(self, colour: Colour, requests: int, errors: int, at: Instant, life: Generation | None = None) -> None:
+        """Count requests; those of an older `life` are none of the newest one's."""
+        life = life or self.newest
+        if life == self.newest:
+            self.requests[colour] += requests
+            self.errors[colour] += errors
+        counts = self.came.setdefault(life, dict.fromkeys(Colour, 0))
+        counts[colour] += requests
+        self.served_at[colour] = at
+
+    def let_go(self, at: Instant) -> None:
+        """Every long request ends."""
+        for colour, count in self.held.items():
+            if count:
+                self.held[colour], self.served_at[colour] = 0, at
 
     def due(self, now: Instant) -> list[Pending]:
         """Take what lands now, in an order that a real load balancer could show."""
@@ -202,7 +221,8 @@ class Balancer:
                 {server: UP if server in up else DOWN for server in names},
                 self.requests[colour],
                 self.errors[colour],
-                0,
+                self.held[colour],
+                arrived={life: self.came.get(life, {}).get(colour, 0) for life in self.runtime},
             )
             for colour, names in self.servers.items()
         }

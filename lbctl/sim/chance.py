@@ -47,6 +47,16 @@ class Rates:
     """Per run: load balancers whose fence dies with the process."""
     person: float = 0.0
     """Per tick: somebody asks for something."""
+    visit: float = 0.0
+    """Per tick, generation and pool that would take it: a request of somebody who stays there."""
+    stays: float = 0.0
+    """Per visit: it lasts."""
+    stray: float = 0.0
+    """Per tick, instance and pool: a request comes by a way that lbctl does not steer."""
+    leaves: float = 0.0
+    """Per tick and instance: everybody leaves."""
+    regret: float = 0.0
+    """Per tick while a release retires: somebody wants a rollback."""
     heal: float = 0.0
     """Per tick: one trouble ends."""
 
@@ -79,6 +89,11 @@ FAULTS = Rates(
     checker=0.001,
     keeps_no_fence=0.5,
     person=0.03,
+    visit=0.03,
+    stays=0.2,
+    stray=0.003,
+    leaves=0.03,
+    regret=0.1,
     heal=0.06,
 )
 """Enough of everything that most releases meet some of it, and little enough that many still end well."""

@@ -107,6 +107,10 @@ class Asking:
         """Ask to go on."""
         return Resume(release=release, **self._asked())
 
+    def rollback(self, release: ReleaseId) -> Rollback:
+        """Ask to go back."""
+        return Rollback(release=release, **self._asked())
+
     def maintenance(self, *, on: bool, every: bool) -> Maintenance:
         """Ask to stop or allow writes."""
         return Maintenance(service=None if every else self._service, on=on, **self._asked())

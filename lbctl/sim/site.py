@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.topology import (
     Address,
+    Drain,
     Driver,
     HealthCheck,
     Instance,
@@ -47,5 +48,6 @@ def _service(name: ServiceName, blind_limit: Span | None) -> Service:
         blue=pools[Colour.BLUE],
         green=pools[Colour.GREEN],
         health=HealthCheck(kind=Probe.HTTP),
+        drain=Drain(quiet=Span(400), limit=Span(2_000)),
         judge=JudgeSettings(blind_limit=blind_limit),
     )

@@ -3,10 +3,11 @@
 from random import Random
 
 from lbctl.model.names import Colour
+from lbctl.model.record import Phase
 from lbctl.model.route import Route
 from lbctl.model.units import Instant
 from lbctl.sim.balancer import Balancer
-from lbctl.sim.site import SERVERS
+from lbctl.sim.site import SERVERS, SERVICE
 from lbctl.sim.world import World
 
 SHARES = (0, 100, 700, 2_500, 5_000, 9_000, 10_000)
@@ -32,6 +33,9 @@ def happen(world: World) -> None:
         ease(world, world.chance)
     if dice() < rates.person and world.process is not None:
         world.ask(world.asking.anything(world.process.state.record))
+    release = None if world.process is None else world.process.state.record.running(SERVICE)
+    if release is not None and release.phase is Phase.RETIRING and world.guests.random() < rates.regret:
+        world.ask(world.asking.rollback(release.id))
 
 
 def _balancer(world: World, balancer: Balancer) -> None:
@@ -82,3 +86,4 @@ def end_all(world: World) -> None:
     for balancer in world.balancers.values():
         balancer.unreadable_until = balancer.stalled_until = Instant(-1)
         balancer.old_gone()
+        balancer.let_go(world.now)

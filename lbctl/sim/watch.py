@@ -12,13 +12,14 @@ from lbctl.core.targets import target
 from lbctl.model.names import Colour, InstanceName, ReleaseId, ServiceName
 from lbctl.model.operation import Place
 from lbctl.model.reading import InstanceReading, Token, Unreadable
-from lbctl.model.record import Phase, PoolState, Record, Release
+from lbctl.model.record import Certificate, Phase, PoolState, Record, Release
 from lbctl.model.route import Route
 from lbctl.model.topology import Topology
 from lbctl.model.units import BP_FULL, Instant
 from lbctl.sim.balancer import Balancer, Landed, Pending
 
 STALE_MS = 3_000
+PATIENCE_MS = 1_300
 
 
 class ViolationError(AssertionError):
@@ -60,6 +61,9 @@ class Watch:
     ways_back: set[int] = field(default_factory=set)
     """Requests for a rollback of traffic: no journal is needed for them."""
     ended: set[ReleaseId] = field(default_factory=set)
+    told_certified: set[ReleaseId] = field(default_factory=set)
+    """Releases whose first certificate CI was told of: the old pool may be stopped."""
+    parked_since: dict[int, Instant] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, what: str) -> None:
@@ -103,6 +107,14 @@ class Watch:
             self._claim(token is not Token.GO, "lowered by drift without holding the token")
         if new.share_bp > old.share_bp:
             self._advance(before, old, new, readings, durable, token)
+        if new.phase is Phase.ROLLING_BACK:
+            self._claim(new.id not in self.told_certified, "going back after a certificate that CI was told of")
+            latest = durable.latest(self.service)
+            written = latest is not None and latest.id == new.id and latest.phase is Phase.RETIRING
+            self._claim(old.phase is new.phase or not written, "going back after a certificate that is on disk")
+        if new.phase is Phase.RETIRING and old.phase is not Phase.RETIRING:
+            self.count("certified")
+            self._claim(durable.rev == before.rev, "a certificate on a decision that is not durable")
         if new.phase is Phase.ROLLED_BACK and old.phase is not Phase.ROLLED_BACK:
             self._everywhere(before, readings, "rolled_back", old.phase_since)
             self._claim(durable.rev == before.rev, "rolled_back before its own decision was durable")
@@ -155,7 +167,8 @@ class Watch:
         adopted, release = record.services.get(self.service), record.latest(self.service)
         if adopted is None:
             return
-        home = release.origin if release is not None and not release.phase.ended else adopted.active
+        moves = release is not None and not release.phase.ended and not release.phase.swapped
+        home = release.origin if release is not None and moves else adopted.active
         self._claim(adopted.pool(home).keep_bp == BP_FULL, f"the sessions of {home} are not honoured")
         away = adopted.pool(home.other)
         self._claim(away.keep_bp == BP_FULL or away.state is not PoolState.ACTIVE, f"{away} is active without sessions")
@@ -166,6 +179,42 @@ class Watch:
             return
         shares = [route.share_bp(colour) for route in (*balancer.runtime.values(), balancer.boot)]
         self._claim(max(shares) == 0, f"rolled_back while {name} routes {shares} to {colour}")
+
+    def certified(self, name: str, balancer: Balancer, reading: Any, colour: Colour, found: Certificate) -> None:
+        """A pool was decided to be unused: the load balancers themselves must agree, and so must its users."""
+        if not isinstance(reading, InstanceReading):
+            raise ViolationError(f"certified while {name} could not be read")
+        quiet = self.topology.services[self.service].drain.quiet
+        self._claim(reading.taken_at - found.since >= quiet, "certified before it was quiet for long enough")
+        late = found.since < balancer.served_at[colour] <= reading.taken_at
+        self._claim(
+            not late, f"certified as unused since {found.since}, and {name} served {balancer.served_at[colour]}"
+        )
+        was_open = found.since < balancer.open_at[colour] <= reading.taken_at
+        self._claim(not was_open, f"certified as unused since {found.since}, when {name} still honoured sessions")
+        if balancer.served_at[colour] <= reading.taken_at:
+            self._claim(not balancer.held[colour], f"certified with {balancer.held[colour]} in flight on {name}")
+        if balancer.disturbed_at < reading.taken_at:
+            for route in (*balancer.runtime.values(), balancer.boot):
+                open_to = route.share_bp(colour) or route.keep_bp(colour)
+                self._claim(not open_to, f"certified while {name} routes {route}")
+
+    def patient(self, parked: list[int], durable: Record, record: Record, now: Instant) -> None:
+        """A way back waits for the journal at most a second. A certificate that is on disk, and that nothing newer has
+        taken back, is told from now on."""
+        self.parked_since = {one: self.parked_since.get(one, now) for one in parked}
+        for since_ms in self.parked_since.values():
+            self._claim(now - since_ms <= PATIENCE_MS, "a way back waits for the journal for more than a second")
+        known, new = durable.latest(self.service), record.latest(self.service)
+        if known is not None and known == new and known.phase is Phase.RETIRING:
+            self.told_certified.add(known.id)
+
+    def refused(self, answer: Any, durable: Record) -> None:
+        """Nobody is told that it is too late before that is on disk."""
+        if not answer.accepted and answer.body["code"] == "retiring":
+            release = durable.latest(self.service)
+            written = release is not None and release.phase in {Phase.RETIRING, Phase.FINISHED}
+            self._claim(written, "refused as too late before the certificate was on disk")
 
     # ---- operations
 
@@ -179,7 +228,7 @@ class Watch:
             raise ViolationError("a service that was never adopted was written")
         self._claim(not self._maintained(sent), "written in maintenance")
         release = sent.durable.running(self.service)
-        home = adopted.active if release is None or release.phase is Phase.DRAINING else release.origin
+        home = adopted.active if release is None or release.phase.swapped else release.origin
         if release is not None and release.id in sent.forbidden:
             home = release.origin
         away = home.other

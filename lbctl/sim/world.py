@@ -15,6 +15,7 @@ from lbctl.sim.balancer import Balancer, Pending
 from lbctl.sim.chance import Rates
 from lbctl.sim.core import Core
 from lbctl.sim.disk import Disk, Tokens
+from lbctl.sim.guests import stay
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
 from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology
@@ -38,6 +39,8 @@ class World:
         neighbour: bool = False,
     ) -> None:
         self.chance = Random(seed)  # noqa: S311 - a simulation must be repeatable, not secret
+        # What users do by themselves has dice of its own: the same troubles meet other users.
+        self.guests = Random(seed)  # noqa: S311
         self.rates = rates
         self.core = core
         self.now = Instant(1_000)
@@ -61,9 +64,11 @@ class World:
         self.up = {server for names_of in SERVERS.values() for server in names_of}
         self.error_ratio = dict.fromkeys(Colour, 0.0)
         self.traffic = 20
+        self.sessions = dict.fromkeys(Colour, False)
         self.checker = ""
         """`late`, `suspect`, or empty."""
         self.disk = Disk()
+        self.journal_takes = 0  # milliseconds
         self.tokens = Tokens()
         self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
         self.watch = Watch(self.topology, SERVICE, names)
@@ -140,7 +145,8 @@ class World:
     def write(self, save: Any) -> None:
         """Queue a write: fast as a rule."""
         slow = self.chance.random() < self.rates.slow
-        self.disk.write(save, Instant(self.now + (self.chance.randint(0, 3_000) if slow else 0)))
+        late = self.chance.randint(0, 3_000) if slow else self.journal_takes
+        self.disk.write(save, Instant(self.now + late))
 
     def send(self, instance: InstanceName, operation: SetRoute) -> Pending:
         """Put an operation on its way, with a fate of its own."""
@@ -219,6 +225,7 @@ class World:
             assert self.process is not None
             failing = bool(self.process.state.journal_error)
             self.watch.reply(fact.answer, self.disk.record, self.process.state.ordered, failing=failing)
+            self.watch.refused(fact.answer, self.disk.record)
         if self.log is not None:
             self.log(what, fact)
 
@@ -227,14 +234,34 @@ class World:
         durable = self.disk.record
         release = durable.latest(SERVICE)
         token = Token.NONE if release is None else self.tokens.read(release.id, release.nonce)
-        before = self.process.before
+        before = self._taken_back(self.process.before, record, durable)
         was = before.latest(SERVICE)
         readings = dict(self.process.state.observed.instances)
         self.watch.save(before, record, readings, durable, token)
         new = record.latest(SERVICE)
+        self._certified(before, record, readings)
         if new is not None and new.phase is Phase.ROLLED_BACK and (was is None or was.phase is not new.phase):
             for name, balancer in self.balancers.items():
                 self.watch.ending(name, balancer, readings, new.to)
+
+    def _certified(
+        self, before: Record, record: Record, readings: dict[InstanceName, InstanceReading | Unreadable]
+    ) -> None:
+        for colour in Colour:
+            was, new = (one.services.get(SERVICE) for one in (before, record))
+            found = None if new is None else new.pool(colour).certificate
+            if found is None or (was is not None and was.pool(colour).certificate == found):
+                continue
+            for name, balancer in self.balancers.items():
+                self.watch.certified(name, balancer, readings.get(name), colour, found)
+
+    def _taken_back(self, before: Record, record: Record, durable: Record) -> Record:
+        """A first certificate that never got to the disk is taken back by the step that goes back."""
+        was, new, known = (one.latest(SERVICE) for one in (before, record, durable))
+        if was is None or new is None or known is None or was.phase is not Phase.RETIRING:
+            return before
+        unwritten = known.id == was.id and known.phase is Phase.DRAINING
+        return durable if unwritten and new.phase in {Phase.DRAINING, Phase.ROLLING_BACK} else before
 
     # ---- one tick
 
@@ -253,6 +280,8 @@ class World:
             if self.process is not None:
                 self.process.tick(self.now)
                 self._remembered(self.process)
+                parked = self.process.state.parked
+                self.watch.patient([one.id for one in parked], self.disk.record, self.process.state.record, self.now)
             self._perhaps_die()
         except Crash as crash:
             if self.log is not None:
@@ -355,4 +384,7 @@ class World:
                 if requests:
                     alive = any(name in self.up for name in SERVERS[colour])
                     ratio = self.error_ratio[colour] if alive else 1.0
-                    balancer.serve(colour, requests, int(requests * ratio + self._part() if ratio else 0))
+                    errors = int(requests * ratio + self._part() if ratio else 0)
+                    balancer.serve(colour, requests, errors, self.now)
+            if not self.orderly:
+                stay(balancer, self.sessions, self.rates, self.guests, self.now)

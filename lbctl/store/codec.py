@@ -20,6 +20,10 @@ PAYLOAD_MAX = 1 << 20
 """Bytes of one record."""
 
 
+GONE = frozenset({"proved"})
+"""Fields that an older lbctl wrote and never set: they mean nothing."""
+
+
 class Damaged(StoreError):
     """The bytes are not those that were written."""
 
@@ -124,6 +128,8 @@ def _unknown(written: Any, known: Any, place: str) -> str | None:
     """Return the first field in `written` that decoding dropped, as `releases.storefront.pin`."""
     if isinstance(written, dict) and isinstance(known, dict):
         for key, value in written.items():
+            if key in GONE and key not in known:
+                continue
             where = f"{place}.{key}" if place else key
             found = where if key not in known else _unknown(value, known[key], where)
             if found:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lbctl.demo.proxy import EmbeddedEnvoy, OwnHaproxy, Proxy
-from lbctl.demo.stage import PLAN, SERVERS, SERVICE, Stage, stage
+from lbctl.demo.stage import DRAIN, PLAN, SERVERS, SERVICE, Stage, stage
 from lbctl.demo.users import Users
 from lbctl.model.topology import HaproxyForm
 
@@ -87,10 +87,16 @@ def _missing(why: str) -> None:
 
 @asynccontextmanager
 async def adopted(
-    proxy: Proxy, plan: str = PLAN, *, state_dir: Path | None = None, alerts: str = "[]", servers: int = SERVERS
+    proxy: Proxy,
+    plan: str = PLAN,
+    *,
+    state_dir: Path | None = None,
+    alerts: str = "[]",
+    servers: int = SERVERS,
+    drain: str = DRAIN,
 ) -> AsyncIterator[Stage]:
     """A stage whose service is adopted with blue active and healthy."""
-    async with stage(None, proxy, plan, state_dir=state_dir, alerts=alerts, servers=servers) as here:
+    async with stage(None, proxy, plan, state_dir=state_dir, alerts=alerts, servers=servers, drain=drain) as here:
         await adopt(here)
         yield here
 

@@ -14,6 +14,7 @@ from tests.integration.test_cli_commands import Done
 from tests.recipes.shells import DEPLOY, Part
 
 COLLECTION = DEPLOY / "ansible"
+STOP = '#!/bin/sh\nset -eu\necho "$1" >> stopped\n'
 DEPLOY_TO = '#!/bin/sh\nset -eu\necho "$1 $2" >> deployed\n'
 Json = dict[str, Any]
 
@@ -30,7 +31,7 @@ class Ci:
         }
         (directory / "ci").mkdir(parents=True)
         shutil.copy(DEPLOY / "ci" / "release.sh", directory / "ci" / "release.sh")
-        for name, text in (("deploy-to", DEPLOY_TO), ("build", "#!/bin/sh\n")):
+        for name, text in (("deploy-to", DEPLOY_TO), ("stop", STOP), ("build", "#!/bin/sh\n")):
             (directory / name).write_text(text)
             (directory / name).chmod(0o755)
 

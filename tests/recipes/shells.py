@@ -11,7 +11,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 EXPRESSION = re.compile(r"\$\{\{ *(.+?) *\}\}")
 GROOVY_NAME = re.compile(r'"(LBCTL_\w+)=\$\{(.+)\}(?:/release\.sh)?"')
 GROOVY_ENVIRONMENT = re.compile(r"^ +(\w+) = '([^']*)'$", re.MULTILINE)
-GROOVY_CALL = re.compile(r"\b(?:sh '(?P<sh>[^']*)'|lbctl(?P<word>Claim|Ready|Wait)\((?P<given>[^)]*)\))")
+GROOVY_CALL = re.compile(r"\b(?:sh '(?P<sh>[^']*)'|lbctl(?P<word>Claim|Ready|Wait|Retired)\((?P<given>[^)]*)\))")
 GROOVY_GIVEN = re.compile(r"(\w+): (?:'([^']*)'|env\.(\w+)|\['([^']*)'\])")
 
 Json = dict[str, Any]
@@ -43,7 +43,7 @@ def jenkins(service: str, there: dict[str, str]) -> list[Part]:
         known = {"word": call["word"].lower(), "directory": str(DEPLOY / "jenkins/resources/lbctl"), **given}
         environment = {name: groovy(source, known, there) for name, source in names.items()}
         environment["LBCTL_RELEASE"] += "/release.sh"
-        parts.append(Part(script, environment, keeps="COLOUR" if call["word"] == "Claim" else None))
+        parts.append(Part(script, environment, keeps={"Claim": "COLOUR", "Retired": "OLD"}.get(call["word"])))
     return parts
 
 

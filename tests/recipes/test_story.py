@@ -32,12 +32,12 @@ Play = Callable[[ShopStage, str], Awaitable[None]]
 @asynccontextmanager
 async def shop() -> AsyncIterator[ShopStage]:
     """Two services with users; at the end nobody has missed an answer, and no pool has met a wrong partner."""
-    async with shop_stage(None, haproxy(), QUICK) as here:
+    async with shop_stage(None, haproxy(), QUICK, drain="{quiet: 1s, limit: 2m}") as here:
         await Team(here, ACCOUNTS).adopt("blue", accounts("1.4.0"))
         await Team(here, STOREFRONT).adopt("blue", storefront("5.0.0", 1))
         for service in (ACCOUNTS, STOREFRONT):
             await settled(here.control, here.port, service)
-        async with await Users.start("127.0.0.1", here.port, rate=150, sessions=20) as users:
+        async with await Users.start("127.0.0.1", here.port, rate=150, sessions=0, visitors=1.0) as users:
             yield here
             assert (await users.stop()).failed_requests == 0
         calls = await here.shop.calls()
@@ -66,6 +66,8 @@ async def told(here: ShopStage, play: Play) -> None:
         assert (found["active"], found["pools"]["green"]["version"]) == ("green", VERSIONS[service])
     (release,) = (await here.control.get("/v1/history"))["releases"]
     assert {one["service"] for one in release["members"]} == {ACCOUNTS, STOREFRONT}
+    assert (release["phase"], release["outcome"]) == ("finished", "")
+    assert all(release["certificates"].values()), release["certificates"]
 
 
 async def deploy(here: ShopStage, service: str, colour: str) -> None:
@@ -85,6 +87,9 @@ async def test_two_jenkinsfiles_release_two_services_as_one_by_ssh(tmp_path: Pat
             assert done.code == 0, f"{service}: {part.script}\n{done.out}\n{done.err}"
             if part.keeps:
                 variables[part.keeps] = done.out.strip()
+            elif "stop" in part.script:
+                assert (ci.directory / "stopped").read_text() == "blue\n"
+                await here.shop.retire(service, variables["OLD"])
             elif "deploy-to" in part.script:
                 assert ci.deployed == [f"green {VERSIONS[service]}"]
                 await deploy(here, service, variables["COLOUR"])
@@ -105,8 +110,12 @@ async def test_two_plays_release_two_services_as_one_and_change_nothing_the_seco
         copy = {"content": "{{ colour }}", "dest": str(wish), "mode": "0644"}
         tasks = [{"ansible.builtin.copy": copy}, {"ansible.builtin.wait_for": {"path": str(done), "sleep": 1}}]
         (ansible.directory / "deploy.yml").write_text(yaml.safe_dump(tasks))
+        old = ansible.directory / "old"
+        copy = {"content": "{{ colour }}", "dest": str(old), "mode": "0644"}
+        (ansible.directory / "stop.yml").write_text(yaml.safe_dump([{"ansible.builtin.copy": copy}]))
         given = {"service": service, "unit": UNIT, "version": VERSIONS[service], **contracts[service]}
         given |= {"build": f"https://ci.example/{service}/7", "deploy": str(ansible.directory / "deploy.yml")}
+        given |= {"stop": str(ansible.directory / "stop.yml")}
         running = asyncio.create_task(ansible.play("lbctl.core.release", **given))
 
         async def deployable() -> bool:
@@ -116,9 +125,16 @@ async def test_two_plays_release_two_services_as_one_and_change_nothing_the_seco
         if not running.done():
             await deploy(here, service, wish.read_text())
             done.touch()
+
+        async def certified() -> bool:
+            return running.done() or (old.exists() and bool(old.read_text()))
+
+        await until(certified, 90, pause_s=0.1)
+        assert old.read_text() == "blue"
         first = await running
+        await here.shop.retire(service, "blue")
         assert first.code == 0, first.out + first.err
-        assert "changed=3" in first.out
+        assert "changed=4" in first.out
         second = await ansible.play("lbctl.core.release", **given)
         assert second.code == 0, second.out + second.err
         assert "changed=0" in second.out

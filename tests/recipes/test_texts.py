@@ -49,13 +49,15 @@ def test_every_variable_of_the_script_is_handed_on_by_jenkins_and_github() -> No
 
 def test_a_jenkinsfile_hands_on_version_build_and_contract() -> None:
     given = {"VERSION": "2.0.7", "BUILD_URL": "https://ci-a/7"}
-    _, claim, deploy, ready, wait = jenkins("accounts", given)
+    _, claim, deploy, ready, wait, retired, stop = jenkins("accounts", given)
     assert (claim.environment["LBCTL_WORD"], claim.environment["LBCTL_BUILD"]) == ("claim", "https://ci-a/7")
     assert deploy.script == './deploy-to "$COLOUR" "$VERSION"'
     told = {name: text for name, text in ready.environment.items() if text}
     assert told["LBCTL_UNIT"] == "shop"
     assert (told["LBCTL_VERSION"], told["LBCTL_PROVIDES"]) == ("2.0.7", "accounts-api=2")
     assert (wait.environment["LBCTL_FOR"], wait.environment["LBCTL_TIMEOUT"]) == ("baked", "4h")
+    assert (retired.environment["LBCTL_WORD"], retired.keeps) == ("retired", "OLD")
+    assert stop.script == './stop "$OLD"'
     assert jenkins("storefront", given)[3].environment["LBCTL_REQUIRES"] == "accounts-api>=2,<3"
 
 

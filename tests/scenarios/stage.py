@@ -12,7 +12,7 @@ from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.record import Record
 from lbctl.model.request import Cancel, Pause, Promote, Rollback
 from lbctl.model.route import Route
-from lbctl.model.topology import DriftPolicy, HoldLimit, Plan, PlanMode, SessionsBack
+from lbctl.model.topology import Drain, DriftPolicy, HoldLimit, Plan, PlanMode, SessionsBack
 from lbctl.model.units import Instant, Span
 from lbctl.sim.balancer import Balancer
 from lbctl.sim.chance import NONE
@@ -58,6 +58,7 @@ class Stage:
     def __init__(self) -> None:
         self.world = World(REAL, 1, NONE, instances=1, orderly=True)
         self.began = self.world.now
+        self.do_quiet("30s", "0s")
         self.lines: list[str] = []
         self.of = SERVICE
         """Whom the commands are about."""
@@ -85,6 +86,7 @@ class Stage:
         self.beside = Asking(NEIGHBOUR, self.world.chance)
         for balancer in self.world.balancers.values():
             balancer.one_file, balancer.keeps_fence = kind == "envoy", kind == "envoy"
+        self.do_quiet("30s", "0s")
         self.world.traffic = 100
         self.world.log = self._log
         self.began = self.world.now
@@ -125,6 +127,14 @@ class Stage:
         topology = replace(self.world.topology, services={SERVICE: replace(service, judge=judge)})
         self.world.topology = topology
         self.world.process.state = replace(self.world.process.state, topology=topology)
+
+    def do_quiet(self, quiet: str, limit: str) -> None:
+        """Set `drain`, as a new config does. Unless it is said, nobody waits for a proof that an old pool is unused."""
+        drain = Drain(quiet=span(quiet), limit=span(limit))
+        services = {name: replace(one, drain=drain) for name, one in self.world.topology.services.items()}
+        self.world.topology = replace(self.world.topology, services=services)
+        if self.world.process is not None:
+            self.world.process.state = replace(self.world.process.state, topology=self.world.topology)
 
     def do_traffic(self, per_tick: str) -> None:
         self.world.traffic = int(per_tick)
@@ -181,8 +191,19 @@ class Stage:
     def do_old_gone(self, name: str) -> None:
         self._balancer(name).old_gone()
 
-    def do_journal(self, word: str) -> None:
+    def do_journal(self, word: str, time: str = "0s") -> None:
+        """`full`, `well`, or `slow TIME`: what is written from now on takes so long."""
         self.world.disk.full = word == "full"
+        self.world.journal_takes = span(time)
+
+    def do_stay(self, colour: str) -> None:
+        """Somebody keeps a WebSocket open there."""
+        for balancer in self.world.balancers.values():
+            balancer.held[Colour(colour)] += 1
+
+    def do_leave(self) -> None:
+        for balancer in self.world.balancers.values():
+            balancer.let_go(self.world.now)
 
     def do_crash(self, *where: str) -> None:
         """At once, or at the next boundary of that name: `crash after Mark`."""

@@ -393,7 +393,7 @@ def test_envoy_needs_no_request_log() -> None:
 
 
 LATER = {
-    "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    drain: {quiet: 30s}",
+    "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    rest_pin: none",
     "hold: {min: 2m, max: 30m, then: ask}\n": "sessions: {policy: {move: 20/s}}\n",
     "hold: {min: 2m, max: 30m, then: ask}\na": "sessions: {deadline: 30m}\na",
     "hold: {min: 2m, max: 30m, then: ask}\nal": "sessions: {at_deadline: keep}\nal",

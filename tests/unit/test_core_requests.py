@@ -41,7 +41,7 @@ def test_a_rollback_that_comes_after_the_end_names_the_release_that_goes_back() 
     state = after("switch steps 5%,100% hold 1s bake 1s retain 1s", "until finished")
     with pytest.raises(Refused, match="release 1 has ended: finished") as refused:
         on_release(Rollback, state)
-    assert refused.value.then == f"lbctl switch {SERVICE} --to blue"
+    assert refused.value.then == f"lbctl undo {SERVICE}"
     with pytest.raises(Refused) as refused:
         on_release(Pause, state)
     assert refused.value.then == "lbctl explain 1"

@@ -39,7 +39,7 @@ def test_every_phase_with_traffic_can_go_back_and_none_can_be_cancelled() -> Non
 
 def test_only_a_finished_bake_makes_the_candidate_active() -> None:
     assert {phase for phase in Phase if Phase.DRAINING in EDGES[phase]} == {Phase.BAKING}
-    assert {phase for phase in Phase if Phase.FINISHED in EDGES[phase]} == {Phase.DRAINING}
+    assert {phase for phase in Phase if Phase.FINISHED in EDGES[phase]} == {Phase.DRAINING, Phase.RETIRING}
 
 
 def test_staying_is_always_allowed() -> None:

@@ -3,7 +3,7 @@
  * of the text of a shell command; it goes through the environment.
  *
  * given: service, build (the address of the build); optional unit, version, provides, requires (lists), claimTimeout,
- * timeout, goal (started, baked, finished), ssh (what stands after `ssh`).
+ * timeout, goal (started, baked, finished), retireTimeout, ssh (what stands after `ssh`).
  * Returns the exit code, or with `returnStdout: true` what was printed.
  */
 def call(String word, Map given) {
@@ -20,6 +20,7 @@ def call(String word, Map given) {
         "LBCTL_REQUIRES=${(given.requires ?: []).join(' ')}",
         "LBCTL_CLAIM_TIMEOUT=${given.claimTimeout ?: ''}",
         "LBCTL_TIMEOUT=${given.timeout ?: ''}",
+        "LBCTL_RETIRE_TIMEOUT=${given.retireTimeout ?: ''}",
         "LBCTL_FOR=${given.goal ?: ''}",
         "LBCTL_SSH=${given.ssh ?: env.LBCTL_SSH ?: ''}",
     ]

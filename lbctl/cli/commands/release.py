@@ -1,9 +1,10 @@
-"""`lbctl release`: ready, withdraw, wait, status, list, show, approve, cancel."""
+"""`lbctl release`: ready, withdraw, wait, status, list, show, stopped, approve, cancel."""
 
 import click
 
 from lbctl.cli.client import quoted
 from lbctl.cli.commands.board import ready, withdraw
+from lbctl.cli.commands.retiring import stopped
 from lbctl.cli.options import client, form_option, reason_option, span_ms
 from lbctl.cli.output import emit
 
@@ -15,6 +16,7 @@ def release() -> None:
 
 release.add_command(ready)
 release.add_command(withdraw)
+release.add_command(stopped)
 
 
 @release.command()

@@ -13,6 +13,7 @@ GLYPHS = {
     "shifting": "●",
     "baking": "●",
     "draining": "●",
+    "retiring": "●",
     "finished": "●",
     "rolling_back": "✖",
     "rolled_back": "✖",

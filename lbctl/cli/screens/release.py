@@ -114,6 +114,10 @@ def release_screen(data: Json) -> str:
     if plan.get("evidence"):
         lines.append(f"  needs  {', '.join(map(str, plan['evidence'][:-1]))} judged requests, step by step")
     lines += [f"  ◐ held {seconds(hold['since_ms'])}   {hold['reason']}" for hold in one.get("holds", [])]
+    for name, found in (one.get("certificates") or {}).items():
+        if found is not None:
+            unused, sure = seconds(found["unused_since_ms"]), found["confidence"]
+            lines.append(f"  ● {found['colour']} of {name} is certified: unused for {unused}, confidence {sure}")
     lines += [f"  next   {one['next']}"] if one.get("next") else []
     lines += ["  " + event_line(event) for event in one.get("events", [])]
     return "\n".join(lines)

@@ -70,7 +70,9 @@ def stats_target(services: Sequence[Service], *, times: bool = False) -> str:
     """Return the one request that brings every figure needed of `services`, with `times` also their histograms."""
     names = _any(service.name for service in services)
     histogram = f"|{HISTOGRAM}" if times else ""
-    figures = [rf"cluster\.{names}_(blue|green)\.(upstream_rq_(active|pending_active|completed|5xx|retry){histogram})"]
+    figures = [
+        rf"cluster\.{names}_(blue|green)\.(upstream_rq_(active|pending_active|total|completed|5xx|retry){histogram})"
+    ]
     called = [service.name for service in services if service.protocol is Protocol.GRPC]
     if called:
         wanted = _any([*calls.NAMES, *(f"upstream_rq_{status}" for status in calls.STATUSES), "upstream_rq_total"])
@@ -156,6 +158,13 @@ def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -
         retries=_number(stats, f"{scope}_retry"),
     )
     return _called(pool, stats, f"cluster.{name}") if service.protocol is Protocol.GRPC else pool
+
+
+def arrived(service: Service, colour: Colour, stats: Stats) -> int:
+    """Return what grows with every request that comes to a pool: when a server gets it, and, of those that Envoy
+    answers without one, when it is answered."""
+    scope = f"cluster.{cluster_name(service.name, colour)}.upstream_rq"
+    return _number(stats, f"{scope}_total") + _number(stats, f"{scope}_completed")
 
 
 def _called(pool: PoolReading, stats: Stats, scope: str) -> PoolReading:

@@ -9,6 +9,7 @@ from lbctl.dataplane.envoy import attached, counters, embedded
 from lbctl.dataplane.envoy.admin import START
 from lbctl.dataplane.envoy.layout import check_names, layout_of
 from lbctl.dataplane.envoy.limits import ability, of_any
+from lbctl.dataplane.envoy.lingering import Lingering
 from lbctl.dataplane.envoy.lives import Lives
 from lbctl.dataplane.envoy.looking import Look, looked, outcome
 from lbctl.dataplane.envoy.rising import Rising
@@ -19,7 +20,7 @@ from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
-from lbctl.model.reading import InstanceReading, ServiceReading
+from lbctl.model.reading import InstanceReading, PoolReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import EnvoyMode, Instance, PinKind, Protocol, Service
 from lbctl.model.units import Instant
@@ -28,6 +29,9 @@ _ANSWER_S = 0.9 * OPERATION_TIMEOUT_S
 _POLLS_S = (0.001, 0.002, 0.002, 0.003, 0.005)
 """How long to wait between looks at what Envoy runs; the last one for ever."""
 UNSEEN = "OLD_WORKERS_UNSEEN: it was hot-restarted while lbctl did not look: an older Envoy may still route for"
+
+
+HOLDERS_MAX = 20
 
 
 class EnvoyInstance:
@@ -57,6 +61,7 @@ class EnvoyInstance:
         self._lives = Lives(self._layout.admin_socket, attached.THEN if self._attached else START)
         self._files = {service.name: RouteFile(service, services, self._layout) for service in services}
         self._rising = Rising()
+        self._lingering = Lingering(clock)
         self._fence = 0
         self._refusals: dict[tuple[Generation, ServiceName], int] = {}
         self._order = asyncio.Lock()
@@ -153,13 +158,23 @@ class EnvoyInstance:
             boot=boot.route if boot else None,
             matrix={newest.generation: counters.matrix(service, cells, newest.stats)} if cells else {},
             obstacles=tuple(self._obstacles(service, newest)),
-            pools={
-                colour: self._rising.of(
-                    newest.generation, service.name, colour, counters.pool_reading(service, colour, newest.stats, hosts)
-                )
-                for colour in Colour
-            },
+            pools={colour: self._pool(service, colour, newest, hosts, routes) for colour in Colour},
         )
+
+    def _pool(
+        self,
+        service: Service,
+        colour: Colour,
+        newest: Look,
+        hosts: counters.Hosts,
+        routes: Mapping[Generation, Route],
+    ) -> PoolReading:
+        pool = counters.pool_reading(service, colour, newest.stats, hosts)
+        came = counters.arrived(service, colour, newest.stats)
+        rising = self._rising.of(newest.generation, service.name, colour, pool)
+        left = bool(routes) and not any(route.share_bp(colour) for route in routes.values())
+        holders = self._lingering.of(newest.generation, service.name, colour, rising)
+        return replace(rising, arrived={newest.generation: came}, holders=holders[:HOLDERS_MAX] if left else ())
 
     def _obstacles(self, service: Service, newest: Look) -> Iterator[str]:
         if self._attached and not newest.routes(service):

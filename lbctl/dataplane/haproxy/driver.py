@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lbctl.dataplane.haproxy.bootfile import BootFiles
 from lbctl.dataplane.haproxy.form import Entries, Form
 from lbctl.dataplane.haproxy.forms import form_of
+from lbctl.dataplane.haproxy.holders import Holders
 from lbctl.dataplane.haproxy.looking import Look, look, look_at_all
 from lbctl.dataplane.haproxy.pins import ALL_KINDS
 from lbctl.dataplane.haproxy.probing import abilities, checked, unloaded_map
@@ -41,6 +42,7 @@ class HaproxyInstance:
         self._fence = 0
         self._writer = Writer(instance, self._forms)
         self._boot = BootFiles(instance)
+        self._holders = Holders(instance, {name: form.backends for name, form in self._forms.items()})
         self._first: Generation | None = None
         self._was_reloaded = False
 
@@ -77,7 +79,9 @@ class HaproxyInstance:
         except TimeoutError:
             raise Unreachable(self._too_late()) from None
         boot = self._boot.read()
-        services = {name: form.reading(looks, boot) for name, form in self._forms.items()}
+        services = await self._holders.added(
+            looks, {name: form.reading(looks, boot) for name, form in self._forms.items()}
+        )
         obstacles = [text for one in services.values() for text in one.obstacles]
         return InstanceReading(
             taken_at=taken_at,

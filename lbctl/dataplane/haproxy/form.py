@@ -8,6 +8,7 @@ from typing import Protocol as Shape
 from lbctl.dataplane.haproxy.client import Blocks
 from lbctl.dataplane.haproxy.looking import Look
 from lbctl.dataplane.haproxy.workers import Worker, batches
+from lbctl.model.names import Colour
 from lbctl.model.operation import Ability
 from lbctl.model.reading import ServiceReading
 from lbctl.model.route import Route
@@ -43,6 +44,10 @@ class Form(Shape):
     @property
     def steering(self) -> tuple[str, ...]:
         """Those of the questions that `runtime` needs."""
+
+    @property
+    def backends(self) -> Mapping[Colour, str]:
+        """HAProxy's name of each pool; one for both where they share a backend."""
 
     @property
     def boot_files(self) -> tuple[Path, ...]:

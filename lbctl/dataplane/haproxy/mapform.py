@@ -47,6 +47,11 @@ class MapForm:
         return self._pins.steering
 
     @property
+    def backends(self) -> Mapping[Colour, str]:
+        """See `Form.backends`."""
+        return self._backends
+
+    @property
     def boot_files(self) -> tuple[Path, ...]:
         """See `Form.boot_files`."""
         return (self._map,)
@@ -59,8 +64,10 @@ class MapForm:
         pools = {}
         for colour, backend in self._backends.items():
             newest = Table(backend, looks[0].answers[self._asked[colour]])
-            older = (Table.of(backend, look.answers[self._asked[colour]]) for look in looks[1:])
-            pools[colour] = self._pools.reading(backend, [newest, *(table for table in older if table is not None)])
+            older = {look.life: Table.of(backend, look.answers[self._asked[colour]]) for look in looks[1:]}
+            tables = {looks[0].life: newest, **{life: table for life, table in older.items() if table is not None}}
+            pool = self._pools.reading(backend, [*tables.values()])
+            pools[colour] = replace(pool, arrived={life: table.taken for life, table in tables.items()})
         routes = {look.life: self.runtime(look) for look in looks}
         runtime = {life: route for life, route in routes.items() if route is not None}
         return ServiceReading(

@@ -1,6 +1,6 @@
 """What each colour did where both share one backend: from the rows of its servers, and what no server saw."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lbctl.dataplane.haproxy.statistics import Figures, Servers, Table
@@ -56,6 +56,14 @@ class SharedPools:
     def _rows(self, tables: Sequence[Table], names: frozenset[ServerName]) -> tuple[list[Figures], list[Figures]]:
         found = [[Figures(row) for name, row in table.rows.items() if ServerName(name) in names] for table in tables]
         return found[0], [figures for rest in found[1:] for figures in rest]
+
+
+def arrived(tables: Mapping[Generation, Table], names: Collection[ServerName]) -> dict[Generation, int]:
+    """Return how many requests the servers of one pool were ever given, by worker."""
+    return {
+        life: sum(Figures(row).total for name, row in table.rows.items() if ServerName(name) in names)
+        for life, table in tables.items()
+    }
 
 
 def _pool(

@@ -61,6 +61,11 @@ class Table:
         """Return the table of an older worker; None if its config did not have this backend."""
         return cls(backend, lines) if lines and lines[0].startswith("#") else None
 
+    @property
+    def taken(self) -> int:
+        """How many requests, or connections, the backend was ever given: each counts when it comes."""
+        return Figures(self.own).total
+
     def last_check(self, server: str) -> str:
         """Return what HAProxy's own check said last; empty if it checks nothing."""
         line = self._unwell.get(server)

@@ -16,7 +16,7 @@ from lbctl.dataplane.haproxy.form import Entries, Line
 from lbctl.dataplane.haproxy.limits import limits, stickiness, wrong_mode
 from lbctl.dataplane.haproxy.looking import Look, unloaded
 from lbctl.dataplane.haproxy.obstacles import obstacles
-from lbctl.dataplane.haproxy.sharedpools import SharedPools
+from lbctl.dataplane.haproxy.sharedpools import SharedPools, arrived
 from lbctl.dataplane.haproxy.statemap import map_path, parse_lines, parse_value, read_file, value_of, write_entry
 from lbctl.dataplane.haproxy.statistics import Table
 from lbctl.dataplane.haproxy.weighed import (
@@ -66,6 +66,11 @@ class WeightsForm:
         return (self._show_stat,)
 
     @property
+    def backends(self) -> Mapping[Colour, str]:
+        """See `Form.backends`."""
+        return dict.fromkeys(Colour, self._backend)
+
+    @property
     def boot_files(self) -> tuple[Path, ...]:
         """See `Form.boot_files`."""
         return (self._map, self._file.path)
@@ -80,12 +85,14 @@ class WeightsForm:
         pools = pools_of(self._service, backend)
         self._states = serverstate.parse_states(self._backend, newest.answers[self._show_state]) or {}
         routes = {look.life: self._routes(look, backends[look.life]) for look in looks if look.life in backends}
-        older = (Table.of(self._backend, look.answers[self._show_stat]) for look in looks[1:])
-        tables = [Table(self._backend, newest.answers[self._show_stat]), *(one for one in older if one is not None)]
+        older = {look.life: Table.of(self._backend, look.answers[self._show_stat]) for look in looks[1:]}
+        tables = {newest.life: Table(self._backend, newest.answers[self._show_stat])}
+        tables |= {life: one for life, one in older.items() if one is not None}
+        counted = self._counted.reading(newest.life, [*tables.values()], routes[newest.life][0])
         return ServiceReading(
             runtime={life: route for life, (route, _) in routes.items()},
             boot=None if boot is None else self._boot(boot),
-            pools=self._counted.reading(newest.life, tables, routes[newest.life][0]),
+            pools={c: replace(one, arrived=arrived(tables, one.servers)) for c, one in counted.items()},
             skewed={life: instead for life, (_, instead) in routes.items() if instead is not None},
             obstacles=obstacles(self._service, backend, pools, self._states, newest.uptime_s),
         )

@@ -100,8 +100,8 @@ from ansible_collections.lbctl.core.plugins.module_utils.control import (
 )
 
 GOALS = {
-    "started": ("shifting", "baking", "draining", "finished"),
-    "baked": ("draining", "finished"),
+    "started": ("shifting", "baking", "draining", "retiring", "finished"),
+    "baked": ("draining", "retiring", "finished"),
     "finished": ("finished",),
 }
 LEFT = {"superseded": 25, "withdrawn": 21, "refused": 5}

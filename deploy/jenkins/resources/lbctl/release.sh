@@ -4,6 +4,8 @@
 #   release.sh claim              prints the colour that may be deployed to, once it is safe
 #   release.sh ready              puts the version on the board
 #   release.sh wait               ends with the fate of the build
+#   release.sh retired            prints the colour of the old pool, once it is proved that nobody uses it
+#   release.sh stopped            says that it is stopped; only where lbctl does not check its servers
 #   release.sh withdraw           takes the version off the board again
 #   release.sh all COMMAND...     all of it; COMMAND gets the colour and the version as its last two words
 #
@@ -11,6 +13,7 @@
 #   LBCTL_VERSION        what was deployed                LBCTL_BUILD      the address of the build, without blanks
 #   LBCTL_PROVIDES       accounts-api=1 accounts-api=2    LBCTL_REQUIRES   ledger>=3,<5 (several: with blanks)
 #   LBCTL_CLAIM_TIMEOUT  1h                               LBCTL_TIMEOUT    4h: of the wait
+#   LBCTL_RETIRE_TIMEOUT 3h: of the proof
 #   LBCTL_FOR            started, baked (default) or finished
 #   LBCTL_SSH            what stands after `ssh`: options and the load-balancer host; empty: lbctl runs here
 #
@@ -94,6 +97,19 @@ wait_for_build() {
     try release wait --build "$LBCTL_BUILD" --for "${LBCTL_FOR:-baked}" --timeout "${LBCTL_TIMEOUT:-4h}"
 }
 
+# The certificate goes to the log; the first word of it is the colour.
+retired() {
+    need LBCTL_SERVICE
+    proof=$(try retired "$LBCTL_SERVICE" --service "$LBCTL_SERVICE" --wait --timeout "${LBCTL_RETIRE_TIMEOUT:-3h}")
+    printf '%s\n' "$proof" >&2
+    printf '%s\n' "${proof%% *}"
+}
+
+stopped() {
+    need LBCTL_SERVICE
+    try release stopped "$LBCTL_SERVICE" --service "$LBCTL_SERVICE" --reason "${LBCTL_BUILD:-}"
+}
+
 withdraw() {
     need LBCTL_SERVICE
     try release withdraw "${LBCTL_UNIT:-$LBCTL_SERVICE}" --service "$LBCTL_SERVICE" --reason "${LBCTL_BUILD:-}"
@@ -120,6 +136,8 @@ case "$word" in
     claim) claim ;;
     ready) ready ;;
     wait) wait_for_build ;;
+    retired) retired ;;
+    stopped) stopped ;;
     withdraw) withdraw ;;
     all)
         if [ $# = 0 ]; then
@@ -129,7 +147,7 @@ case "$word" in
         all "$@"
         ;;
     *)
-        tell "usage: release.sh claim | ready | wait | withdraw | all COMMAND..."
+        tell "usage: release.sh claim | ready | wait | retired | stopped | withdraw | all COMMAND..."
         exit 2
         ;;
 esac

@@ -1,0 +1,40 @@
+"""Screens about old pools: the certificate, or who is still there; and what an undo began."""
+
+from typing import Any
+
+from lbctl.cli.screens.lines import phase_words
+from lbctl.model.units import seconds
+
+Json = dict[str, Any]
+
+
+def retired_screen(data: Json) -> str:
+    """Return whether an old pool may be stopped."""
+    head = f"{data['colour']} of {data['service']} ({data['version']})   "
+    found = data["certificate"]
+    if found is None:
+        sign = "✖ no certificate" if data["final"] else "◐ not proved unused"
+        return "\n".join([f"{head}{sign}: {data['waits']}", *map(holder_line, data["holders"])])
+    lines = [f"{head}● unused, certified for {seconds(found['certified_since_ms'])}: it may be stopped"]
+    lines.append(f"  unused   for {seconds(found['unused_since_ms'])}; confidence {found['confidence']}")
+    for instance, lives in found["counted"].items():
+        looked = ", ".join(f"{life} counted {count} requests, then none" for life, count in lives.items())
+        lines.append(f"  looked   {instance}: {looked}")
+    lines += [f"  unseen   {text}" for text in found["unseen"]]
+    lines += [f"  kernel   {found['census']}"] if found["census"] else []
+    return "\n".join(lines)
+
+
+def holder_line(one: Json) -> str:
+    """Return who is in flight for long on an old pool."""
+    least = "at least " * one["at_least"]
+    where = f"{one['instance']} {one['generation'] or ''}".rstrip()
+    who, age = one["client"] or "client not told", f"{least}{seconds(one['age_ms'])}"
+    return f"  holder   {who} at {one['server']} for {age} ({where})"
+
+
+def undone_screen(data: Json) -> str:
+    """Return what an undo began."""
+    lines = [f"{data['unit']}   release {data['release']}   {phase_words(data['phase'])}   {data['did']}"]
+    lines.append(f"  follow   lbctl release wait {data['release']}")
+    return "\n".join(lines)

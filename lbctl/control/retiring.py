@@ -1,0 +1,94 @@
+"""What the API does about old pools: whether they are proved unused, that they are stopped, and the way back."""
+
+from typing import Any
+
+import msgspec
+
+from lbctl.control.boardanswers import ColourWord
+from lbctl.control.bodies import PlanBody, StoppedBody, UndoBody
+from lbctl.control.call import Call
+from lbctl.control.plans import overlaid
+from lbctl.model.errors import Refused
+from lbctl.model.names import ReleaseId, ServiceName, UnitName
+from lbctl.model.request import SayStopped, Undo
+
+Json = dict[str, Any]
+
+
+class CertificateView(msgspec.Struct):
+    """Who looked at an old pool (`counted`: requests ever, by load balancer and generation), and since when it is
+    unused. `unseen`: what could not be looked at, with confidence `partial`."""
+
+    confidence: str
+    unseen: list[str]
+    unused_since_ms: int
+    certified_since_ms: int
+    counted: dict[str, dict[str, int]]
+    census: str = ""
+
+
+class HolderView(msgspec.Struct):
+    """A request, WebSocket or connection in flight for long. `client` empty: the load balancer does not tell;
+    `at_least`: it may be older."""
+
+    client: str
+    server: str
+    age_ms: int
+    at_least: bool
+    instance: str
+    generation: str | None = None
+
+
+class RetiredAnswer(msgspec.Struct):
+    """Whether the old pool of a service of a release is proved unused. `waits`: what for, if not; `final`: it never
+    will be. `holders`: who is there, the oldest first."""
+
+    release: str
+    service: str
+    colour: ColourWord
+    version: str
+    phase: str
+    certified: bool
+    final: bool
+    waits: str
+    certificate: CertificateView | None
+    holders: list[HolderView]
+
+
+class UndoneAnswer(msgspec.Struct):
+    """What an undo began: a rollback of `release`, or a new one. `again`: the last release ends first, ask again."""
+
+    unit: str
+    service: str
+    release: str
+    phase: str
+    did: str
+    again: bool = False
+
+
+async def retired(call: Call) -> Json:
+    """Whether the old pool of a service is proved unused since this release; else who still uses it."""
+    return await call.desk.retired(call.path["target"], call.text("service"))
+
+
+async def stopped(call: Call) -> Json:
+    """The old pool of the service is stopped: nothing of it calls anybody any more."""
+    body = call.body
+    assert isinstance(body, StoppedBody)
+    service = ServiceName(call.path["service"])
+    found = (await call.desk.release(body.release or service))["release"]
+    said = SayStopped(**await call.asked(body.reason), release=ReleaseId(found["id"]), service=service)
+    return await call.submit(said)
+
+
+async def undo(call: Call) -> Json:
+    """Go back to what served before the last release: by a rollback, or by a new release of the recorded versions."""
+    body = call.body
+    assert isinstance(body, UndoBody)
+    name = call.path["target"]
+    if name.isdigit():
+        raise Refused("no_such_unit", f"{name} is a release", then="lbctl undo SERVICE|UNIT", exit_code=7)
+    unit = call.desk.unit_of(call.desk.services_of(name)[0])
+    times = PlanBody(service=unit, steps=body.steps, hold=body.hold, bake=body.bake, retain=body.retain)
+    plan = overlaid(call.desk.default_plan(unit), times)
+    return await call.submit(Undo(**await call.asked(body.reason), unit=UnitName(unit), plan=plan))

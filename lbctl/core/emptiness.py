@@ -1,0 +1,143 @@
+"""Whether a pool is proved unused: by whom it is still used, since when nobody does, and what cannot be seen. Pure.
+
+One table of questions for the proof of a retired pool and, in part, for a pool that is claimed: what reaches it, what
+is in flight there, who may still call it. Each answers with a sentence or nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lbctl.core.calm import EVER
+from lbctl.core.readback import read_since
+from lbctl.core.reconcile import routed
+from lbctl.core.state import State
+from lbctl.core.stopped import still_called
+from lbctl.core.targets import target
+from lbctl.model.names import Colour, InstanceName, ServiceName
+from lbctl.model.reading import Holder, InstanceReading
+from lbctl.model.record import Certificate, Pool
+from lbctl.model.units import Instant, Span, after, seconds, since
+
+PARTIAL = ("NO_MASTER_SOCKET",)
+"""Warnings of a load balancer that say what it cannot see, and do not say that anything is there."""
+LONG_AFTER = Span(1_000)
+"""Who is in flight for less is no news: it ends by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emptiness:
+    """How far the proof of one pool is: what it waits for, or its certificate. `silent`: no request came for `quiet`,
+    and none is in flight, by every load balancer; sessions may still be honoured."""
+
+    waits: str
+    silent: bool
+    certificate: Certificate | None
+
+
+def emptiness(state: State, name: ServiceName, colour: Colour, now: Instant) -> Emptiness:
+    """Return how far the proof is that nobody uses this pool."""
+    calm = state.calms.get((name, colour))
+    idle_since = None if calm is None else calm.idle_since
+    silent = idle_since is not None and _looked_since(
+        state, name, after(idle_since, state.topology.services[name].drain.quiet)
+    )
+    waits = _lacking(state, name, colour, now)
+    return Emptiness(waits, silent, None if waits else _certificate(state, name, colour, now))
+
+
+def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
+    ways = (in_use(state, name, colour, {}), _unsteered(state, name), still_called(state, name, colour, now))
+    used = next((why for way in ways for why in way), "")
+    return used or _not_yet_quiet(state, name, colour, now)
+
+
+def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceName, Instant]) -> Iterator[str]:
+    """Yield what reaches a pool that nothing should reach, by readings taken after `at`: as it is read back on every
+    generation and for the next start, and what is in flight on all of them together."""
+    want = target(state.topology, state.record, name)
+    for instance in state.topology.instances_of(name):
+        reading = read_since(state, instance, name, at.get(instance, EVER))
+        if reading is None:
+            yield f"{instance} is to be read again"
+        elif want is None or not routed(reading, name, want):
+            yield f"{instance} does not read back yet that nothing reaches {colour} of {name}"
+        elif in_flight := reading.services[name].pools[colour].in_flight:
+            yield _in_flight(reading, name, colour, instance, in_flight)
+
+
+def _in_flight(reading: InstanceReading, name: ServiceName, colour: Colour, instance: InstanceName, count: int) -> str:
+    text = f"{count} requests or connections are in flight at {colour} of {name} on {instance}"
+    long = [one for one in reading.services[name].pools[colour].holders if one.age >= LONG_AFTER]
+    return f"{text}: {', '.join(map(holder_words, long[:3]))}" if long else text
+
+
+def holder_words(one: Holder) -> str:
+    """Return who is in flight and for how long."""
+    client = one.client or "a client that the load balancer does not name"
+    return f"{client} at {one.server} for {'at least ' * one.least}{seconds(one.age)}"
+
+
+def _unsteered(state: State, name: ServiceName) -> Iterator[str]:
+    """Old generations that lbctl cannot steer, or cannot see: they may still send there what they like."""
+    for instance in state.topology.instances_of(name):
+        reading = state.observed.instances.get(instance)
+        if not isinstance(reading, InstanceReading) or name not in reading.services:
+            continue
+        for life in reading.draining_generations:
+            if life not in reading.services[name].runtime:
+                yield f"{life} of {instance} routes {name} as its old config says until it ends"
+        yield from (f"{instance}: {text}" for text in reading.warnings if text.startswith("OLD_WORKERS_UNSEEN"))
+
+
+def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
+    adopted = state.record.services[name]
+    calm = state.calms.get((name, colour))
+    if adopted.pool(colour).keep_bp or calm is None or calm.closed_since is None:
+        return (
+            f"sessions on {colour} of {name} are honoured{_since_words(None if calm is None else calm.idle_since, now)}"
+        )
+    quiet_since, quiet = calm.quiet_since, state.topology.services[name].drain.quiet
+    if quiet_since is None or not _looked_since(state, name, after(quiet_since, quiet)):
+        left = seconds(max(0, quiet if quiet_since is None else quiet - since(quiet_since, now)))
+        return f"no request may come to {colour} of {name} for another {left}{_since_words(calm.idle_since, now)}"
+    return ""
+
+
+def _since_words(idle_since: Instant | None, now: Instant) -> str:
+    return "" if idle_since is None else f"; the last one was there {seconds(since(idle_since, now))} ago"
+
+
+def _looked_since(state: State, name: ServiceName, at: Instant) -> bool:
+    """Whether every instance was read at or after this instant."""
+    readings = [state.observed.instances.get(instance) for instance in state.topology.instances_of(name)]
+    return all(isinstance(one, InstanceReading) and one.taken_at >= at for one in readings)
+
+
+def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) -> Certificate:
+    """Return who looked, what was counted, since when."""
+    readings = {i: state.observed.instances[i] for i in state.topology.instances_of(name)}
+    release = state.record.latest(name)
+    seen = {i: one for i, one in readings.items() if isinstance(one, InstanceReading)}
+    unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(PARTIAL)]
+    return Certificate(
+        at=now,
+        since=state.calms[name, colour].quiet_since or now,
+        release=None if release is None else release.id,
+        counted={i: dict(one.services[name].pools[colour].arrived) for i, one in seen.items()},
+        unseen=tuple(unseen),
+    )
+
+
+def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) -> str:
+    """Return which load balancer counted a request of a pool after it was certified; empty if none did."""
+    if pool.certificate is None:
+        return ""
+    for instance in state.topology.instances_of(name):
+        reading = state.observed.instances.get(instance)
+        if not isinstance(reading, InstanceReading) or name not in reading.services:
+            continue
+        known = pool.certificate.counted.get(instance, {})
+        for life, count in reading.services[name].pools[colour].arrived.items():
+            if count > known.get(life, 0):
+                return f"{count - known.get(life, 0)} came through {instance} ({life})"
+    return ""

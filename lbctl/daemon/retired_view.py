@@ -1,0 +1,146 @@
+"""What is shown of old pools that are to become unused: certificates, who is still there, what is waited for. Pure."""
+
+from typing import Any
+
+from lbctl.core.emptiness import emptiness
+from lbctl.core.situation import Situation
+from lbctl.core.state import State
+from lbctl.model.errors import Refused
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.reading import InstanceReading
+from lbctl.model.record import Certificate, Phase, Release
+from lbctl.model.units import Instant, seconds, since
+
+Json = dict[str, Any]
+HOLDERS_MAX = 20
+
+
+def certificate_view(found: Certificate, now: Instant) -> Json:
+    """Return a certificate for people and machines: who looked, what was counted, since when."""
+    return {
+        "confidence": found.confidence.value,
+        "unseen": list(found.unseen),
+        "unused_since_ms": since(found.since, now),
+        "certified_since_ms": since(found.at, now),
+        "counted": {instance: dict(lives) for instance, lives in found.counted.items()},
+        "census": found.census,
+    }
+
+
+def valid(state: State, name: ServiceName, colour: Colour) -> Certificate | None:
+    """Return the certificate of a pool that is on disk and that nothing newer has taken back."""
+    records = [state.durable, state.record]
+    found = [one.services[name].pool(colour).certificate for one in records if name in one.services]
+    return found[0] if len(found) == 2 and found[0] == found[1] else None
+
+
+def retired_view(state: State, release: Release, name: ServiceName, now: Instant) -> Json:
+    """Return whether the old pool of one service of a release is proved unused; else what keeps it in use.
+
+    Raises:
+        Refused: it is no service of that release, or its config does not know it any more.
+    """
+    member = release.members.get(name)
+    if member is None or name not in state.topology.services:
+        then = f"its services: {', '.join(release.members)}"
+        raise Refused("bad_members", f"{name} is no service of release {release.id}", then=then, exit_code=2)
+    gone = _gone(state, release, name)
+    found = None if gone else valid(state, name, member.origin)
+    waits = gone or ("" if found else _waits(state, release, name, member.origin, now))
+    return {
+        "release": release.id,
+        "service": name,
+        "colour": member.origin.value,
+        "version": state.record.services[name].pool(member.origin).version,
+        "phase": release.phase.value,
+        "certified": found is not None,
+        "final": bool(gone),
+        "waits": waits,
+        "certificate": None if found is None else certificate_view(found, now),
+        "holders": [] if found or gone else holders(state, name, member.origin),
+    }
+
+
+def _gone(state: State, release: Release, name: ServiceName) -> str:
+    """Return why this release's old pool is none any more, for good; empty if it may be certified, or is."""
+    latest = state.record.latest(name)
+    if latest is None or latest.id != release.id:
+        return f"a later release of {name} has taken that pool: its certificate is void"
+    if release.phase in {Phase.ROLLED_BACK, Phase.CANCELLED, Phase.ROLLING_BACK}:
+        return f"release {release.id} went back: {release.origin} serves"
+    held = state.record.claims.get(name)
+    if held is not None and held.colour is release.members[name].origin:
+        return f"{held.colour} of {name} is claimed by {held.by}: its certificate is void"
+    return ""
+
+
+def _waits(state: State, release: Release, name: ServiceName, colour: Colour, now: Instant) -> str:
+    if not release.phase.swapped and not release.phase.ended:
+        return f"release {release.id} is in {release.phase.value.replace('_', ' ')}: {colour} serves"
+    left = release.plan.retain - since(release.phase_since, now)
+    proof = emptiness(state, name, colour, now).waits
+    if release.phase is Phase.DRAINING and left > 0:
+        return f"{colour} of {name} stays warm for another {seconds(left)}" + (f"; {proof}" if proof else "")
+    return proof or "the record of it"
+
+
+def holders(state: State, name: ServiceName, colour: Colour) -> list[Json]:
+    """Return who is in flight for long on a pool, the oldest first."""
+    readings = ((i, state.observed.instances.get(i)) for i in state.topology.instances_of(name))
+    found = [
+        (instance, one)
+        for instance, reading in readings
+        if isinstance(reading, InstanceReading) and name in reading.services
+        for one in reading.services[name].pools[colour].holders
+    ]
+    oldest = sorted(found, key=lambda pair: -pair[1].age)[:HOLDERS_MAX]
+    return [
+        {
+            "client": one.client,
+            "server": one.server,
+            "age_ms": one.age,
+            "at_least": one.least,
+            "instance": instance,
+            "generation": one.generation,
+        }
+        for instance, one in oldest
+    ]
+
+
+def certificates(state: State, release: Release, now: Instant) -> Json:
+    """Return the certificates of the old pools of a release, by service; null: there is none."""
+    found: Json = {}
+    for name, member in release.members.items():
+        known = None if name not in state.topology.services or _gone(state, release, name) else member.origin
+        one = None if known is None else valid(state, name, known)
+        found[name] = None if one is None else {"colour": member.origin.value, **certificate_view(one, now)}
+    return found
+
+
+def drain_lines(here: Situation) -> list[Json]:
+    """Return what the certificates of a release wait for, service by service."""
+    lines = []
+    for name, proof in here.empties.items():
+        if proof.waits and here.record.services[name].pool(here.release.members[name].origin).certificate is None:
+            what = f"{here.release.members[name].origin} of {name} is not proved unused: {proof.waits}"
+            lines.append({"what": what, "since_ms": since(here.release.phase_since, here.at), "needs": "nobody there"})
+    return lines
+
+
+def drain_limit(here: Situation) -> tuple[str, str]:
+    """Return when a release that drains or retires ends, and what happens then."""
+    release = here.release
+    limits = [here.services[name].drain.limit for name in release.members]
+    limit = max(limits) if release.phase is Phase.RETIRING else max(release.plan.retain, here.service.drain.limit)
+    left = seconds(max(0, limit - since(release.phase_since, here.at)))
+    return f"in {left}", "finished, unproven: what is not certified is kept as draining"
+
+
+def next_of_draining(here: Situation) -> str:
+    """Say what a release that drains or retires does next."""
+    release = here.release
+    left = release.plan.retain - since(release.phase_since, here.at)
+    if release.phase is Phase.DRAINING and left > 0:
+        return f"kept warm for another {seconds(left)}, then certified"
+    waits = next((one.waits for one in here.empties.values() if one.waits), "")
+    return f"certified when nobody is there: {waits}" if waits else "the next certificate"
