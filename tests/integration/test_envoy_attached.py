@@ -167,7 +167,10 @@ async def test_routes_that_are_read_from_another_file_are_named_with_both_files(
             edited(lambda it: [one["common_lb_config"].pop("healthy_panic_threshold") for one in clusters(it)]),
             "PANIC_THRESHOLD",
         ),
-        (edited(lambda it: [one["common_lb_config"].pop("update_merge_window") for one in clusters(it)]), "LATE_HEALTH"),
+        (
+            edited(lambda it: [one["common_lb_config"].pop("update_merge_window") for one in clusters(it)]),
+            "LATE_HEALTH",
+        ),
         (edited(without("health_checks")), "NO_HEALTH_CHECKS"),
         (edited(without("circuit_breakers")), "DEFAULT_LIMITS"),
         (edited(lambda it: it.pop("stats_flush_interval")), "LATE_TIMES"),
