@@ -95,8 +95,9 @@ class PlanBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class SwitchBody(PlanBody, forbid_unknown_fields=True, omit_defaults=True):
-    """A release to start now."""
+    """A release to start now. `unchecked`: of a unit that goes by contract, whose versions nobody compares then."""
 
+    unchecked: bool = False
     reason: Text = ""
 
 

@@ -111,6 +111,7 @@ async def switch(call: Call) -> Json:
             version=going[carrier],
             plan=plan,
             followers={ServiceName(name): going[name] for name in others},
+            unchecked=body.unchecked,
         )
     )
     return {**facts, "unit": body.service if others else None, "members": going}

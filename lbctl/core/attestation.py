@@ -8,6 +8,7 @@ proof that nobody reaches it.
 from typing import TYPE_CHECKING
 
 from lbctl.model.attested import UNKNOWN
+from lbctl.model.errors import Refused
 from lbctl.model.names import ServerName, ServiceName
 from lbctl.model.record import Phase
 from lbctl.model.topology import Service
@@ -25,6 +26,15 @@ NAMED_MAX = 3
 def attests(service: Service, version: str) -> bool:
     """Whether servers are asked for their version: the config says how, and the release names one to compare with."""
     return service.version is not None and version != UNKNOWN
+
+
+def nameless(service: Service, version: str) -> None:
+    """Raises:
+    Refused: the servers are asked for their version, and this names none to compare with.
+    """
+    if service.version is not None and version == UNKNOWN:
+        what = f"version {UNKNOWN} of {service.name} is none: its servers are asked for theirs (`version:`)"
+        raise Refused("no_version", what, why="nothing could be compared with it", then="name the version they say")
 
 
 def unattested(now: "Situation") -> str:

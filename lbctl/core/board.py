@@ -105,7 +105,10 @@ def _unspoken(
     """Return why two versions cannot be let talk; empty if they can. What is not declared is not known."""
     for name, (version, contract) in ((consumer, ours), (provider, theirs)):
         if not contract.declared:
-            return f"{name} {version} declares no contract: nobody knows whom it can speak with"
+            return (
+                f"{name} {version} declares no contract: nobody knows whom it can speak with (where it is active: "
+                f"lbctl adopt {name} --active COLOUR --version {version} --provides NAME=N --requires 'NAME>=N')"
+            )
     wrong = misfit(ours[1].requires, theirs[1].provides, elsewhere - theirs[1].provides.keys())
     return "" if wrong is None else f"{consumer} {ours[0]} {wrong} by {provider} {theirs[0]}"
 

@@ -282,6 +282,7 @@ FORWARD: tuple[Question, ...] = (
     _unresolved,
     _obstacle,
     _old_workers,
+    _pins,
     _attestation,
     _checker,
     _candidate,
@@ -289,7 +290,7 @@ FORWARD: tuple[Question, ...] = (
 )
 """What stops an advance, in the order in which people should hear it."""
 
-PROOFS = (*FORWARD[:-1], _capacity, _wrong_cell, _unknown_caller, _pins, _watching)
+PROOFS = (*FORWARD[:-1], _capacity, _wrong_cell, _unknown_caller, _watching)
 """What must hold before first traffic: there is no verdict yet, but the candidate must be able to carry the load."""
 
 QUESTIONS: dict[Phase, tuple[Question, ...]] = {

@@ -25,6 +25,10 @@ def check(before: Record, after: Record) -> None:
         for pool in (adopted.blue, adopted.green):
             unused = pool.state is PoolState.IDLE and pool.keep_bp == 0
             _claim(pool.certificate is None or unused, f"{name}: a certified pool is idle and honours no session")
+            for provider, partner in pool.paired.items() if pool.state is PoolState.DRAINING else ():
+                held = after.claims.get(provider)
+                free = held is None or held.colour is not partner
+                _claim(free, f"{name}: no pool that may still call is paired with a pool of {provider} that is claimed")
     for release in after.releases.values():
         _release(before, after, release)
 

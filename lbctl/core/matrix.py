@@ -57,6 +57,8 @@ class Tally:
     looks: Mapping[InstanceName, Look] = field(default_factory=dict)
     pins: Mapping[Caller, Proved | None] = field(default_factory=dict)
     """Of every caller that is pinned or refused; None: not read back everywhere."""
+    unwritten: tuple[Caller, ...] = ()
+    """Those whose pin is not everywhere what a reload or a restart would bring back."""
     totals: Counts = field(default_factory=dict)
     last: Mapping[Cell, Instant] = field(default_factory=dict)
     release: ReleaseId | None = None
@@ -75,6 +77,7 @@ def fold(
         tally = replace(tally, release=release, in_release={}, wrong={})
     looks = {name: look for name, look in tally.looks.items() if name in readings}
     tally = replace(tally, looks=looks, pins=_proved(tally.pins, readings, service, want))
+    tally = replace(tally, unwritten=_unwritten(readings, service, want))
     for name, reading in readings.items():
         before = tally.looks.get(name)
         if isinstance(reading, InstanceReading) and service in reading.services and _is_new(before, reading):
@@ -94,9 +97,8 @@ def _proved(
     before: Mapping[Caller, Proved | None], readings: Readings, service: ServiceName, want: Route | None
 ) -> Mapping[Caller, Proved | None]:
     """Return since when each pin is read back; one that is somewhere else, or cannot be read, begins anew."""
-    firm = {} if want is None else {caller: pin for caller, pin in want.pins if pin is not Pin.SPLIT}
     found: dict[Caller, Proved | None] = {}
-    for caller, pin in firm.items():
+    for caller, pin in _firm(want).items():
         known = before.get(caller)
         if not all(_reads_back(reading, service, caller, pin) for reading in readings.values()):
             found[caller] = None
@@ -108,6 +110,16 @@ def _proved(
     return found
 
 
+def _unwritten(readings: Readings, service: ServiceName, want: Route | None) -> tuple[Caller, ...]:
+    """Return whose pin is not what every instance would do after a reload or a restart without lbctl."""
+    firm = _firm(want).items()
+    return tuple(who for who, pin in firm if not all(_boots(one, service, who, pin) for one in readings.values()))
+
+
+def _firm(want: Route | None) -> dict[Caller, Pin]:
+    return {} if want is None else {caller: pin for caller, pin in want.pins if pin is not Pin.SPLIT}
+
+
 def _reads_back(reading: InstanceReading | Unreadable | None, service: ServiceName, caller: Caller, pin: Pin) -> bool:
     seen = reading.services.get(service) if isinstance(reading, InstanceReading) else None
     return (
@@ -115,6 +127,11 @@ def _reads_back(reading: InstanceReading | Unreadable | None, service: ServiceNa
         and bool(seen.runtime)
         and all(dict(one.pins).get(caller) is pin for one in seen.runtime.values())
     )
+
+
+def _boots(reading: InstanceReading | Unreadable | None, service: ServiceName, caller: Caller, pin: Pin) -> bool:
+    seen = reading.services.get(service) if isinstance(reading, InstanceReading) else None
+    return seen is not None and seen.boot is not None and dict(seen.boot.pins).get(caller) is pin
 
 
 def _grown(before: Mapping[Generation, Counts], after: Mapping[Generation, Counts]) -> Counter[Cell]:
@@ -161,8 +178,8 @@ def _marked(known: tuple[tuple[Instant, int], ...], count: int, now: Instant) ->
 
 
 def unproved(tally: Tally) -> Caller | None:
-    """Return a caller whose pin is not read back everywhere; None if there is none."""
-    return next((caller for caller, proved in tally.pins.items() if proved is None), None)
+    """Return a caller whose pin is not read back everywhere, now or as boot value; None if there is none."""
+    return next((caller for caller, proved in tally.pins.items() if proved is None), next(iter(tally.unwritten), None))
 
 
 def unwatched(tally: Tally) -> Caller | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from lbctl.core.attestation import nameless
 from lbctl.core.board import contract_unread, largest_set, obstacle
 from lbctl.core.change import Change
 from lbctl.core.claims import claim_granted
@@ -32,6 +33,7 @@ def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, F
         request.contract,
     )
     contract_unread(state.topology, name, request.contract)
+    nameless(state.topology.services[name], request.version)
     if same or _is_going(state, request):
         return None, facts
     if not claim_granted(state, name):

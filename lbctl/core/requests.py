@@ -12,6 +12,7 @@ from lbctl.core.approving import approve
 from lbctl.core.board import contract_unread
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
+from lbctl.core.coupling import providers_of
 from lbctl.core.evidence import proved
 from lbctl.core.hooks import closed
 from lbctl.core.reply import Facts, facts
@@ -21,7 +22,7 @@ from lbctl.core.state import Mark, State
 from lbctl.core.switching import switch
 from lbctl.model.entry import Entry, Kind
 from lbctl.model.errors import Refused
-from lbctl.model.names import ServiceName
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, By, Phase, Pool, PoolState, Record, Release
 from lbctl.model.request import (
@@ -43,7 +44,7 @@ from lbctl.model.request import (
     Undo,
     Withdraw,
 )
-from lbctl.model.topology import Service
+from lbctl.model.topology import Service, Topology
 from lbctl.model.units import BP_FULL, Instant, percent
 
 
@@ -111,9 +112,10 @@ def _adopt(state: State, request: Adopt, now: Instant) -> tuple[Change | None, F
     if known is not None and known.active is request.active and known.pool(known.active).version == request.version:
         return _declared(state, request, known, now), facts
     _adoptable(state, service, request)
-    record = _adopted(state.record, request, known)
+    record = _with_partners(state.topology, _adopted(state.record, request, known), request.service)
     text = f"{service.name} is adopted: {request.active} is active with version {request.version}"
-    return Change(record=record, entries=(_about(request, Kind.SERVICE_ADOPTED, now, text, service.name),)), facts
+    told = _about(request, Kind.SERVICE_ADOPTED, now, text, service.name)
+    return Change(record=record, entries=(told, *_overtaken(state.record, record, request, now))), facts
 
 
 def _declared(state: State, request: Adopt, known: Adopted, now: Instant) -> Change | None:
@@ -138,10 +140,37 @@ def _adopted(record: Record, request: Adopt, known: Adopted | None) -> Record:
     adopted = replace(known, active=request.active).with_pool(request.active, active)
     if known.active is request.active:
         return record.with_service(name, adopted)
-    old = replace(known.pool(known.active), state=PoolState.DRAINING)
+    # Until now it followed the providers' splits, whomever it was paired with in its own release.
+    old = replace(known.pool(known.active), state=PoolState.DRAINING, paired={})
     record = record.with_service(name, adopted.with_pool(known.active, old))
     claims = {one: held for one, held in record.claims.items() if one != name}
     return replace(record, claims=claims, board={one: ready for one, ready in record.board.items() if one != name})
+
+
+def _with_partners(topology: Topology, record: Record, name: ServiceName) -> Record:
+    """Return the record with a partner for every pool of an adopted service, or of its consumers, that may still call
+    and has none: the provider's active pool. What is deployed to the other one later must not meet it."""
+    for consumer in (name, *topology.services[name].consumers):
+        if consumer not in record.services:
+            continue
+        adopted, providers = record.services[consumer], providers_of(topology, consumer)
+        partners = {one: record.services[one].active for one in providers if one in record.services}
+        for colour in Colour:
+            pool = adopted.pool(colour)
+            if pool.state is PoolState.DRAINING:
+                adopted = adopted.with_pool(colour, replace(pool, paired={**partners, **pool.paired}))
+        record = record.with_service(consumer, adopted)
+    return record
+
+
+def _overtaken(before: Record, after: Record, request: Adopt, now: Instant) -> tuple[Entry, ...]:
+    """Say of a version that was ready in a pool that became active by a person's word that it goes nowhere."""
+    ready = before.board.get(request.service)
+    if ready is None or request.service in after.board:
+        return ()
+    text = f"{request.service} {ready.version} is not ready any more: {request.active} was adopted as active"
+    told = _about(request, Kind.VERSION_WITHDRAWN, now, text, request.service)
+    return (replace(told, data={**told.data, "version": ready.version, "build": ready.build}),)
 
 
 def _adoptable(state: State, service: Service, request: Adopt) -> None:

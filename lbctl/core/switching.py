@@ -17,7 +17,7 @@ from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Adopted, Phase
 from lbctl.model.request import Switch
-from lbctl.model.topology import Service, Topology, Unit
+from lbctl.model.topology import Rendezvous, Service, Topology, Unit
 from lbctl.model.units import Instant
 
 
@@ -31,7 +31,8 @@ def switch(state: State, request: Switch, now: Instant) -> tuple[Change, Facts]:
     unit = state.topology.unit_of(request.service)
     for name in members:
         switchable(state, state.topology.services[name], request.to if name == request.service else None)
-    refused = next(iter((*parted(state.topology, members), *unprepared(state, unit, now))), None)
+    checked = () if request.unchecked else uncompared(state, unit)
+    refused = next(iter((*parted(state.topology, members), *unprepared(state, unit, now), *checked)), None)
     if refused is not None:
         raise refused
     if request.followers and coupling.carrier(state.topology, members) != request.service:
@@ -94,6 +95,23 @@ def unprepared(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:
             what = f"{name} {ready.version} is on the board: it goes by itself as soon as it fits"
             then = f"lbctl release withdraw {unit.name} --service {name}"
             yield Refused("on_the_board", what, then=then)
+
+
+def uncompared(state: State, unit: Unit) -> Iterator[Refused]:
+    """Yield why versions that a person names cannot go: contracts say what fits here, and a switch brings none."""
+    if len(unit.services) == 1:
+        return
+    active = {name: one.pool(one.active) for name in unit.services if (one := state.record.services.get(name))}
+    declared = [name for name, pool in active.items() if pool.contract.declared]
+    if unit.rendezvous is Rendezvous.CONTRACT or (unit.rendezvous is None and declared):
+        because = "`rendezvous: contract`" if unit.rendezvous else f"{' and '.join(declared)} declared one"
+        yield Refused(
+            "contract_unchecked",
+            f"unit {unit.name} goes by contract ({because}), and a switch names versions without",
+            why="nobody would compare who can speak with whom, and later versions would wait for what is not declared",
+            then=f"for each: lbctl release ready {unit.name} --service S --version V --provides … --requires …   |  "
+            "the same with --unchecked, where you know that they fit",
+        )
 
 
 def called_by_strangers(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:

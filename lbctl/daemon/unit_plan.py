@@ -6,7 +6,7 @@ from typing import Any
 
 from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.state import State
-from lbctl.core.switching import parted, unprepared
+from lbctl.core.switching import parted, uncompared, unprepared
 from lbctl.core.targets import target
 from lbctl.daemon.named import unattested
 from lbctl.daemon.pinning import unpinnable
@@ -45,7 +45,8 @@ def unit_plan_view(
     for name, view in views.items():
         view["warnings"] += unattested(state.topology.services[name], versions[name])
     first = next(iter(views.values()))
-    told = list(_of_each(views, "warnings"))
+    told = [{"code": "CONTRACT_UNCHECKED", "text": f"{one.what}: {one.then}"} for one in uncompared(state, unit)]
+    told += _of_each(views, "warnings")
     lacking = [one for one in told if one["code"] in FORBIDDING]
     lacking += [{"code": "NO_PINS", "text": text} for one in versions for text in unpinnable(state.topology, able, one)]
     refusals = [*map(_told, unprepared(state, unit, now)), *_of_each(views, "refusals"), *lacking]

@@ -72,7 +72,8 @@ class Withdraw(Asked):
 class Switch(Asked):
     """Release `service` to the other pool by `plan`. `to` None: the pool that is not active.
 
-    `followers`: services of its unit that go with it, with their versions; `service` is then the carrier.
+    `followers`: services of its unit that go with it, with their versions; `service` is then the carrier. `unchecked`:
+    a person says that these versions can speak with each other, where contracts would be compared else.
     """
 
     service: ServiceName
@@ -80,6 +81,7 @@ class Switch(Asked):
     version: str
     plan: Plan
     followers: Mapping[ServiceName, str] = field(default_factory=dict)
+    unchecked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

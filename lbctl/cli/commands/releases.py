@@ -96,6 +96,7 @@ def _switch_again(plan: Json, body: Json) -> str:
 @click.option("--wait", "waiting", is_flag=True, help="Return when the bake has passed: 0, 20, 21 or 22.")
 @click.option("--timeout", metavar="TIME", help="For --wait: then exit 22; without it, wait for the end.")
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `lbctl plan` does.")
+@click.option("--unchecked", is_flag=True, help="Of a UNIT with contracts: you say that the versions fit.")
 @click.option("--yes", is_flag=True, help="Accepted for scripts: a switch never asks.")
 @reason_option
 @form_option
@@ -107,6 +108,7 @@ def switch(
     waiting: bool,
     timeout: str | None,
     dry_run: bool,
+    unchecked: bool,
     yes: bool,
     reason: str,
     form: str,
@@ -123,7 +125,7 @@ def switch(
     if dry_run:
         _show_plan(ctx, body, form)
         return
-    data = client(ctx).post("/v1/releases", {**body, "reason": reason})
+    data = client(ctx).post("/v1/releases", {**body, "unchecked": unchecked, "reason": reason})
     if waiting:
         from lbctl.cli.follow import follow_to_end
 
