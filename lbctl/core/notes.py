@@ -10,6 +10,7 @@ from dataclasses import replace
 from lbctl.core.change import entry
 from lbctl.core.holds import Hold
 from lbctl.core.judge.wording import figures
+from lbctl.core.reconcile import routed
 from lbctl.core.servers import changed
 from lbctl.core.situation import Situation, Situations, home_open
 from lbctl.core.state import Effect, Note, Progress, State
@@ -46,6 +47,7 @@ def noted(state: State, here: Situations, now: Instant) -> tuple[State, tuple[Ef
         if one.progress is not None:
             progress[one.release.id], said = _holds(one, one.progress)
             entries += said
+    state = _confirmed(state)
     standing = dict(_standing(state, now))
     for key in sorted(standing.keys() - state.told):
         kind, text, service = standing[key]
@@ -83,6 +85,18 @@ def _standing(state: State, now: Instant) -> Iterator[tuple[str, Standing]]:
             yield f"blocked {name}", (Kind.ROLLBACK_BLOCKED, text, name)
 
 
+def _confirmed(state: State) -> State:
+    """Remember of every instance which target it has read back."""
+    found = dict(state.confirmed)
+    for name in state.topology.services:
+        want = target(state.topology, state.ordered, name)
+        for instance in state.topology.instances_of(name) if want is not None else ():
+            reading = state.observed.instances.get(instance)
+            if want is not None and isinstance(reading, InstanceReading) and routed(reading, name, want):
+                found[instance, name] = want
+    return state if found == state.confirmed else replace(state, confirmed=found)
+
+
 def _drift(state: State, name: ServiceName, now: Instant) -> Iterator[tuple[str, Standing]]:
     """What somebody else changed and lbctl puts right without a decision: anything at rest, too much in a release."""
     want, release = target(state.topology, state.ordered, name), state.ordered.running(name)
@@ -98,7 +112,7 @@ def _drift(state: State, name: ServiceName, now: Instant) -> Iterator[tuple[str,
             continue
         assert isinstance(reading, InstanceReading)
         wrong = _wrong(reading, name, want, None if release is None else exposed(state.ordered, name))
-        if wrong is not None:
+        if wrong is not None and wrong != state.confirmed.get((instance, name)):
             text = f"{instance} has {name} at {wrong} instead of {want}, not by lbctl: put right as soon as it may be"
             yield key, (Kind.DRIFT_FOUND, text, name)
 

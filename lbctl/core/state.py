@@ -15,6 +15,7 @@ from lbctl.model.operation import Result, SetRoute
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Record
 from lbctl.model.request import Answer, Request
+from lbctl.model.route import Route
 from lbctl.model.topology import Topology
 from lbctl.model.units import Instant, Span
 
@@ -156,6 +157,8 @@ class State:
     observed: Observed = field(default_factory=lambda: Observed(instances={}))
     wells: Pools
     """How well every pool is, by `observed`."""
+    confirmed: Mapping[tuple[InstanceName, ServiceName], Route] = field(default_factory=dict)
+    """The last target that each instance read back whole: where that still stands, nobody else changed anything."""
     told: frozenset[str] = frozenset()
     """Standing troubles of instances and ways home that people were told about; each is told once."""
     servers: Mapping[tuple[ServiceName, ServerName], Seen] = field(default_factory=dict)
