@@ -80,6 +80,8 @@ EVENTS: dict[Kind, str] = {
     Kind.POOL_CERTIFIED: "An old pool is proved unused: who looked, what was counted, since when. It may be stopped.",
     Kind.POOL_STOPPED: "Somebody says that a certified pool is stopped: it calls nobody any more.",
     Kind.CERTIFICATE_VOID: "A certified pool got a late request. Do not stop it; find who still uses it.",
+    Kind.SERVER_DRAINED: "A person drains a server: it keeps its sessions and gets no new ones.",
+    Kind.SERVER_UNDRAINED: "A person lets a drained server be ready again.",
     Kind.RELEASE_FINISHED: "The release ended with the new pool active.",
     Kind.RELEASE_CANCELLED: "The release ended before first traffic.",
     Kind.ROLLBACK_STARTED: "The way back was taken; `by` says whether by itself or by a person.",

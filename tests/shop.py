@@ -113,6 +113,8 @@ class Shop:
     strangers: bool = False
     """Whether somebody calls accounts who is no pool of storefront."""
     down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
+    stopped: dict[tuple[ServiceName, Colour], Instant] = field(default_factory=dict)
+    """Pools whose servers refuse connections, and since when."""
     journal_works: bool = True
     frozen: dict[ServiceName, str] = field(default_factory=dict)
     says: dict[ServerName, str | None] = field(default_factory=dict)
@@ -278,7 +280,7 @@ class Shop:
         self.traffic()
         readings = {name: _observed(one) for name, one in self.balancers.items()}
         health = {
-            (service.name, server.name): Health((service.name, colour) not in self.down, Instant(0))
+            (service.name, server.name): self._health(service.name, colour)
             for service in TOPOLOGY.services.values()
             for colour in Colour
             for server in service.pool(colour).servers
@@ -289,6 +291,16 @@ class Shop:
         self.state, effects = machine.step(self.state, Tick(self.now, observed))
         self.wronged |= set(self.state.matrix[A].wrong)
         self._carry_out(effects)
+
+    def _health(self, name: ServiceName, colour: Colour) -> Health:
+        if (name, colour) in self.stopped:
+            at = self.stopped[name, colour]
+            return Health(False, at, "connection refused", at)
+        return Health((name, colour) not in self.down, Instant(0))
+
+    def stop(self, name: ServiceName, colour: Colour) -> None:
+        """Stop a pool: nothing listens there any more, and nothing of it calls."""
+        self.stopped[name, colour] = self.now
 
     def attested(self) -> dict[tuple[ServiceName, ServerName], Attested]:
         """What every server says."""
@@ -365,6 +377,8 @@ class Shop:
                         continue
                     self._call(balancer, Colour.GREEN if "green" in server else Colour.BLUE, life, user=True)
                 for colour in Colour:
+                    if (B, colour) in self.stopped:
+                        continue
                     self._call(balancer, colour, life, user=False)
                 if self.strangers:
                     balancer.send(A, life=life)

@@ -12,6 +12,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollback": ("releases:rollback", "Go back now."),
     "undo": ("retiring:undo", "Go back to what served before the last release."),
     "retired": ("retiring:retired", "Whether an old pool is proved unused and may be stopped."),
+    "drain": ("draining:drain", "Give one server no new sessions, and watch it empty."),
+    "undrain": ("draining:undrain", "Let a drained server be ready again."),
     "why": ("reads:why", "Why a release waits: since when, for what, until when."),
     "history": ("reads:history", "Past releases."),
     "events": ("events:events", "What happened, one line each."),

@@ -26,6 +26,7 @@ class ServerView(msgspec.Struct):
     detail: str
     requests: int
     errors: int
+    drained: dict[str, str] | None = None
 
 
 class PoolView(msgspec.Struct):
@@ -249,10 +250,7 @@ class Started(msgspec.Struct):
 
 
 class Changed(msgspec.Struct):
-    """What the request made of the release; `did` is for people.
-
-    `note` says what is still to come, where the journal does not work.
-    """
+    """What the request made of the release; `did` is for people. `note`: what is still to come without a journal."""
 
     release: str
     service: str

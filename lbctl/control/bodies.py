@@ -108,6 +108,15 @@ class StoppedBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     reason: Text = ""
 
 
+class DrainBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One server of a service: `on` drains it, else it is to be ready again."""
+
+    pool: ColourWord
+    server: Name
+    on: bool
+    reason: Text = ""
+
+
 class UndoBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """How the new release goes, where a rollback cannot be. What is left out comes from the config."""
 

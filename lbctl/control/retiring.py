@@ -1,16 +1,16 @@
-"""What the API does about old pools: whether they are proved unused, that they are stopped, and the way back."""
+"""What the API does about pools and servers that are to become unused, and about the way back to an old pool."""
 
 from typing import Any
 
 import msgspec
 
 from lbctl.control.boardanswers import ColourWord
-from lbctl.control.bodies import PlanBody, StoppedBody, UndoBody
+from lbctl.control.bodies import DrainBody, PlanBody, StoppedBody, UndoBody
 from lbctl.control.call import Call
 from lbctl.control.plans import overlaid
 from lbctl.model.errors import Refused
-from lbctl.model.names import ReleaseId, ServiceName, UnitName
-from lbctl.model.request import SayStopped, Undo
+from lbctl.model.names import Colour, ReleaseId, ServerName, ServiceName, UnitName
+from lbctl.model.request import DrainServer, SayStopped, Undo
 
 Json = dict[str, Any]
 
@@ -64,6 +64,29 @@ class UndoneAnswer(msgspec.Struct):
     phase: str
     did: str
     again: bool = False
+
+
+class DrainAnswer(msgspec.Struct):
+    """What is wanted of a server from now on; `status` says how far it is."""
+
+    service: str
+    colour: ColourWord
+    server: str
+    drained: bool
+
+
+async def drain(call: Call) -> Json:
+    """Give a server no new sessions, or let it be ready again."""
+    body = call.body
+    assert isinstance(body, DrainBody)
+    wanted = DrainServer(
+        **await call.asked(body.reason),
+        service=ServiceName(call.path["service"]),
+        colour=Colour(body.pool),
+        server=ServerName(body.server),
+        on=body.on,
+    )
+    return await call.submit(wanted)
 
 
 async def retired(call: Call) -> Json:

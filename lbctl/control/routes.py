@@ -125,6 +125,15 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="POST",
+        path="/v1/services/{service}/drain",
+        need=Role.OPERATE,
+        handle=retiring.drain,
+        answer=retiring.DrainAnswer,
+        body=bodies.DrainBody,
+        holder=Holder.PATH,
+    ),
+    Route(
+        method="POST",
         path="/v1/units/{target}/undo",
         need=Role.OPERATE,
         handle=retiring.undo,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lbctl.core.calm import EVER
 from lbctl.core.readback import read_since
 from lbctl.core.reconcile import routed
-from lbctl.core.state import State
+from lbctl.core.state import Calm, State
 from lbctl.core.stopped import still_called
 from lbctl.core.targets import target
 from lbctl.model.names import Colour, InstanceName, ServiceName
@@ -93,18 +93,19 @@ def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant
     adopted = state.record.services[name]
     calm = state.calms.get((name, colour))
     if adopted.pool(colour).keep_bp or calm is None or calm.closed_since is None:
-        return (
-            f"sessions on {colour} of {name} are honoured{_since_words(None if calm is None else calm.idle_since, now)}"
-        )
+        return f"sessions on {colour} of {name} are honoured{_since_words(calm, now)}"
     quiet_since, quiet = calm.quiet_since, state.topology.services[name].drain.quiet
     if quiet_since is None or not _looked_since(state, name, after(quiet_since, quiet)):
         left = seconds(max(0, quiet if quiet_since is None else quiet - since(quiet_since, now)))
-        return f"no request may come to {colour} of {name} for another {left}{_since_words(calm.idle_since, now)}"
+        return f"no request may come to {colour} of {name} for another {left}{_since_words(calm, now)}"
     return ""
 
 
-def _since_words(idle_since: Instant | None, now: Instant) -> str:
-    return "" if idle_since is None else f"; the last one was there {seconds(since(idle_since, now))} ago"
+def _since_words(calm: Calm | None, now: Instant) -> str:
+    if calm is None:
+        return ""
+    when = "just now" if calm.idle_since is None else f"{seconds(since(calm.idle_since, now))} ago"
+    return f"; the last one was there {when}"
 
 
 def _looked_since(state: State, name: ServiceName, at: Instant) -> bool:

@@ -12,6 +12,7 @@ from lbctl.core.calm import calms
 from lbctl.core.change import Change
 from lbctl.core.commit import recorded, retried, take, tellable
 from lbctl.core.counting import Books, Counted, count
+from lbctl.core.draining import administer, administered, undrained
 from lbctl.core.evidence import begin, follow, learn, replace_in
 from lbctl.core.hooks import answered, asked
 from lbctl.core.lanes import applied, apply_all
@@ -25,6 +26,7 @@ from lbctl.core.situation import Situation, Situations, situations
 from lbctl.core.standing import standing
 from lbctl.core.state import (
     OPERATION_TIMEOUT,
+    Administered,
     Applied,
     Configured,
     Effect,
@@ -47,7 +49,7 @@ from lbctl.model.request import Answer, Asked, Request
 from lbctl.model.topology import Topology
 from lbctl.model.units import Instant, after
 
-Event = Tick | Recorded | Applied | Configured | HookAnswer
+Event = Tick | Recorded | Applied | Administered | Configured | HookAnswer
 
 
 def start(
@@ -88,6 +90,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
             return state, (*effects, *more)
         case Applied():
             return applied(state, event), ()
+        case Administered():
+            return administered(state, event), ()
         case Configured():
             return _configured(state, event.topology), ()
         case HookAnswer():
@@ -147,6 +151,8 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
     effects += again
     state, operations = apply_all(state, here, tick.now)
     effects += operations
+    state, orders = administer(state, tick.now)
+    effects += orders
     state, notes = noted(state, here, tick.now)
     state, asks = asked(state, here, tick.now)
     return state, (*effects, *_tokens(state), *notes, *asks)
@@ -235,6 +241,7 @@ def _due(state: State, now: Instant) -> Iterator[Change | None]:
     that left the config waits there."""
     yield from standing(state, now)
     yield from voided(state, now)
+    yield from undrained(state, now)
     waiting = [name for name in state.record.board if name in state.topology.services]
     units = {unit.name: unit for unit in map(state.topology.unit_of, waiting)}
     yield from (ready.due(state, unit, now) for unit in units.values())

@@ -13,6 +13,7 @@ from lbctl.core.board import contract_unread
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
 from lbctl.core.coupling import providers_of
+from lbctl.core.draining import drain_server
 from lbctl.core.evidence import proved
 from lbctl.core.hooks import closed
 from lbctl.core.reply import Facts, facts
@@ -31,6 +32,7 @@ from lbctl.model.request import (
     Asked,
     Cancel,
     Claim,
+    DrainServer,
     Maintenance,
     OnRelease,
     Pause,
@@ -70,6 +72,10 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
         case Switch():
             _switched(state, request)
             return switch(state, request, now)
+        case DrainServer():
+            _service(state, request.service)
+            _journal_works(state)
+            return drain_server(state, request, now)
         case Undo():
             release = state.record.releases.get(request.unit)
             return undo(state, request, None if release is None else situation(state, release.service, now), now)

@@ -11,7 +11,7 @@ from lbctl.core.wellness import Pools
 from lbctl.model.entry import Entry
 from lbctl.model.hook import Ask, Heard, HookKey
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
-from lbctl.model.operation import Result, SetRoute
+from lbctl.model.operation import Result, SetRoute, SetServer
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Record
 from lbctl.model.request import Answer, Request
@@ -149,6 +149,8 @@ class State:
     """What is known of every adopted service's active pool."""
     calms: Calms = field(default_factory=dict)
     """Of every pool that is to become unused."""
+    administering: Mapping[InstanceName, tuple[Instant, bool]] = field(default_factory=dict)
+    """When servers of an instance were last told what to do, or that ended; and whether it is still under way."""
     parked: tuple[Request, ...] = ()
     """Ways back that wait for the outcome of a first certificate."""
     hooks: Mapping[HookKey, Heard] = field(default_factory=dict)
@@ -218,6 +220,14 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Administer:
+    """Bring servers of one instance to what people want of them, and report `Administered`."""
+
+    instance: InstanceName
+    operations: tuple[SetServer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Tell a caller the answer."""
 
@@ -232,7 +242,7 @@ class Free:
     nonce: str
 
 
-Effect = Mark | Free | Save | Note | Apply | Reply | Ask
+Effect = Mark | Free | Save | Note | Apply | Administer | Reply | Ask
 
 
 # ---- events
@@ -264,6 +274,14 @@ class Applied:
     operations: tuple[SetRoute, ...]
     results: tuple[Result, ...]
     sent_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Administered:
+    """An `Administer` ended; what came of it is read back."""
+
+    now: Instant
+    instance: InstanceName
 
 
 @dataclass(frozen=True, slots=True)

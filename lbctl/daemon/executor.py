@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from lbctl.core.state import Applied, Apply, Effect, Free, Mark, Note, Recorded, Reply, Save
+from lbctl.core.state import Administer, Administered, Applied, Apply, Effect, Free, Mark, Note, Recorded, Reply, Save
 from lbctl.daemon.ports import Journal, Now, Outbox, Tokens
 from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
@@ -15,14 +15,14 @@ from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
 from lbctl.model.hook import Ask
 from lbctl.model.names import InstanceName, ReleaseId
-from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.operation import Result, SetRoute, SetServer, Status
 from lbctl.model.reading import Token
 from lbctl.model.request import Answer
 from lbctl.store.tables import StoredEntry
 
 log = structlog.get_logger("lbctl.executor")
 
-Arrived = Callable[[Recorded | Applied], None]
+Arrived = Callable[[Recorded | Applied | Administered], None]
 
 
 class Executor:
@@ -70,6 +70,8 @@ class Executor:
                     self._start(self._note(effect.entries))
                 case Apply():
                     self._start(self._apply(effect))
+                case Administer():
+                    self._start(self._administer(effect))
                 case Reply():
                     self._answered(effect.answer)
                 case Ask():
@@ -151,6 +153,32 @@ class Executor:
                 detail=result.detail,
             )
         self._arrived(Applied(self._now(), apply.instance, apply.operations, results, sent_at))
+
+    async def _administer(self, order: Administer) -> None:
+        plane = self.planes.get(order.instance)
+        for operation in order.operations if plane is not None else ():
+            assert plane is not None
+            result = await _told(plane, operation)
+            log.info(
+                "server.administered",
+                instance=order.instance,
+                service=operation.service,
+                server=operation.server,
+                admin=operation.admin.value,
+                status=result.status.value,
+                detail=result.detail,
+            )
+        self._arrived(Administered(self._now(), order.instance))
+
+
+async def _told(plane: DataPlane, operation: SetServer) -> Result:
+    try:
+        return await asyncio.wait_for(plane.administer(operation), OPERATION_TIMEOUT_S * 2)
+    except TimeoutError:
+        return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
+    except Exception as error:
+        log.exception("server.unadministered", service=operation.service)
+        return Result(Status.UNKNOWN, f"the driver failed: {error!r}")
 
 
 async def _one(plane: DataPlane, operation: SetRoute) -> Result:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from lbctl.core import machine
-from lbctl.core.state import Applied, Configured, Effect, Recorded, State, Tick
+from lbctl.core.state import Administered, Applied, Configured, Effect, Recorded, State, Tick
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.ports import Eyes, Keeping, Now
 from lbctl.model.errors import Refused
@@ -25,7 +25,7 @@ TICK_REST_S = 1.0
 INBOX_MAX = 1_000
 ANSWER_TIMEOUT_S = 5.0
 
-Arrival = Request | Recorded | Applied | Configured | HookAnswer
+Arrival = Request | Recorded | Applied | Administered | Configured | HookAnswer
 
 
 class Loop:
@@ -49,7 +49,7 @@ class Loop:
         self._executor = executor
         self._ticked = ticked
 
-    def arrive(self, arrival: Recorded | Applied | Configured | HookAnswer) -> None:
+    def arrive(self, arrival: Recorded | Applied | Administered | Configured | HookAnswer) -> None:
         """Take a fact. Bounded by what the daemon itself has under way."""
         self._inbox.put_nowait(arrival)
         self._wake.set()
@@ -106,13 +106,15 @@ class Loop:
         """Take everything that arrived; each arrival is a step of its own."""
         for _ in range(self._inbox.qsize()):
             arrival = self._inbox.get_nowait()
-            if isinstance(arrival, Recorded | Applied | Configured | HookAnswer):
+            if isinstance(arrival, Recorded | Applied | Administered | Configured | HookAnswer):
                 self.state, effects = machine.step(self.state, arrival)
             else:
                 self.state, effects = machine.ask(self.state, arrival, self._now())
             self._carry_out(effects)
             if isinstance(arrival, Applied) and any(one.status is not Status.REFUSED for one in arrival.results):
                 # What was refused is tried again at the pace of the readings, not as fast as it can be refused.
+                self._eyes.poke(arrival.instance)
+            if isinstance(arrival, Administered):
                 self._eyes.poke(arrival.instance)
 
     def _tick(self) -> None:

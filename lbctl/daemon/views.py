@@ -113,6 +113,7 @@ def _servers(state: State, service: Service) -> Json:
                 "weight": min(one.weight for one in seen) if seen else None,
                 "in_flight": sum(one.in_flight for one in seen) if seen else None,
                 "pool": colour.value,
+                "drained": _drained(state, service.name, server.name),
                 "detail": trouble
                 or (health.detail if health is not None else "")
                 or next((o.detail for o in seen if o.detail), ""),
@@ -120,6 +121,13 @@ def _servers(state: State, service: Service) -> Json:
                 "errors": sum(one.errors for one in seen),
             }
     return servers
+
+
+def _drained(state: State, name: ServiceName, server: ServerName) -> dict[str, str] | None:
+    """Who drains a server, and whether that is being ended; None: nobody."""
+    adopted = state.record.services.get(name)
+    one = None if adopted is None else adopted.drained.get(server)
+    return None if one is None else {"by": one.by, "state": "ends" if one.ends else "drain"}
 
 
 def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from lbctl.model.errors import Unreachable
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
-from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
-from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, ServiceReading
+from lbctl.model.operation import Capabilities, Place, Result, SetRoute, SetServer, Status
+from lbctl.model.reading import Admin, InstanceReading, PoolReading, ServerReading, ServiceReading
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import PinKind, Service
 from lbctl.model.units import BP_FULL, Instant
@@ -29,10 +29,12 @@ class FakeServer:
     requests: int = 0
     errors: int = 0
     in_flight: int = 0
+    admin: Admin = Admin.READY
 
     def reading(self) -> ServerReading:
         """The server as the load balancer sees it."""
-        return ServerReading(self.up, self.up, 100, self.requests, self.errors, 0, self.in_flight)
+        usable = self.up and self.admin is Admin.READY
+        return ServerReading(self.up, usable, 100, self.requests, self.errors, 0, self.in_flight, admin=self.admin)
 
 
 @dataclass(slots=True)
@@ -143,6 +145,13 @@ class FakeInstance:
             routes[operation.service] = operation.route
         return Result(Status.DONE)
 
+    async def administer(self, operation: SetServer) -> Result:
+        """See `DataPlane.administer`."""
+        if self.broken:
+            return Result(Status.UNKNOWN, self.broken)
+        self.pools[operation.service, operation.colour].servers[operation.server].admin = operation.admin
+        return Result(Status.DONE)
+
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """See `DataPlane.verify`."""
         return None if self.broken else all(routes.get(service) == route for routes in self.runtime.values())
@@ -224,4 +233,4 @@ def _unpinned(service: Service) -> Route:
 
 
 def _usable(pool: FakePool) -> list[ServerName]:
-    return [name for name, server in pool.servers.items() if server.up]
+    return [name for name, server in pool.servers.items() if server.up and server.admin is Admin.READY]

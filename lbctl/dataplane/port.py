@@ -7,7 +7,7 @@ its own time-outs: `observe` and `apply` always return or raise within `OPERATIO
 from typing import Protocol
 
 from lbctl.model.names import InstanceName, ServiceName
-from lbctl.model.operation import Capabilities, Result, SetRoute
+from lbctl.model.operation import Capabilities, Result, SetRoute, SetServer
 from lbctl.model.reading import InstanceReading
 from lbctl.model.route import Route
 
@@ -39,6 +39,9 @@ class DataPlane(Protocol):
 
     async def apply(self, operation: SetRoute) -> Result:
         """Carry out one operation, read it back, and say what is known. Never raises for what a load balancer does."""
+
+    async def administer(self, operation: SetServer) -> Result:
+        """Bring one server to what somebody wants of it. Never raises; what came of it, the next reading says."""
 
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """Say whether every generation routes `service` by `route`: yes, no, or None (cannot tell)."""

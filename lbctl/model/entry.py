@@ -42,6 +42,8 @@ class Kind(StrEnum):
     POOL_CERTIFIED = "pool.certified"
     POOL_STOPPED = "pool.stopped"
     CERTIFICATE_VOID = "certificate.void"
+    SERVER_DRAINED = "server.drained"
+    SERVER_UNDRAINED = "server.undrained"
     RELEASE_FINISHED = "release.finished"
     RELEASE_CANCELLED = "release.cancelled"
     ROLLBACK_STARTED = "rollback.started"

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lbctl.model.names import Colour, Generation, ServiceName
+from lbctl.model.names import Colour, Generation, ServerName, ServiceName
+from lbctl.model.reading import Admin
 from lbctl.model.route import Route
 from lbctl.model.topology import PinKind
 
@@ -31,6 +32,16 @@ class SetRoute:
     fence: int
     expect_generation: Generation | None = None
     expect: Route | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetServer:
+    """Bring one server of one instance to this state, in every worker generation. Absolute, safe to repeat."""
+
+    service: ServiceName
+    colour: Colour
+    server: ServerName
+    admin: Admin
 
 
 class Status(StrEnum):

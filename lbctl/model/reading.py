@@ -11,6 +11,14 @@ from lbctl.model.sketch import Buckets
 from lbctl.model.units import Instant, Span
 
 
+class Admin(StrEnum):
+    """What somebody wants of a server: `drain` keeps its sessions and gives it no new ones."""
+
+    READY = "ready"
+    DRAIN = "drain"
+    MAINT = "maint"
+
+
 @dataclass(frozen=True, slots=True)
 class ServerReading:
     """One server as the load balancer sees it. `usable` = it would be given a new request now if its pool has a share.
@@ -28,6 +36,7 @@ class ServerReading:
     in_flight: int
     queued: int = 0
     detail: str = ""
+    admin: Admin = Admin.READY
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName, UnitName
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName, UnitName
 from lbctl.model.topology import Plan
 from lbctl.model.units import BP_FULL, Instant
 
@@ -160,6 +160,16 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """A server that a person drains, and who. `ends`: it is to be ready again; forgotten once that is read back."""
+
+    colour: Colour
+    by: str
+    since: Instant
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
     """A service that lbctl drives. Services without a record are in observe mode: read, judged, never written."""
 
@@ -167,6 +177,8 @@ class Adopted:
     blue: Pool
     green: Pool
     maintenance: bool = False
+    drained: Mapping[ServerName, Drained] = field(default_factory=dict)
+    """Servers that people drain. lbctl by itself never changes what a server is to do."""
 
     def pool(self, colour: Colour) -> Pool:
         """The recorded pool of that colour."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lbctl.model.names import Colour, ReleaseId, ServiceName, UnitName
+from lbctl.model.names import Colour, ReleaseId, ServerName, ServiceName, UnitName
 from lbctl.model.record import Contract
 from lbctl.model.topology import Plan
 
@@ -85,6 +85,16 @@ class Switch(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrainServer(Asked):
+    """Give a server no new sessions (`on`), or let it be ready again."""
+
+    service: ServiceName
+    colour: Colour
+    server: ServerName
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnRelease(Asked):
     """Common to requests on a running release."""
 
@@ -142,7 +152,7 @@ class Undo(Asked):
 
 
 Steering = Pause | Resume | Approve | Promote | Rollback | Cancel | SayStopped
-Request = Adopt | Maintenance | Claim | SayReady | Withdraw | Switch | Undo | Steering
+Request = Adopt | Maintenance | Claim | SayReady | Withdraw | Switch | Undo | DrainServer | Steering
 
 
 @dataclass(frozen=True, slots=True)

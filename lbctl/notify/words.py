@@ -37,7 +37,7 @@ WORDS: dict[str, frozenset[Kind]] = {
             Kind.OPERATION_RECOVERED,
         }
     ),
-    "health": frozenset({Kind.CHECKER_SUSPECTED, Kind.SERVER_CHANGED}),
+    "health": frozenset({Kind.CHECKER_SUSPECTED, Kind.SERVER_CHANGED, Kind.SERVER_DRAINED, Kind.SERVER_UNDRAINED}),
     "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
     "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
     "board": frozenset(

@@ -121,6 +121,21 @@ async def test_a_release_is_started_paused_resumed_and_taken_back(tmp_path: Path
         assert (await status(here))["active"] == "blue"
 
 
+async def test_one_server_is_drained_until_it_is_empty_and_comes_back(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (ansible, here):
+        place = {"service": SERVICE, "pool": "blue", "server": "blue-1"}
+        assert (await ansible.check("drain", **place))["changed"]
+        assert (await status(here))["servers"]["blue-1"]["drained"] is None
+        drained = await ansible.module("drain", **place)
+        assert (drained["changed"], drained["drained"]) == (True, True)
+        assert not (await ansible.module("drain", **place))["changed"]
+        refused = await ansible.module("drain", **{**place, "server": "blue-2"})
+        assert (refused["failed"], refused["code"]) == (True, "last_capacity")
+        back = await ansible.module("drain", **place, state="ready", timeout=20)
+        assert (back["changed"], back["drained"]) == (True, False)
+        assert not (await ansible.module("drain", **place, state="ready", timeout=20))["changed"]
+
+
 async def test_a_play_in_check_mode_shows_what_would_change_and_deploys_nothing(tmp_path: Path) -> None:
     async with scene(tmp_path) as (ansible, here):
         deployed = tmp_path / "deployed"

@@ -94,6 +94,14 @@ def _switch_again(plan: Json, body: Json) -> str:
 @click.argument("service", metavar="SERVICE|UNIT")
 @_plan_options
 @click.option("--wait", "waiting", is_flag=True, help="Return when the bake has passed: 0, 20, 21 or 22.")
+@click.option(
+    "--for",
+    "goal",
+    type=click.Choice(["started", "baked", "finished"]),
+    default="baked",
+    show_default=True,
+    help="What --wait waits for; finished: also until the old pools are certified, or left unproven.",
+)
 @click.option("--timeout", metavar="TIME", help="For --wait: then exit 22; without it, wait for the end.")
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `lbctl plan` does.")
 @click.option("--unchecked", is_flag=True, help="Of a UNIT with contracts: you say that the versions fit.")
@@ -106,6 +114,7 @@ def switch(
     /,
     service: str,
     waiting: bool,
+    goal: str,
     timeout: str | None,
     dry_run: bool,
     unchecked: bool,
@@ -130,7 +139,7 @@ def switch(
         from lbctl.cli.follow import follow_to_end
 
         tell(f"release {data['release']} of {service} started")
-        ctx.exit(follow_to_end(client(ctx), data["service"], data["release"], "baked", timeout_ms, form))
+        ctx.exit(follow_to_end(client(ctx), data["service"], data["release"], goal, timeout_ms, form))
     from lbctl.cli.screens.release import started_screen
 
     emit(data, form, started_screen)

@@ -8,6 +8,7 @@ from lbctl.model.units import BP_FULL, percent, seconds
 
 Json = dict[str, Any]
 POOL_HEAD = ("POOL", "STATE", "VERSION", "UP", "SHARE", "REQUESTS", "ERRORS", "IN-FLIGHT")
+HOLDERS_MAX = 5
 SERVER_HEAD = ("SERVER", "POOL", "UP", "WEIGHT", "IN-FLIGHT", "REQUESTS", "ERRORS", "DETAIL")
 
 
@@ -55,6 +56,17 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def holders(view: Json, of: str = "") -> list[str]:
+    """Return who is in flight for long where no new traffic goes, and which pools are certified; `of`: whose."""
+    lines = []
+    for colour, pool in view["pools"].items():
+        lines += [f"  ● {of}{colour} is certified: unused, it may be stopped"] if pool.get("certified") else []
+        for one in pool.get("holders", [])[:HOLDERS_MAX]:
+            who, age = one["client"] or "client not told", "at least " * one["at_least"] + seconds(one["age_ms"])
+            lines.append(f"  there  {of}{colour}: {who} at {one['server']} for {age}")
+    return lines
 
 
 def _green_shares(view: Json) -> list[int]:

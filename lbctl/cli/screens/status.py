@@ -30,6 +30,7 @@ def _service(name: str, view: Json, *, servers: bool) -> list[str]:
         *_maintenance(view),
         *blocks.held(view),
         *("  " + line for line in columns([blocks.POOL_HEAD, *blocks.pool_rows(view)])),
+        *blocks.holders(view),
         *blocks.judge(view),
         *(blocks.board({name: view["board"]}) if view.get("board") else []),
         *(blocks.claims({name: view["claim"]}) if view.get("claim") else []),

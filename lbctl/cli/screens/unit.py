@@ -14,6 +14,7 @@ def unit_block(name: str, unit: Json, services: dict[str, Json], *, servers: boo
     """Return the lines of a unit. `services` are those of its services that are shown."""
     moves = unit["phase"] not in ENDED
     judged = [line for one in unit["members"] if one in services for line in blocks.judge(services[one], f"{one}: ")]
+    there = [line for one, view in services.items() for line in blocks.holders(view, f"{one} ")]
     around = [line for one, view in services.items() for line in blocks.instances(view, f"{one} ")]
     return [
         *_head(name, unit, services, moves=moves),
@@ -21,6 +22,7 @@ def unit_block(name: str, unit: Json, services: dict[str, Json], *, servers: boo
         *blocks.held(unit),
         *_pools(unit, services),
         *_calls(unit, moves=moves),
+        *there,
         *judged,
         *blocks.board(unit["board"]),
         *blocks.claims(unit["claims"]),

@@ -1,16 +1,18 @@
 """CDS and EDS: the pools. Envoy checks health itself, so that a dead lbctl leaves no dead server in use."""
 
+from collections.abc import Collection
 from typing import Any
 
 from lbctl.dataplane.envoy.layout import Layout, check_names, cluster_name, tunnel_name
 from lbctl.model.errors import Garbled
-from lbctl.model.names import Colour
+from lbctl.model.names import Colour, ServerName
 from lbctl.model.topology import HealthCheck, Probe, Protocol, Server, Service
 from lbctl.model.units import Span
 
 Json = dict[str, Any]
 _API = "type.googleapis.com/envoy"
 _CONNECT_ONLY = HealthCheck(kind=Probe.TCP)
+DRAINING = "DRAINING"
 _MANY = 65_536
 _MOST = {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY, "max_retries": 1_024}
 LIMITS: Json = {"thresholds": [{"priority": "DEFAULT", **_MOST}]}
@@ -57,9 +59,12 @@ def tunnel(service: Service) -> Json:
     }
 
 
-def assignment(service: Service, colour: Colour) -> Json:
-    """Return the servers of one pool."""
-    endpoints = [_endpoint(service, server) for server in service.pool(colour).servers]
+def assignment(service: Service, colour: Colour, drained: Collection[ServerName] = ()) -> Json:
+    """Return the servers of one pool; those that are drained keep their sessions and get no new ones."""
+    endpoints = [
+        _endpoint(service, server) | ({"health_status": DRAINING} if server.name in drained else {})
+        for server in service.pool(colour).servers
+    ]
     return {
         "@type": f"{_API}.config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": cluster_name(service.name, colour),

@@ -9,12 +9,13 @@ from urllib.parse import quote
 import msgspec
 
 from lbctl.dataplane.envoy import calls
+from lbctl.dataplane.envoy.clusters import DRAINING
 from lbctl.dataplane.envoy.layout import cell_name, cluster_name
 from lbctl.dataplane.envoy.times import DETAILED, HISTOGRAM
 from lbctl.dataplane.envoy.version import Written, parse
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
-from lbctl.model.reading import PoolReading, ServerReading
+from lbctl.model.reading import Admin, PoolReading, ServerReading
 from lbctl.model.route import Cell
 from lbctl.model.topology import Address, Pool, Protocol, Service
 
@@ -207,8 +208,13 @@ def _server(host: Host | None) -> ServerReading:
         errors=errors,
         retries=0,
         in_flight=counted.get("rq_active", 0),
-        detail=detail,
+        detail=detail or ("drained" if _is_drained(host) else ""),
+        admin=Admin.DRAIN if _is_drained(host) else Admin.READY,
     )
+
+
+def _is_drained(host: Host) -> bool:
+    return host.health_status.eds_health_status == DRAINING
 
 
 def _counted(host: Host) -> dict[str, int]:

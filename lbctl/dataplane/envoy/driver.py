@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
-from lbctl.dataplane.envoy import attached, counters, embedded
+from lbctl.dataplane.envoy import attached, counters, embedded, files
 from lbctl.dataplane.envoy.admin import START
 from lbctl.dataplane.envoy.layout import check_names, layout_of
 from lbctl.dataplane.envoy.limits import ability, of_any
@@ -19,8 +19,8 @@ from lbctl.dataplane.envoy.version import Written
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
-from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
-from lbctl.model.reading import InstanceReading, PoolReading, ServiceReading
+from lbctl.model.operation import Capabilities, Place, Result, SetRoute, SetServer, Status
+from lbctl.model.reading import Admin, InstanceReading, PoolReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import EnvoyMode, Instance, PinKind, Protocol, Service
 from lbctl.model.units import Instant
@@ -132,6 +132,20 @@ class EnvoyInstance:
         if done:
             return task.result()
         return Result(Status.UNKNOWN, f"{self._unconfirmed()}; it may still be applied")
+
+    async def administer(self, operation: SetServer) -> Result:
+        """See `DataPlane.administer`: the servers of a pool are one file, which Envoy takes as a whole."""
+        service = self._services[operation.service]
+        colour, server = operation.colour, operation.server
+        try:
+            async with self._order:
+                drained = files.drained(service, colour, self._layout) - {server}
+                drained |= {server} if operation.admin is Admin.DRAIN else set()
+                change = files.endpoints(service, colour, self._layout, drained)
+                await asyncio.to_thread(files.write_file, change.path, change.text)
+        except OSError as error:
+            return Result(Status.REFUSED, f"{self.name}: {error}")
+        return Result(Status.DONE)
 
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """See `DataPlane.verify`: by the version text of the configuration that every life runs."""

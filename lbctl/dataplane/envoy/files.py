@@ -3,17 +3,18 @@
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.dataplane.envoy import render
+from lbctl.dataplane.envoy.clusters import DRAINING
 from lbctl.dataplane.envoy.layout import Layout, cluster_name
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.version import NOT_ADOPTED, Written
 from lbctl.dataplane.slotfile import share_as_directory
 from lbctl.model.errors import Garbled
-from lbctl.model.names import Colour
+from lbctl.model.names import Colour, ServerName
 from lbctl.model.topology import Service
 
 
@@ -127,10 +128,24 @@ def _restored(written: Written | None) -> str:
     return f"restored from its copy: {written.route}"
 
 
-def endpoints(service: Service, colour: Colour, layout: Layout) -> Change:
-    """Return what the EDS file of a pool must be."""
+def endpoints(
+    service: Service, colour: Colour, layout: Layout, draining: Collection[ServerName] | None = None
+) -> Change:
+    """Return what the EDS file of a pool must be. `draining` None: whoever is drained by it stays so."""
     name = cluster_name(service.name, colour)
-    return Change(layout.endpoints(name), render.endpoints_file(service, colour), f"cluster.{name}")
+    kept = drained(service, colour, layout) if draining is None else draining
+    return Change(layout.endpoints(name), render.endpoints_file(service, colour, kept), f"cluster.{name}")
+
+
+def drained(service: Service, colour: Colour, layout: Layout) -> frozenset[ServerName]:
+    """Return the servers of a pool that its EDS file drains; none where it cannot be read."""
+    try:
+        found = json.loads(content(layout.endpoints(cluster_name(service.name, colour))) or "{}")
+        listed = [one for pool in found["resources"][0]["endpoints"] for one in pool["lb_endpoints"]]
+        names = {one["endpoint"]["hostname"] for one in listed if one.get("health_status") == DRAINING}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return frozenset()
+    return frozenset(server.name for server in service.pool(colour).servers if server.name in names)
 
 
 def content(path: Path) -> str | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lbctl.dataplane.envoy.callers import Callers
@@ -11,7 +11,7 @@ from lbctl.dataplane.envoy.layout import Layout
 from lbctl.dataplane.envoy.listeners import listeners
 from lbctl.dataplane.envoy.routes import route_configuration
 from lbctl.dataplane.envoy.version import NOT_ADOPTED, Written
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.route import Route
 from lbctl.model.topology import Service
 
@@ -46,9 +46,9 @@ def clusters_file(services: Sequence[Service], layout: Layout) -> str:
     return _discovery([one for service in services for one in clusters(service, layout)])
 
 
-def endpoints_file(service: Service, colour: Colour) -> str:
+def endpoints_file(service: Service, colour: Colour, drained: Collection[ServerName] = ()) -> str:
     """Return EDS of one pool."""
-    return _discovery([assignment(service, colour)])
+    return _discovery([assignment(service, colour, drained)])
 
 
 def routes_file(service: Service, written: Written, callers: Callers) -> str:

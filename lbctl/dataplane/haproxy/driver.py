@@ -11,12 +11,12 @@ from lbctl.dataplane.haproxy.looking import Look, look, look_at_all
 from lbctl.dataplane.haproxy.pins import ALL_KINDS
 from lbctl.dataplane.haproxy.probing import abilities, checked, unloaded_map
 from lbctl.dataplane.haproxy.statemap import map_path, parse_route
-from lbctl.dataplane.haproxy.workers import Worker, workers
+from lbctl.dataplane.haproxy.workers import Worker, ask_worker, workers
 from lbctl.dataplane.haproxy.writing import Writer
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Garbled, Unreachable
 from lbctl.model.names import Generation, InstanceName, ServiceName
-from lbctl.model.operation import Capabilities, Place, Result, SetRoute, Status
+from lbctl.model.operation import Capabilities, Place, Result, SetRoute, SetServer, Status
 from lbctl.model.reading import InstanceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Instance, Service
@@ -108,6 +108,23 @@ class HaproxyInstance:
         except TimeoutError:
             why = f"not confirmed within {OPERATION_TIMEOUT_S:g} s; it may still be applied"
             return Result(Status.UNKNOWN, f"{self.name}: {why}")
+
+    async def administer(self, operation: SetServer) -> Result:
+        """See `DataPlane.administer`: every worker is told; the newest one's answer counts."""
+        form = self._forms.get(operation.service)
+        if form is None:
+            return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
+        command = f"set server {form.backends[operation.colour]}/{operation.server} state {operation.admin.value}"
+        try:
+            asked = await workers(self._instance, ANSWER_S / 2)
+            told = (ask_worker(self._instance, worker, [command], ANSWER_S / 2) for worker in asked)
+            newest, *_ = await asyncio.gather(*told, return_exceptions=True)
+        except DataPlaneError as error:
+            return Result(Status.UNKNOWN, str(error))
+        if isinstance(newest, BaseException):
+            return Result(Status.UNKNOWN, str(newest))
+        said = " ".join(newest[0])
+        return Result(Status.REFUSED, f"{self.name}: {said}") if said else Result(Status.DONE)
 
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """See `DataPlane.verify`."""

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from lbctl.model.errors import Garbled
 from lbctl.model.names import ServerName
-from lbctl.model.reading import PoolReading, ServerReading
+from lbctl.model.reading import Admin, PoolReading, ServerReading
 from lbctl.model.topology import Protocol
 
 ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
@@ -203,7 +203,15 @@ def _server(row: Row, older: Sequence[Figures], last_check: str, *, weighed: boo
         in_flight=newest.running + sum(one.running for one in older),
         queued=newest.queued + sum(one.queued for one in older),
         detail="" if serving else " ".join(part for part in (status, last_check) if part),
+        admin=_admin(status, newest.weight),
     )
+
+
+def _admin(status: str, weight: int) -> Admin:
+    """A server without weight reads as drained, too: there the weight says so, and nobody's order."""
+    if status.startswith("MAINT"):
+        return Admin.MAINT
+    return Admin.DRAIN if status.startswith("DRAIN") and weight else Admin.READY
 
 
 def is_serving(status: str) -> bool:

@@ -1,0 +1,116 @@
+"""`lbctl drain` and `lbctl undrain`: one server, by a person."""
+
+import time
+from typing import Any
+
+import click
+
+from lbctl.cli.client import Client, quoted
+from lbctl.cli.failure import Exit
+from lbctl.cli.options import client, form_option, reason_option, span_ms
+from lbctl.cli.output import emit, tell
+
+Json = dict[str, Any]
+TELL_EVERY_S = 2.0
+POLL_S = 0.5
+QUIET = "30s"
+
+
+def _place(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, str, str]:
+    """Return service, pool and server of SERVICE/POOL/SERVER."""
+    service, _, rest = value.partition("/")
+    pool, _, server = rest.partition("/")
+    if pool not in {"blue", "green"} or not service or not server or "/" in server:
+        what = f"{value!r} is no SERVICE/POOL/SERVER, as storefront/blue/web-1"
+        raise click.BadParameter(what, ctx, param)
+    return service, pool, server
+
+
+@click.command()
+@click.argument("place", callback=_place, metavar="SERVICE/POOL/SERVER")
+@click.option("--wait", "waiting", is_flag=True, help="Watch it empty; return when nobody is there any more.")
+@click.option("--quiet", default=QUIET, show_default=True, metavar="TIME", help="So long without a request: empty.")
+@click.option("--timeout", metavar="TIME", help="For --wait: then exit 22; the server stays drained.")
+@reason_option
+@form_option
+@click.pass_context
+def drain(
+    ctx: click.Context,
+    place: tuple[str, str, str],
+    waiting: bool,
+    quiet: str,
+    timeout: str | None,
+    reason: str,
+    form: str,
+) -> None:
+    """Give one server no new sessions; it keeps those it has. Refused where it would take the last healthy capacity.
+
+    With --wait: in-flight, requests per second and the time left go to stderr. Ctrl-C detaches; it stays drained.
+    """
+    quiet_ms, timeout_ms = span_ms(quiet, "--quiet"), None if timeout is None else span_ms(timeout, "--timeout")
+    data = _ask(client(ctx), place, on=True, reason=reason)
+    if not waiting:
+        emit(data, form, _said)
+        return
+    try:
+        ended = _watch(client(ctx), place, quiet_ms / 1000, None if timeout_ms is None else timeout_ms / 1000)
+    except KeyboardInterrupt:
+        tell(f"detached: {place[2]} stays drained; lbctl undrain {'/'.join(place)}")
+        ctx.exit(Exit.INTERRUPTED)
+    if ended is Exit.DONE or form == "json":
+        emit({**data, "empty": ended is Exit.DONE}, form, _said)
+    ctx.exit(ended)
+
+
+@click.command()
+@click.argument("place", callback=_place, metavar="SERVICE/POOL/SERVER")
+@reason_option
+@form_option
+@click.pass_context
+def undrain(ctx: click.Context, place: tuple[str, str, str], reason: str, form: str) -> None:
+    """Let a drained server be ready again."""
+    emit(_ask(client(ctx), place, on=False, reason=reason), form, _said)
+
+
+def _ask(daemon: Client, place: tuple[str, str, str], *, on: bool, reason: str) -> Json:
+    service, pool, server = place
+    body = {"pool": pool, "server": server, "on": on, "reason": reason}
+    return dict(daemon.post(f"/v1/services/{quoted(service)}/drain", body))
+
+
+def _said(data: Json) -> str:
+    where = f"{data['service']}/{data['colour']}/{data['server']}"
+    if not data["drained"]:
+        return f"{where}   ● is to be ready again"
+    end = "nobody is there any more" if data.get("empty") else "gets no new sessions"
+    return f"{where}   ◐ drained: {end}\n  back   lbctl undrain {where}"
+
+
+def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_s: float | None) -> Exit:
+    """Tell how it empties until nobody is there, or the time is over."""
+    from lbctl.cli.burndown import BurnDown
+
+    service, _, server = place
+    seen, began_s, told_s = BurnDown(), time.monotonic(), -TELL_EVERY_S
+    while True:
+        now_s = time.monotonic()
+        one = daemon.get("/v1/status", service=service)["services"][service]["servers"][server]
+        seen.look(now_s, one["requests"])
+        in_flight = one["in_flight"] or 0
+        if not in_flight and seen.quiet_s(now_s) >= quiet_s:
+            return Exit.DONE
+        if timeout_s is not None and now_s - began_s >= timeout_s:
+            tell(f"the time is over: {server} stays drained, with {in_flight} in flight")
+            return Exit.TIMED_OUT
+        if now_s - told_s >= TELL_EVERY_S:
+            told_s = now_s
+            tell(_line(server, in_flight, seen.rate, seen.eta_s(now_s)))
+        time.sleep(POLL_S)
+
+
+def _line(server: str, in_flight: int, rate: float | None, eta_s: float | None) -> str:
+    from lbctl.model.units import Span, seconds
+
+    often = "? requests/s" if rate is None else f"{rate:.1f} requests/s of its sessions"
+    left = "time left not known" if eta_s is None else f"about {seconds(Span(int(eta_s * 1000)))} left"
+    return f"{server}: {in_flight} in flight, {often}, {left}"

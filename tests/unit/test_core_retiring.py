@@ -1,0 +1,163 @@
+"""Old pools on their way to a certificate: consumers first, providers when those are stopped; and the way back."""
+
+import pytest
+
+from lbctl.core.emptiness import emptiness
+from lbctl.model.names import Colour, ServerName
+from lbctl.model.record import Confidence, Pool, PoolState
+from lbctl.model.request import Answer, Claim, DrainServer, Rollback, SayStopped, Undo
+from tests.shop import PLAN, SHOP, A, B, Shop
+
+BLUE = Colour.BLUE
+
+
+def finishing(**more: int) -> Shop:
+    """Both go over, and their old pools may be proved unused."""
+    shop = Shop(**more)
+    shop.drain(300, 3_000)
+    assert shop.switch(B, A, version=2).accepted
+    shop.until("draining")
+    return shop
+
+
+def old(shop: Shop, name: object) -> Pool:
+    return shop.state.record.services[name].blue  # type: ignore[index]
+
+
+def ask_undo(shop: Shop) -> Answer:
+    return shop.ask(Undo(id=next(shop._ids), actor="ann", unit=SHOP, plan=PLAN, nonce="undo"))
+
+
+def why(shop: Shop, name: object) -> str:
+    return emptiness(shop.state, name, BLUE, shop.now).waits  # type: ignore[arg-type]
+
+
+def test_the_consumer_is_certified_first_and_the_provider_when_that_is_stopped() -> None:
+    shop = finishing()
+    shop.until("retiring")
+    assert (old(shop, B).state, old(shop, A).state) == (PoolState.IDLE, PoolState.DRAINING)
+    certificate = old(shop, B).certificate
+    assert certificate is not None
+    assert certificate.confidence is Confidence.FULL
+    assert set(certificate.counted) == set(shop.balancers)
+    shop.run(10)
+    assert old(shop, A).certificate is None
+    assert why(shop, A).startswith("3 requests") or why(shop, A).startswith("storefront-blue is not stopped (")
+    shop.stop(B, BLUE)
+    shop.until("finished")
+    assert old(shop, A).certificate is not None
+    assert shop.release is not None
+    assert shop.release.outcome == ""
+    assert not shop.mismatched
+    assert not shop.failed_users
+
+
+def test_a_word_that_a_consumer_is_stopped_is_believed_but_its_calls_are_counted() -> None:
+    shop = finishing()
+    refused = shop.on_release(SayStopped, service=A)  # type: ignore[arg-type]
+    assert (refused.accepted, refused.body["code"]) == (False, "not_certified")
+    shop.until("retiring")
+    assert shop.on_release(SayStopped, service=B).accepted  # type: ignore[arg-type]
+    shop.run(10)
+    # It was not true: it goes on calling.
+    assert old(shop, A).certificate is None
+    assert why(shop, A) == "sessions on blue of accounts are honoured; the last one was there just now"
+    shop.stop(B, BLUE)
+    shop.until("finished")
+    assert old(shop, A).certificate is not None
+
+
+def test_no_rollback_after_the_first_certificate_and_a_crash_forgets_neither() -> None:
+    shop = finishing()
+    shop.until("retiring")
+    shop.crash()
+    shop.drain(300, 3_000)
+    refused = shop.on_release(Rollback)
+    assert (refused.accepted, refused.body["code"], refused.body["then"]) == (False, "retiring", "lbctl undo shop")
+    shop.stop(B, BLUE)
+    shop.until("finished")
+    assert old(shop, A).certificate is not None
+
+
+def test_undo_is_a_rollback_while_the_old_pool_drains() -> None:
+    shop = finishing()
+    answer = ask_undo(shop)
+    assert (answer.body["phase"], answer.body["again"]) == ("rolling_back", False)
+    shop.until("rolled_back")
+    assert ask_undo(shop).body["code"] == "nothing_to_undo"
+    assert not shop.mismatched
+
+
+def test_undo_of_a_retiring_release_ends_it_and_then_brings_the_recorded_versions_back() -> None:
+    shop = finishing()
+    shop.until("retiring")
+    assert ask_undo(shop).body["again"] is True
+    shop.until("finished")
+    answer = ask_undo(shop)
+    assert answer.accepted, answer.body
+    assert answer.body["did"] == "release 2 brings back storefront 1, accounts 1"
+    shop.until("draining")
+    assert (shop.active(A), shop.active(B)) == (BLUE, BLUE)
+    assert not shop.mismatched
+    assert not shop.failed_users
+
+
+def test_undo_names_what_is_not_there_any_more() -> None:
+    shop = finishing()
+    shop.until("retiring")
+    shop.stop(B, BLUE)
+    shop.until("finished")
+    assert ask_undo(shop).body["code"] == "stopped"
+    assert ask_undo(shop).body["what"] == "blue of storefront is stopped: no server is up"
+    del shop.stopped[B, BLUE]
+    shop.run(2)
+    assert shop.claim(A).accepted
+    refused = ask_undo(shop)
+    assert refused.body["code"] == "handed_out"
+    assert refused.body["what"].startswith("blue of accounts was claimed since it served: nobody knows that 1 is still")
+
+
+def test_a_claim_makes_the_certificate_void_and_says_that_it_was_there() -> None:
+    shop = finishing()
+    shop.until("retiring")
+    shop.stop(B, BLUE)
+    shop.until("finished")
+    answer = shop.ask(Claim(id=next(shop._ids), actor="ci", service=B))
+    assert answer.body["proved"] is True
+    assert old(shop, B).certificate is None
+
+
+def test_an_old_pool_that_was_left_unproven_is_certified_at_rest() -> None:
+    shop = finishing()
+    shop.until("finished")
+    assert shop.release is not None
+    assert shop.release.outcome.startswith("unproven: blue of accounts is kept as draining; ")
+    shop.stop(B, BLUE)
+    shop.run(30)
+    assert old(shop, A).state is PoolState.IDLE
+    assert old(shop, A).certificate is not None
+
+
+def drain(shop: Shop, server: str, *, on: bool = True) -> Answer:
+    wanted = DrainServer(id=next(shop._ids), actor="ann", service=A, colour=BLUE, server=ServerName(server), on=on)
+    return shop.ask(wanted)
+
+
+def test_the_last_capacity_is_not_drained() -> None:
+    shop = Shop()
+    assert drain(shop, "a-blue-0").accepted
+    refused = drain(shop, "a-blue-1")
+    assert (refused.body["code"], refused.body["exit_code"]) == ("last_capacity", 5)
+    assert drain(shop, "a-blue-9").body["code"] == "no_such_server"
+    assert drain(shop, "a-blue-0", on=False).accepted
+    assert drain(shop, "a-blue-0", on=False).accepted
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_server_of_a_pool_without_traffic_is_drained_without_asking_for_more(*, known: bool) -> None:
+    shop = Shop()
+    wanted = DrainServer(
+        id=1_000, actor="ann", service=A, colour=Colour.GREEN, server=ServerName("a-green-0"), on=known
+    )
+    assert shop.ask(wanted).accepted
+    assert bool(shop.state.record.services[A].drained) is known
