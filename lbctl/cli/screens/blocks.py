@@ -46,7 +46,7 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
             (
                 colour,
                 pool["state"] or "-",
-                pool["version"] or "-",
+                _version(pool),
                 f"{pool['up_count']}/{pool['server_count']}",
                 "by pins" if pinned else split,
                 str(pool["requests"]),
@@ -55,6 +55,13 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def _version(pool: Json) -> str:
+    """The recorded version, and how many servers said lately that they run it."""
+    heard = pool.get("attested")
+    count = f" ({heard.get(pool['version'], 0)} of {pool['server_count']} say so)" if heard else ""
+    return f"{pool['version'] or '-'}{count}"
 
 
 def _green_shares(view: Json) -> list[int]:
