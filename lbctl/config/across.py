@@ -9,6 +9,7 @@ from lbctl.config.composite import Values, sections
 from lbctl.config.coupled import coupled
 from lbctl.config.fault import did_you_mean
 from lbctl.config.place import BAD
+from lbctl.config.previewing import preview
 from lbctl.model.topology import Address, RequestLog
 
 
@@ -51,6 +52,8 @@ def _routed(name: str, values: Values, planes: dict[str, Any]) -> None:
         values.place.fault(f"{wanted} is haproxy, and the key haproxy is missing", then)
     if driver == "envoy" and found["mode"] != "attached" and not values.given("listen"):
         values.place.fault(f"{wanted} is envoy, and the key listen is missing", "add `listen: 127.0.0.1:8080`")
+    if driver is not BAD:
+        preview(values, driver)
     if driver == "envoy" and values.given("haproxy"):
         values.at("haproxy").warn(f"{wanted} is envoy: haproxy is not used", "delete it")
 

@@ -127,6 +127,7 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         protocol=Protocol(values["protocol"]),
         cookie=values["sessions"]["cookie"],
         drain=Drain(quiet=values["drain"]["quiet"], limit=values["drain"]["limit"]),
+        preview=tuple(values["preview"]["networks"]),
         consumers={ServiceName(one): _consumer(about) for one, about in (values["consumers"] or {}).items()},
         plan=_plan(values) if unit is None else unit.plan,
         judge=_judge(values["judge"]) if unit is None else unit.judge,

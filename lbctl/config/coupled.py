@@ -6,6 +6,7 @@ from typing import Any
 from lbctl.config.checks import COLOURS, members
 from lbctl.config.composite import Values, sections
 from lbctl.config.fault import did_you_mean
+from lbctl.config.hooks import smoke
 from lbctl.config.place import BAD, Place
 from lbctl.config.services import PLAN_KEYS
 from lbctl.core import coupling
@@ -21,12 +22,15 @@ def coupled(services: dict[str, Any], units: Any, planes: dict[str, Any]) -> Non
     for name, one in sections(services):
         if name in unit_of:
             _left_to_the_unit(name, one, unit_of[name])
+        else:
+            smoke(one, [(name, one)])
         if whole:
             _of_one_unit(name, one, services, unit_of)
         _pinnable(one, services)
     for name, unit in sections(units):
         inside = [member for member, owner in unit_of.items() if owner == name]
         _graph(unit, inside, services)
+        smoke(unit, [(member, one) for member, one in sections(services) if member in inside])
         _capacity(unit, inside, services)
         _master_sockets(name, inside, services, planes)
 

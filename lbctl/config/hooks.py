@@ -1,5 +1,7 @@
 """The key `hooks` of a service or unit: whom a release asks or tells at its named points."""
 
+from collections.abc import Iterable
+
 from lbctl.config.composite import Items, Key, Section, Values
 from lbctl.config.hostkinds import Argv
 from lbctl.config.kinds import Choice, Duration, Text
@@ -20,12 +22,24 @@ def _hook(values: Values) -> None:
         values.at("no_answer").fault(what, f"delete it, or write at: {' or '.join(BLOCKING)}")
 
 
+def smoke(owner: Values, services: Iterable[tuple[str, Values]]) -> None:
+    """A smoke hook reaches the candidate by preview, whichever of these services carries the split of a release."""
+    hooks = owner["hooks"]
+    if not isinstance(hooks, list) or Point.SMOKE not in [one["at"] for one in hooks]:
+        return
+    for name, one in services:
+        preview = one["preview"]
+        if isinstance(preview, Values) and preview["networks"] == []:
+            then = f"add `preview: {{networks: [127.0.0.1]}}` to services.{name}, or write `at: preflight`"
+            owner.at("hooks").fault(f"a hook at smoke, and {name} has no preview by which it could be asked", then)
+
+
 HOOK = Section(
     {
         "at": Key(
             kind=Choice(tuple(Point)),
             required=True,
-            doc="When. `preflight`, `before_step` and `after_step` are asked and waited for, the others are told.",
+            doc="When. `preflight`, `smoke`, `before_step` and `after_step` are asked and waited for, the others told.",
         ),
         "exec": Key(kind=Argv(), doc="Run a program: exit 0 = yes, 1 = no, 2 = roll back. One of exec, http."),
         "http": Key(kind=URL, doc="POST JSON to this address: 2xx = yes, 4xx = no."),

@@ -9,6 +9,7 @@ from lbctl.config.freezing import FREEZE
 from lbctl.config.hooks import HOOKS
 from lbctl.config.hostkinds import Argv, Endpoint, Group, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
+from lbctl.config.previewing import PREVIEW
 from lbctl.model.topology import (
     Deadlines,
     Drain,
@@ -332,7 +333,8 @@ SERVICE = Section(
             whole=True,
             doc="When an old pool counts as unused.",
         ),
-        **dict.fromkeys(("preview", "eject"), later()),
+        "preview": PREVIEW,
+        "eject": later(),
     },
     (checks.service,),
 )

@@ -27,6 +27,8 @@ class ServerView(msgspec.Struct):
     requests: int
     errors: int
     drained: dict[str, str] | None = None
+    says: str | None = None
+    """The version that it named last; null: it was not asked lately, or named none."""
 
 
 class PoolView(msgspec.Struct):
@@ -41,6 +43,8 @@ class PoolView(msgspec.Struct):
     server_count: int
     keep_bp: int | None
     certified: bool = False
+    attested: dict[str, int] = {}
+    """Versions that its servers named last, and how many did; empty: nobody asked lately."""
     holders: list[dict[str, Any]] = []
 
 
@@ -139,86 +143,6 @@ class Status(msgspec.Struct):
     services: dict[str, ServiceView]
     units: dict[str, UnitView]
     daemon: dict[str, Any]
-
-
-class Told(msgspec.Struct):
-    """A refusal, a warning, or what is not ready."""
-
-    code: str
-    text: str
-
-
-class PlanStep(msgspec.Struct):
-    """One step to come: how long it must last to show `target_rate`, the smallest bad ratio that it shows as planned,
-    and the requests that must be judged before it is done. Null: not known, or no length suffices."""
-
-    share_bp: int
-    hold_min_ms: int
-    text: str
-    needed_s: float | None = None
-    sees_ratio: float | None = None
-    evidence: int = 0
-
-
-class PlanTraffic(msgspec.Struct):
-    """The traffic that a plan was made for."""
-
-    rps: float
-    active_bad_ratio: float
-    dispersion: float
-    dispersion_from: Literal["given", "learned", "assumed"]
-    known_s: float
-    text: str
-
-
-class BetterPlan(msgspec.Struct):
-    """Steps and hold that see more, and the command that takes them."""
-
-    steps_bp: list[int]
-    hold_ms: int
-    sees_ratio: float
-    until_full_ms: int
-    text: str
-    command: str
-
-
-class PlanMember(msgspec.Struct):
-    """One service of a plan."""
-
-    service: str
-    from_: str = msgspec.field(name="from")
-    to: str
-    version_from: str
-    version_to: str
-
-
-class PlanAnswer(msgspec.Struct):
-    """What a release would do. A switch is refused for `refusals`; for `unready` it starts, and waits in preflight.
-
-    `traffic` null: not known yet; `better` null: none needed.
-    """
-
-    service: str
-    from_: str = msgspec.field(name="from")
-    to: str
-    version_from: str
-    version_to: str
-    refusals: list[Told]
-    unready: list[Told]
-    warnings: list[Told]
-    steps: list[PlanStep]
-    bake_ms: int
-    retain_ms: int
-    total_min_ms: int
-    writes: list[str]
-    back: str
-    plan_mode: Literal["warn", "auto", "strict"] = "warn"
-    target_rate: float = 0.02
-    traffic: PlanTraffic | None = None
-    better: BetterPlan | None = None
-    unit: str | None = None
-    members: list[PlanMember] = []
-    gate: str = ""
 
 
 class AdoptedAnswer(msgspec.Struct):

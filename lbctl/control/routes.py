@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lbctl.control import answers, boardanswers, bodies, changes, reads, retiring
+from lbctl.control import answers, boardanswers, bodies, changes, plananswers, reads, retiring
 from lbctl.control.call import Call
 from lbctl.control.rights import Role
 
@@ -81,7 +81,7 @@ ROUTES: tuple[Route, ...] = (
         path="/v1/plan",
         need=Role.OBSERVE,
         handle=reads.plan,
-        answer=answers.PlanAnswer,
+        answer=plananswers.PlanAnswer,
         body=bodies.PlanBody,
     ),
     Route(

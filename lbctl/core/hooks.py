@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lbctl.core import preview
 from lbctl.core.change import next_step
 from lbctl.core.holds import Hold, waits
 from lbctl.model.hook import BLOCKING, Ask, Facts, Heard, Hook, HookAnswer, HookKey, Point, Word
 from lbctl.model.record import Phase, Record, Release
+from lbctl.model.topology import Topology
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span, seconds, since
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def says_back(now: "Situation") -> str:
 
 def asked(state: "State", here: "Situations", now: Instant) -> "tuple[State, tuple[Ask, ...]]":
     """Return the hooks to ask and to tell now, and the state that remembers them."""
-    asks = [*_asks(here), *_tellings(state, now)]
+    asks = [*_asks(here, state.topology), *_tellings(state, now)]
     running = {release.id for release in state.record.releases.values()}
     if not asks and all(key.release in running for key in state.hooks):
         return state, ()
@@ -73,7 +75,7 @@ def asked(state: "State", here: "Situations", now: Instant) -> "tuple[State, tup
     return replace(state, hooks=kept | {ask.key: Heard(ask.hook, now) for ask in asks}), tuple(asks)
 
 
-def _asks(here: "Situations") -> Iterator[Ask]:
+def _asks(here: "Situations", topology: Topology) -> Iterator[Ask]:
     for now in {one.release.id: one for one in here.values()}.values():
         # A question about a decision that may still be undone, or about the target before this one, is none.
         if now.progress is None or now.progress.epoch != now.release.epoch or not now.durable:
@@ -81,7 +83,7 @@ def _asks(here: "Situations") -> Iterator[Ask]:
         others = [hold for hold in now.progress.holds if hold.code != "hook"]
         for key, hook in _required(now, others):
             if _due(now.hooks.get(key), hook, now.at):
-                yield Ask(key, hook, _facts(now.record, now.release, key))
+                yield Ask(key, hook, _facts(now.record, now.release, key, topology))
 
 
 def _required(now: "Situation", others: Sequence[Hold]) -> Iterator[tuple[HookKey, Hook]]:
@@ -99,6 +101,7 @@ def _points(now: "Situation", others: Sequence[Hold]) -> Iterator[Point]:
     match now.release.phase:
         case Phase.PREFLIGHT if quiet:
             yield Point.PREFLIGHT
+            yield Point.SMOKE
             if not now.release.unapproved_count:
                 yield Point.BEFORE_STEP
         case Phase.AWAITING_APPROVAL if quiet:
@@ -157,11 +160,11 @@ def _tellings(state: "State", now: Instant) -> Iterator[Ask]:
             told = {(key.point, key.number) for key in state.hooks if key.release == release.id}
             for key, hook in _keyed(hooks, release, point):
                 if (point, key.number) not in told:
-                    yield Ask(key, hook, _facts(state.durable, release, key))
+                    yield Ask(key, hook, _facts(state.durable, release, key, state.topology))
 
 
-def _facts(record: Record, release: Release, key: HookKey) -> Facts:
-    """Return what a hook is told: of a step that is to come, its share."""
+def _facts(record: Record, release: Release, key: HookKey, topology: Topology) -> Facts:
+    """Return what a hook is told: of a step that is to come, its share; and how it may reach the candidate."""
     share_bp = next_step(release) if key.point is Point.BEFORE_STEP else release.share_bp
     versions = {
         name: {
@@ -181,4 +184,5 @@ def _facts(record: Record, release: Release, key: HookKey) -> Facts:
         "share_bp": share_bp,
         "reason": release.outcome or release.reason,
         "versions": versions,
+        "preview": preview.way(topology.services[release.service], release.to),
     }

@@ -72,3 +72,15 @@ def unattested(service: Service, version: str) -> list[Json]:
         text = "no version is named: `switch` takes the one that every candidate server says now"
         return [{"code": "VERSION_NOT_NAMED", "text": text}]
     return []
+
+
+def said(state: State, service: Service, server: ServerName) -> str | None:
+    """Return the version that a server named last; None: it was not asked lately, or named none."""
+    heard = state.observed.attested.get((service.name, server))
+    return None if heard is None else heard.version
+
+
+def attested(state: State, service: Service, colour: Colour) -> dict[str, int]:
+    """Return how many servers of a pool named which version last."""
+    versions = (said(state, service, server.name) for server in service.pool(colour).servers)
+    return dict(Counter(version for version in versions if version is not None))

@@ -10,6 +10,7 @@ from lbctl.daemon.sight import Capable, better_view, floors, sight_warnings, ste
 from lbctl.daemon.timing_view import told_doubts
 from lbctl.daemon.unready import lacks, unready
 from lbctl.model.errors import Refused
+from lbctl.model.hook import BLOCKING, Hook
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.route import Route
@@ -62,6 +63,7 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
         "retain_ms": plan.retain,
         "total_min_ms": total_ms(forecast),
         "gate": _gate(plan),
+        "hooks": [_hook(hook) for hook in state.topology.unit_of(service.name).hooks],
         "writes": _writes(state, service.name, candidate, plan),
         "back": "at any step: one write per instance, then new requests go back at once",
     }
@@ -71,6 +73,16 @@ def _gate(plan: Plan) -> str:
     """Return who must approve before the first step; empty if nobody."""
     asked = plan.approvals
     return f"{asked.count} of group {asked.group} must approve before the first step" if asked.count else ""
+
+
+def _hook(hook: Hook) -> Json:
+    return {
+        "at": hook.at.value,
+        "name": hook.name,
+        "asked": hook.at in BLOCKING,
+        "timeout_ms": hook.timeout,
+        "no_answer": hook.no_answer.value,
+    }
 
 
 def _joined(refused: Refused) -> str:

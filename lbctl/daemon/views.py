@@ -8,6 +8,7 @@ from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.core.wellness import Wellness, wellness
+from lbctl.daemon.named import attested, said
 from lbctl.daemon.retired_view import certificates, drain_limit, drain_lines, holders, next_of_draining, valid
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
@@ -119,6 +120,7 @@ def _servers(state: State, service: Service) -> Json:
                 or next((o.detail for o in seen if o.detail), ""),
                 "requests": sum(one.requests for one in seen),
                 "errors": sum(one.errors for one in seen),
+                "says": said(state, service, server.name),
             }
     return servers
 
@@ -155,6 +157,7 @@ def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colou
         "in_flight": sum(pool.in_flight for pool in readings),
         "holders": holders(state, service.name, colour),
         "certified": valid(state, service.name, colour) is not None,
+        "attested": attested(state, service, colour),
         "up_count": servers,
         "server_count": len(service.pool(colour).servers),
     }

@@ -8,10 +8,12 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from lbctl.model.errors import Unreachable
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetRoute, SetServer, Status
+from lbctl.model.preview import network
 from lbctl.model.reading import Admin, InstanceReading, PoolReading, ServerReading, ServiceReading
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import PinKind, Service
@@ -199,6 +201,14 @@ class FakeInstance:
         jar[wanted.cookie] = name
         jar.setdefault(BUCKET, str(self.chance.randrange(max(1, route.keep_bp(colour)))))
         return 500 if server.fails else 200, name
+
+    def preview(self, service: ServiceName, wanted: Colour, source: str) -> tuple[int, str] | None:
+        """Route one preview, counted nowhere; returns status and server name. None: it is a user like others."""
+        listed = self._service(service).preview
+        if not any(ip_address(source) in network(one) for one in listed):
+            return None
+        usable = _usable(self.pools[service, wanted])
+        return (200, self.chance.choice(usable)) if usable else (503, "")
 
     def refuses(self, service: ServiceName, caller: Caller | None) -> bool:
         """Whether this caller is answered with `x-lbctl-refused: pin`."""

@@ -124,11 +124,12 @@ async def shop_stage(
     alerts: str = "[]",
     more: str = "",
     drain: str = DRAIN,
+    each: str = "",
 ) -> AsyncIterator[ShopStage]:
     """Set the stage up, with accounts 1.4.0 and storefront 5.0.0 in both pools; leave no process.
 
-    `plan` is the unit's release policy, as YAML lines; `more` are further sections of the config; `drain`: when an old
-    pool counts as unused, as YAML.
+    `plan` is the unit's release policy, as YAML lines; `more` are further sections of the config, `each` further keys
+    of both services; `drain`: when an old pool counts as unused, as YAML.
 
     Raises:
         StageError: no load balancer is installed, or something did not start.
@@ -143,7 +144,7 @@ async def shop_stage(
         for colour in COLOURS:
             await shop.deploy(ACCOUNTS, colour, "1.4.0")
             await shop.deploy(STOREFRONT, colour, "5.0.0", speaks={"1"})
-        text = configured(directory, proxy, shop, ports, listeners, plan, alerts, drain) + more
+        text = configured(directory, proxy, shop, ports, listeners, plan, alerts, drain, each) + more
         daemon, control = await stack.enter_async_context(running(directory, proxy, text))
         yield ShopStage(directory, directory / "lbctl.yaml", proxy, ports[STOREFRONT], shop, control, daemon)
 
@@ -157,11 +158,13 @@ def configured(
     plan: str,
     alerts: str,
     drain: str,
+    each: str = "",
 ) -> str:
     """Return the config of the story."""
     caller = ", ".join(["pin: listener", *(f"{colour}: 127.0.0.1:{port}" for colour, port in listeners.items())])
     consumers = {ACCOUNTS: f"    consumers: {{{STOREFRONT}: {{{caller}}}}}\n", STOREFRONT: ""}
-    services = "".join(_service(name, proxy, shop, ports[name], drain) + consumers[name] for name in SIZES)
+    keys = indent(each, "    ")
+    services = "".join(_service(name, proxy, shop, ports[name], drain) + keys + consumers[name] for name in SIZES)
     return f"""# The configuration of the demo: users → storefront → accounts, released as one unit, all on this host.
 {ground.head(directory, proxy.plane(directory), alerts)}{services}units:
   {UNIT}:

@@ -84,7 +84,15 @@ async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
 def environment(facts: Facts) -> dict[str, str]:
     """Return a program's environment: where programs are, and the facts; nothing of ours."""
     told = {f"LBCTL_{name.upper()}": str(facts[name]) for name in ("id", "release", "unit", "point", "share_bp")}
-    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **told}
+    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **told, **_preview(facts.get("preview"))}
+
+
+def _preview(way: Mapping[str, Any] | None) -> dict[str, str]:
+    """How the candidate is reached, ready for `curl -H "$LBCTL_PREVIEW_HEADER" $LBCTL_PREVIEW_URL/…`."""
+    if way is None:
+        return {}
+    header = ", ".join(f"{name}: {value}" for name, value in way["headers"].items())
+    return {"LBCTL_PREVIEW_URL": str(way["url"]), "LBCTL_PREVIEW_HEADER": header}
 
 
 def first_line(output: bytes) -> str:

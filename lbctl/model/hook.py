@@ -10,9 +10,11 @@ from lbctl.model.units import SECOND, Instant, Span
 
 
 class Point(StrEnum):
-    """Where in a release. `active`: the old pool drains; `idle`: it is proved unused; `released`: finished."""
+    """Where in a release. `smoke`: the last of preflight, by preview; `active`: the old pool drains; `idle`: it is
+    proved unused; `released`: finished."""
 
     PREFLIGHT = "preflight"
+    SMOKE = "smoke"
     BEFORE_STEP = "before_step"
     AFTER_STEP = "after_step"
     ROLLED_BACK = "rolled_back"
@@ -21,7 +23,7 @@ class Point(StrEnum):
     RELEASED = "released"
 
 
-BLOCKING = (Point.PREFLIGHT, Point.BEFORE_STEP, Point.AFTER_STEP)
+BLOCKING = (Point.PREFLIGHT, Point.SMOKE, Point.BEFORE_STEP, Point.AFTER_STEP)
 """Points whose hooks are asked and waited for. At the others they are told, and nobody waits."""
 
 

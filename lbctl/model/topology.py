@@ -278,6 +278,8 @@ class Service:
     cookie: str = "SRV"
     """The cookie that names the server of a sticky session."""
     drain: Drain = field(default_factory=Drain)
+    preview: tuple[str, ...] = ()
+    """Networks from which a request may name the pool that answers it; see `lbctl.model.preview`."""
     plan: Plan = field(default_factory=Plan)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)

@@ -39,7 +39,7 @@ from lbctl.model.topology import (
 )
 from lbctl.model.units import Span
 from tests.conformance.envoy_harness import Client, ToyServer, clock, free_port
-from tests.conformance.harness import NAMES, SHOP, TILL, Answered, twin
+from tests.conformance.harness import CLAIMS, NAMES, SHOP, TILL, Answered, twin
 
 GLOBAL = """global
     {more}
@@ -88,12 +88,19 @@ class HaproxyVisitor:
     def __init__(self, client: Client) -> None:
         self.client = client
 
+    @property
+    def jar(self) -> dict[str, str] | None:
+        """See `Visitor.jar`."""
+        return self.client.jar
+
     async def ask(self) -> Answered:
         """See `Visitor.ask`."""
         answer = await self.client.get()
         own = answer.status == 503 and "<html>" in answer.body
         refused = ("x-lbctl-refused", "pin") in answer.headers
-        return Answered(answer.status, "" if own else answer.body, refused)
+        return Answered(
+            answer.status, "" if own else answer.body, refused, dict(answer.headers).get("x-lbctl-preview", "")
+        )
 
 
 class HaproxyWorld:
@@ -108,6 +115,7 @@ class HaproxyWorld:
         form: HaproxyForm = HaproxyForm.MAP,
         protocol: Protocol = Protocol.HTTP,
         consumers: Mapping[ServiceName, Consumer] | None = None,
+        preview: tuple[str, ...] = (),
     ) -> None:
         self.directory = directory
         self.form = form
@@ -119,7 +127,7 @@ class HaproxyWorld:
             socket=str(directory / "admin.sock"),
             master_socket=str(directory / "master.sock") if master else None,
         )
-        shop = replace(self._shop(), consumers=consumers or {})
+        shop = replace(self._shop(), consumers=consumers or {}, preview=preview)
         till = _bound(twin(shop, free_port()), form)
         if any(one.kind is not PinKind.LISTENER for one in shop.consumers.values()):
             till = moved(till, CALL_FROM)
@@ -203,6 +211,15 @@ class HaproxyWorld:
                     client.source = CALL_FROM[caller.colour]
                     client.headers[str(consumer.header)] = str(caller)
         return HaproxyVisitor(client)
+
+    def previewer(
+        self, wanted: str, *, source: str, claims: str = "", session: bool = False, caller: Caller | None = None
+    ) -> HaproxyVisitor:
+        """See `World.previewer`."""
+        visitor = self.visitor(session=session, caller=caller)
+        visitor.client.source = source
+        visitor.client.headers |= {"x-lbctl-preview": wanted, **dict.fromkeys(CLAIMS if claims else (), claims)}
+        return visitor
 
     async def upgraded(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """An open WebSocket; what is written to it comes back."""
@@ -314,6 +331,7 @@ async def haproxy_world(
     form: HaproxyForm = HaproxyForm.MAP,
     protocol: Protocol = Protocol.HTTP,
     consumers: Mapping[ServiceName, Consumer] | None = None,
+    preview: tuple[str, ...] = (),
     names: Sequence[str] = NAMES,
     request_log: RequestLog | None = None,
 ) -> AsyncIterator[HaproxyWorld]:
@@ -322,7 +340,9 @@ async def haproxy_world(
     directory = Path(tempfile.mkdtemp(prefix="lbh-"))
     directory.chmod(0o755)
     servers = {name: await WebSocketServer(name).open() for name in names}
-    world = HaproxyWorld(directory, servers, master=master, form=form, protocol=protocol, consumers=consumers)
+    world = HaproxyWorld(
+        directory, servers, master=master, form=form, protocol=protocol, consumers=consumers, preview=preview
+    )
     try:
         write_maps(world.instance, world.services, {SHOP: Colour.BLUE, TILL: Colour.BLUE})
         world.request_log = request_log

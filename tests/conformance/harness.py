@@ -22,6 +22,13 @@ CALLERS = tuple(Caller(TILL, colour) for colour in Colour)
 """The pools that call `shop` in a world with consumers."""
 
 
+LISTED, UNLISTED = "127.0.40.9", "127.0.41.9"
+"""Addresses from which a preview of `shop` may be asked for, and may not, in a world with `PREVIEW_FROM`."""
+CLAIMS = ("x-forwarded-for", "x-real-ip", "forwarded", "x-envoy-external-address", "x-lbctl-src")
+"""Headers in which a client may say where it calls from."""
+PREVIEW_FROM = ("127.0.40.0/25", "2001:db8::/32")
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """One answer: the server's name is its body, empty if the load balancer answered itself."""
@@ -30,6 +37,8 @@ class Answered:
     server: str
     refused: bool = False
     """By a pin, and told so."""
+    previewed: str = ""
+    """Which pool is said to have been previewed."""
 
     @property
     def colour(self) -> Colour | None:
@@ -39,6 +48,10 @@ class Answered:
 
 class Visitor(Protocol):
     """A keep-alive client, with cookies if it is a session."""
+
+    @property
+    def jar(self) -> dict[str, str] | None:
+        """Its cookies."""
 
     async def ask(self) -> Answered:
         """Send one request."""
@@ -59,6 +72,12 @@ class World(Protocol):
 
     def visitor(self, service: ServiceName = SHOP, *, session: bool = False, caller: Caller | None = None) -> Visitor:
         """A client, hung up at the end. `caller`: one of the pools that call `shop`."""
+
+    def previewer(
+        self, wanted: str, *, source: str, claims: str = "", session: bool = False, caller: Caller | None = None
+    ) -> Visitor:
+        """A client of `shop` that calls from `source`, `claims` to call from elsewhere, and asks for a preview of the
+        pool `wanted`."""
 
     def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
         """Make a server answer 500 to users, or refuse connections from now on."""
@@ -161,7 +180,7 @@ def twin(shop: Service, port: int) -> Service:
         for pool in (shop.blue, shop.green)
     ]
     listen = Address("127.0.0.1", port)
-    return replace(shop, name=TILL, blue=pools[0], green=pools[1], listen=listen, consumers={})
+    return replace(shop, name=TILL, blue=pools[0], green=pools[1], listen=listen, consumers={}, preview=())
 
 
 def by_listener(*ports: int) -> dict[ServiceName, Consumer]:

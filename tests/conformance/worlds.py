@@ -4,7 +4,7 @@ both modes."""
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -19,7 +19,7 @@ from lbctl.model.topology import Address, Consumer, HaproxyForm, Pool, Server, S
 from tests.conformance.envoy_attached import AttachedWorld, attached_world
 from tests.conformance.envoy_harness import Client, EnvoyWorld, ToyServer, clock, envoy_world, free_port
 from tests.conformance.haproxy_harness import haproxy_world
-from tests.conformance.harness import NAMES, SHOP, Answered, World, by_listener, twin
+from tests.conformance.harness import CLAIMS, NAMES, PREVIEW_FROM, SHOP, Answered, World, by_listener, twin
 
 
 class FakeVisitor:
@@ -27,12 +27,25 @@ class FakeVisitor:
 
     def __init__(self, fake: FakeInstance, service: ServiceName, *, session: bool, caller: Caller | None) -> None:
         self._fake, self._service, self._caller = fake, service, caller
-        self._jar: dict[str, str] | None = {} if session else None
+        self.jar: dict[str, str] | None = {} if session else None
+        self._wanted, self._source = "", "127.0.0.1"
+
+    def wanting(self, wanted: str, source: str) -> Self:
+        """The same, asking for a preview."""
+        self._wanted, self._source = wanted, source
+        return self
+
+    def _previewed(self) -> tuple[int, str] | None:
+        if self._caller is not None or self._wanted not in set(Colour):
+            return None
+        return self._fake.preview(self._service, Colour(self._wanted), self._source)
 
     async def ask(self) -> Answered:
         """See `Visitor.ask`."""
+        if (said := self._previewed()) is not None:
+            return Answered(*said, previewed=self._wanted)
         refused = self._fake.refuses(self._service, self._caller)
-        status, server = self._fake.send(self._service, self._jar, caller=self._caller)
+        status, server = self._fake.send(self._service, self.jar, caller=self._caller)
         return Answered(status, server.removeprefix("till-"), refused)
 
 
@@ -46,7 +59,14 @@ class FakeWorld:
             Pool(colour, tuple(Server(ServerName(n), Address("127.0.0.1", 1)) for n in NAMES if n.startswith(colour)))
             for colour in Colour
         ]
-        shop = Service(name=SHOP, plane=PlaneName("edge"), blue=pools[0], green=pools[1], consumers=consumers)
+        shop = Service(
+            name=SHOP,
+            plane=PlaneName("edge"),
+            blue=pools[0],
+            green=pools[1],
+            consumers=consumers,
+            preview=PREVIEW_FROM if consumers else (),
+        )
         self.callers = shop.callers
         self.fake = FakeInstance(InstanceName("edge/lb1"), (shop, twin(shop, 1)), clock)
         self.driver: DataPlane = self.fake
@@ -56,6 +76,13 @@ class FakeWorld:
     ) -> FakeVisitor:
         """See `World.visitor`."""
         return FakeVisitor(self.fake, service, session=session, caller=caller)
+
+    def previewer(
+        self, wanted: str, *, source: str, claims: str = "", session: bool = False, caller: Caller | None = None
+    ) -> FakeVisitor:
+        """See `World.previewer`. The fake believes no claims."""
+        del claims
+        return self.visitor(session=session, caller=caller).wanting(wanted, source)
 
     def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
         """See `World.let`."""
@@ -81,13 +108,19 @@ class EnvoyVisitor:
     """A client of the embedded Envoy."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
+
+    @property
+    def jar(self) -> dict[str, str] | None:
+        """See `Visitor.jar`."""
+        return self.client.jar
 
     async def ask(self) -> Answered:
         """See `Visitor.ask`."""
-        answer = await self._client.get()
+        answer = await self.client.get()
         refused = ("x-lbctl-refused", "pin") in answer.headers
-        return Answered(answer.status, answer.body if answer.body in NAMES else "", refused)
+        previewed = dict(answer.headers).get("x-lbctl-preview", "")
+        return Answered(answer.status, answer.body if answer.body in NAMES else "", refused, previewed)
 
 
 class EnvoyPair:
@@ -96,7 +129,7 @@ class EnvoyPair:
     def __init__(self, world: EnvoyWorld[ToyServer], *, called: bool) -> None:
         self._world = world
         consumers = by_listener(free_port(), free_port()) if called else {}
-        shop = replace(world.service, consumers=consumers)
+        shop = replace(world.service, consumers=consumers, preview=PREVIEW_FROM if called else ())
         self.services: list[Service] = [shop, twin(shop, free_port())]
         self.driver: DataPlane = self.another_driver()
 
@@ -127,6 +160,15 @@ class EnvoyPair:
             assert listen is not None
             client.port = listen.port
         return EnvoyVisitor(client)
+
+    def previewer(
+        self, wanted: str, *, source: str, claims: str = "", session: bool = False, caller: Caller | None = None
+    ) -> EnvoyVisitor:
+        """See `World.previewer`."""
+        visitor = self.visitor(session=session, caller=caller)
+        visitor.client.source = source
+        visitor.client.headers |= {"x-lbctl-preview": wanted, **dict.fromkeys(CLAIMS if claims else (), claims)}
+        return visitor
 
     def let(self, server: str, *, fails: bool = False, dead: bool = False) -> None:
         """See `World.let`."""
@@ -186,7 +228,7 @@ async def haproxy() -> AsyncIterator[World]:
 @asynccontextmanager
 async def haproxy_with_consumers() -> AsyncIterator[World]:
     """A real HAProxy, where `till` calls `shop` at listeners of its own."""
-    async with haproxy_world(consumers=by_listener(free_port(), free_port())) as world:
+    async with haproxy_world(consumers=by_listener(free_port(), free_port()), preview=PREVIEW_FROM) as world:
         yield world
 
 
@@ -261,4 +303,5 @@ PINNING: list[Any] = [
     pytest.param(envoy_with_consumers, id="envoy", marks=pytest.mark.envoy),
     pytest.param(envoy_attached_with_consumers, id="envoy attached", marks=pytest.mark.envoy),
 ]
-"""Worlds in which the pools of `till` call `shop`. A load balancer that learns to pin joins here."""
+"""Worlds in which the pools of `till` call `shop`, and `shop` can be previewed. A load balancer that learns to pin, or
+to preview, joins here."""

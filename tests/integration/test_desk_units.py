@@ -10,17 +10,19 @@ import pytest
 from lbctl.cli.output import clean
 from lbctl.cli.screens.release import plan_screen, release_screen, releases_screen, summary, why_screen
 from lbctl.cli.screens.status import status_screen
-from lbctl.control import answers, boardanswers
+from lbctl.control import answers, boardanswers, plananswers
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.sight import Capable
 from lbctl.gate.attest import Said
 from lbctl.model.errors import Refused
+from lbctl.model.hook import Hook, NoAnswer, Point
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.record import Contract
 from lbctl.model.request import Answer, Claim, Pause, Rollback
 from lbctl.model.topology import Approvals, JudgeSettings, PinKind, Plan, PlanMode, Service
+from lbctl.model.units import Span
 from lbctl.store.journal import Journal
 from tests.shop import LB1, LB2, PLAN, A, B, Shop
 
@@ -360,7 +362,7 @@ async def test_the_plan_of_a_unit_names_all_services_and_the_pins_that_come_firs
     office.shop.claim(A)
     office.shop.claim(B)
     plan = (await office.desk()).plan("shop", None, Plan(), "unknown", {"accounts": "2", "storefront": "5.1"})
-    form(plan, answers.PlanAnswer)
+    form(plan, plananswers.PlanAnswer)
     assert plan["refusals"] == []
     assert [(one["service"], one["version_to"]) for one in plan["members"]] == [
         ("storefront", "5.1"),
@@ -408,6 +410,37 @@ async def test_a_plan_says_who_must_approve(office: Office) -> None:
     assert f"  gate   {plan['gate']}" in plan_screen(plan)
 
 
+async def test_a_plan_names_the_hooks_in_their_order_and_what_no_answer_means(office: Office) -> None:
+    asked = Hook(at=Point.SMOKE, argv=("/usr/local/bin/smoke", "-q"), timeout=Span(120_000))
+    told = Hook(at=Point.RELEASED, url="https://user:secret@hooks.example/x?token=secret")
+    back = Hook(at=Point.AFTER_STEP, argv=("/check",), no_answer=NoAnswer.ROLLBACK)
+    office.shop.reconfigure(hooks=(asked, told, back))
+    plan = form((await office.desk()).plan("shop", None, Plan(), "unknown", {}), plananswers.PlanAnswer)
+    assert [(one["at"], one["asked"]) for one in plan["hooks"]] == [
+        ("smoke", True),
+        ("released", False),
+        ("after_step", True),
+    ]
+    screen = plan_screen(plan)
+    assert "  hook   smoke: /usr/local/bin/smoke must say yes; without an answer in 2m it holds\n" in screen
+    assert "  hook   released: hooks.example is told\n" in screen
+    assert "  hook   after_step: /check must say yes; without an answer in 30s it goes back\n" in screen
+    assert "secret" not in screen
+
+
+async def test_status_says_which_version_the_servers_of_a_candidate_named(office: Office) -> None:
+    office.shop.ask_versions()
+    office.shop.switch(B, A, version=2)
+    office.shop.run(3)
+    desk = await office.desk()
+    view = form(desk.status("accounts"), answers.Status)["services"]["accounts"]
+    green = view["pools"]["green"]
+    assert green["attested"] == {"2": green["server_count"]}
+    assert {one["says"] for one in view["servers"].values() if one["pool"] == "green"} == {"2"}
+    count = green["server_count"]
+    assert f"2 ({count} of {count} say so)" in status_screen(clean(desk.status("shop")))
+
+
 async def test_a_plan_in_a_freeze_window_is_refused_and_says_until_when(office: Office) -> None:
     office.shop.frozen = {A: "frozen until Mon 2027-01-04 06:00 UTC"}
     office.shop.run(1)
@@ -416,7 +449,7 @@ async def test_a_plan_in_a_freeze_window_is_refused_and_says_until_when(office: 
 
 
 async def test_the_plan_of_a_member_says_that_it_goes_with_its_unit(office: Office) -> None:
-    plan = form((await office.desk()).plan("accounts", None, Plan(), "2", {}), answers.PlanAnswer)
+    plan = form((await office.desk()).plan("accounts", None, Plan(), "2", {}), plananswers.PlanAnswer)
     assert (plan["unit"], plan["refusals"][0]["code"]) == ("shop", "in_unit")
 
 

@@ -329,6 +329,17 @@ def test_no_number_of_addresses_makes_a_route_that_envoy_refuses(tmp_path: Path)
     assert said.returncode == 0, said.stderr[-400:]
 
 
+def test_no_length_of_a_network_makes_a_route_that_envoy_refuses(tmp_path: Path) -> None:
+    require_envoy()
+    fours = [f"{(255 << 24 >> (32 - n) << (32 - n) & 0xFFFFFFFF) >> 24}.0.0.0/{n}" for n in range(1, 9)]
+    networks = (*fours, "0.0.0.0/1", "10.0.0.0/9", "10.128.0.0/17", "10.0.0.128/25", "2001:db8:1:2:3:4:5::/112")
+    document = tmp_path / "static.json"
+    document.write_text(render_static([replace(a_service(), preview=networks)], {SHOP: Route(2_500)}))
+    command = [locate(), "--mode", "validate", "-c", str(document)]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert said.returncode == 0, said.stderr[-400:]
+
+
 def _any_address(rng: random.Random, below: int) -> str:
     return str(ip_address(rng.randrange(1 << 30, below)))
 

@@ -272,6 +272,30 @@ async def test_calls_under_way_during_changes_and_reloads_go_by_a_pin_that_stood
         writer.transport.abort()
 
 
+async def test_a_config_without_previews_is_named_and_nothing_goes_forward_until_it_has_them() -> None:
+    async with haproxy_world() as world:
+        here = Operator(world)
+        await here.route(0)
+        world.services = (replace(world.services[0], preview=("127.0.0.0/8",)), world.services[1])
+        await world.driver.close()
+        world.driver = world.another_driver()
+        assert await codes(here) == ["PREVIEW_RULES_MISSING"]
+        world.write_config()
+        await world.reloaded()
+        assert await codes(here) == []
+
+
+async def test_a_preview_that_is_under_way_is_in_flight_and_nothing_else() -> None:
+    async with haproxy_world(preview=("127.0.0.0/8",)) as world:
+        here = Operator(world)
+        await here.route(0)
+        client = world.client(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==", Sec_WebSocket_Version="13")
+        client.headers["x-lbctl-preview"] = "green"
+        await client.upgrade()
+        pool = await here.pool(Colour.GREEN)
+        assert (pool.in_flight, pool.started, pool.requests) == (1, 0, 0)
+
+
 async def test_an_old_worker_from_before_the_rules_is_read_as_unpinned_until_it_ends() -> None:
     async with haproxy_world() as world:
         here = Operator(world)

@@ -121,6 +121,11 @@ def accepted(world: HaproxyWorld, services: list[Service]) -> str:
     return "" if ran.returncode == 0 else ran.stderr
 
 
+def _previewed(service: Service, form: HaproxyForm) -> Service:
+    networks = tuple(f"10.0.{number}.0/24" for number in range(19))
+    return replace(service, preview=(*networks, "2001:db8::/32") if form is HaproxyForm.MAP else ())
+
+
 def wide(colour: Colour, count: int) -> Pool:
     return Pool(colour, tuple(Server(ServerName(f"{colour}-{i}"), Address("::1", 1000 + i)) for i in range(count)))
 
@@ -135,6 +140,14 @@ async def test_haproxy_accepts_what_is_rendered_for_every_kind_of_service(tmp_pa
         https = HealthCheck(kind=Probe.HTTPS, path="/ready?deep=1&x=%20", host="shop.example:8443", port=8443)
         kinds = {
             "two services": [shop, till],
+            "preview": [_previewed(shop, form)],
+            "preview without checks": [_previewed(replace(shop, health=None), form)],
+            "preview of grpc": [_previewed(replace(shop, protocol=Protocol.GRPC), form)],
+            "preview over tls": [
+                _previewed(
+                    replace(shop, health=replace(https, port=None), tls=ServerTls(str(ca), "shop.example")), form
+                )
+            ],
             "ipv6": [replace(shop, listen=Address("::1", 8000))],
             "no checks": [replace(shop, health=None)],
             "tcp checks": [replace(shop, health=HealthCheck(kind=Probe.TCP, port=9))],

@@ -401,7 +401,7 @@ LATER = {
     "exec: /usr/local/bin": "teams: /",
 }
 KEYS_LATER = [
-    "preview: {networks: []}", "eject: false", "rest_pin: none", "on_rollback: {sessions: drain}",
+    "eject: false", "rest_pin: none", "on_rollback: {sessions: drain}",
 ]  # fmt: skip
 
 

@@ -97,6 +97,25 @@ def test_hooks_of_a_service_and_of_a_unit() -> None:
     assert shop.units[UnitName("shop")].hooks == shop.services[ServiceName("accounts")].hooks == wanted
 
 
+def test_a_smoke_hook_needs_a_preview_of_every_service_that_may_carry_the_split() -> None:
+    hook, steps = "    hooks: [{at: smoke, exec: /smoke}]", "    steps: [1%, 100%]"
+    unit = changed((steps, f"{hook}\n{steps}"), text=SHOP)
+    what = "units.shop.hooks: a hook at smoke, and {} has no preview by which it could be asked; "
+    then = "add `preview: {{networks: [127.0.0.1]}}` to services.{}, or write `at: preflight`"
+    assert [one.partition(": ")[2] for one in faults(unit)] == [
+        (what + then).format(name, name) for name in ("accounts", "storefront")
+    ]
+    listen = "    listen: 10.0.0.5:8000"
+    half = unit.replace(listen, f"{listen}\n    preview: {{networks: [127.0.0.1]}}")
+    assert ["accounts has no preview" in one for one in faults(half)] == [True]
+    whole = half.replace(
+        "    listen: 10.0.0.5:9000", "    listen: 10.0.0.5:9000\n    preview: {networks: [10.0.0.0/8]}"
+    )
+    assert config(whole).topology.units[UnitName("shop")].hooks[0].at is Point.SMOKE
+    assert "web has no preview" in faults(written("hooks: [{at: smoke, exec: /smoke}]"))[0]
+    assert config(written("preview: {networks: [127.0.0.1]}\n    hooks: [{at: smoke, exec: /smoke}]"))
+
+
 BAD_HOOKS = [
     ("[{exec: /g}]", "26:13: services.web.hooks[0]: the key at is missing"),
     ("[{at: preflight}]", "26:13: services.web.hooks[0]: nothing to ask; give one of exec, http"),
@@ -108,7 +127,7 @@ BAD_HOOKS = [
     (
         "[{at: active, exec: /g, no_answer: hold}]",
         "26:47: services.web.hooks[0].no_answer: a hook at active is told and never waited for; delete it, "
-        "or write at: preflight or before_step or after_step",
+        "or write at: preflight or smoke or before_step or after_step",
     ),
 ]
 

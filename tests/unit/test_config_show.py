@@ -63,7 +63,7 @@ def test_the_json_schema_knows_every_key_and_its_meaning() -> None:
     service = schema["properties"]["services"]["additionalProperties"]
     assert service["additionalProperties"] is False
     assert set(service["required"]) == {"data_plane", "pools"}
-    assert "preview" not in service["properties"]
+    assert "eject" not in service["properties"]
     assert service["properties"]["bake"]["description"]
 
 

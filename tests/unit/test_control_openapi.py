@@ -6,7 +6,7 @@ import re
 import msgspec
 import pytest
 
-from lbctl.control import answers
+from lbctl.control import answers, plananswers
 from lbctl.control.openapi import document
 from lbctl.control.rights import Role
 from lbctl.control.routes import ROUTES
@@ -49,7 +49,7 @@ async def test_the_fake_desk_says_what_the_forms_promise() -> None:
     desk.journal = [event(1)]
     for found, form in (
         (desk.status(None), answers.Status),
-        (desk.plan("web", None, Plan(), "2.0.0", {}), answers.PlanAnswer),
+        (desk.plan("web", None, Plan(), "2.0.0", {}), plananswers.PlanAnswer),
         (desk.releases(None), answers.Releases),
         (await desk.release("7"), answers.OneRelease),
         (await desk.why("web"), answers.WhyAnswer),

@@ -1,12 +1,17 @@
 """Hooks hold a release until they say yes, take it back where they say so, and are never in the way of a rollback."""
 
+from dataclasses import replace
+
 import pytest
 
 from lbctl.core.holds import Hold
 from lbctl.core.hooks import AGAIN
+from lbctl.core.preview import way
 from lbctl.model.hook import BLOCKING, Hook, NoAnswer, Point, Word
+from lbctl.model.names import Colour
 from lbctl.model.record import Phase
 from lbctl.model.request import Promote, Rollback
+from lbctl.model.topology import Address
 from lbctl.model.units import Instant, Span
 from tests.shop import A, B, Shop
 
@@ -42,6 +47,7 @@ def test_hooks_are_asked_once_at_every_point_in_the_order_of_a_release() -> None
     shop.run(5)
     assert points(shop) == [
         ("preflight", 0),
+        ("smoke", 0),
         ("before_step", 1_000),
         ("after_step", 1_000),
         ("before_step", 5_000),
@@ -52,6 +58,37 @@ def test_hooks_are_asked_once_at_every_point_in_the_order_of_a_release() -> None
         ("released", 10_000),
     ]
     assert shop.mismatched == []
+
+
+def test_a_hook_is_told_how_the_candidate_of_the_carrier_is_reached_where_it_has_a_preview() -> None:
+    shop = shop_with(*at(Point.SMOKE))
+    carrier = shop.state.topology.services[B]
+    seen = {}
+    for name, host in (("wild", "0.0.0.0"), ("own", "10.0.0.5"), ("six", "::")):
+        service = replace(carrier, preview=("10.0.0.0/8",), listen=Address(host, 8000), listen_tls=name == "own")
+        seen[name] = way(service, Colour.GREEN)
+    assert [one and one["url"] for one in seen.values()] == [
+        "http://127.0.0.1:8000",
+        "https://10.0.0.5:8000",
+        "http://[::1]:8000",
+    ]
+    assert seen["own"] == {
+        "service": B,
+        "pool": "green",
+        "url": "https://10.0.0.5:8000",
+        "headers": {"X-Lbctl-Preview": "green"},
+    }
+    shop.switch(B, A, version=2)
+    shop.until("shifting")
+    assert [ask.facts["preview"] for ask in shop.asked] == [None]
+
+
+def test_a_smoke_test_waits_for_the_hooks_of_preflight() -> None:
+    shop = shop_with(*at(Point.SMOKE, Point.PREFLIGHT))
+    shop.hooks[Point.PREFLIGHT] = None
+    shop.switch(B, A, version=2)
+    shop.run(20)
+    assert points(shop) == [("preflight", 0)]
 
 
 def test_what_a_hook_is_told_names_release_point_and_versions() -> None:

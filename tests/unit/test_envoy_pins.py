@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lbctl.dataplane.envoy.callers import SOURCE, STAMP, Callers, callers_of, in_pieces
+from lbctl.dataplane.envoy.callers import ROUTING, SOURCE, STAMP, Callers, callers_of, in_pieces
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.envoy.limits import ability
 from lbctl.dataplane.envoy.listeners import doors, listeners
@@ -147,7 +147,7 @@ def test_what_routes_a_request_is_taken_away_before_a_server_sees_it() -> None:
         route_configuration(one, Written(1, Route(0)), callers_of(one, [service, entry]))["virtual_hosts"][0]
         for one in (service, entry)
     ]
-    assert [one["request_headers_to_remove"] for one in seen] == [[STAMP, SOURCE, "x-pool"]] * 2
+    assert [one["request_headers_to_remove"] for one in seen] == [[*ROUTING, "x-pool"]] * 2
 
 
 def test_a_listener_with_users_is_the_same_whoever_else_calls() -> None:

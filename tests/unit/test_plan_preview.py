@@ -8,8 +8,8 @@ import pytest
 
 from lbctl.cli.output import clean
 from lbctl.cli.screens.release import plan_screen
-from lbctl.control.answers import PlanAnswer
 from lbctl.control.bodies import PlanBody
+from lbctl.control.plananswers import PlanAnswer
 from lbctl.control.plans import overlaid
 from lbctl.core.judge.latency import Speed
 from lbctl.core.judge.learned import Bursts, Fading, Learned

@@ -47,7 +47,7 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
             (
                 colour,
                 pool["state"] or "-",
-                pool["version"] or "-",
+                _version(pool),
                 f"{pool['up_count']}/{pool['server_count']}",
                 "by pins" if pinned else split,
                 str(pool["requests"]),
@@ -67,6 +67,13 @@ def holders(view: Json, of: str = "") -> list[str]:
             who, age = one["client"] or "client not told", "at least " * one["at_least"] + seconds(one["age_ms"])
             lines.append(f"  there  {of}{colour}: {who} at {one['server']} for {age}")
     return lines
+
+
+def _version(pool: Json) -> str:
+    """The recorded version, and how many servers said lately that they run it."""
+    heard = pool.get("attested")
+    count = f" ({heard.get(pool['version'], 0)} of {pool['server_count']} say so)" if heard else ""
+    return f"{pool['version'] or '-'}{count}"
 
 
 def _green_shares(view: Json) -> list[int]:

@@ -15,6 +15,7 @@ def plan_screen(plan: Json, switch: str = "") -> str:
     traffic = plan.get("traffic")
     lines += [f"     at {traffic['text']}; `sees` is with 90 % power"] if traffic else []
     lines += [f"  gate   {plan['gate']}"] if plan.get("gate") else []
+    lines += [f"  hook   {_hook(one)}" for one in plan.get("hooks", ())]
     for index, step in enumerate(plan["steps"], 1):
         lines.append(f"  {index:>2} {percent(step['share_bp']):>6}   {step['text']}")
     warm = "the old pools stay" if _together(plan) else f"{plan['from']} stays"
@@ -30,6 +31,13 @@ def plan_screen(plan: Json, switch: str = "") -> str:
         first = "as soon as all is ready: " if plan["unready"] else ""
         lines.append(f"  next   {first}{switch or _switch(plan)}")
     return "\n".join(lines)
+
+
+def _hook(hook: Json) -> str:
+    if not hook["asked"]:
+        return f"{hook['at']}: {hook['name']} is told"
+    meaning = {"hold": "it holds", "pass": "it goes on", "rollback": "it goes back"}[hook["no_answer"]]
+    return f"{hook['at']}: {hook['name']} must say yes; without an answer in {seconds(hook['timeout_ms'])} {meaning}"
 
 
 def _together(plan: Json) -> bool:

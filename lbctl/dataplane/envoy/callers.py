@@ -13,12 +13,15 @@ from typing import Any
 
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
+from lbctl.model.preview import HEADER
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import Address, Consumer, PinKind, Protocol, Service
 
 Json = dict[str, Any]
 STAMP, SOURCE = "x-lbctl-caller", "x-lbctl-src"
 """Written by listeners only: which consumer pool a listener is for, and who is directly connected."""
+ROUTING = (STAMP, SOURCE, HEADER.lower())
+"""What no server ever gets."""
 DIRECT = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
 OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
 _STEPS_MAX = 90
@@ -81,7 +84,7 @@ class Callers:
 
     marks: Mapping[Caller, Mark] = field(default_factory=dict)
     untold: Mapping[Caller, str] = field(default_factory=dict)
-    removed: tuple[str, ...] = (STAMP, SOURCE)
+    removed: tuple[str, ...] = ROUTING
 
     def refusal(self, route: Route) -> str:
         """Why the pins of a route cannot be carried out, empty where they can."""
@@ -111,7 +114,7 @@ def callers_of(service: Service, services: Sequence[Service]) -> Callers:
             untold[caller] = found
     _check_apart(service, marks)
     said = {header for one in services for header in _headers(one)}
-    return Callers(marks, untold, (STAMP, SOURCE, *sorted(said)))
+    return Callers(marks, untold, (*ROUTING, *sorted(said)))
 
 
 def listening(service: Service) -> Iterator[tuple[Caller, Address]]:
@@ -170,7 +173,7 @@ def _headers(service: Service) -> list[str]:
 
 def _header(service: Service, consumer: Consumer) -> str:
     name = (consumer.header or "").lower()
-    if not _HEADER.fullmatch(name) or name in {STAMP, SOURCE, "host", "cookie"}:
+    if not _HEADER.fullmatch(name) or name in {*ROUTING, "host", "cookie"}:
         raise Garbled(f"envoy: {service.name}: {consumer.header!r} cannot be the header that tells its callers apart")
     return name
 

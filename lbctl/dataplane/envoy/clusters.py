@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from lbctl.dataplane.envoy.layout import Layout, check_names, cluster_name, tunnel_name
+from lbctl.dataplane.envoy.layout import Layout, check_names, cluster_name, preview_name, tunnel_name
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.topology import HealthCheck, Probe, Protocol, Server, Service
@@ -32,12 +32,23 @@ def cluster(service: Service, colour: Colour, layout: Layout | None) -> Json:
 
 
 def clusters(service: Service, layout: Layout | None) -> list[Json]:
-    """Return all clusters of a service: both pools, and for TCP the way to the inner end of its tunnel.
+    """Return all clusters of a service: both pools, those for previews, for TCP the way to the inner end of its tunnel.
 
     Raises Garbled as `cluster`.
     """
     pools = [cluster(service, colour, layout) for colour in Colour]
-    return [*pools, tunnel(service)] if service.protocol is Protocol.TCP else pools
+    previews = [preview(service, colour, layout) for colour in Colour] if service.preview else []
+    return [*pools, *previews, *([tunnel(service)] if service.protocol is Protocol.TCP else [])]
+
+
+def preview(service: Service, colour: Colour, layout: Layout | None) -> Json:
+    """Return the cluster that answers previews of a pool: its servers, without checks of its own, so that nobody is
+    checked twice. One that refuses is passed over. Raises Garbled as `cluster`."""
+    whole = cluster(service, colour, layout)
+    unchecked = {key: value for key, value in whole.items() if key != "health_checks"}
+    if layout is not None:
+        unchecked["eds_cluster_config"] = whole["eds_cluster_config"] | {"service_name": whole["name"]}
+    return unchecked | {"name": preview_name(service.name, colour)}
 
 
 def tunnel(service: Service) -> Json:

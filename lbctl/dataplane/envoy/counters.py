@@ -10,7 +10,7 @@ import msgspec
 
 from lbctl.dataplane.envoy import calls
 from lbctl.dataplane.envoy.clusters import DRAINING
-from lbctl.dataplane.envoy.layout import cell_name, cluster_name
+from lbctl.dataplane.envoy.layout import cell_name, cluster_name, preview_name
 from lbctl.dataplane.envoy.times import DETAILED, HISTOGRAM
 from lbctl.dataplane.envoy.version import Written, parse
 from lbctl.model.errors import Garbled
@@ -74,6 +74,9 @@ def stats_target(services: Sequence[Service], *, times: bool = False) -> str:
     figures = [
         rf"cluster\.{names}_(blue|green)\.(upstream_rq_(active|pending_active|total|completed|5xx|retry){histogram})"
     ]
+    previewed = [service.name for service in services if service.preview]
+    if previewed:
+        figures.append(rf"cluster\.{_any(previewed)}/preview/(blue|green)\.upstream_rq_(active|pending_active)")
     called = [service.name for service in services if service.protocol is Protocol.GRPC]
     if called:
         wanted = _any([*calls.NAMES, *(f"upstream_rq_{status}" for status in calls.STATUSES), "upstream_rq_total"])
@@ -155,7 +158,7 @@ def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -
         answered=sum(stats.get("rq_success", 0) + stats.get("rq_error", 0) for stats in counted),
         requests=_number(stats, f"{scope}_completed"),
         errors=_number(stats, f"{scope}_5xx"),
-        in_flight=_number(stats, f"{scope}_active") + _number(stats, f"{scope}_pending_active"),
+        in_flight=_in_flight(stats, name) + _in_flight(stats, preview_name(service.name, colour)),
         retries=_number(stats, f"{scope}_retry"),
     )
     return _called(pool, stats, f"cluster.{name}") if service.protocol is Protocol.GRPC else pool
@@ -166,6 +169,10 @@ def arrived(service: Service, colour: Colour, stats: Stats) -> int:
     answers without one, when it is answered."""
     scope = f"cluster.{cluster_name(service.name, colour)}.upstream_rq"
     return _number(stats, f"{scope}_total") + _number(stats, f"{scope}_completed")
+
+
+def _in_flight(stats: Stats, cluster: str) -> int:
+    return sum(_number(stats, f"cluster.{cluster}.upstream_rq_{word}") for word in ("active", "pending_active"))
 
 
 def _called(pool: PoolReading, stats: Stats, scope: str) -> PoolReading:

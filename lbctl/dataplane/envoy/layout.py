@@ -95,6 +95,11 @@ def cell_name(cell: Cell) -> str:
     return f"{cell.caller or UNKNOWN}_to_{cell.colour.value}"
 
 
+def preview_name(service: ServiceName, colour: Colour) -> str:
+    """Return what answers previews of a pool: a cluster of its own, so that they are not counted with users."""
+    return f"{service}/preview/{colour.value}"
+
+
 def tunnel_name(service: ServiceName) -> str:
     """Return what the inner hop of a TCP service is called, as no service can be."""
     return f"{service}/tunnel"

@@ -66,11 +66,12 @@ TCP = """\
 TLS = """
 # Users come by TLS: add your transport_socket to its filter chain."""
 CLUSTERS = """
-  # (4) Two clusters a service, with these names. The servers come from lbctl's config; a list of your own (`type:
-  # STATIC` and so on) works too, then lbctl leaves it alone. What must stay: healthy_panic_threshold 0 (a pool whose
-  # servers are all dead answers 503, it does not use dead ones), update_merge_window 0s (what Envoy says of a server's
-  # health is true of its workers), override_host_status (a server that is drained keeps its sessions), health_checks
-  # (they work while lbctl is dead) and circuit_breakers that bound nothing.
+  # (4) Two clusters a service, with these names, and with `preview:` two more that answer previews. The servers come
+  # from lbctl's config; a list of your own (`type: STATIC` and so on) works too, then lbctl leaves it alone. What must
+  # stay: healthy_panic_threshold 0 (a pool whose servers are all dead answers 503, it does not use dead ones),
+  # update_merge_window 0s (what Envoy says of a server's health is true of its workers), override_host_status (a server
+  # that is drained keeps its sessions), health_checks (they work while lbctl is dead) and circuit_breakers that bound
+  # nothing.
   clusters:
 """
 

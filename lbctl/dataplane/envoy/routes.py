@@ -1,4 +1,4 @@
-"""RDS: where one service's requests go. Pinned callers first, then the colour cookie, then the split.
+"""RDS: where one service's requests go. Pinned callers first, then previews, the colour cookie, and the split.
 
 One value, replaced as a whole: no request meets old pins with a new split.
 """
@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lbctl.dataplane.envoy.callers import Callers
-from lbctl.dataplane.envoy.layout import cell_name, check_names, cluster_name, colour_cookie
+from lbctl.dataplane.envoy.callers import OVERWRITE, SOURCE, Callers
+from lbctl.dataplane.envoy.layout import cell_name, check_names, cluster_name, colour_cookie, preview_name
 from lbctl.dataplane.envoy.version import Written
 from lbctl.model.names import Colour
+from lbctl.model.preview import HEADER, network, pattern
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import Protocol, Service
 from lbctl.model.units import BP_FULL
@@ -66,7 +67,7 @@ def buckets_below(level: int) -> str:
 
 
 def _adopted(service: Service, route: Route, callers: Callers) -> Json:
-    """Consumer pools first, each by its pin, then everybody else."""
+    """Consumer pools first, each by its pin, then previews, then everybody else."""
     pins = dict(route.pins)
     known = [
         one
@@ -80,7 +81,7 @@ def _adopted(service: Service, route: Route, callers: Callers) -> Json:
         **_host(service),
         **({} if service.protocol is Protocol.TCP else sticky),
         "retry_policy": _RETRY,
-        "routes": [*known, *others, *_cells(service, callers)],
+        "routes": [*known, *_previews(service), *others, *_cells(service, callers)],
     }
 
 
@@ -93,6 +94,30 @@ def _pinned(service: Service, route: Route, who: _Who, pin: Pin) -> list[Json]:
             return [_refused(service, who)]
         case Pin.BLUE | Pin.GREEN:
             return [_route(service, f"pin-{who.caller}", who, Colour(pin.value))]
+
+
+def _previews(service: Service) -> list[Json]:
+    """Who may name his pool, and does. He is nobody's session, and the one who is asked says which pool he is."""
+    return [_preview(service, pattern(network(one)), colour) for one in service.preview for colour in Colour]
+
+
+def _preview(service: Service, source: str, colour: Colour) -> Json:
+    wants = {"name": HEADER.lower(), "string_match": {"exact": colour.value}}
+    comes = {"name": SOURCE, "string_match": {"safe_regex": {"regex": source}}}
+    route = _route(service, f"preview-{colour.value}", _Who(headers=(wants, comes)), colour)
+    told = {"header": {"key": HEADER.lower(), "value": colour.value}, "append_action": OVERWRITE}
+    return {
+        **route,
+        "route": {**route["route"], "cluster": preview_name(service.name, colour)},
+        "response_headers_to_add": [told],
+        "typed_per_filter_config": {STATEFUL_SESSION: _UNBOUND},
+    }
+
+
+_UNBOUND: Json = {
+    "@type": f"{_API}.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute",
+    "disabled": True,
+}
 
 
 def _by_split(service: Service, route: Route, who: _Who) -> list[Json]:

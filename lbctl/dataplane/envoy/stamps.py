@@ -25,7 +25,7 @@ def faults(service: Service, managers: Sequence[Any], proxies: Sequence[Any]) ->
             yield f"no listener writes `{STAMP}: {caller}`, as the one on {address} should"
     if PinKind.LISTENER in kinds and not all(STAMP in said for said in doors):
         yield f"a listener lets clients write {STAMP} themselves: it must remove or overwrite it"
-    if kinds - {PinKind.LISTENER} and not all(said.get(SOURCE) == DIRECT for said in doors):
+    if (kinds - {PinKind.LISTENER} or service.preview) and not all(said.get(SOURCE) == DIRECT for said in doors):
         yield f"a listener does not write `{SOURCE}: {DIRECT}`, so a source address tells nothing"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lbctl.dataplane.envoy import stamps
 from lbctl.dataplane.envoy.dump import at, in_force, listed, text
-from lbctl.dataplane.envoy.layout import Layout, cluster_name
+from lbctl.dataplane.envoy.layout import Layout, cluster_name, preview_name
 from lbctl.dataplane.envoy.render import FLUSH_INTERVAL
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.topology import Protocol, Service
@@ -58,6 +58,9 @@ def survey(dump: Any, services: Sequence[Service], layout: Layout) -> Survey:
             found.fault(service, f"{problem}; {RENDER}")
         for colour in Colour:
             _pool(service, colour, clusters.get(cluster_name(service.name, colour)), found)
+            name = preview_name(service.name, colour)
+            if service.preview and name not in clusters:
+                found.fault(service, f"this Envoy has no cluster {name}, which answers previews: add it; {RENDER}")
     return found
 
 

@@ -11,6 +11,7 @@ from lbctl.dataplane.haproxy.form import Entries, Line
 from lbctl.dataplane.haproxy.limits import limits, stickiness, wrong_mode
 from lbctl.dataplane.haproxy.looking import Look, unloaded
 from lbctl.dataplane.haproxy.pins import Pins
+from lbctl.dataplane.haproxy.previews import Previews
 from lbctl.dataplane.haproxy.statemap import DEFAULT, map_path, parse_lines, parse_route, value_of, write_entries
 from lbctl.dataplane.haproxy.statistics import Pools, Table
 from lbctl.dataplane.haproxy.weighed import parse_backend
@@ -35,11 +36,12 @@ class MapForm:
         self._asked = {colour: f"show stat {backend} 6 -1" for colour, backend in self._backends.items()}
         self._pools = Pools(service.protocol)
         self._pins = Pins(instance, service, services)
+        self._previews = Previews(service, binding)
 
     @property
     def questions(self) -> tuple[str, ...]:
         """See `Form.questions`. A pool is asked for before the calls to it, so that no call seems uncounted."""
-        return (*self._asked.values(), *self._pins.questions)
+        return (*self._asked.values(), *self._previews.questions, *self._pins.questions)
 
     @property
     def steering(self) -> tuple[str, ...]:
@@ -67,14 +69,18 @@ class MapForm:
             older = {look.life: Table.of(backend, look.answers[self._asked[colour]]) for look in looks[1:]}
             tables = {looks[0].life: newest, **{life: table for life, table in older.items() if table is not None}}
             pool = self._pools.reading(backend, [*tables.values()])
-            pools[colour] = replace(pool, arrived={life: table.taken for life, table in tables.items()})
+            pools[colour] = replace(
+                pool,
+                in_flight=pool.in_flight + self._previews.in_flight(colour, looks),
+                arrived={life: table.taken for life, table in tables.items()},
+            )
         routes = {look.life: self.runtime(look) for look in looks}
         runtime = {life: route for life, route in routes.items() if route is not None}
         return ServiceReading(
             runtime=runtime,
             boot=None if boot is None else self._route(boot),
             pools=pools,
-            obstacles=self._pins.obstacles(looks[0]),
+            obstacles=self._obstacles(looks[0]),
             matrix=self._pins.matrix(looks),
         )
 
@@ -100,6 +106,9 @@ class MapForm:
             if not missing:
                 break
         return "" if goal.items() <= entries.items() else f"HAProxy does not take {route}"
+
+    def _obstacles(self, newest: Look) -> tuple[str, ...]:
+        return (*self._pins.obstacles(newest), *self._previews.obstacles(newest))
 
     def _entries(self, route: Route) -> dict[str, str]:
         return self._pins.entries(route, value_of(route))
@@ -127,7 +136,7 @@ class MapForm:
         seen = [parse_backend(backend, look.answers[self._asked[colour]]) for colour, backend in self._backends.items()]
         sticky = stickiness(self._backends.values(), seen, tables)
         cannot = (*limits(self._service, sticky), *wrong_mode(self._service, self._backends.values(), seen))
-        return Ability(stickiness=sticky, cannot=(*cannot, *self._pins.obstacles(look)))
+        return Ability(stickiness=sticky, cannot=(*cannot, *self._obstacles(look)))
 
     def _route(self, entries: Entries) -> Route:
         split = parse_route(entries.get(self._service.name, "")) or DEFAULT

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from lbctl.dataplane.haproxy import pinrules, templates
+from lbctl.dataplane.haproxy import pinrules, previewrules, templates
 from lbctl.dataplane.haproxy.logline import log_lines
 from lbctl.dataplane.haproxy.serverstate import state_path
 from lbctl.dataplane.haproxy.statemap import DEFAULT, VALUE, map_path
@@ -56,16 +56,17 @@ def _service(instance: Instance, service: Service, services: Sequence[Service], 
         raise Garbled(f"services.{service.name}.{missing} is needed to render HAProxy's configuration: add it")
     words = _words(instance, service, service.haproxy, service.listen) | {"log": log}
     pins, stay = pinrules.rules(instance, service, services, words["map"], word)
+    said, choice = previewrules.rules(service, word)
     tcp = service.protocol is Protocol.TCP
     if service.haproxy.form is HaproxyForm.WEIGHTS:
         if tcp:
             raise Garbled(f"services.{service.name}: form weights is for http and grpc: write `form: map`")
         head, pools = _filled(words, "FRONTEND", "STATE"), _backend(instance, service, tuple(Colour))
-        return head + pins + _filled(words, "BY_WEIGHTS") + pools
+        return head + pins + said + _filled(words, "BY_WEIGHTS") + pools
     head = _filled(words, "TCP_FRONTEND") if tcp else _filled(words, "FRONTEND", "STATE")
-    drawn = _filled(words, "TCP_BY_MAP" if tcp else "BY_MAP") + stay + _filled(words, "CHOICE")
+    drawn = _filled(words, "TCP_BY_MAP" if tcp else "BY_MAP") + stay + choice + _filled(words, "CHOICE")
     pools = "".join(_backend(instance, service, (colour,)) for colour in Colour)
-    return head + pins + drawn + pools + pinrules.table(service)
+    return head + pins + said + drawn + pools + previewrules.backends(service, word) + pinrules.table(service)
 
 
 def _filled(words: dict[str, str], *names: str) -> str:

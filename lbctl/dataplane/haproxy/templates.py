@@ -128,3 +128,31 @@ peers {section}
     disabled
     table {table} type string len {length} size {size} nopurge store {counter}
 """
+
+PREVIEW_SAID = """    # A request from a listed network may name its pool; whoever is known to be a consumer pool may not.
+"""
+PREVIEW_TAKEN = """    http-request set-var(txn.lb_preview) req.fhdr({header}) if !{{ var(txn.lb_from) -m found }} {{ src {networks} }} {{ req.fhdr_cnt({header}) eq 1 }} {{ req.fhdr({header}) -m str blue green }}
+"""
+PREVIEW_STRIPPED = """    http-request del-header {header}
+"""
+PREVIEW = """    # A preview is nobody's session: it gets no bucket.
+    http-request set-var(txn.lb_why) str(preview) if { var(txn.lb_preview) -m found }
+    http-request set-var(txn.lb_bucket) int(0) if { var(txn.lb_preview) -m found }
+"""
+PREVIEW_CHOICE = """    use_backend {green} if {{ var(txn.lb_preview) -m str green }}
+    use_backend {blue} if {{ var(txn.lb_preview) -m str blue }}
+"""
+PREVIEW_BACKEND = """
+backend {backend}
+    mode http
+    balance random
+    option redispatch
+    retries 3
+    retry-on conn-failure
+    timeout connect 2s
+    timeout queue 5s
+    timeout server 1h
+    timeout tunnel 1h
+    http-after-response set-header {header} {colour}
+{servers}
+"""
