@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from lbctl.control.boardanswers import CellView, ClaimView, ColourWord, PinView, ReadyView
+from lbctl.control.sessionanswers import RequestTimes, SessionsView
 
 
 class Held(msgspec.Struct):
@@ -41,17 +42,6 @@ class PoolView(msgspec.Struct):
     keep_bp: int | None
     certified: bool = False
     holders: list[dict[str, Any]] = []
-
-
-class RequestTimes(msgspec.Struct):
-    """What `source` has timed, by pool, missed, and never had; `sampled`, `forged`: too many, so it is not judged."""
-
-    source: str
-    timed: dict[str, int]
-    lost: int
-    sampled: bool
-    surplus: int
-    forged: bool
 
 
 class InstanceView(msgspec.Struct):
@@ -110,6 +100,7 @@ class ServiceView(msgspec.Struct):
     verdict: Verdict | None
     claim: ClaimView | None = None
     board: ReadyView | None = None
+    sessions: dict[str, SessionsView] = {}
 
 
 class UnitView(msgspec.Struct):
