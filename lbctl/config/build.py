@@ -7,6 +7,7 @@ from lbctl.config.composite import Values
 from lbctl.config.hooks import hooks_of
 from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, WebhookAlert
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
+from lbctl.model.sessions import AtDeadline, SessionPolicy
 from lbctl.model.topology import (
     Approvals,
     Consumer,
@@ -128,12 +129,21 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         cookie=values["sessions"]["cookie"],
         drain=Drain(quiet=values["drain"]["quiet"], limit=values["drain"]["limit"]),
         preview=tuple(values["preview"]["networks"]),
+        sessions=_sessions(values["sessions"]),
         consumers={ServiceName(one): _consumer(about) for one, about in (values["consumers"] or {}).items()},
         plan=_plan(values) if unit is None else unit.plan,
         judge=_judge(values["judge"]) if unit is None else unit.judge,
         deadlines=_deadlines(values) if unit is None else unit.deadlines,
         freeze=_freeze(values) if unit is None else unit.freeze,
         hooks=hooks_of(values["hooks"]) if unit is None else unit.hooks,
+    )
+
+
+def _sessions(values: Values) -> SessionPolicy:
+    return SessionPolicy(
+        per_second=values["policy"],
+        deadline=values["deadline"],
+        at_deadline=AtDeadline(values["at_deadline"]),
     )
 
 

@@ -9,7 +9,9 @@ from lbctl.config.freezing import FREEZE
 from lbctl.config.hooks import HOOKS
 from lbctl.config.hostkinds import Argv, Endpoint, Group, ServerKind, Statuses
 from lbctl.config.kinds import STEP, Choice, Duration, Flag, Number, Share, Whole
+from lbctl.config.leave import SessionsLeave
 from lbctl.config.previewing import PREVIEW
+from lbctl.model.sessions import AtDeadline, SessionPolicy
 from lbctl.model.topology import (
     Deadlines,
     Drain,
@@ -28,6 +30,7 @@ PLAN = Plan()
 DEADLINES = Deadlines()
 JUDGE = JudgeSettings()
 DRAIN = Drain()
+SESSIONS = SessionPolicy()
 
 SERVER = ServerKind(
     Endpoint("address"),
@@ -156,9 +159,10 @@ PLAN_KEYS: dict[str, Key] = {
         kind=Section(
             {
                 "sessions": Key(
-                    kind=Choice(tuple(SessionsBack), later=("drain",)),
+                    kind=Choice(tuple(SessionsBack)),
                     default="auto",
-                    doc="Sessions on the candidate: `move` at once, `keep`, or `auto`: move on errors or health.",
+                    doc="Sessions on the candidate: `move` at once, `drain` at the session rate, `keep`, or `auto`: "
+                    "move on errors or health, drain on latency where there is a rate, else keep.",
                 )
             }
         ),
@@ -304,7 +308,21 @@ SERVICE = Section(
             kind=Section(
                 {
                     "cookie": Key(kind=TOKEN, default="SRV", doc="The cookie that names the server of a session."),
-                    **dict.fromkeys(("policy", "deadline", "at_deadline"), later()),
+                    "policy": Key(
+                        kind=SessionsLeave(),
+                        default=SESSIONS.per_second,
+                        doc="How sessions leave a pool that drains: `wait` for their end, or `{move: 20/s}`.",
+                    ),
+                    "deadline": Key(
+                        kind=Duration(lowest=SECOND, highest=30 * DAY),
+                        default=SESSIONS.deadline,
+                        doc="How long they may take, from the end of the bake.",
+                    ),
+                    "at_deadline": Key(
+                        kind=Choice(tuple(AtDeadline)),
+                        default="keep",
+                        doc="Sessions that are still there then: `keep` them, or move them and `close` what is left.",
+                    ),
                 }
             ),
             whole=True,

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from lbctl.control.boardanswers import CellView, ClaimView, ColourWord, PinView, ReadyView
+from lbctl.control.sessionanswers import RequestTimes, SessionsView
 
 
 class Held(msgspec.Struct):
@@ -46,17 +47,6 @@ class PoolView(msgspec.Struct):
     attested: dict[str, int] = {}
     """Versions that its servers named last, and how many did; empty: nobody asked lately."""
     holders: list[dict[str, Any]] = []
-
-
-class RequestTimes(msgspec.Struct):
-    """What `source` has timed, by pool, missed, and never had; `sampled`, `forged`: too many, so it is not judged."""
-
-    source: str
-    timed: dict[str, int]
-    lost: int
-    sampled: bool
-    surplus: int
-    forged: bool
 
 
 class InstanceView(msgspec.Struct):
@@ -115,6 +105,7 @@ class ServiceView(msgspec.Struct):
     verdict: Verdict | None
     claim: ClaimView | None = None
     board: ReadyView | None = None
+    sessions: dict[str, SessionsView] = {}
 
 
 class UnitView(msgspec.Struct):

@@ -8,12 +8,15 @@ from lbctl.core.transitions import may_go
 from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.reading import Token
 from lbctl.model.record import By, Phase, PoolState, Record, Release
+from lbctl.model.sessions import Leaving, SessionPolicy
 from lbctl.model.topology import SessionsBack
-from lbctl.model.units import BP_FULL, Instant, percent
+from lbctl.model.units import BP_FULL, Instant, after, percent
 
 FAULTS_THAT_MOVE = frozenset({"errors", "candidate_dead", "blind", "token", "wrong_cell"})
 """Reasons of a rollback by itself that say the candidate cannot serve, or meets a partner that it may not know: its
 sessions go back at once."""
+SLOWNESS = frozenset({"latency"})
+"""Reasons that say it serves, but worse: its sessions go back at the session rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ def with_share(record: Record, release: Release, share_bp: int, at: Instant) -> 
     """Return the record with a new target share, a new epoch, and the candidate's sessions honoured again."""
     adopted = record.services[release.service]
     if share_bp > 0:
-        adopted = adopted.with_pool(release.to, replace(adopted.pool(release.to), keep_bp=BP_FULL))
+        adopted = adopted.with_pool(release.to, replace(adopted.pool(release.to), keep_bp=BP_FULL, leaving=None))
     moved = replace(
         to_phase(release, Phase.SHIFTING, at),
         share_bp=share_bp,
@@ -117,7 +120,8 @@ def go_back(
     mark = Mark(release.id, release.nonce, Token.BACK)
     if release.phase.unmoved:
         return cancel(record, release, at, reason, by, actor, marks=(mark,))
-    moves = _moves(release.plan.sessions_back, code)
+    goes = _sessions(release.plan.sessions_back, release.plan.sessions, code)
+    moves = goes is SessionsBack.MOVE
     back = replace(
         to_phase(release, Phase.ROLLING_BACK, at),
         share_bp=0,
@@ -139,21 +143,35 @@ def go_back(
         code=code,
         from_share_bp=release.share_bp,
         moves_sessions=moves,
+        sessions=goes.value,
         stop=f"lbctl release show {release.id}",
         **(numbers or {}),
     )
-    changed = _with_sessions_back(record, release, moves=moves).with_release(back)
+    changed = _with_sessions_back(record, release, goes, at).with_release(back)
     return Change(record=changed, entries=(told,), lowering=True, marks=(mark,))
 
 
-def _with_sessions_back(record: Record, release: Release, *, moves: bool) -> Record:
+def leaves(policy: SessionPolicy, at: Instant) -> Leaving:
+    """Return what is recorded of a pool whose sessions begin to leave it now."""
+    return Leaving(
+        per_second=policy.per_second,
+        began_at=at,
+        paced_at=at,
+        deadline=after(at, policy.deadline),
+        at_deadline=policy.at_deadline,
+    )
+
+
+def _with_sessions_back(record: Record, release: Release, goes: SessionsBack, at: Instant) -> Record:
     """Return the record with the pools as on the way back: active honours every session again, the candidate none of
-    its own if they move at once."""
+    its own if they move at once, ever fewer if they are drained."""
     changed = with_states(record, release, origin=PoolState.ACTIVE, to=PoolState.CANDIDATE)
     carrier = changed.services[release.service]
-    origin = replace(carrier.pool(release.origin), keep_bp=BP_FULL)
+    origin = replace(carrier.pool(release.origin), keep_bp=BP_FULL, leaving=None)
     candidate = carrier.pool(release.to)
-    candidate = replace(candidate, keep_bp=0 if moves else candidate.keep_bp)
+    drained = leaves(release.plan.sessions, at) if goes is SessionsBack.DRAIN else None
+    keep_bp = 0 if goes is SessionsBack.MOVE else candidate.keep_bp
+    candidate = replace(candidate, keep_bp=keep_bp, leaving=drained)
     carrier = carrier.with_pool(release.origin, origin).with_pool(release.to, candidate)
     return changed.with_service(release.service, carrier)
 
@@ -172,14 +190,13 @@ def cancel(
     return Change(record=changed, entries=(told,), marks=marks)
 
 
-def _moves(policy: SessionsBack, code: str) -> bool:
-    match policy:
-        case SessionsBack.MOVE:
-            return True
-        case SessionsBack.KEEP:
-            return False
-        case SessionsBack.AUTO:
-            return code in FAULTS_THAT_MOVE
+def _sessions(wanted: SessionsBack, policy: SessionPolicy, code: str) -> SessionsBack:
+    """Return what becomes of the candidate's sessions. Sessions that never move by policy are not drained either."""
+    if wanted is not SessionsBack.AUTO:
+        return wanted
+    if code in FAULTS_THAT_MOVE:
+        return SessionsBack.MOVE
+    return SessionsBack.DRAIN if code in SLOWNESS and policy.per_second is not None else SessionsBack.KEEP
 
 
 def next_step(release: Release) -> int:

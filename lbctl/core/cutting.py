@@ -44,7 +44,8 @@ def cut(state: State, going: Cut, now: Instant) -> Change:
     Raises:
         Refused: the plan is too short for what it must see (`judge.plan: strict`).
     """
-    plan = planner.cut(ahead(state, state.topology.services[going.carrier], going.plan))
+    carrier = state.topology.services[going.carrier]
+    plan = replace(planner.cut(ahead(state, carrier, going.plan)), sessions=carrier.sessions)
     release_id = ReleaseId(str(state.record.next_release))
     members = {name: _member(state.record, name, version) for name, version in going.versions.items()}
     own, unit = members[going.carrier], state.topology.unit_of(going.carrier)

@@ -5,8 +5,8 @@ record, and traffic stays where it is.
 """
 
 from lbctl.core.transitions import may_go
-from lbctl.model.names import ServiceName
-from lbctl.model.record import Member, Phase, PoolState, Record, Release
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.record import Adopted, Member, Phase, PoolState, Record, Release
 from lbctl.model.units import BP_FULL
 
 
@@ -29,6 +29,7 @@ def check(before: Record, after: Record) -> None:
                 held = after.claims.get(provider)
                 free = held is None or held.colour is not partner
                 _claim(free, f"{name}: no pool that may still call is paired with a pool of {provider} that is claimed")
+        _sessions(name, before.services.get(name), adopted)
     for release in after.releases.values():
         _release(before, after, release)
 
@@ -56,6 +57,22 @@ def _release(before: Record, after: Record, release: Release) -> None:
     _claim(release.share_bp == 0 or keep_bp == BP_FULL, f"{release.id}: new traffic, kept")
     for name, member in release.followers.items() if not release.phase.ended else ():
         _follower(old, after, release, name, member)
+
+
+def _sessions(name: ServiceName, before: Adopted | None, after: Adopted) -> None:
+    """Sessions go one way only, and never out of both pools."""
+    for colour in Colour:
+        pool, was = after.pool(colour), None if before is None else before.pool(colour)
+        _claim(pool.state is not PoolState.ACTIVE or pool.keep_bp == BP_FULL, f"{name}: active honours its sessions")
+        if pool.leaving is None:
+            continue
+        _claim(pool.state is not PoolState.ACTIVE, f"{name}: no session leaves the active pool")
+        _claim(after.pool(colour.other).keep_bp == BP_FULL, f"{name}: who leaves one pool is honoured in the other")
+        if was is None or was.leaving is None or was.leaving.began_at != pool.leaving.began_at:
+            continue
+        _claim(pool.keep_bp <= was.keep_bp, f"{name}: who was moved is not called back")
+        used = pool.leaving.paced_at - was.leaving.paced_at
+        _claim(used > 0 or pool.keep_bp == was.keep_bp, f"{name}: no time is used twice for moving sessions")
 
 
 def _follower(old: Release, after: Record, release: Release, name: ServiceName, member: Member) -> None:

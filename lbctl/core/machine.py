@@ -16,6 +16,7 @@ from lbctl.core.draining import administer, administered, undrained
 from lbctl.core.evidence import begin, follow, learn, replace_in
 from lbctl.core.hooks import answered, asked
 from lbctl.core.lanes import applied, apply_all
+from lbctl.core.leaving import leave_on
 from lbctl.core.noreturn import waits_for_the_journal, withdrawn
 from lbctl.core.notes import noted
 from lbctl.core.requests import admit
@@ -39,6 +40,7 @@ from lbctl.core.state import (
     Tick,
 )
 from lbctl.core.targets import target
+from lbctl.core.waning import ebbs
 from lbctl.core.wellness import every_pool
 from lbctl.model.errors import Refused
 from lbctl.model.hook import HookAnswer
@@ -153,6 +155,7 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
     effects += operations
     state, orders = administer(state, tick.now)
     effects += orders
+    state = replace(state, ebbs=ebbs(state, tick.now))
     state, notes = noted(state, here, tick.now)
     state, asks = asked(state, here, tick.now)
     return state, (*effects, *_tokens(state), *notes, *asks)
@@ -245,6 +248,7 @@ def _due(state: State, now: Instant) -> Iterator[Change | None]:
     waiting = [name for name in state.record.board if name in state.topology.services]
     units = {unit.name: unit for unit in map(state.topology.unit_of, waiting)}
     yield from (ready.due(state, unit, now) for unit in units.values())
+    yield from leave_on(state, now)
 
 
 def _tokens(state: State) -> Iterable[Mark]:

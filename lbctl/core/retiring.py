@@ -114,7 +114,9 @@ def _without_sessions(
     record: Record, name: ServiceName, colour: Colour, quiet: Span, at: Instant
 ) -> tuple[Record, Entry]:
     adopted = record.services[name]
-    record = record.with_service(name, adopted.with_pool(colour, replace(adopted.pool(colour), keep_bp=0)))
+    record = record.with_service(
+        name, adopted.with_pool(colour, replace(adopted.pool(colour), keep_bp=0, leaving=None))
+    )
     text = f"no session was seen on {colour} of {name} for {seconds(quiet)}: one that comes back goes to {colour.other}"
     return record, Entry(kind=Kind.SESSIONS_CLOSED, at=at, text=text, service=name, data={"colour": colour.value})
 

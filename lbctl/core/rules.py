@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import judge
-from lbctl.core.change import Change, entry, go_back, next_step, to_phase, with_share, with_states
+from lbctl.core.change import Change, entry, go_back, leaves, next_step, to_phase, with_share, with_states
 from lbctl.core.drift import handmade, moved_generations, rebased
 from lbctl.core.evidence import proved
 from lbctl.core.holds import waits
@@ -20,9 +20,9 @@ from lbctl.core.retreat import mistaken, retreat, taken_back
 from lbctl.core.situation import Situation
 from lbctl.model.entry import Kind, Severity
 from lbctl.model.reading import Token
-from lbctl.model.record import By, Phase, PoolState
+from lbctl.model.record import By, Phase, PoolState, Record, Release
 from lbctl.model.topology import HoldLimit
-from lbctl.model.units import BP_FULL, percent, seconds, since
+from lbctl.model.units import BP_FULL, Instant, percent, seconds, since
 
 Rule = Callable[[Situation], Change | None]
 
@@ -222,11 +222,20 @@ def drain(now: Situation, actor: str = "") -> Change:
     record = with_states(now.record, release, origin=PoolState.DRAINING, to=PoolState.ACTIVE)
     for name, member in release.members.items():
         adopted = record.services[name]
-        new = replace(adopted.pool(member.to), version=member.version)
+        # A follower's pool has no share that rises: what it was emptied of once, it honours from now on.
+        new = replace(adopted.pool(member.to), version=member.version, keep_bp=BP_FULL)
         record = record.with_service(name, replace(adopted.with_pool(member.to, new), active=member.to))
+    record = _with_sessions_leaving(record, release, now.at)
     text = f"{release.to} is active; {release.origin} drains and stays warm for {seconds(release.plan.retain)}"
     told = entry(Kind.DRAIN_STARTED, release, now.at, text, actor=actor, stop=f"lbctl rollback {release.id}")
     return Change(record=record.with_release(release), entries=(told,))
+
+
+def _with_sessions_leaving(record: Record, release: Release, at: Instant) -> Record:
+    """Only the carrier has sessions of its own: the calls of a follower's old pool are pinned."""
+    adopted = record.services[release.service]
+    old = replace(adopted.pool(release.origin), leaving=leaves(release.plan.sessions, at))
+    return record.with_service(release.service, adopted.with_pool(release.origin, old))
 
 
 FORWARD: dict[Phase, Rule] = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from lbctl.core import judge
 from lbctl.core.counting import Books
+from lbctl.core.ebb import Ebb
 from lbctl.core.holds import Hold
 from lbctl.core.matrix import Tally
 from lbctl.core.wellness import Pools
@@ -163,6 +164,8 @@ class State:
     """The last target that each instance read back whole: where that still stands, nobody else changed anything."""
     told: frozenset[str] = frozenset()
     """Standing troubles of instances and ways home that people were told about; each is told once."""
+    ebbs: Mapping[tuple[ServiceName, Colour], Ebb] = field(default_factory=dict)
+    """How the sessions of draining pools become fewer."""
     servers: Mapping[tuple[ServiceName, ServerName], Seen] = field(default_factory=dict)
     """Servers that are, or lately were, otherwise than up. `servers_at` is when they were last looked at."""
     servers_at: Instant = Instant(0)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from lbctl.core import machine
+from lbctl.core.leaving import leaving_services
 from lbctl.core.state import Administered, Applied, Configured, Effect, Recorded, State, Tick
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.ports import Eyes, Keeping, Now
@@ -100,7 +101,8 @@ class Loop:
             self._ticked()
 
     def _busy(self) -> bool:
-        return any(not release.phase.ended for release in self.state.record.releases.values())
+        record = self.state.record
+        return any(not one.phase.ended for one in record.releases.values()) or bool(leaving_services(record))
 
     def _drain(self) -> None:
         """Take everything that arrived; each arrival is a step of its own."""
@@ -129,10 +131,11 @@ class Loop:
 
     def _instances_in_release(self) -> frozenset[InstanceName]:
         topology: Topology = self.state.topology
+        record = self.state.record
+        running = [name for one in record.releases.values() if not one.phase.ended for name in one.members]
         return frozenset(
             instance
-            for release in self.state.record.releases.values()
-            for name in release.members
-            if not release.phase.ended and name in topology.services
+            for name in (*running, *leaving_services(record))
+            if name in topology.services
             for instance in topology.instances_of(name)
         )

@@ -13,6 +13,7 @@ from lbctl.model.errors import DataPlaneError, StoreError
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import InstanceReading, Observed, Timing, Token, Unreadable
 from lbctl.model.record import Record
+from lbctl.model.sessions import Attendance
 
 log = structlog.get_logger("lbctl.observer")
 
@@ -83,6 +84,7 @@ class Observer:
             checker_suspect=self._checks.suspects(now),
             frozen=self._frozen(),
             timing=self._timing() | dict(self._times.timing(self.readings, now)),
+            sessions=self._sessions() | dict(self._times.sessions(now)),
             attested=self._versions.attested(record),
         )
 
@@ -104,6 +106,15 @@ class Observer:
             for name, reading in self.readings.items()
             if isinstance(reading, InstanceReading)
             for service, timing in reading.timing.items()
+        }
+
+    def _sessions(self) -> dict[tuple[InstanceName, ServiceName], Attendance]:
+        """Return who came back by load balancers that count that themselves."""
+        return {
+            (name, service): seen
+            for name, reading in self.readings.items()
+            if isinstance(reading, InstanceReading)
+            for service, seen in reading.sessions.items()
         }
 
     def _read_tokens(self, record: Record) -> tuple[dict[ReleaseId, Token], dict[ReleaseId, str]]:

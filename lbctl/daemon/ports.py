@@ -9,6 +9,7 @@ from lbctl.model.entry import Entry
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.reading import Health, InstanceReading, Observed, Timing, Token, Unreadable
 from lbctl.model.record import Record
+from lbctl.model.sessions import Attendance
 from lbctl.model.units import Instant
 from lbctl.store.tables import StoredEntry
 
@@ -90,6 +91,9 @@ class RequestTimes(Protocol):
         self, readings: Mapping[InstanceName, InstanceReading | Unreadable], now: Instant
     ) -> Mapping[tuple[InstanceName, ServiceName], Timing]:
         """Return what every logged service's requests took until now; `readings` tell how many lines to expect."""
+
+    def sessions(self, now: Instant) -> Mapping[tuple[InstanceName, ServiceName], Attendance]:
+        """Return which sessions came back lately; asked after `timing`."""
 
 
 class Eyes(Protocol):

@@ -10,6 +10,7 @@ from lbctl.core.targets import exposed
 from lbctl.core.wellness import Wellness, wellness
 from lbctl.daemon.named import attested, said
 from lbctl.daemon.retired_view import certificates, drain_limit, drain_lines, holders, next_of_draining, valid
+from lbctl.daemon.session_view import leaving_lines, sessions
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
@@ -51,6 +52,7 @@ def service_view(state: State, service: Service, here: Situation | None, now: In
         "verdict": None if here is None else _verdict(here, name),
         "claim": claim(state, name, now),
         "board": board(state, state.topology.unit_of(name), now).get(name),
+        "sessions": sessions(state, name, now),
     }
 
 
@@ -360,6 +362,7 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
         lines.append(
             {"what": ended, "since_ms": since(release.phase_since, now), "needs": "", "deadline": "", "then": ""}
         )
+    lines += leaving_lines(state, release, now)
     about = {"service": release.service, "unit": release.unit, "release": release.id, "phase": release.phase.value}
     return {**about, "lines": lines}
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from lbctl.model.attested import Attested
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.route import Cell, Route
+from lbctl.model.sessions import Attendance
 from lbctl.model.sketch import Buckets
 from lbctl.model.units import Instant, Span
 
@@ -144,6 +145,8 @@ class InstanceReading:
     """Codes with text of what this reading cannot tell, as `NO_MASTER_SOCKET: …`."""
     timing: Mapping[ServiceName, Timing] = field(default_factory=dict)
     """Times of requests, from a load balancer that keeps histograms of them."""
+    sessions: Mapping[ServiceName, Attendance] = field(default_factory=dict)
+    """Who came back, from a load balancer that counts by bucket."""
     unsent_log_lines: Mapping[Generation, int] = field(default_factory=dict)
     """Log lines, of any log, that a generation could not send; monotonic."""
 
@@ -191,5 +194,7 @@ class Observed:
     """Services with an open freeze window: nothing of them goes forward, and why."""
     timing: Mapping[tuple[InstanceName, ServiceName], Timing] = field(default_factory=dict)
     """Times of requests, where a data plane tells them."""
+    sessions: Mapping[tuple[InstanceName, ServiceName], Attendance] = field(default_factory=dict)
+    """Which sessions came back lately, where a data plane or its request log tells."""
     attested: Mapping[tuple[ServiceName, ServerName], Attested] = field(default_factory=dict)
     """What candidate servers last said about their version."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName, UnitName
+from lbctl.model.sessions import Leaving
 from lbctl.model.topology import Plan
 from lbctl.model.units import BP_FULL, Instant
 
@@ -157,6 +158,8 @@ class Pool:
     """Says that it is unused; void from the next claim on, and when a late request comes in."""
     handed_out: bool = False
     """It was claimed since it served: nobody knows that `version` is still there."""
+    leaving: Leaving | None = None
+    """Its sessions are on their way to the other pool, or are waited for; None: they stay as `keep_bp` says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

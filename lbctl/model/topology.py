@@ -8,6 +8,7 @@ from lbctl.model.attested import VersionCheck
 from lbctl.model.hook import Hook
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.route import Caller
+from lbctl.model.sessions import SessionPolicy
 from lbctl.model.units import BP_FULL, DAY, HOUR, MINUTE, SECOND, Span
 
 
@@ -113,6 +114,7 @@ class SessionsBack(StrEnum):
 
     AUTO = "auto"
     KEEP = "keep"
+    DRAIN = "drain"
     MOVE = "move"
 
 
@@ -144,6 +146,8 @@ class Plan:
     retain: Span = HOUR
     preflight: Span = Span(15 * MINUTE)
     sessions_back: SessionsBack = SessionsBack.AUTO
+    sessions: SessionPolicy = field(default_factory=SessionPolicy)
+    """How sessions leave the carrier's old pool; taken from the carrier when the release is cut."""
     drift: DriftPolicy = DriftPolicy.RESPECT
     min_healthy_bp: int = 5_000
     capacity: int | None = None
@@ -280,6 +284,8 @@ class Service:
     drain: Drain = field(default_factory=Drain)
     preview: tuple[str, ...] = ()
     """Networks from which a request may name the pool that answers it; see `lbctl.model.preview`."""
+    sessions: SessionPolicy = field(default_factory=SessionPolicy)
+    """How sessions leave a pool that drains."""
     plan: Plan = field(default_factory=Plan)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     deadlines: Deadlines = field(default_factory=Deadlines)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.sessions import SessionPolicy
 from lbctl.model.topology import (
     Address,
     Drain,
@@ -30,6 +31,7 @@ def topology(
     instances: Sequence[InstanceName],
     services: Sequence[ServiceName] = (SERVICE,),
     blind_limit: Span | None = Span(20_000),
+    sessions: SessionPolicy | None = None,
 ) -> Topology:
     """Return services with two servers a colour behind these instances."""
     plane = Plane(
@@ -37,10 +39,12 @@ def topology(
         driver=Driver.HAPROXY,
         instances=tuple(Instance(name=name, directory="/nowhere") for name in instances),
     )
-    return Topology({EDGE: plane}, {name: _service(name, blind_limit) for name in services})
+    return Topology(
+        {EDGE: plane}, {name: _service(name, blind_limit, sessions or SessionPolicy()) for name in services}
+    )
 
 
-def _service(name: ServiceName, blind_limit: Span | None) -> Service:
+def _service(name: ServiceName, blind_limit: Span | None, sessions: SessionPolicy) -> Service:
     pools = {c: Pool(c, tuple(Server(server, Address("192.0.2.1", 80)) for server in SERVERS[c])) for c in Colour}
     return Service(
         name=name,
@@ -50,4 +54,5 @@ def _service(name: ServiceName, blind_limit: Span | None) -> Service:
         health=HealthCheck(kind=Probe.HTTP),
         drain=Drain(quiet=Span(400), limit=Span(2_000)),
         judge=JudgeSettings(blind_limit=blind_limit),
+        sessions=sessions,
     )

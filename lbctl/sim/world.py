@@ -10,7 +10,7 @@ from lbctl.model.reading import Health, InstanceReading, Observed, Token, Unread
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Rollback
 from lbctl.model.route import Route
-from lbctl.model.units import Instant
+from lbctl.model.units import MINUTE, Instant
 from lbctl.sim.balancer import Balancer, Pending
 from lbctl.sim.chance import Rates
 from lbctl.sim.core import Core
@@ -18,6 +18,7 @@ from lbctl.sim.disk import Disk, Tokens
 from lbctl.sim.guests import stay
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
+from lbctl.sim.sessions import POLICIES, Users
 from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology
 from lbctl.sim.watch import Sent, ViolationError, Watch
 
@@ -52,7 +53,9 @@ class World:
         """The boundary at which the process dies, once."""
         count = instances or self.chance.choice((1, 1, 2))
         names = tuple(InstanceName(f"edge/lb{number}") for number in range(1, count + 1))
-        self.topology = topology(names, (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,))
+        self.users = Users(Random(seed))  # noqa: S311
+        policy = None if orderly else self.users.chosen(POLICIES)
+        self.topology = topology(names, (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,), sessions=policy)
         keeps_fence, one_file = self.chance.random() >= rates.keeps_no_fence, self.chance.random() < 0.3
         self.balancers = {
             name: Balancer(name, SERVICE, dict(SERVERS), Route(0), one_file=one_file, keeps_fence=keeps_fence)
@@ -78,6 +81,7 @@ class World:
         self.down_until = Instant(0)
         self._marked: list[Any] = []
         self.start()
+        self.users.watched_anew(names, Instant(self.now - MINUTE))
 
     # ---- the process
 
@@ -87,6 +91,7 @@ class World:
         record = self.disk.record
         self.tokens.sweep(record)
         self.readings = {}
+        self.users.watched_anew(tuple(self.balancers), self.now)
         accounts = self.saved = {
             one.id: self.disk.accounts[one.id]
             for one in record.releases.values()
@@ -129,6 +134,7 @@ class World:
     def edit(self, balancer: Balancer, route: Route, *, boot: bool = False) -> None:
         """A person changes a route, or config management a boot value."""
         (balancer.edit_boot if boot else balancer.edit)(self.now, route)
+        self.users.disturbed(self.disk.record.latest(balancer.service))
         if balancer.service == SERVICE:
             self.watch.edited(balancer)
 
@@ -213,7 +219,8 @@ class World:
             for name in names
         }
         suspect = {SERVICE: "most of both pools look dead"} if self.checker == "suspect" else {}
-        return Observed(dict(self.readings), health, checker_suspect=suspect)
+        sessions = {(name, SERVICE): call.look(self.now) for name, call in self.users.calls.items()}
+        return Observed(dict(self.readings), health, checker_suspect=suspect, sessions=sessions)
 
     def told(self, what: str, fact: Any) -> None:
         """Let the watch look at what the process is about to do."""
@@ -271,6 +278,7 @@ class World:
         if not self.orderly:
             self.chance.shuffle(moves)
         self._serves()
+        self.users.come(self.balancers, self._ordered().latest(SERVICE), self.now, self.watch)
         try:
             if self.process is None and self.now >= self.down_until:
                 self.start()
@@ -375,6 +383,9 @@ class World:
                 self.readings[name] = Unreadable(since, "no answer")
             else:
                 self.readings[name] = balancer.read(self.now, self.up)
+
+    def _ordered(self) -> Record:
+        return self.disk.record if self.process is None else self.process.state.ordered
 
     def _serves(self) -> None:
         for balancer in (part for one in self.balancers.values() for part in one.parts):

@@ -10,7 +10,7 @@ that answers 200 at once and then computes. What has no such time is told apart 
 - `CQ`, `CC` and `CH` are users who gave up waiting (with `option abortonclose`): they waited at least so long.
 """
 
-from lbctl.model.logline import FIELDS, SD_ID, SD_PARAM, SEPARATOR
+from lbctl.model.logline import FIELDS, SD_ID, SD_PARAM, SEPARATOR, TIMES
 
 LINE_MAX = 2_048
 """Bytes read of a datagram; the element is within the first few hundred."""
@@ -21,11 +21,15 @@ _ELEMENT = f"[{SD_ID}".encode()
 _OPENS = f'{SD_PARAM}="'.encode()
 _SEPARATOR = SEPARATOR.encode()
 _COUNT = len(FIELDS)
+_OLD = len(TIMES)
+_UNTOLD = (b"", b"-")
 _TUNNEL = b"101"
 _GAVE_UP = (b"CQ", b"CC", b"CH")
 
-Line = tuple[bytes, bytes, bytes, int]
-"""Instance, backend, server, and the time in ms or `UNTIMED`."""
+NO_BUCKET = -1
+
+Line = tuple[bytes, bytes, bytes, int, bytes, int]
+"""Instance, backend, server, the time in ms or `UNTIMED`, why this pool (empty: not told), the session's bucket."""
 
 
 def read(datagram: bytes) -> Line | None:
@@ -40,7 +44,11 @@ def read(datagram: bytes) -> Line | None:
     parts = words[_PLACE + 1].split(b'"', 2)
     if len(parts) != 3 or parts[0] != _OPENS[:-1]:
         raise ValueError("the element does not end")
-    instance, backend, server, status, ending, active, upload = parts[1].split(_SEPARATOR, _COUNT)
+    told = parts[1].split(_SEPARATOR, _COUNT)
+    instance, backend, server, status, ending, active, upload, why, bucket = (
+        (*told, *_UNTOLD) if len(told) == _OLD else told
+    )
     ms = int(active) - max(0, int(upload))
     timed = status != _TUNNEL and (ending[:1] == b"-" or ending[:2] in _GAVE_UP)
-    return instance, backend, server, max(0, ms) if timed else UNTIMED
+    number = NO_BUCKET if bucket == b"-" else int(bucket)
+    return instance, backend, server, max(0, ms) if timed else UNTIMED, why, number

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.reading import Timing
+from lbctl.model.sessions import Attendance
 from lbctl.model.topology import Plane, Protocol, RequestLog, Service, Topology
 from lbctl.model.units import Instant
 from lbctl.telemetry.mailbox import Mailbox, Unbound, opened
@@ -48,6 +49,10 @@ class RequestLogs:
     def timing(self, readings: Readings, now: Instant) -> dict[tuple[InstanceName, ServiceName], Timing]:
         """Return the times of requests that every request log told."""
         return {key: timing for log in self._logs.values() for key, timing in log.timing(readings, now).items()}
+
+    def sessions(self, now: Instant) -> dict[tuple[InstanceName, ServiceName], Attendance]:
+        """Return which sessions came back lately, by every request log; asked after the times."""
+        return {key: seen for log in self._logs.values() for key, seen in log.sessions(now).items()}
 
     def close(self) -> None:
         """Receive no more."""

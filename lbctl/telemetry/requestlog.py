@@ -6,6 +6,7 @@ import structlog
 
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Timing, Unreadable
+from lbctl.model.sessions import Attendance
 from lbctl.model.topology import HaproxyForm, Plane, RequestLog, Service
 from lbctl.model.units import MINUTE, SECOND, Instant, since
 from lbctl.telemetry.loss import Missing, Unsent, Window
@@ -41,6 +42,8 @@ class PlaneLog:
         self._looked_at: Instant | None = None
         self._told_at: Instant | None = None
         self._told = 0
+        self._holed: frozenset[LaneKey] = frozenset()
+        """Lanes whose lines are not complete."""
 
     def start(self) -> None:
         """Receive from now on."""
@@ -70,7 +73,19 @@ class PlaneLog:
         self._compare(readings, looks)
         lost = self._lost()
         holed = self._window.look(now, self._tally.lines, lost) or bool(self._receiver.trouble)
-        return {key: self._timing(key, look, lost, holed=holed) for key, look in looks.items()}
+        told = {key: self._timing(key, look, lost, holed=holed) for key, look in looks.items()}
+        self._holed = frozenset(key for key, timing in told.items() if timing.sampled)
+        return told
+
+    def sessions(self, now: Instant) -> dict[tuple[InstanceName, ServiceName], Attendance]:
+        """Return who came back lately. Where lines are missing nobody can say who did not come."""
+        found: dict[tuple[InstanceName, ServiceName], Attendance] = {}
+        for key, lane in self._tally.lanes.items():
+            if key in self._holed:
+                lane.calls.doubt(now)
+            if lane.calls.heard:
+                found[key] = lane.calls.look(now)
+        return found
 
     def _audit(self, key: LaneKey, form: HaproxyForm) -> _Audit:
         known = self._audits.get(key)

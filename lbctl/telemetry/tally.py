@@ -5,6 +5,7 @@ The sketches are bounded by the config: a line can only add to what is configure
 
 from collections.abc import Iterable, Mapping
 
+from lbctl.core.rollcall import RollCall
 from lbctl.model.logline import FIELDS
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.sketch import Buckets, bucket_of
@@ -25,9 +26,11 @@ LaneKey = tuple[InstanceName, ServiceName]
 class Count:
     """One pool of a lane: how many lines, and the times that they told."""
 
-    __slots__ = ("lines", "times")
+    __slots__ = ("calls", "colour", "lines", "times")
 
-    def __init__(self) -> None:
+    def __init__(self, colour: Colour | None = None, calls: RollCall | None = None) -> None:
+        self.colour = colour
+        self.calls = calls
         self.lines = 0
         self.times: dict[int, int] = {}
 
@@ -37,7 +40,8 @@ class Lane:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.pools = {colour: Count() for colour in Colour}
+        self.calls = RollCall()
+        self.pools = {colour: Count(colour, self.calls) for colour in Colour}
         self.nobody = Count()
         """Answers for the backend of both colours that no server gave (form `weights`)."""
         self._times: Mapping[Colour, Buckets] = {}
@@ -92,7 +96,7 @@ class Tally:
             self.foreign += 1
             self.example = datagram[:80]
             return
-        instance, backend, server, ms = line
+        instance, backend, server, ms, why, bucket = line
         count = self._table.get((instance, backend)) or self._table.get((instance, backend, server))
         if count is None:
             self.astray += 1
@@ -101,8 +105,20 @@ class Tally:
         self.lines += 1
         count.lines += 1
         if ms != UNTIMED:
-            bucket = _BUCKETS[ms] if ms < len(_BUCKETS) else bucket_of(ms)
-            count.times[bucket] = count.times.get(bucket, 0) + 1
+            size = _BUCKETS[ms] if ms < len(_BUCKETS) else bucket_of(ms)
+            count.times[size] = count.times.get(size, 0) + 1
+        if count.calls is not None and count.colour is not None:
+            _call(count.calls, count.colour, why, bucket)
+
+
+def _call(calls: RollCall, colour: Colour, why: bytes, bucket: int) -> None:
+    """Note who came. What a pin decided says nothing about the split."""
+    if why == b"kept":
+        calls.kept(colour, bucket)
+    elif why == b"new":
+        calls.drew(colour)
+    elif why == b"moved":
+        calls.moved(colour.other, bucket)
 
 
 def _keys(instance: InstanceName, service: Service, lane: Lane) -> dict[Key, Count]:

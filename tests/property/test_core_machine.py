@@ -3,6 +3,7 @@
 Hypothesis chooses the events here, so a failure comes back as the shortest story that shows it.
 """
 
+from dataclasses import replace
 from itertools import count
 
 from hypothesis import settings
@@ -14,11 +15,13 @@ from lbctl.model.names import Colour, InstanceName
 from lbctl.model.record import Record
 from lbctl.model.request import Cancel, Pause, Promote, Rollback
 from lbctl.model.route import Route
+from lbctl.model.sessions import SessionPolicy
 from lbctl.model.topology import DriftPolicy, Plan, SessionsBack
 from lbctl.model.units import Instant, Span
 from lbctl.sim.chance import NONE
 from lbctl.sim.core import REAL
 from lbctl.sim.run import peace
+from lbctl.sim.sessions import POLICIES
 from lbctl.sim.world import SERVERS, SERVICE, World
 
 LB = st.sampled_from((InstanceName("edge/lb1"), InstanceName("edge/lb2")))
@@ -38,6 +41,14 @@ class Releases(RuleBasedStateMachine):
         self._run(1)
         self.world.ask(self.world.asking.adopt(Colour.BLUE, settle=False))
         self._run(15)
+
+    @rule(policy=st.sampled_from(POLICIES))
+    def sessions_leave_otherwise(self, policy: SessionPolicy) -> None:
+        self.world.users.begin()
+        service = replace(self.world.topology.services[SERVICE], sessions=policy)
+        self.world.topology = replace(self.world.topology, services={SERVICE: service})
+        if self.world.process is not None:
+            self.world.process.state = replace(self.world.process.state, topology=self.world.topology)
 
     @rule(sessions=st.sampled_from(SessionsBack), drift=st.sampled_from(DriftPolicy))
     def switch(self, sessions: SessionsBack, drift: DriftPolicy) -> None:

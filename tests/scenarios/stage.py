@@ -12,6 +12,7 @@ from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.record import Record
 from lbctl.model.request import Cancel, Pause, Promote, Rollback
 from lbctl.model.route import Route
+from lbctl.model.sessions import AtDeadline, SessionPolicy
 from lbctl.model.topology import Drain, DriftPolicy, HoldLimit, Plan, PlanMode, SessionsBack
 from lbctl.model.units import Instant, Span
 from lbctl.sim.balancer import Balancer
@@ -135,6 +136,16 @@ class Stage:
         self.world.topology = replace(self.world.topology, services=services)
         if self.world.process is not None:
             self.world.process.state = replace(self.world.process.state, topology=self.world.topology)
+
+    def do_sessions(self, policy: str, deadline: str = "30m", then: str = "keep") -> None:
+        """Set how sessions leave a pool, as a new config does: `wait`, or `20/s`."""
+        assert self.world.process is not None
+        self.world.users.begin()
+        per_second = None if policy == "wait" else int(policy.removesuffix("/s"))
+        found = SessionPolicy(per_second=per_second, deadline=span(deadline), at_deadline=AtDeadline(then))
+        service = replace(self.world.topology.services[SERVICE], sessions=found)
+        self.world.topology = replace(self.world.topology, services={SERVICE: service})
+        self.world.process.state = replace(self.world.process.state, topology=self.world.topology)
 
     def do_traffic(self, per_tick: str) -> None:
         self.world.traffic = int(per_tick)
@@ -273,6 +284,11 @@ class Stage:
         holds = [hold for one in self._progress() for hold in one.holds]
         for hold in holds:
             self._say(f"held: {hold.reason}; needs {hold.needs}")
+
+    def do_where(self) -> None:
+        """Write down where the sessions are."""
+        homes = [user.colour for user in self.world.users.users]
+        self._say(f"sessions: {homes.count(Colour.BLUE)} on blue, {homes.count(Colour.GREEN)} on green")
 
     def _progress(self) -> list[Any]:
         return [] if self.world.process is None else list(self.world.process.state.progress.values())

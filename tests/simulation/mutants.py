@@ -16,6 +16,9 @@ RELOADED = replace(FAULTS, reload=0.03, refused=0.2, lost=0.1, heal=0.02)
 LOST = replace(FAULTS, crash=0.01, idle_crash=0.005, reboot=0.6, late=0.6, person=0.06)
 FORGOTTEN = replace(FAULTS, full=0.02, heal=0.1, crash=0.02, idle_crash=0.02, person=0.06, reboot=0.0)
 FULL = replace(FAULTS, full=0.02, heal=0.1, slow=0.3, person=0.06)
+CALM = replace(FAULTS, edit=0.0, edit_boot=0.0, crash=0.0, idle_crash=0.0, person=0.06)
+"""Hands off the load balancers: what sessions meet is lbctl's doing alone."""
+BUSY = replace(CALM, person=0.2)
 
 MUTANTS = (
     *LEAVING,
@@ -295,5 +298,38 @@ MUTANTS = (
         "    carrier = carrier.with_pool(release.origin, origin)",
         "    carrier = replace(carrier, active=release.origin).with_pool(release.origin, origin)",
         seed=2,
+    ),
+    # Sessions.
+    Mutant(
+        "sessions move as fast as they can",
+        "parting",
+        "    going = min(used, int(spent / needed))",
+        "    going = used",
+    ),
+    Mutant(
+        "time is used twice for moving sessions",
+        "parting",
+        "    after = replace(leaving, paced_at=Instant(paced_at + round(going * needed)), left=left)",
+        "    after = replace(leaving, left=left)",
+        rates=CALM,
+    ),
+    Mutant(
+        "sessions that should wait are moved",
+        "change",
+        "per_second=policy.per_second,",
+        "per_second=policy.per_second or 5,",
+    ),
+    Mutant(
+        "a rollback does not honour the sessions of active again",
+        "change",
+        "    origin = replace(carrier.pool(release.origin), keep_bp=BP_FULL, leaving=None)",
+        "    origin = replace(carrier.pool(release.origin), leaving=None)",
+        rates=BUSY,
+    ),
+    Mutant(
+        "a new release does not honour the sessions of its candidate",
+        "change",
+        "keep_bp=BP_FULL, leaving=None))\n    moved",
+        "leaving=None))\n    moved",
     ),
 )

@@ -46,7 +46,18 @@ def test_a_run_meets_what_it_is_for() -> None:
     for seed in range(1, 17):
         for what, count in run(seed, 300, rates=FAULTS.times(1 + seed % 3)).counts.items():
             counts[what] = counts.get(what, 0) + count
-    for what in ("crash", "reboot", "reload", "restart", "edit", "landed", "finished", "rolled_back", "cancelled"):
+    for what in (
+        "crash",
+        "reboot",
+        "reload",
+        "restart",
+        "edit",
+        "landed",
+        "finished",
+        "rolled_back",
+        "cancelled",
+        "session moved",
+    ):
         assert counts.get(what), what
 
 

@@ -156,7 +156,10 @@ def test_rendering_haproxy_prints_the_log_lines_only_where_a_request_log_is_conf
     assert main(["config", "render", "haproxy", "--config", haproxy]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "log [::1]:5514 len 512 format rfc5424 local0" in lines
-    assert 'log-format-sd "[lbctl@0 r=\\"edge/lb1|%b|%s|%ST|%tsc|%Ta|%TR\\"]"' in lines
+    assert (
+        'log-format-sd "[lbctl@0 r=\\"edge/lb1|%b|%s|%ST|%tsc|%Ta|%TR|%[var(txn.lb_why)]|%[var(txn.lb_bucket)]\\"]"'
+        in lines
+    )
 
 
 def test_rendering_haproxy_needs_nobody_to_be_active(haproxy: str, capsys: Captured) -> None:

@@ -394,14 +394,11 @@ def test_envoy_needs_no_request_log() -> None:
 
 LATER = {
     "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    rest_pin: none",
-    "hold: {min: 2m, max: 30m, then: ask}\n": "sessions: {policy: {move: 20/s}}\n",
-    "hold: {min: 2m, max: 30m, then: ask}\na": "sessions: {deadline: 30m}\na",
-    "hold: {min: 2m, max: 30m, then: ask}\nal": "sessions: {at_deadline: keep}\nal",
     "exec: /usr/local/bin/page-ops": "slack: {token: xoxb-1}",
     "exec: /usr/local/bin": "teams: /",
 }
 KEYS_LATER = [
-    "eject: false", "rest_pin: none", "on_rollback: {sessions: drain}",
+    "eject: false", "rest_pin: none",
 ]  # fmt: skip
 
 
@@ -505,3 +502,28 @@ def test_a_hostile_key_cannot_break_a_message_into_lines() -> None:
 @pytest.mark.parametrize("text", ["hello", "[1]", "3", "~"])
 def test_a_config_that_is_no_mapping_is_refused(text: str) -> None:
     assert faults(text)[0].startswith("lbctl.yaml:1:1: expected a mapping, not ")
+
+
+POLICIES = {
+    "{policy: fast}": "expected wait or {move: N/s}, not 'fast'; write wait, or {move: 20/s}",
+    "{policy: 20/s}": "expected wait or {move: N/s}, not '20/s'; write wait, or {move: 20/s}",
+    "{policy: [wait]}": "expected wait or {move: N/s}, not a list; write wait, or {move: 20/s}",
+    "{policy: }": "expected wait or {move: N/s}, not nothing; write wait, or {move: 20/s}",
+    "{policy: {}}": "the key move is missing; add move: rate, as 20/s",
+    "{policy: {move: 20}}": "'20' is not a rate; write a number of sessions a second, as in 20/s",
+    "{policy: {move: 20/m}}": "'20/m' is not a rate; write a number of sessions a second, as in 20/s",
+    "{policy: {move: -1/s}}": "'-1/s' is not a rate; write a number of sessions a second, as in 20/s",
+    "{policy: {move: [1]}}": "expected a rate, not a list; write a number of sessions a second, as in 20/s",
+    "{policy: {move: 0/s}}": "0/s is not within 1/s..10000/s; write a rate within 1/s..10000/s",
+    "{policy: {move: 999999999/s}}": "999999999/s is not within 1/s..10000/s; write a rate within 1/s..10000/s",
+    "{policy: {move: 1/s, slow: 2/s}}": "unknown key; known are: move",
+    "{deadline: 0s}": "0s is not within 1s..30d; write a duration within 1s..30d",
+    "{at_deadline: kill}": "expected keep or close, not 'kill'; known are: close, keep",
+}
+
+
+@pytest.mark.parametrize("text", POLICIES)
+def test_a_session_policy_says_what_is_wrong_with_it(text: str) -> None:
+    (found,) = faults(changed(("    steps: ", f"    sessions: {text}\n    steps: ")))
+    assert "services.web.sessions" in found
+    assert found.split(": ", 2)[2] == POLICIES[text], found

@@ -19,6 +19,7 @@ from lbctl.config.settings import ExecAlert, WebhookAlert
 from lbctl.config.show import config_text
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServiceName
+from lbctl.model.sessions import AtDeadline, SessionPolicy
 from lbctl.model.topology import (
     Address,
     Driver,
@@ -34,6 +35,7 @@ from lbctl.model.topology import (
     RequestLog,
     SessionsBack,
 )
+from lbctl.model.units import MINUTE, Span
 from lbctl.notify import words
 from tests.unit.config_texts import VALID, changed, config, faults
 
@@ -430,3 +432,11 @@ def test_lbctls_own_directories_need_a_restart() -> None:
     assert found == [
         "lbctl.yaml:2:21: daemon.state_dir: state_dir cannot change while lbctl runs; restart lbctld, or put it back"
     ]
+
+
+def test_sessions_wait_unless_a_rate_is_given() -> None:
+    assert config(changed()).topology.services[WEB].sessions == SessionPolicy()
+    text = "    sessions: {policy: {move: 20/s}, deadline: 10m, at_deadline: close}\n    steps: [1%"
+    service = config(changed(("    steps: [1%", text))).topology.services[WEB]
+    closing = SessionPolicy(per_second=20, deadline=Span(10 * MINUTE), at_deadline=AtDeadline.CLOSE)
+    assert service.sessions == closing

@@ -56,10 +56,11 @@ def test_the_line_that_is_rendered_is_the_line_that_is_read() -> None:
     rendered = next(one for one in log_lines("edge/lb1", "127.0.0.1:5514").splitlines() if "log-format-sd" in one)
     element = rendered.split('"', 1)[1].rsplit('"', 1)[0].replace('\\"', '"')
     said = {"%b": "shop_green", "%s": "green-1", "%ST": "200", "%tsc": "----", "%Ta": "70", "%TR": "20"}
+    said |= {"%[var(txn.lb_why)]": "kept", "%[var(txn.lb_bucket)]": "4711"}
     for variable, value in said.items():
         assert element.count(variable) == 1
         element = element.replace(variable, value)
-    assert read(f"{HEAD}{element} -\n".encode()) == (b"edge/lb1", b"shop_green", b"green-1", 50)
+    assert read(f"{HEAD}{element} -\n".encode()) == (b"edge/lb1", b"shop_green", b"green-1", 50, b"kept", 4711)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_damaged_line_is_counted_and_never_an_exception(datagram: bytes) -> No
 
 
 def test_an_own_element_behind_ours_is_no_fault() -> None:
-    assert read(line().replace(b'"] ', b'"][own@1 x="y"] ', 1)) == (b"edge/lb1", b"shop_blue", b"blue-1", 50)
+    assert read(line().replace(b'"] ', b'"][own@1 x="y"] ', 1)) == (b"edge/lb1", b"shop_blue", b"blue-1", 50, b"", -1)
 
 
 def test_what_stays_in_the_config_keeps_its_counts_and_its_source() -> None:

@@ -113,6 +113,17 @@ def instances(view: Json, of: str = "") -> list[str]:
     return lines
 
 
+def sessions(view: Json, of: str = "") -> list[str]:
+    """Return how sessions leave a pool that drains; `of`: of which service."""
+    lines = []
+    for colour, one in (view.get("sessions") or {}).items():
+        leaving = one["leaving"]
+        if leaving and leaving["keep_bp"]:
+            lines.append(f"  sessions  {of}{colour}: {leaving['text']}")
+            lines += [f"    ◐ none is moved now: {leaving['hindered']}"] if leaving["hindered"] else []
+    return lines
+
+
 def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
     """Return a table of servers, by the service whose they are where there are several: all, or those not up."""
     shown = [

@@ -32,6 +32,7 @@ def _service(name: str, view: Json, *, servers: bool) -> list[str]:
         *("  " + line for line in columns([blocks.POOL_HEAD, *blocks.pool_rows(view)])),
         *blocks.holders(view),
         *blocks.judge(view),
+        *blocks.sessions(view),
         *(blocks.board({name: view["board"]}) if view.get("board") else []),
         *(blocks.claims({name: view["claim"]}) if view.get("claim") else []),
         *blocks.instances(view),

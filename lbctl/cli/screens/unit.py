@@ -24,6 +24,7 @@ def unit_block(name: str, unit: Json, services: dict[str, Json], *, servers: boo
         *_calls(unit, moves=moves),
         *there,
         *judged,
+        *(line for one, view in services.items() for line in blocks.sessions(view, f"{one} ")),
         *blocks.board(unit["board"]),
         *blocks.claims(unit["claims"]),
         *dict.fromkeys(around),

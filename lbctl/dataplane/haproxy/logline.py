@@ -9,6 +9,8 @@ _TELLS = {
     "ending": "%tsc",
     "active_ms": "%Ta",
     "upload_ms": "%TR",
+    "why": "%[var(txn.lb_why)]",
+    "bucket": "%[var(txn.lb_bucket)]",
 }
 _LENGTH = 512
 """The element fits easily; of what follows it, which has client addresses and URLs, hardly anything is sent."""

@@ -1,0 +1,39 @@
+"""Forms of what the API tells of requests' times and of sticky sessions: what a request log knows."""
+
+import msgspec
+
+
+class LeavingView(msgspec.Struct):
+    """How the sessions of a pool leave it. `left`: about how many; `ends_in_ms`: until none is left, by the rate or by
+    the measured half-life. `hindered`: why none is moved now."""
+
+    policy: str
+    keep_bp: int
+    left: int | None
+    ends_in_ms: int | None
+    half_life_ms: int | None
+    deadline_ms: int
+    at_deadline: str
+    closing: bool
+    since_ms: int
+    hindered: str
+    text: str
+
+
+class SessionsView(msgspec.Struct):
+    """The sessions of one pool, of those that came back within the last minute. None: nobody can count them."""
+
+    count: int | None
+    share_bp: int | None
+    leaving: LeavingView | None = None
+
+
+class RequestTimes(msgspec.Struct):
+    """What `source` has timed, by pool, missed, and never had; `sampled`, `forged`: too many, so it is not judged."""
+
+    source: str
+    timed: dict[str, int]
+    lost: int
+    sampled: bool
+    surplus: int
+    forged: bool

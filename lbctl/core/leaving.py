@@ -1,0 +1,163 @@
+"""The sessions of a pool that drains, on their way to the other one: when they begin, the next part, the end. Pure.
+
+Each part is a decision like any other: durable before its effect, absolute, and the next one waits until it is read
+back everywhere. So a crash repeats nothing, and whatever keeps lbctl from seeing or recording stops the moving.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lbctl.core.change import Change
+from lbctl.core.parting import Seats, part, seats
+from lbctl.core.reconcile import routed
+from lbctl.core.situation import home_open
+from lbctl.core.state import State
+from lbctl.core.targets import target
+from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.reading import InstanceReading
+from lbctl.model.record import Adopted, Phase, Pool, PoolState, Record
+from lbctl.model.sessions import AtDeadline, Leaving
+from lbctl.model.units import SECOND, Instant, Span, since
+
+CLOSE_PER_SECOND = 20
+"""The rate of closing where the sessions had none of their own."""
+PACE = Span(SECOND // 2)
+"""The least time between two parts."""
+STALE = Span(3 * SECOND)
+
+
+def leave_on(state: State, now: Instant) -> Iterator[Change]:
+    """Yield what is due now for pools whose sessions leave them."""
+    for name, adopted in state.record.services.items():
+        for colour in Colour:
+            pool = adopted.pool(colour)
+            if pool.leaving is None or name not in state.topology.services or not gone_from(state.record, name, colour):
+                continue
+            change = _over(state, name, colour, pool.leaving, now) or _next(state, name, colour, pool.leaving, now)
+            if change is not None:
+                yield change
+
+
+def gone_from(record: Record, name: ServiceName, colour: Colour) -> bool:
+    """Whether this pool gets no new traffic and its sessions may leave it: it drains, or is on its way back."""
+    release = record.running(name)
+    going_back = release is not None and release.phase is Phase.ROLLING_BACK and release.members[name].to is colour
+    return going_back or record.services[name].pool(colour).state is PoolState.DRAINING
+
+
+def leaving_services(record: Record) -> list[ServiceName]:
+    """Return the services that have a pool whose sessions are being moved now."""
+    return [
+        name
+        for name, adopted in record.services.items()
+        for pool in (adopted.blue, adopted.green)
+        if pool.leaving is not None and pool.leaving.per_second is not None and pool.keep_bp
+    ]
+
+
+def closing_per_second(pool: Pool) -> int | None:
+    """Return how many connections to this pool may be closed in a second; None: none may. First its sessions go
+    elsewhere, so that nobody who is cut off comes back to it."""
+    closing = pool.leaving is not None and pool.leaving.closing and not pool.keep_bp
+    return pool.leaving.per_second if closing and pool.leaving is not None else None
+
+
+def hindered(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
+    """Return why no session of this pool may be moved now; empty if they may."""
+    if state.record.in_maintenance(name):
+        return "maintenance is on: nothing is written"
+    release = state.record.running(name)
+    if release is not None and release.paused_by is not None:
+        return f"release {release.id} is paused by {release.paused_by}"
+    if state.journal_error:
+        return f"the journal cannot be written: {state.journal_error}"
+    if name in state.observed.checker_suspect:
+        return f"the health checker is suspect: {state.observed.checker_suspect[name]}"
+    home = state.wells[name, colour.other]
+    if not home_open(state, name) or home.dead:
+        return f"{colour.other} is not fit to take them: {home.trouble()}"
+    return _unread(state, name, now)
+
+
+def _unread(state: State, name: ServiceName, now: Instant) -> str:
+    want = target(state.topology, state.record, name)
+    for instance in state.topology.instances_of(name):
+        reading = state.observed.instances.get(instance)
+        if not isinstance(reading, InstanceReading) or since(reading.taken_at, now) > STALE:
+            return f"{instance} cannot be read"
+        lane = state.lanes[instance]
+        settled = not lane.busy and not lane.unresolved and reading.taken_at > max(lane.ended_at, state.durable_at)
+        if want is None or not settled or not routed(reading, name, want):
+            return f"{instance} has not read back the last part yet"
+    return ""
+
+
+def seats_of(state: State, name: ServiceName, colour: Colour, now: Instant) -> Seats | None:
+    """Return the occupied buckets of a pool; None: an instance cannot tell."""
+    instances = state.topology.instances_of(name)
+    seen = [state.observed.sessions[i, name] for i in instances if (i, name) in state.observed.sessions]
+    return seats(seen, colour, now) if len(seen) == len(instances) else None
+
+
+def _next(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now: Instant) -> Change | None:
+    if since(leaving.paced_at, now) < PACE or hindered(state, name, colour, now):
+        return None
+    adopted = state.record.services[name]
+    keep_bp = adopted.pool(colour).keep_bp
+    found = part(keep_bp, leaving, seats_of(state, name, colour, now), now)
+    if found is None:
+        return None
+    pool = replace(adopted.pool(colour), keep_bp=found[0], leaving=found[1])
+    if pool.keep_bp:
+        return Change(record=state.record.with_service(name, adopted.with_pool(colour, pool)))
+    if pool.leaving is not None and pool.leaving.at_deadline is AtDeadline.KEEP:
+        pool = replace(pool, leaving=None)
+    text = f"every session of {colour} of {name} was moved, or moves with its next request"
+    return _told(state.record, name, adopted, colour, pool, now, Kind.SESSIONS_MOVED, text)
+
+
+def _over(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now: Instant) -> Change | None:
+    """What the policy says once the deadline is over: it is told once."""
+    if now < leaving.deadline or leaving.closing:
+        return None
+    adopted = state.record.services[name]
+    pool, took = adopted.pool(colour), since(leaving.began_at, now) // SECOND
+    left = _left(state, name, colour, leaving, now)
+    if leaving.at_deadline is AtDeadline.KEEP:
+        text = f"{left} of {colour} of {name} are kept: they were not moved within {took} s, and stay as they are"
+        return _told(state.record, name, adopted, colour, replace(pool, leaving=None), now, Kind.SESSIONS_KEPT, text)
+    text = f"{left} of {colour} of {name} are closed: they were still there after {took} s"
+    closing = replace(pool, leaving=replace(leaving, closing=True, per_second=leaving.per_second or CLOSE_PER_SECOND))
+    return _told(state.record, name, adopted, colour, closing, now, Kind.SESSIONS_CLOSING, text)
+
+
+def _left(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now: Instant) -> str:
+    seen, keep_bp = seats_of(state, name, colour, now), state.record.services[name].pool(colour).keep_bp
+    if seen is not None and seen.known:
+        return f"about {seen.below(keep_bp).count(keep_bp)} sessions"
+    return "sessions that nobody counted" if leaving.left is None else f"about {leaving.left} sessions"
+
+
+def _told(
+    record: Record,
+    name: ServiceName,
+    adopted: Adopted,
+    colour: Colour,
+    pool: Pool,
+    now: Instant,
+    kind: Kind,
+    text: str,
+) -> Change:
+    severity = Severity.WARNING if kind is Kind.SESSIONS_CLOSING else Severity.INFO
+    release = record.latest(name)
+    told = Entry(
+        kind=kind,
+        at=now,
+        text=text,
+        severity=severity,
+        service=name,
+        release=None if release is None else release.id,
+        data={"pool": colour.value, "keep_bp": pool.keep_bp},
+    )
+    return Change(record=record.with_service(name, adopted.with_pool(colour, pool)), entries=(told,))

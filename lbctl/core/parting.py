@@ -1,0 +1,116 @@
+"""How far a pool's limit comes down next: a pure function of what is recorded, the time, and the buckets seen.
+
+The rate is in sessions, the limit in buckets, and nobody keeps a list of sessions. So the limit is put where as many
+occupied buckets lie above it as sessions may go now. Where the buckets are not known, just after a start, the last
+count is taken for evenly spread; where sessions were never countable, equal parts go until the deadline.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import ceil, log
+
+from lbctl.model.names import Colour
+from lbctl.model.sessions import Attendance, Leaving
+from lbctl.model.units import BP_FULL, SECOND, Instant, Span, since
+
+WATCHED_MIN = Span(10 * SECOND)
+"""A shorter watch has not seen most of the sessions."""
+WATCHED_WELL = Span(30 * SECOND)
+"""Before that, what was counted earlier is the better guide."""
+CATCH_UP_MAX = Span(2 * SECOND)
+"""The most time that is made good at once: after an outage the rate is not exceeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """The occupied buckets of one pool on all instances together, ascending."""
+
+    grain: int
+    occupied: tuple[int, ...]
+    watched: Span
+
+    @property
+    def known(self) -> bool:
+        """Whether the watch has lasted long enough to have seen them."""
+        return self.watched >= WATCHED_MIN
+
+    def below(self, keep_bp: int) -> "Seats":
+        """Only those that the limit still honours."""
+        level = level_of(keep_bp, self.grain)
+        return replace(self, occupied=tuple(one for one in self.occupied if one < level))
+
+    def count(self, keep_bp: int = BP_FULL) -> int:
+        """Return about how many sessions there are: several may share a bucket."""
+        level = max(1, level_of(keep_bp, self.grain))
+        used = len(self.occupied)
+        if used >= level:
+            # Every bucket is taken: the number can only be told from below.
+            return ceil(level * log(level + 1))
+        return round(-level * log(1 - used / level))
+
+
+def seats(seen: Iterable[Attendance], colour: Colour, now: Instant) -> Seats | None:
+    """Return the occupied buckets by all instances; None: not every one can tell."""
+    found = list(seen)
+    if not found or len({one.grain for one in found}) > 1:
+        return None
+    occupied = sorted({bucket for one in found for bucket in one.buckets.get(colour, ())})
+    return Seats(found[0].grain, tuple(occupied), min(since(one.since, now) for one in found))
+
+
+def level_of(keep_bp: int, grain: int) -> int:
+    """Return how many of the buckets a limit honours."""
+    if keep_bp in {0, BP_FULL}:
+        return grain if keep_bp else 0
+    return min(max(keep_bp * grain // BP_FULL, 1), grain - 1)
+
+
+def limit_of(level: int, grain: int) -> int:
+    """Return the lowest limit that honours so many buckets."""
+    return -(-level * BP_FULL // grain)
+
+
+def part(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> tuple[int, Leaving] | None:
+    """Return the next limit and what is recorded with it; None: nothing may move yet. The limit never rises."""
+    if leaving.per_second is None or not keep_bp:
+        return None
+    if seen is not None and seen.watched >= (WATCHED_MIN if leaving.left is None else WATCHED_WELL):
+        return _by_seats(keep_bp, leaving, leaving.per_second, seen.below(keep_bp), now)
+    if leaving.left is not None:
+        return _evenly(keep_bp, leaving, leaving.left / leaving.per_second * SECOND, now, leaving.left)
+    if seen is None and since(leaving.began_at, now) >= WATCHED_MIN:
+        return _evenly(keep_bp, leaving, max(1, leaving.deadline - leaving.paced_at), now, None)
+    return None
+
+
+def _by_seats(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now: Instant) -> tuple[int, Leaving] | None:
+    used, count = len(seen.occupied), seen.count(keep_bp)
+    if not used:
+        return 0, replace(leaving, paced_at=now, left=0)
+    each = max(1.0, count / used)
+    needed = each / per_second * SECOND
+    spent, paced_at = _spent(leaving, needed, now)
+    going = min(used, int(spent / needed))
+    if not going:
+        return None
+    left = max(0, count - round(going * each))
+    after = replace(leaving, paced_at=Instant(paced_at + round(going * needed)), left=left)
+    level = seen.occupied[used - going] if going < used else 0
+    return min(keep_bp, limit_of(level, seen.grain)), after
+
+
+def _evenly(keep_bp: int, leaving: Leaving, lasts: float, now: Instant, left: int | None) -> tuple[int, Leaving] | None:
+    """Return the next of equal parts that reach 0 after `lasts` milliseconds."""
+    needed = max(1.0, lasts) / keep_bp
+    spent, paced_at = _spent(leaving, needed, now)
+    going = min(keep_bp, int(spent / needed))
+    if not going:
+        return None
+    rest = None if left is None else left * (keep_bp - going) // keep_bp
+    return keep_bp - going, replace(leaving, paced_at=Instant(paced_at + round(going * needed)), left=rest)
+
+
+def _spent(leaving: Leaving, needed: float, now: Instant) -> tuple[int, Instant]:
+    """Return the time that may be made good now, and since when."""
+    spent = min(since(leaving.paced_at, now), max(CATCH_UP_MAX, ceil(needed)))
+    return spent, Instant(now - spent)

@@ -1,0 +1,86 @@
+"""What the control socket shows of sticky sessions: how many are where, how they leave, and when none is left."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lbctl.core.ebb import ends_in
+from lbctl.core.leaving import gone_from, hindered, seats_of
+from lbctl.core.parting import Seats
+from lbctl.core.state import State
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.record import Pool, Release
+from lbctl.model.units import BP_FULL, Instant, seconds, since
+
+Json = dict[str, Any]
+
+
+def sessions(state: State, name: ServiceName, now: Instant) -> dict[str, Json]:
+    """Return what is known of the sessions of both pools."""
+    counts = {colour: _count(state, name, colour, now) for colour in Colour}
+    known = [count for count in counts.values() if count is not None]
+    total = sum(known) if len(known) == len(counts) else 0
+    adopted = state.record.services.get(name)
+    return {
+        colour.value: {
+            "count": count,
+            "share_bp": None if not total or count is None else round(count * BP_FULL / total),
+            "leaving": None if adopted is None else _leaving(state, name, colour, adopted.pool(colour), now),
+        }
+        for colour, count in counts.items()
+    }
+
+
+def _count(state: State, name: ServiceName, colour: Colour, now: Instant) -> int | None:
+    """About how many came back within the last minute; None: nobody can say, or not yet."""
+    seen: Seats | None = seats_of(state, name, colour, now)
+    return None if seen is None or not seen.known else seen.count()
+
+
+def _leaving(state: State, name: ServiceName, colour: Colour, pool: Pool, now: Instant) -> Json | None:
+    leaving = pool.leaving
+    if leaving is None:
+        return None
+    seen, ebb = seats_of(state, name, colour, now), state.ebbs.get((name, colour))
+    counted = seen is not None and seen.known
+    count = seen.below(pool.keep_bp).count(pool.keep_bp) if seen is not None and counted else leaving.left
+    count = count if pool.keep_bp else 0
+    ends = ends_in(leaving, count, ebb)
+    half_life = None if ebb is None else ebb.half_life
+    hindrance = hindered(state, name, colour, now) if gone_from(state.record, name, colour) else "its release moves"
+    view: Json = {
+        "policy": "wait" if leaving.per_second is None else f"move {leaving.per_second}/s",
+        "keep_bp": pool.keep_bp,
+        "left": count,
+        "ends_in_ms": ends,
+        "half_life_ms": half_life,
+        "deadline_ms": max(0, leaving.deadline - now),
+        "at_deadline": leaving.at_deadline.value,
+        "closing": leaving.closing,
+        "since_ms": since(leaving.began_at, now),
+        "hindered": hindrance,
+    }
+    return {**view, "text": leaving_words(view)}
+
+
+def leaving_lines(state: State, release: Release, now: Instant) -> Iterator[Json]:
+    """Yield what `why` says of the sessions of a release's services."""
+    for name in release.members:
+        for colour, view in sessions(state, name, now).items() if name in state.topology.services else ():
+            found = view["leaving"]
+            if found is not None and found["keep_bp"]:
+                needs = found["hindered"] or ("their end" if found["policy"] == "wait" else "time")
+                what = f"sessions of {colour} of {name}: {found['text']}"
+                yield {"what": what, "since_ms": found["since_ms"], "needs": needs, "deadline": "", "then": ""}
+
+
+def leaving_words(view: Json) -> str:
+    """Return how a pool's sessions leave it, for people."""
+    left = "sessions not counted" if view["left"] is None else f"about {view['left']} sessions left"
+    how = "they wait for their end" if view["policy"] == "wait" else f"{view['policy']}"
+    if view["ends_in_ms"] is not None:
+        when = f"none in about {seconds(view['ends_in_ms'])}"
+    else:
+        when = "no half-life measured yet" if view["policy"] == "wait" else "counting"
+    half = "" if view["half_life_ms"] is None else f", half-life {seconds(view['half_life_ms'])}"
+    then = f"at the deadline in {seconds(view['deadline_ms'])}: {view['at_deadline']}"
+    return f"{left}, {how}: {when}{half}; {then}"

@@ -1,0 +1,63 @@
+"""Sticky sessions: how a pool's leave it, and which came back lately.
+
+A session belongs to a bucket for as long as it lives, whatever its colour: one of `grain` numbers in a cookie of the
+load balancer's. A pool honours the sessions whose bucket is below its limit. Lowering the limit moves those between,
+each with its next request, and none of them twice: the other pool honours all of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lbctl.model.names import Colour
+from lbctl.model.units import BP_FULL, MINUTE, Instant, Span
+
+
+class AtDeadline(StrEnum):
+    """What happens to sessions that are still there at the deadline: they stay, or their connections are closed."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPolicy:
+    """How the sessions of a pool that drains leave it. `per_second` None: they wait for their own end."""
+
+    per_second: int | None = None
+    deadline: Span = Span(30 * MINUTE)
+    at_deadline: AtDeadline = AtDeadline.KEEP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """A pool whose sessions leave it, as recorded: enough to go on after a crash without moving one twice.
+
+    `paced_at`: up to then the rate is used up. `left`: how many sessions there were after the last part was moved;
+    None: never counted. `closing`: the deadline is over, and what is still connected is closed.
+    """
+
+    per_second: int | None
+    began_at: Instant
+    paced_at: Instant
+    deadline: Instant
+    at_deadline: AtDeadline = AtDeadline.KEEP
+    left: int | None = None
+    closing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attendance:
+    """Which sessions of a service came back lately on one instance, and what new traffic was drawn.
+
+    `buckets` has the occupied ones, ascending, of sessions that were seen within the last minute; it is watched since
+    `since`. `drawn` counts requests that neither a pin nor a session decided, `moved` those of sessions that just left
+    that colour; both rise for as long as `since` is the same.
+    """
+
+    taken_at: Instant
+    since: Instant
+    grain: int = BP_FULL
+    buckets: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
+    drawn: Mapping[Colour, int] = field(default_factory=dict)
+    moved: Mapping[Colour, int] = field(default_factory=dict)

@@ -1,0 +1,197 @@
+"""Sticky sessions leave a pool as the policy says: counted by users and servers, not by lbctl."""
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from lbctl.demo.proxy import OwnHaproxy, Proxy
+from lbctl.demo.stage import Stage
+from tests.e2e.scene import adopted, ended, events, haproxy, release, share_is, status, until
+from tests.e2e.steady import Steady, steady
+from tests.e2e.test_request_log import LoggingHaproxy, udp
+
+PLAN = """steps: [50%, 100%]
+hold: {{min: 300ms, max: 5m, then: ask}}
+bake: 300ms
+retain: {retain}
+sessions: {{policy: {policy}, deadline: 10m, at_deadline: keep}}
+on_rollback: {{sessions: {back}}}
+"""
+
+
+def plan(policy: str = "wait", *, back: str = "auto", retain: str = "5m") -> str:
+    return PLAN.format(policy=policy, back=back, retain=retain)
+
+
+def logging() -> Proxy:
+    """HAProxy in form `map` with a request log, from which sessions are known."""
+    plain = haproxy()
+    assert isinstance(plain, OwnHaproxy)
+    return LoggingHaproxy(plain._binary, udp())
+
+
+PROXIES = [pytest.param(logging, id="haproxy", marks=pytest.mark.haproxy)]
+
+
+async def draining(here: Stage) -> str:
+    """Release to 100 % and wait until the new pool is active."""
+    number = await release(here)
+
+    async def there() -> bool:
+        return bool((await status(here))["phase"] == "draining")
+
+    await until(there, 40)
+    return number
+
+
+async def pool(here: Stage, colour: str) -> Any:
+    return (await status(here))["pools"][colour]
+
+
+async def moved_to(users: Steady, colour: str, seconds: float) -> None:
+    async def all_there() -> bool:
+        return users.by_colour[colour] == users.count
+
+    await until(all_there, seconds, 0.1)
+
+
+def fair(users: Steady, per_second: float, window_s: float) -> list[int]:
+    """Return the moves in every window, each within a fifth of the rate."""
+    windows = users.per_window(window_s)
+    assert windows
+    wanted = per_second * window_s
+    assert all(0.8 * wanted <= one <= 1.2 * wanted for one in windows), windows
+    return windows
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_sessions_that_wait_are_not_moved_and_a_rollback_keeps_them(proxy: Any) -> None:
+    async with adopted(proxy(), plan(back="keep")) as here, steady(here.port, 40, 0.3) as users:
+        number = await release(here)
+        await share_is(here, 5_000)
+        async with steady(here.port, 20, 0.3) as later:
+            assert later.by_colour["green"]
+            where = dict(later.colours)
+            await share_is(here, 10_000)
+            await here.control.post(f"/v1/releases/{number}/rollback", {"reason": "no fault at all"})
+            assert (await ended(here))["phase"] == "rolled_back"
+            users.forget()
+            await asyncio.sleep(1.5)
+            assert (users.changes, later.changes, users.failures, later.failures) == ([], [], [], [])
+            assert later.colours == where
+            assert users.visitors["green"] == 0
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_sessions_move_at_their_rate_each_once_also_over_a_kill(proxy: Any) -> None:
+    async with adopted(proxy(), plan("{move: 10/s}")) as here, steady(here.port, 100, 0.5) as users:
+        await asyncio.sleep(8)
+        await draining(here)
+        await until(lambda: fewer(users, 60), 20)
+        kept = (await pool(here, "blue"))["keep_bp"]
+        assert 0 < kept < 10_000
+        await here.daemon.stop(signal.SIGKILL)
+        await asyncio.sleep(1.5)
+        left = users.by_colour["blue"]
+        await asyncio.sleep(0.5)
+        assert left - users.by_colour["blue"] <= 2
+        await here.daemon.start()
+        began = time.monotonic()
+        await moved_to(users, "green", 30)
+        assert left / 10 * 0.7 < time.monotonic() - began < left / 10 + 10
+        assert (users.twice(), users.failures) == ([], [])
+        assert {(change.origin, change.to) for change in users.changes} == {("blue", "green")}
+        await until(lambda: told(here, "sessions.moved"), 10)
+
+
+async def fewer(users: Steady, count: int) -> bool:
+    return users.by_colour["blue"] < count
+
+
+async def told(here: Stage, kind: str) -> bool:
+    return any(event["kind"] == kind for event in await events(here))
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_a_rollback_that_moves_takes_sessions_home_within_a_second_or_at_the_rate(proxy: Any) -> None:
+    async with adopted(proxy(), plan("{move: 20/s}", back="move")) as here:
+        number = await release(here, steps=["100%"])
+        await share_is(here, 10_000)
+        async with steady(here.port, 60, 0.2) as users:
+            assert users.by_colour == {"green": 60}
+            began = time.monotonic()
+            await here.control.post(f"/v1/releases/{number}/rollback", {"reason": "enough"})
+            await until(lambda: keeps_nothing(here), 5, 0.01)
+            assert time.monotonic() - began < 5
+            await moved_to(users, "blue", 5)
+            assert (users.twice(), users.failures) == ([], [])
+
+
+async def keeps_nothing(here: Stage) -> bool:
+    routes = [route for one in (await status(here))["instances"].values() for route in one["routes"]]
+    return bool(routes) and all(route.split(":")[2].split()[0] == "0" for route in routes)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_a_thousand_sessions_go_over_and_back_with_a_reload_in_between(proxy: Any) -> None:
+    made = proxy()
+    async with adopted(made, plan("{move: 50/s}", retain="0s")) as here, steady(here.port, 1_000, 2.0) as users:
+        await asyncio.sleep(15)
+        for origin, to in (("blue", "green"), ("green", "blue")):
+            users.forget()
+            await draining_or_over(here)
+            await asyncio.sleep(8)
+            if isinstance(made, OwnHaproxy):
+                assert made.pid is not None
+                os.kill(made.pid, signal.SIGUSR2)
+            await moved_to(users, to, 90)
+            print(f"\n{origin} → {to}: {fair(users, 50, 10.0)} in windows of 10 s, {users.answers} answers")
+            assert (users.twice(), users.failures) == ([], [])
+            assert {(change.origin, change.to) for change in users.changes} == {(origin, to)}
+            await until(lambda: told(here, "sessions.moved"), 10)
+            await ended(here)
+
+
+async def draining_or_over(here: Stage) -> None:
+    number = await release(here)
+
+    async def there() -> bool:
+        view = await status(here)
+        return view["release"] == number and view["phase"] in {"draining", "finished"}
+
+    await until(there, 40)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_a_thousand_sessions_wait_or_come_home_as_the_policy_says(proxy: Any) -> None:
+    async with adopted(proxy(), plan("wait", back="keep")) as here, steady(here.port, 1_000, 2.0) as users:
+        number = await draining(here)
+        await asyncio.sleep(20)
+        assert (users.changes, users.failures) == ([], [])
+        await here.control.post(f"/v1/releases/{number}/rollback", {"reason": "no fault"})
+        await ended(here)
+    for back, per_second in (("drain", 50), ("move", None)):
+        async with adopted(proxy(), plan("{move: 50/s}", back=back)) as here:
+            number = await release(here, steps=["100%"])
+            await share_is(here, 10_000)
+            async with steady(here.port, 1_000, 2.0) as users:
+                await asyncio.sleep(12)
+                assert users.by_colour == {"green": 1_000}
+                began = time.monotonic()
+                await here.control.post(f"/v1/releases/{number}/rollback", {"reason": "enough"})
+                if per_second is None:
+                    await until(lambda: keeps_nothing(here), 5, 0.01)
+                    took = time.monotonic() - began
+                    await moved_to(users, "blue", 10)
+                    print(f"\nrollback `move`: keep 0 read back after {took:.2f} s")
+                    assert took <= 1
+                else:
+                    await moved_to(users, "blue", 90)
+                    print(f"\nrollback `drain`: {fair(users, per_second, 10.0)} in windows of 10 s")
+                assert (users.twice(), users.failures) == ([], [])

@@ -1,0 +1,127 @@
+"""How far a pool's limit comes down: the rate in sessions, whatever buckets they are in."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from lbctl.core.parting import CATCH_UP_MAX, Seats, level_of, limit_of, part, seats
+from lbctl.core.rollcall import RollCall
+from lbctl.model.names import Colour
+from lbctl.model.sessions import Leaving
+from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
+
+NOW = Instant(1_000_000)
+PACED = Leaving(per_second=50, began_at=NOW, paced_at=NOW, deadline=Instant(NOW + 30 * MINUTE))
+LONG = Span(MINUTE)
+
+
+def crowd(count: int, grain: int = BP_FULL, seed: int = 1) -> list[int]:
+    chance = Random(seed)
+    return [chance.randrange(grain) for _ in range(count)]
+
+
+def seen(buckets: list[int], grain: int = BP_FULL, watched: Span = LONG) -> Seats:
+    return Seats(grain, tuple(sorted(set(buckets))), watched)
+
+
+def moved_each_half_second(buckets: list[int], leaving: Leaving, grain: int, *, known: bool = True) -> list[int]:
+    """Let time pass until the limit is 0; return how many sessions each half second took away."""
+    keep_bp, moved, now = BP_FULL, [], NOW
+    while keep_bp and len(moved) < 10_000:
+        now = Instant(now + 500)
+        here = [one for one in buckets if one < level_of(keep_bp, grain)]
+        found = part(keep_bp, leaving, seen(here, grain, LONG if known else Span(1_000)), now)
+        if found is not None:
+            assert found[0] < keep_bp
+            keep_bp, leaving = found
+        moved.append(len(here) - sum(one < level_of(keep_bp, grain) for one in buckets))
+    return moved
+
+
+@pytest.mark.parametrize("grain", [BP_FULL, 4096])
+@pytest.mark.parametrize(("count", "per_second"), [(1_000, 50), (1_000, 20), (300, 3), (5_000, 200), (20_000, 500)])
+def test_the_rate_in_sessions_is_kept_within_a_fifth_over_ten_seconds(count: int, per_second: int, grain: int) -> None:
+    moved = moved_each_half_second(crowd(count, grain), replace(PACED, per_second=per_second), grain)
+    assert sum(moved) == count
+    for start in range(0, len(moved) - 20, 5):
+        assert sum(moved[start : start + 20]) == pytest.approx(10 * per_second, rel=0.2)
+
+
+def test_all_sessions_in_a_few_buckets_are_paced_as_well() -> None:
+    moved = moved_each_half_second([7, 8, 9, 9_990, 9_991, 9_999], replace(PACED, per_second=1), BP_FULL)
+    assert [one for one in moved if one] == [1] * 6
+    assert len(moved) in range(11, 15)
+
+
+def test_after_a_start_the_recorded_count_paces_until_the_buckets_are_known() -> None:
+    moved = moved_each_half_second(crowd(1_000), replace(PACED, left=1_000), BP_FULL, known=False)
+    for start in range(0, len(moved) - 21, 5):
+        assert sum(moved[start : start + 20]) == pytest.approx(500, rel=0.2)
+
+
+def test_without_any_count_nobody_moves_until_the_watch_was_long_enough() -> None:
+    assert part(BP_FULL, PACED, seen(crowd(10), watched=Span(1_000)), Instant(NOW + SECOND)) is None
+
+
+def test_sessions_that_nobody_can_count_go_in_equal_parts_until_the_deadline() -> None:
+    keep_bp, leaving, now = BP_FULL, PACED, NOW
+    while keep_bp:
+        now = Instant(now + SECOND)
+        found = part(keep_bp, leaving, None, now)
+        if found is not None:
+            keep_bp, leaving = found
+    assert now == pytest.approx(PACED.deadline, abs=40 * SECOND)
+
+
+def test_an_outage_is_not_made_good_by_a_rush() -> None:
+    found = part(BP_FULL, PACED, seen(crowd(1_000)), Instant(NOW + 10 * MINUTE))
+    assert found is not None
+    moved = sum(one >= found[0] for one in crowd(1_000))
+    assert moved <= 1.3 * 50 * CATCH_UP_MAX / SECOND
+
+
+def test_equal_facts_give_equal_parts_and_a_part_is_never_taken_twice() -> None:
+    here, at = seen(crowd(1_000)), Instant(NOW + SECOND)
+    first = part(BP_FULL, PACED, here, at)
+    assert first == part(BP_FULL, PACED, here, at)
+    assert first is not None
+    assert part(first[0], first[1], here, at) is None
+
+
+def test_who_waits_is_never_moved() -> None:
+    waiting, late = replace(PACED, per_second=None), Instant(NOW + 20 * MINUTE)
+    assert part(BP_FULL, waiting, seen([17], watched=Span(20 * MINUTE)), late) is None
+    assert part(BP_FULL, waiting, None, late) is None
+
+
+@pytest.mark.parametrize("count", [1, 60, 585, 3_000, 20_000])
+def test_sessions_are_estimated_from_the_buckets_they_share(count: int) -> None:
+    assert seen(crowd(count)).count() == pytest.approx(count, rel=0.05, abs=1)
+
+
+@pytest.mark.parametrize("grain", [BP_FULL, 4096, 100])
+def test_a_limit_honours_exactly_the_buckets_below_its_level(grain: int) -> None:
+    for level in {0, 1, 2, grain // 3, grain - 1, grain}:
+        assert level_of(limit_of(level, grain), grain) == level
+
+
+def test_a_session_is_known_for_a_minute_and_counted_once_on_all_instances() -> None:
+    calls = [RollCall(NOW), RollCall(NOW)]
+    for one in calls:
+        one.kept(Colour.BLUE, 5)
+        one.kept(Colour.BLUE, 20_000)
+    calls[1].kept(Colour.BLUE, 7)
+    found = seats([one.look(Instant(NOW + 40 * SECOND)) for one in calls], Colour.BLUE, Instant(NOW + 40 * SECOND))
+    assert found == Seats(BP_FULL, (5, 7), Span(40 * SECOND))
+    later = Instant(NOW + 80 * SECOND)
+    assert calls[0].look(later).buckets[Colour.BLUE] == ()
+
+
+def test_a_session_that_moved_is_one_of_the_other_colour() -> None:
+    call = RollCall(NOW)
+    call.kept(Colour.BLUE, 5)
+    call.moved(Colour.BLUE, 5)
+    seen_now = call.look(NOW)
+    assert (seen_now.buckets[Colour.BLUE], seen_now.buckets[Colour.GREEN]) == ((), (5,))
+    assert seen_now.moved[Colour.BLUE] == 1
