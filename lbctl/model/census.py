@@ -53,8 +53,16 @@ class Census:
         return sum_
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose connections: one program's processes, and the user it runs as."""
+
+    pids: tuple[int, ...]
+    uid: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+class OpenSocket:
     """One connection, and who has it. `pid` None: it may not be known, or it has no owner any more.
 
     `unread_bytes` and `unsent_bytes` are what waits in its two queues.
@@ -73,14 +81,14 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holders:
-    """The connections to some servers one by one, at most `HOLDERS_MAX`; `left_out` are the others."""
+class OpenSockets:
+    """The connections to some servers one by one, at most `SOCKETS_MAX`; `left_out` are the others."""
 
     taken_at: Instant
-    holders: tuple[Holder, ...] = ()
+    sockets: tuple[OpenSocket, ...] = ()
     left_out: int = 0
     cannot: str = ""
 
     def pids(self) -> Collection[int]:
         """The processes that are known to hold some."""
-        return sorted({one.pid for one in self.holders if one.pid is not None})
+        return sorted({one.pid for one in self.sockets if one.pid is not None})

@@ -126,9 +126,9 @@ async def test_holders_are_named_with_their_process(ground: Ground, foreign: Soc
     port = ground.listening().getsockname()[1]
     pid = ground.held("127.0.0.1", port, 2)
     mine = ground.connected("127.0.0.1", port)
-    seen = await foreign.holders([Address("127.0.0.1", port)])
-    assert sorted(one.pid or 0 for one in seen.holders) == sorted([pid, pid, os.getpid()])
-    ours = next(one for one in seen.holders if one.pid == os.getpid())
+    seen = await foreign.sockets([Address("127.0.0.1", port)])
+    assert sorted(one.pid or 0 for one in seen.sockets) == sorted([pid, pid, os.getpid()])
+    ours = next(one for one in seen.sockets if one.pid == os.getpid())
     assert ours.local == Address(*mine.getsockname())
     assert ours.remote == Address("127.0.0.1", port)
     assert ours.uid == os.getuid()
@@ -143,13 +143,13 @@ async def test_what_waits_to_be_read_is_told(ground: Ground, foreign: SocketCens
     peer, _ = server.accept()
     with peer:
         peer.sendall(b"12345")
-        (one,) = (await foreign.holders([Address("127.0.0.1", port)])).holders
+        (one,) = (await foreign.sockets([Address("127.0.0.1", port)])).sockets
     assert one.unread_bytes == 5
 
 
 async def test_nobody_is_asked_about_no_servers(foreign: SocketCensus) -> None:
     assert not (await foreign.census([])).servers
-    assert not (await foreign.holders([])).holders
+    assert not (await foreign.sockets([])).sockets
 
 
 async def test_without_a_netlink_socket_it_says_so_and_counts_nothing(foreign: SocketCensus) -> None:

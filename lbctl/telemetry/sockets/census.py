@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lbctl.model.census import Census, Connections, Holder, Holders
+from lbctl.model.census import Census, Connections, OpenSocket, OpenSockets
 from lbctl.model.topology import Address
 from lbctl.model.units import Instant
 from lbctl.telemetry.sockets.answer import Counts, Ended, Row, Unusable, row, walk
@@ -18,7 +18,7 @@ from lbctl.telemetry.sockets.owners import holders_of, inodes_of
 from lbctl.telemetry.sockets.question import TcpState, destinations, packed
 from lbctl.telemetry.sockets.reader import listed
 
-HOLDERS_MAX = 1_000
+SOCKETS_MAX = 1_000
 """So many connections are named one by one."""
 _OPENING = frozenset({TcpState.SYN_SENT, TcpState.SYN_RECEIVED})
 Own = Callable[[], Collection[int]]
@@ -61,15 +61,16 @@ class SocketCensus:
                 return Census(taken_at=taken_at, cannot=str(error))
         return Census(taken_at=taken_at, servers=counted)
 
-    async def holders(self, servers: Collection[Address]) -> Holders:
+    async def sockets(self, servers: Collection[Address]) -> OpenSockets:
         """Name the connections to these servers and who has them. Slower than `census`: for people, on demand."""
         async with self._one_at_a_time:
             taken_at = self._now()
             try:
                 found = await asyncio.to_thread(_named, frozenset(servers), self._own)
             except Unusable as error:
-                return Holders(taken_at=taken_at, cannot=str(error))
-        return Holders(taken_at=taken_at, holders=tuple(found[:HOLDERS_MAX]), left_out=max(0, len(found) - HOLDERS_MAX))
+                return OpenSockets(taken_at=taken_at, cannot=str(error))
+        named, left_out = tuple(found[:SOCKETS_MAX]), max(0, len(found) - SOCKETS_MAX)
+        return OpenSockets(taken_at=taken_at, sockets=named, left_out=left_out)
 
 
 def rows_to(servers: frozenset[Address]) -> list[Row]:
@@ -95,17 +96,17 @@ def _counted(servers: frozenset[Address], own: Own) -> dict[Address, Connections
     return {server: by_place.get(_place(server), Connections()) for server in servers}
 
 
-def _named(servers: frozenset[Address], own: Own) -> list[Holder]:
+def _named(servers: frozenset[Address], own: Own) -> list[OpenSocket]:
     ours = _own_inodes(own)
     rows = sorted((one for one in rows_to(servers) if one.inode not in ours), key=lambda one: str(one.local))
-    owners = holders_of({one.inode for one in rows[:HOLDERS_MAX]})
-    return list(_holders(rows, owners))
+    owners = holders_of({one.inode for one in rows[:SOCKETS_MAX]})
+    return list(_sockets(rows, owners))
 
 
-def _holders(rows: list[Row], owners: Mapping[int, tuple[int, str]]) -> Iterator[Holder]:
+def _sockets(rows: list[Row], owners: Mapping[int, tuple[int, str]]) -> Iterator[OpenSocket]:
     for one in rows:
         pid, process = owners.get(one.inode, (None, ""))
-        yield Holder(
+        yield OpenSocket(
             local=one.local,
             remote=one.remote,
             state=_word(one.state),
