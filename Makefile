@@ -60,6 +60,7 @@ bench: $(STAMP) system ## ratios measured inside one run
 	$(BIN)/python -m tests.bench.judge_quick
 	$(BIN)/python -m tests.bench.request_log
 	$(BIN)/python -m tests.bench.envoy_tunnel
+	$(BIN)/python -m tests.bench.socket_census
 
 bench-judge: $(STAMP) ## the judge against its promises and other tools' rules, 15 minutes (ARGS=--write: the pages too)
 	$(BIN)/python -m tests.bench.judge $(ARGS)

@@ -12,7 +12,7 @@ from lbctl.core.wellness import Pools
 from lbctl.model.entry import Entry
 from lbctl.model.hook import Ask, Heard, HookKey
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
-from lbctl.model.operation import Result, SetRoute, SetServer
+from lbctl.model.operation import Operation, Result, SetServer
 from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Record
 from lbctl.model.request import Answer, Request
@@ -219,7 +219,7 @@ class Apply:
     """Carry out operations on one instance, all at once, and report `Applied`."""
 
     instance: InstanceName
-    operations: tuple[SetRoute, ...]
+    operations: tuple[Operation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ class Applied:
 
     now: Instant
     instance: InstanceName
-    operations: tuple[SetRoute, ...]
+    operations: tuple[Operation, ...]
     results: tuple[Result, ...]
     sent_at: Instant
 

@@ -15,7 +15,7 @@ from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
 from lbctl.model.hook import Ask
 from lbctl.model.names import InstanceName, ReleaseId
-from lbctl.model.operation import Result, SetRoute, SetServer, Status
+from lbctl.model.operation import Operation, Result, SetClosing, SetRoute, SetServer, Status
 from lbctl.model.reading import Token
 from lbctl.model.request import Answer
 from lbctl.store.tables import StoredEntry
@@ -143,15 +143,8 @@ class Executor:
             return
         results = tuple(await asyncio.gather(*(_one(plane, operation) for operation in apply.operations)))
         for operation, result in zip(apply.operations, results, strict=True):
-            log.info(
-                "operation.applied",
-                instance=apply.instance,
-                service=operation.service,
-                place=operation.place.value,
-                route=str(operation.route),
-                status=result.status.value,
-                detail=result.detail,
-            )
+            told = {"instance": apply.instance, "service": operation.service, **_said(operation)}
+            log.info("operation.applied", **told, status=result.status.value, detail=result.detail)
         self._arrived(Applied(self._now(), apply.instance, apply.operations, results, sent_at))
 
     async def _administer(self, order: Administer) -> None:
@@ -181,10 +174,19 @@ async def _told(plane: DataPlane, operation: SetServer) -> Result:
         return Result(Status.UNKNOWN, f"the driver failed: {error!r}")
 
 
-async def _one(plane: DataPlane, operation: SetRoute) -> Result:
+def _said(operation: Operation) -> dict[str, str | int]:
+    match operation:
+        case SetRoute():
+            return {"place": operation.place.value, "route": str(operation.route)}
+        case SetClosing():
+            return {"closing": operation.colour.value, "per_second": operation.per_second}
+
+
+async def _one(plane: DataPlane, operation: Operation) -> Result:
     """A driver bounds its own calls; this is the belt to its braces, with a little more patience."""
     try:
-        result = await asyncio.wait_for(plane.apply(operation), OPERATION_TIMEOUT_S * 2)
+        work = plane.apply(operation) if isinstance(operation, SetRoute) else plane.set_closing(operation)
+        result = await asyncio.wait_for(work, OPERATION_TIMEOUT_S * 2)
         return replace(result, detail=unnamed(plane.name, result.detail))
     except TimeoutError:
         return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")

@@ -11,7 +11,7 @@ from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.ports import Now
 from lbctl.daemon.said import unnamed
 from lbctl.daemon.sight import Capable
-from lbctl.dataplane.port import DataPlane
+from lbctl.dataplane.port import DataPlane, HostSockets
 from lbctl.model.errors import DataPlaneError, LbctlError
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.operation import Capabilities
@@ -39,8 +39,10 @@ class _Unit:
 class Plant:
     """All instances. Drivers are imported only where one is configured."""
 
-    def __init__(self, topology: Topology, now: Now) -> None:
+    def __init__(self, topology: Topology, now: Now, sockets: HostSockets | None = None) -> None:
+        """`sockets` close by force what a load balancer cannot close by itself."""
         self._now = now
+        self._sockets = sockets
         self._units: dict[InstanceName, _Unit] = {}  # `_built` looks at what is there already.
         self._repaired_at: dict[InstanceName, float] = {}
         self._asked_at: dict[InstanceName, float] = {}
@@ -159,9 +161,9 @@ class Plant:
             for instance in plane.instances:
                 old = self._units.get(instance.name)
                 made_of = (instance, plane, services)
-                units[instance.name] = (
-                    old if old and old.made_of == made_of else _made(instance, plane, services, self._now)
-                )
+                fits = old is not None and old.made_of == made_of
+                fresh = None if fits else _made(instance, plane, services, self._now, self._sockets)
+                units[instance.name] = fresh or self._units[instance.name]
         return units
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -181,7 +183,9 @@ async def _closed_later(plane: DataPlane) -> None:
     await plane.close()
 
 
-def _made(instance: Instance, plane: Plane, services: Sequence[Service], now: Now) -> _Unit:
+def _made(
+    instance: Instance, plane: Plane, services: Sequence[Service], now: Now, sockets: HostSockets | None
+) -> _Unit:
     made_of = (instance, plane, tuple(services))
     match plane.driver:
         case Driver.HAPROXY:
@@ -191,5 +195,5 @@ def _made(instance: Instance, plane: Plane, services: Sequence[Service], now: No
         case Driver.ENVOY:
             from lbctl.dataplane.envoy.driver import EnvoyInstance  # noqa: PLC0415
 
-            envoy = EnvoyInstance(instance, services, now, plane.envoy_binary, plane.envoy_mode)
+            envoy = EnvoyInstance(instance, services, now, plane.envoy_binary, plane.envoy_mode, sockets)
             return _Unit(made_of, envoy, envoy.ensure_running)

@@ -7,17 +7,17 @@ the routing rules) or by changing `servers` themselves.
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 from lbctl.model.errors import Unreachable
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
-from lbctl.model.operation import Capabilities, Place, Result, SetRoute, SetServer, Status
+from lbctl.model.operation import Capabilities, Place, Result, SetClosing, SetRoute, SetServer, Status
 from lbctl.model.preview import network
-from lbctl.model.reading import Admin, InstanceReading, PoolReading, ServerReading, ServiceReading
+from lbctl.model.reading import NO_CLOSING, Admin, Closing, InstanceReading, PoolReading, ServerReading, ServiceReading
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import PinKind, Service
-from lbctl.model.units import BP_FULL, Instant
+from lbctl.model.units import BP_FULL, SECOND, Instant, Span, after, since
 
 BUCKET = "LBK"
 
@@ -47,6 +47,28 @@ class FakePool:
     unserved: int = 0
     arrived: Counter[Generation] = field(default_factory=Counter)
     """Requests that came, by the generation that took them."""
+    closing: Closing = NO_CLOSING
+    closing_since: Instant = Instant(0)
+
+    def order(self, per_second: int, now: Instant) -> None:
+        """Close what is in flight at this rate, from now on."""
+        if per_second != self.closing.per_second:
+            self.closing, self.closing_since = replace(self.closing, per_second=per_second), now
+
+    def pass_time(self, now: Instant, *, fed: bool) -> None:
+        """Close what is due by now. `fed`: somebody is still sent here, so nobody is cut off."""
+        if not self.closing.per_second:
+            return
+        due = since(self.closing_since, now) * self.closing.per_second // SECOND
+        closed = 0
+        for server in self.servers.values():
+            gone = 0 if fed else min(server.in_flight, due - closed)
+            server.in_flight -= gone
+            closed += gone
+        self.closing_since = after(self.closing_since, Span(due * SECOND // self.closing.per_second))
+        left = sum(server.in_flight for server in self.servers.values())
+        trouble = "STILL_ROUTED: somebody is still sent there" if fed else ""
+        self.closing = replace(self.closing, closed=self.closing.closed + closed, left=left, trouble=trouble)
 
     def reading(self, lives: Iterable[Generation]) -> PoolReading:
         """The pool as its callers got it; `lives` still route."""
@@ -57,6 +79,7 @@ class FakePool:
             errors=self.unserved + sum(server.errors for server in servers),
             in_flight=sum(server.in_flight for server in servers),
             arrived={life: self.arrived[life] for life in lives},
+            closing=self.closing,
         )
 
 
@@ -94,12 +117,15 @@ class FakeInstance:
         self.runtime = {**old, Generation(f"{self._lives}@0"): dict(self.boot)}
         self._forget()
         self.calls[self.generation] = {service.name: Counter() for service in self.services if service.consumers}
-        counted = {key: pool.arrived for key, pool in self.pools.items()}
+        before = self.pools
         up = {key: {name: one.up for name, one in pool.servers.items()} for key, pool in self.pools.items()}
         self.pools = {
-            (service.name, colour): FakePool(
-                {one.name: FakeServer(up.get((service.name, colour), {}).get(one.name, True)) for one in pool.servers},
-                arrived=counted.get((service.name, colour), Counter()),
+            (service.name, colour): replace(
+                before.get((service.name, colour), FakePool({})),
+                servers={
+                    one.name: FakeServer(up.get((service.name, colour), {}).get(one.name, True)) for one in pool.servers
+                },
+                unserved=0,
             )
             for service in self.services
             for colour, pool in ((Colour.BLUE, service.blue), (Colour.GREEN, service.green))
@@ -143,6 +169,9 @@ class FakeInstance:
         if operation.expect_generation not in {None, self.generation} or operation.expect not in {None, now}:
             return Result(Status.STALE, f"{self.generation} routes {now}")
         self._fence = operation.fence
+        for colour in Colour:
+            if operation.route.feeds(colour):
+                self.pools[operation.service, colour].order(0, self.clock())
         for routes in [self.boot] if operation.place is Place.BOOT else self.runtime.values():
             routes[operation.service] = operation.route
         return Result(Status.DONE)
@@ -152,6 +181,18 @@ class FakeInstance:
         if self.broken:
             return Result(Status.UNKNOWN, self.broken)
         self.pools[operation.service, operation.colour].servers[operation.server].admin = operation.admin
+        return Result(Status.DONE)
+
+    async def set_closing(self, operation: SetClosing) -> Result:
+        """See `DataPlane.set_closing`."""
+        if self.broken:
+            return Result(Status.UNKNOWN, self.broken)
+        if operation.service not in self.boot:
+            return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
+        if operation.fence < self._fence:
+            return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}")
+        self._fence = operation.fence
+        self.pools[operation.service, operation.colour].order(operation.per_second, self.clock())
         return Result(Status.DONE)
 
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
@@ -225,6 +266,9 @@ class FakeInstance:
 
     def _reading(self, service: ServiceName) -> ServiceReading:
         runtime = {life: routes[service] for life, routes in self.runtime.items()}
+        for colour in Colour:
+            fed = any(route.feeds(colour) for route in runtime.values())
+            self.pools[service, colour].pass_time(self.clock(), fed=fed)
         pools = {colour: self.pools[service, colour].reading(self.runtime) for colour in Colour}
         matrix = {life: dict(counts[service]) for life, counts in self.calls.items() if service in counts}
         return ServiceReading(runtime=runtime, boot=self.boot[service], pools=pools, matrix=matrix)

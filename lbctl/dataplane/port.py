@@ -4,15 +4,32 @@ One conformance suite (tests/conformance) runs against the in-memory fake and ev
 its own time-outs: `observe` and `apply` always return or raise within `OPERATION_TIMEOUT_S`.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
+from lbctl.model.census import Owner
 from lbctl.model.names import InstanceName, ServiceName
-from lbctl.model.operation import Capabilities, Result, SetRoute, SetServer
+from lbctl.model.operation import Capabilities, Result, SetClosing, SetRoute, SetServer
 from lbctl.model.reading import InstanceReading
 from lbctl.model.route import Route
+from lbctl.model.topology import Address
 
 OPERATION_TIMEOUT_S = 1.0
 """No driver call takes longer; a write without an answer by then is `unknown`."""
+
+
+class HostSockets(Protocol):
+    """The connections of this host, for load balancers that cut none of their own."""
+
+    async def why_not(self) -> str:
+        """Return why none can be ended, as `CODE: text`; empty if they can. Found out once."""
+
+    async def end(self, servers: Collection[Address], owner: Owner, most: int) -> tuple[int, int]:
+        """End at most so many of this owner's connections to these servers; return how many, and how many are left.
+
+        Raises:
+            LbctlError: none can be ended now, or not told whose they are; the text is `CODE: text`.
+        """
 
 
 class DataPlane(Protocol):
@@ -42,6 +59,12 @@ class DataPlane(Protocol):
 
     async def administer(self, operation: SetServer) -> Result:
         """Bring one server to what somebody wants of it. Never raises; what came of it, the next reading says."""
+
+    async def set_closing(self, operation: SetClosing) -> Result:
+        """Begin, change or end the forced closing of a pool. Returns at once: how far it is, `observe` tells.
+
+        `done`: ordered. `refused`: this load balancer cannot; `Ability.no_closing` said so before. Never raises.
+        """
 
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """Say whether every generation routes `service` by `route`: yes, no, or None (cannot tell)."""

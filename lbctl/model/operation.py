@@ -44,6 +44,24 @@ class SetServer:
     admin: Admin
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetClosing:
+    """Close what is still connected to one pool, through one instance, at `per_second`; 0 ends it.
+
+    A level, not an act: the driver goes on closing until it is told otherwise, or ends. It closes nothing of a pool
+    that anybody is still sent to, and ends by itself with the first route that sends somebody there. `fence` as in
+    `SetRoute`.
+    """
+
+    service: ServiceName
+    colour: Colour
+    per_second: int
+    fence: int
+
+
+Operation = SetRoute | SetClosing
+
+
 class Status(StrEnum):
     """`done`: applied and read back. `refused`: not applied, will not be by itself. `stale`: not applied because the
     fence, the generation or the expected route did not fit: read anew. `unknown`: it may still be applied."""
@@ -80,6 +98,8 @@ class Ability:
     keep_grain_bp: int = 1
     stickiness: tuple[Stickiness, ...] = ()
     cannot: tuple[str, ...] = ()
+    no_closing: str = ""
+    """Why connections to its pools cannot be closed by force, as `CODE: text`; empty: they can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

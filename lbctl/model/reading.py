@@ -53,6 +53,23 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """How far the forced closing of a pool is. `per_second` 0: none is ordered.
+
+    `closed` counts connections since the driver started. `left` is how many there still were at the last look; None:
+    not looked at yet. `trouble` is why nothing is closed now, as `CODE: text`.
+    """
+
+    per_second: int = 0
+    closed: int = 0
+    left: int | None = None
+    trouble: str = ""
+
+
+NO_CLOSING = Closing()
+
+
+@dataclass(frozen=True, slots=True)
 class PoolReading:
     """One pool on one instance. `requests` and `errors` are what its callers got, including answers the load balancer
     gave itself for this pool (503 without a usable server, 502); monotonic within a generation.
@@ -74,6 +91,7 @@ class PoolReading:
     """Grows with every request, or connection, that comes to this pool: of every generation that still routes."""
     holders: tuple["Holder", ...] = ()
     """Who is in flight for long there, the oldest first; not all of them, where there are many."""
+    closing: Closing = NO_CLOSING
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,11 @@ class Route:
             return replace(self, keep_green_bp=keep_bp)
         return replace(self, keep_blue_bp=keep_bp)
 
+    def feeds(self, colour: Colour) -> bool:
+        """Whether anybody at all is sent to `colour`: by the split, as a session, or by a pin."""
+        pinned = any(pin.value == colour.value for _, pin in self.pins)
+        return bool(self.share_bp(colour) or self.keep_bp(colour)) or pinned
+
     def misfit(self, callers: tuple[Caller, ...]) -> str:
         """Say how the pins are not those of a service with these callers; empty if they are."""
         named = tuple(caller for caller, _ in self.pins)

@@ -25,6 +25,7 @@ from lbctl.model.operation import Place, Result, SetRoute
 from lbctl.model.route import Route
 from lbctl.model.topology import Address, EnvoyMode, HealthCheck, Instance, Pool, Probe, Server, Service
 from lbctl.model.units import Instant, Span
+from lbctl.telemetry.sockets.severing import Severing
 
 SHOP = ServiceName("shop")
 _ANSWER_TIMEOUT_S = 10.0
@@ -259,7 +260,7 @@ class EnvoyWorld(Generic[Kind]):
 
     def another_driver(self, services: Sequence[Service] | None = None) -> EnvoyInstance:
         """A driver as a fresh lbctld would make it."""
-        return EnvoyInstance(self.instance, services or [self.service], clock, mode=self.mode)
+        return EnvoyInstance(self.instance, services or [self.service], clock, mode=self.mode, sockets=Severing())
 
     @property
     def directory(self) -> Path:

@@ -89,7 +89,7 @@ async def pool(world: World, colour: Colour) -> PoolReading:
     return (await world.driver.observe()).services[SHOP].pools[colour]
 
 
-STANDARD = {"NO_FORCED_CLOSE", "TRUNCATED_ANSWERS_UNSEEN"}
+STANDARD = {"TRUNCATED_ANSWERS_UNSEEN"}
 
 
 async def test_the_proposal_lacks_nothing_and_serves_by_the_files_before_lbctl_ever_runs() -> None:

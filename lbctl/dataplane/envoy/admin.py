@@ -5,7 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,8 @@ class Peer:
 
     pid: int
     started: str
+    uid: int = field(default=-1, compare=False)
+    """The user it runs as; -1: not asked."""
 
     @property
     def generation(self) -> Generation:
@@ -156,8 +158,8 @@ class AdminClient:
         reader, writer = await asyncio.open_unix_connection(str(self._path))
         self._streams = reader, writer
         transport_socket: socket.socket = writer.get_extra_info("socket")
-        pid = _pid_behind(transport_socket)
-        self._peer = Peer(pid, started_at(pid) or await self._started_by_uptime(pid))
+        pid, uid = _who_is_behind(transport_socket)
+        self._peer = Peer(pid, started_at(pid) or await self._started_by_uptime(pid), uid)
         return self._peer
 
     async def _started_by_uptime(self, pid: int) -> str:
@@ -193,7 +195,7 @@ def listening(path: Path) -> Peer | None:
             asking.connect(str(path))
         except OSError:
             return None
-        pid = _pid_behind(asking)
+        pid, _ = _who_is_behind(asking)
     started = started_at(pid)
     return Peer(pid, started) if started else None
 
@@ -212,10 +214,11 @@ def _whole_seconds(text: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _pid_behind(connected: socket.socket) -> int:
+def _who_is_behind(connected: socket.socket) -> tuple[int, int]:
+    """Return pid and uid of whoever listens."""
     raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    pid: int = _PEER.unpack(raw)[0]
-    return pid
+    pid, uid, _ = _PEER.unpack(raw)
+    return pid, uid
 
 
 def _server_info(body: bytes) -> ServerInfo:

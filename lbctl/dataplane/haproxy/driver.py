@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
+from lbctl.dataplane.closing import Closings
 from lbctl.dataplane.haproxy.bootfile import BootFiles
+from lbctl.dataplane.haproxy.closing import Sessions
 from lbctl.dataplane.haproxy.form import Entries, Form
 from lbctl.dataplane.haproxy.forms import form_of
 from lbctl.dataplane.haproxy.holders import Holders
@@ -16,7 +18,7 @@ from lbctl.dataplane.haproxy.writing import Writer
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Garbled, Unreachable
 from lbctl.model.names import Generation, InstanceName, ServiceName
-from lbctl.model.operation import Capabilities, Place, Result, SetRoute, SetServer, Status
+from lbctl.model.operation import Capabilities, Place, Result, SetClosing, SetRoute, SetServer, Status
 from lbctl.model.reading import InstanceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Instance, Service
@@ -43,6 +45,7 @@ class HaproxyInstance:
         self._writer = Writer(instance, self._forms)
         self._boot = BootFiles(instance)
         self._holders = Holders(instance, {name: form.backends for name, form in self._forms.items()})
+        self._closings = Closings(Sessions(instance, self._forms, services).cut)
         self._first: Generation | None = None
         self._was_reloaded = False
 
@@ -82,6 +85,7 @@ class HaproxyInstance:
         services = await self._holders.added(
             looks, {name: form.reading(looks, boot) for name, form in self._forms.items()}
         )
+        services = {name: self._closings.added(name, one) for name, one in services.items()}
         obstacles = [text for one in services.values() for text in one.obstacles]
         return InstanceReading(
             taken_at=taken_at,
@@ -100,6 +104,7 @@ class HaproxyInstance:
         if operation.fence < self._fence:
             return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}")
         self._fence = operation.fence
+        self._closings.spare(operation.service, operation.route)
         if why := form.refusal(operation.route):
             return Result(Status.REFUSED, f"{self.name}: {why}")
         try:
@@ -126,6 +131,16 @@ class HaproxyInstance:
         said = " ".join(newest[0])
         return Result(Status.REFUSED, f"{self.name}: {said}") if said else Result(Status.DONE)
 
+    async def set_closing(self, operation: SetClosing) -> Result:
+        """See `DataPlane.set_closing`."""
+        if operation.service not in self._forms:
+            return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
+        if operation.fence < self._fence:
+            return Result(Status.STALE, f"fence {operation.fence} is older than {self._fence}")
+        self._fence = operation.fence
+        self._closings.set(operation)
+        return Result(Status.DONE)
+
     async def verify(self, service: ServiceName, route: Route) -> bool | None:
         """See `DataPlane.verify`."""
         try:
@@ -137,6 +152,7 @@ class HaproxyInstance:
 
     async def close(self) -> None:
         """See `DataPlane.close`. Batches that HAProxy has not answered by now may still be carried out."""
+        self._closings.close()
         self._writer.close()
 
     # ---- reading

@@ -45,11 +45,12 @@ def parse_streams(lines: Sequence[str]) -> Iterator[Stream]:
     for line in lines:
         found = dict(_FIELD.findall(line))
         if "be" in found and found.get("age"):
-            server = found.get("srv", "")
-            yield Stream(found["be"], "" if server == "<none>" else server, found.get("src", ""), _age(found["age"]))
+            server, age = found.get("srv", ""), parse_age(found["age"])
+            yield Stream(found["be"], "" if server == "<none>" else server, found.get("src", ""), age)
 
 
-def _age(text: str) -> Span:
+def parse_age(text: str) -> Span:
+    """Return an age such as `1h4m`."""
     return Span(sum(int(number) * _UNIT_S[unit] for number, unit in _PART.findall(text)) * SECOND)
 
 

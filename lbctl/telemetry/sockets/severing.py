@@ -1,0 +1,50 @@
+"""Ends a program's connections to some servers, and nobody else's. Implements `lbctl.dataplane.port.HostSockets`.
+
+Whose a connection is, is told by the program's open files. Where those may not be read (another user's), it is told by
+the user that made it; connections of lbctl's own user are then never ended.
+"""
+
+import asyncio
+import os
+from collections.abc import Collection
+
+from lbctl.model.census import Owner
+from lbctl.model.topology import Address
+from lbctl.telemetry.sockets.answer import Row, Unusable
+from lbctl.telemetry.sockets.census import rows_to
+from lbctl.telemetry.sockets.ending import end, why_not
+from lbctl.telemetry.sockets.owners import inodes_of
+from lbctl.telemetry.sockets.question import TcpState
+
+OPEN = frozenset({TcpState.SYN_SENT, TcpState.ESTABLISHED, TcpState.CLOSE_WAIT})
+"""The others are ending by themselves."""
+
+
+class Severing:
+    """The connections of this host."""
+
+    def __init__(self) -> None:
+        self._why_not: str | None = None
+
+    async def why_not(self) -> str:
+        """See `HostSockets.why_not`: tried on a connection of our own, the first time."""
+        if self._why_not is None:
+            self._why_not = await why_not()
+        return self._why_not
+
+    async def end(self, servers: Collection[Address], owner: Owner, most: int) -> tuple[int, int]:
+        """See `HostSockets.end`. Raises Unusable."""
+        theirs = await asyncio.to_thread(_theirs, frozenset(servers), owner)
+        ended = await end(theirs[:most])
+        return ended, max(0, len(theirs) - most)
+
+
+def _theirs(servers: frozenset[Address], owner: Owner) -> list[Row]:
+    rows = [one for one in rows_to(servers) if one.state in OPEN and one.inode and one.uid == owner.uid]
+    ours = os.geteuid()
+    known = inodes_of(owner.pids) if ours in {0, owner.uid} else None
+    if known is not None:
+        return [one for one in rows if one.inode in known]
+    if owner.uid == ours:
+        raise Unusable("NO_OWNER", "whose connections these are cannot be told: /proc hides our own user's files")
+    return rows
