@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lbctl.core import ready
+from lbctl.core.admission import about, because, journal_works, service_of
+from lbctl.core.adopting import adopt
 from lbctl.core.afterwards import say_stopped, undo
 from lbctl.core.approving import approve
-from lbctl.core.board import contract_unread
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
-from lbctl.core.coupling import providers_of
 from lbctl.core.draining import drain_server
 from lbctl.core.evidence import proved
 from lbctl.core.hooks import closed
@@ -21,11 +21,10 @@ from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import Mark, State
 from lbctl.core.switching import switch
-from lbctl.model.entry import Entry, Kind
+from lbctl.model.entry import Kind
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour, ServiceName
-from lbctl.model.reading import InstanceReading, Token, Unreadable
-from lbctl.model.record import Adopted, By, Phase, Pool, PoolState, Record, Release
+from lbctl.model.reading import Token
+from lbctl.model.record import By, Phase, Record, Release
 from lbctl.model.request import (
     Adopt,
     Approve,
@@ -46,8 +45,7 @@ from lbctl.model.request import (
     Undo,
     Withdraw,
 )
-from lbctl.model.topology import Service, Topology
-from lbctl.model.units import BP_FULL, Instant, percent
+from lbctl.model.units import BP_FULL, Instant
 
 
 def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, Facts]:
@@ -58,14 +56,14 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
     """
     match request:
         case Adopt():
-            return _adopt(state, request, now)
+            return adopt(state, request, now)
         case Maintenance():
             return _maintenance(state, request, now)
         case Claim():
             return claim(state, request, now)
         case SayReady():
-            _service(state, request.service)
-            _journal_works(state)
+            service_of(state, request.service)
+            journal_works(state)
             return ready.say(state, request, now)
         case Withdraw():
             return ready.withdraw(state, request, now)
@@ -73,8 +71,8 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
             _switched(state, request)
             return switch(state, request, now)
         case DrainServer():
-            _service(state, request.service)
-            _journal_works(state)
+            service_of(state, request.service)
+            journal_works(state)
             return drain_server(state, request, now)
         case Undo():
             release = state.record.releases.get(request.unit)
@@ -83,127 +81,11 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
             return _on_release(state, request, now)
 
 
-def _service(state: State, name: ServiceName) -> Service:
-    service = state.topology.services.get(name)
-    if service is None:
-        known = ", ".join(sorted(state.topology.services))
-        raise Refused("no_such_service", f"there is no service {name}", why=f"known are: {known}", exit_code=7)
-    return service
-
-
-def _journal_works(state: State) -> None:
-    if state.journal_error:
-        raise Refused(
-            "journal",
-            "nothing new can be started: the journal cannot be written",
-            why=state.journal_error,
-            then="free space or repair the state directory; a rollback works without it",
-        )
-
-
 # ---- services
 
 
-def _adopt(state: State, request: Adopt, now: Instant) -> tuple[Change | None, Facts]:
-    service = _service(state, request.service)
-    _journal_works(state)
-    facts: Facts = {"service": request.service, "active": request.active.value, "version": request.version}
-    known = state.record.services.get(request.service)
-    running = state.record.running(request.service)
-    if running is not None:
-        raise Refused(
-            "in_release", f"{service.name} is in release {running.id}", then=f"lbctl release show {running.id}"
-        )
-    contract_unread(state.topology, request.service, request.contract)
-    if known is not None and known.active is request.active and known.pool(known.active).version == request.version:
-        return _declared(state, request, known, now), facts
-    _adoptable(state, service, request)
-    record = _with_partners(state.topology, _adopted(state.record, request, known), request.service)
-    text = f"{service.name} is adopted: {request.active} is active with version {request.version}"
-    told = _about(request, Kind.SERVICE_ADOPTED, now, text, service.name)
-    return Change(record=record, entries=(told, *_overtaken(state.record, record, request, now))), facts
-
-
-def _declared(state: State, request: Adopt, known: Adopted, now: Instant) -> Change | None:
-    """Return the change that records another contract of the version that is active already."""
-    pool = known.pool(known.active)
-    if not request.contract.declared or request.contract == pool.contract:
-        return None
-    adopted = known.with_pool(known.active, replace(pool, contract=request.contract))
-    text = f"{request.service} {request.version}, which is active, declares another contract"
-    told = _about(request, Kind.SERVICE_ADOPTED, now, text, request.service)
-    return Change(record=state.record.with_service(request.service, adopted), entries=(told,))
-
-
-def _adopted(record: Record, request: Adopt, known: Adopted | None) -> Record:
-    """Return the record with that pool as the active one. A pool that stays the other one stays as it is, with its
-    claim; one that was active may still serve, and what was claimed or ready in the new one is overtaken."""
-    name, active = request.service, Pool(state=PoolState.ACTIVE, version=request.version, contract=request.contract)
-    if known is None:
-        old = Pool(state=PoolState.DRAINING)
-        adopted = Adopted(active=request.active, blue=old, green=old).with_pool(request.active, active)
-        return record.with_service(name, adopted)
-    adopted = replace(known, active=request.active).with_pool(request.active, active)
-    if known.active is request.active:
-        return record.with_service(name, adopted)
-    # Until now it followed the providers' splits, whomever it was paired with in its own release.
-    old = replace(known.pool(known.active), state=PoolState.DRAINING, paired={})
-    record = record.with_service(name, adopted.with_pool(known.active, old))
-    claims = {one: held for one, held in record.claims.items() if one != name}
-    return replace(record, claims=claims, board={one: ready for one, ready in record.board.items() if one != name})
-
-
-def _with_partners(topology: Topology, record: Record, name: ServiceName) -> Record:
-    """Return the record with a partner for every pool of an adopted service, or of its consumers, that may still call
-    and has none: the provider's active pool. What is deployed to the other one later must not meet it."""
-    for consumer in (name, *topology.services[name].consumers):
-        if consumer not in record.services:
-            continue
-        adopted, providers = record.services[consumer], providers_of(topology, consumer)
-        partners = {one: record.services[one].active for one in providers if one in record.services}
-        for colour in Colour:
-            pool = adopted.pool(colour)
-            if pool.state is PoolState.DRAINING:
-                adopted = adopted.with_pool(colour, replace(pool, paired={**partners, **pool.paired}))
-        record = record.with_service(consumer, adopted)
-    return record
-
-
-def _overtaken(before: Record, after: Record, request: Adopt, now: Instant) -> tuple[Entry, ...]:
-    """Say of a version that was ready in a pool that became active by a person's word that it goes nowhere."""
-    ready = before.board.get(request.service)
-    if ready is None or request.service in after.board:
-        return ()
-    text = f"{request.service} {ready.version} is not ready any more: {request.active} was adopted as active"
-    told = _about(request, Kind.VERSION_WITHDRAWN, now, text, request.service)
-    return (replace(told, data={**told.data, "version": ready.version, "build": ready.build}),)
-
-
-def _adoptable(state: State, service: Service, request: Adopt) -> None:
-    """Every instance must be readable, and new traffic must be where the person says it is (or `--settle`)."""
-    for name in state.topology.instances_of(service.name):
-        reading = state.observed.instances.get(name)
-        if not isinstance(reading, InstanceReading):
-            why = reading.reason if isinstance(reading, Unreadable) else "it was not read yet"
-            raise Refused("unreachable", f"{name} cannot be read", why=why, then="lbctl status")
-        seen = reading.services.get(service.name)
-        if seen is None or (seen.obstacles and not seen.runtime):
-            why = "" if seen is None else "; ".join(seen.obstacles)
-            then = f"lbctl config render {state.topology.planes[service.plane].driver}"
-            raise Refused("not_routed", f"{name} does not route {service.name}", why=why, then=then)
-        shares = {route.share_bp(request.active) for route in seen.runtime.values()}
-        if shares - {BP_FULL} and not request.settle:
-            got = ", ".join(percent(share) for share in sorted(shares))
-            raise Refused(
-                "split",
-                f"{request.active} does not take all new traffic of {service.name}",
-                why=f"on {name} it takes {got}",
-                then=f"lbctl adopt {service.name} --active {request.active} --settle",
-            )
-
-
 def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Change | None, Facts]:
-    _journal_works(state)
+    journal_works(state)
     facts: Facts = {"maintenance": request.on, "service": request.service}
     word = "on" if request.on else "off"
     if request.service is None:
@@ -211,7 +93,7 @@ def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Chan
             return None, facts
         record = replace(state.record, maintenance=request.on)
     else:
-        adopted = state.record.services.get(_service(state, request.service).name)
+        adopted = state.record.services.get(service_of(state, request.service).name)
         if adopted is None:
             then = f"lbctl adopt {request.service} --active blue --version V"
             raise Refused("not_adopted", f"{request.service} is only observed: nothing is written anyway", then=then)
@@ -219,9 +101,7 @@ def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Chan
             return None, facts
         record = state.record.with_service(request.service, replace(adopted, maintenance=request.on))
     text = f"maintenance {word} for {request.service or 'every service'}"
-    return Change(
-        record=record, entries=(_about(request, Kind.MAINTENANCE_CHANGED, now, text, request.service),)
-    ), facts
+    return Change(record=record, entries=(about(request, Kind.MAINTENANCE_CHANGED, now, text, request.service),)), facts
 
 
 # ---- releases
@@ -230,8 +110,8 @@ def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Chan
 def _switched(state: State, request: Switch) -> None:
     """Refuse names that are not known, and whatever starts while the journal does not work."""
     for name in (request.service, *request.followers):
-        _service(state, name)
-    _journal_works(state)
+        service_of(state, name)
+    journal_works(state)
 
 
 def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change | None, Facts]:
@@ -264,14 +144,14 @@ def _pause(state: State, now: Situation, request: Asked) -> Change | None:
     _not_going_back(now.release)
     if now.release.paused_by is not None:
         return None
-    _journal_works(state)
+    journal_works(state)
     paused = replace(now.release, paused_by=_who(request))
     return _told(now.record, paused, Kind.RELEASE_PAUSED, now.at, f"paused by {request.actor}", request)
 
 
 def _resume(state: State, now: Situation, request: Asked) -> Change | None:
     _not_going_back(now.release)
-    _journal_works(state)
+    journal_works(state)
     if now.token_trouble:
         raise Refused(
             "token_unread",
@@ -293,7 +173,7 @@ def _resume(state: State, now: Situation, request: Asked) -> Change | None:
 def _promote(state: State, now: Situation, request: Asked) -> Change | None:
     assert isinstance(request, Promote)
     _not_going_back(now.release)
-    _journal_works(state)
+    journal_works(state)
     if now.release.phase.unmoved or now.release.phase.swapped:
         raise Refused(
             "nothing_to_promote",
@@ -354,7 +234,7 @@ def _too_late(now: Situation) -> Refused:
 
 def _stopped(state: State, now: Situation, request: Asked) -> Change | None:
     assert isinstance(request, SayStopped)
-    _journal_works(state)
+    journal_works(state)
     return say_stopped(now, request)
 
 
@@ -395,14 +275,5 @@ def _why(request: Asked, word: str) -> str:
 
 
 def _told(record: Record, release: Release, kind: Kind, at: Instant, text: str, request: Asked) -> Change:
-    told = entry(kind, release, at, text + _because(request), actor=request.actor, reason=request.reason)
+    told = entry(kind, release, at, text + because(request), actor=request.actor, reason=request.reason)
     return Change(record=record.with_release(release), entries=(told,))
-
-
-def _about(request: Asked, kind: Kind, at: Instant, text: str, service: ServiceName | None) -> Entry:
-    told = text + _because(request)
-    return Entry(kind=kind, at=at, text=told, service=service, actor=request.actor, data={"reason": request.reason})
-
-
-def _because(request: Asked) -> str:
-    return f": {request.reason}" if request.reason else ""

@@ -7,13 +7,13 @@ from lbctl.core.holds import Hold, waits
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
-from lbctl.core.wellness import Wellness, wellness
-from lbctl.daemon.named import attested, said
+from lbctl.daemon.named import attested
 from lbctl.daemon.retired_view import certificates, drain_limit, drain_lines, holders, next_of_draining, valid
+from lbctl.daemon.server_views import readings_of, server_views
 from lbctl.daemon.session_view import leaving_lines, sessions
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
-from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
+from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Adopted, Phase, Release
 from lbctl.model.topology import Service
@@ -44,7 +44,7 @@ def service_view(state: State, service: Service, here: Situation | None, now: In
         "to": None if member is None else member.to.value,
         "mode": _mode(state, adopted),
         "version": None if adopted is None else adopted.pool(adopted.active).version,
-        "servers": _servers(state, service),
+        "servers": server_views(state, service),
         "pools": {colour.value: _pool(state, service, adopted, colour) for colour in Colour},
         "instances": {i: _instance(state, name, i) for i in state.topology.instances_of(name)},
         "step": None if here is None else _step(here, name),
@@ -98,56 +98,8 @@ def _hold_view(here: Situation, hold: Hold) -> Json:
     return {"reason": hold.reason, "code": hold.code, "needs": hold.needs, "since_ms": since(began, here.at)}
 
 
-def _servers(state: State, service: Service) -> Json:
-    servers: Json = {}
-    for colour in Colour:
-        # The same word as in every decision: what is up here is never "not healthy" there.
-        well = wellness(service, colour, state.observed, state.topology)
-        for server in service.pool(colour).servers:
-            seen = [
-                reading.services[service.name].pools[colour].servers[server.name]
-                for reading in _readings(state, service.name)
-                if server.name in reading.services[service.name].pools[colour].servers
-            ]
-            trouble = well.down.get(server.name) or well.unknown.get(server.name, "")
-            health = state.observed.health.get((service.name, server.name))
-            servers[server.name] = {
-                "up": _up(well, server.name, is_seen=bool(seen) or health is not None),
-                "weight": min(one.weight for one in seen) if seen else None,
-                "in_flight": sum(one.in_flight for one in seen) if seen else None,
-                "pool": colour.value,
-                "drained": _drained(state, service.name, server.name),
-                "detail": trouble
-                or (health.detail if health is not None else "")
-                or next((o.detail for o in seen if o.detail), ""),
-                "requests": sum(one.requests for one in seen),
-                "errors": sum(one.errors for one in seen),
-                "says": said(state, service, server.name),
-            }
-    return servers
-
-
-def _drained(state: State, name: ServiceName, server: ServerName) -> dict[str, str] | None:
-    """Who drains a server, and whether that is being ended; None: nobody."""
-    adopted = state.record.services.get(name)
-    one = None if adopted is None else adopted.drained.get(server)
-    return None if one is None else {"by": one.by, "state": "ends" if one.ends else "drain"}
-
-
-def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:
-    """None: nobody can say."""
-    if name in well.down:
-        return False
-    return True if is_seen and name not in well.unknown else None
-
-
-def _readings(state: State, name: ServiceName) -> list[InstanceReading]:
-    found = (state.observed.instances.get(instance) for instance in state.topology.instances_of(name))
-    return [reading for reading in found if isinstance(reading, InstanceReading) and name in reading.services]
-
-
 def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colour) -> Json:
-    readings = [reading.services[service.name].pools[colour] for reading in _readings(state, service.name)]
+    readings = [reading.services[service.name].pools[colour] for reading in readings_of(state, service.name)]
     recorded = None if adopted is None else adopted.pool(colour)
     servers = _servers_up(state, service, colour)
     return {
@@ -166,7 +118,7 @@ def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colou
 
 
 def _servers_up(state: State, service: Service, colour: Colour) -> int:
-    return sum(1 for one in _servers(state, service).values() if one["pool"] == colour.value and one["up"])
+    return sum(1 for one in server_views(state, service).values() if one["pool"] == colour.value and one["up"])
 
 
 def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:

@@ -5,6 +5,7 @@ operation that was sent a time-out later: that is all a real driver promises, an
 """
 
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from lbctl.core.state import OPERATION_TIMEOUT
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
@@ -12,6 +13,7 @@ from lbctl.model.operation import Place, Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.units import Instant
+from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE
 
 UP = ServerReading(True, True, 100, 0, 0, 0, 0)
 DOWN = ServerReading(False, False, 100, 0, 0, 0, 0, detail="L4CON")
@@ -228,3 +230,17 @@ class Balancer:
         }
         skewed = {} if self.skewed_bp is None else {self.newest: replace(self.routes, green_bp=self.skewed_bp)}
         return ServiceReading(dict(self.runtime), self.boot, pools, skewed, (self.obstacle,) if self.obstacle else ())
+
+
+def balancers(
+    names: tuple[InstanceName, ...], chance: Random, keeps_no_fence: float, *, neighbour: bool
+) -> dict[InstanceName, Balancer]:
+    """Return the load balancers of a world, of the kind that chance wants. `neighbour`: each has a second service."""
+    keeps_fence, one_file = chance.random() >= keeps_no_fence, chance.random() < 0.3
+    found = {
+        name: Balancer(name, SERVICE, dict(SERVERS), Route(0), one_file=one_file, keeps_fence=keeps_fence)
+        for name in names
+    }
+    for name, balancer in found.items() if neighbour else ():
+        balancer.beside = Balancer(name, NEIGHBOUR, dict(SERVERS), Route(0))
+    return found

@@ -11,7 +11,7 @@ from lbctl.model.record import Phase, Record
 from lbctl.model.request import Rollback
 from lbctl.model.route import Route
 from lbctl.model.units import MINUTE, Instant
-from lbctl.sim.balancer import Balancer, Pending
+from lbctl.sim.balancer import Balancer, Pending, balancers
 from lbctl.sim.chance import Rates
 from lbctl.sim.core import Core
 from lbctl.sim.disk import Disk, Tokens
@@ -56,14 +56,7 @@ class World:
         self.users = Users(Random(seed))  # noqa: S311
         policy = None if orderly else self.users.chosen(POLICIES)
         self.topology = topology(names, (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,), sessions=policy)
-        keeps_fence, one_file = self.chance.random() >= rates.keeps_no_fence, self.chance.random() < 0.3
-        self.balancers = {
-            name: Balancer(name, SERVICE, dict(SERVERS), Route(0), one_file=one_file, keeps_fence=keeps_fence)
-            for name in names
-        }
-        if neighbour:
-            for name, balancer in self.balancers.items():
-                balancer.beside = Balancer(name, NEIGHBOUR, dict(SERVERS), Route(0))
+        self.balancers = balancers(names, self.chance, rates.keeps_no_fence, neighbour=neighbour)
         self.up = {server for names_of in SERVERS.values() for server in names_of}
         self.error_ratio = dict.fromkeys(Colour, 0.0)
         self.traffic = 20

@@ -1,0 +1,62 @@
+"""What `status` shows of single servers: what the prober, the load balancers and people say of each."""
+
+from typing import Any
+
+from lbctl.core.state import State
+from lbctl.core.wellness import Wellness, wellness
+from lbctl.daemon.named import said
+from lbctl.model.names import Colour, ServerName, ServiceName
+from lbctl.model.reading import InstanceReading
+from lbctl.model.topology import Service
+
+Json = dict[str, Any]
+
+
+def server_views(state: State, service: Service) -> Json:
+    """Return every server of a service by name, as `status` shows it."""
+    servers: Json = {}
+    for colour in Colour:
+        # The same word as in every decision: what is up here is never "not healthy" there.
+        well = wellness(service, colour, state.observed, state.topology)
+        for server in service.pool(colour).servers:
+            seen = [
+                reading.services[service.name].pools[colour].servers[server.name]
+                for reading in readings_of(state, service.name)
+                if server.name in reading.services[service.name].pools[colour].servers
+            ]
+            trouble = well.down.get(server.name) or well.unknown.get(server.name, "")
+            health = state.observed.health.get((service.name, server.name))
+            servers[server.name] = {
+                "up": _up(well, server.name, is_seen=bool(seen) or health is not None),
+                "weight": min(one.weight for one in seen) if seen else None,
+                "in_flight": sum(one.in_flight for one in seen) if seen else None,
+                "pool": colour.value,
+                "drained": _drained(state, service.name, server.name),
+                "detail": trouble
+                or (health.detail if health is not None else "")
+                or next((o.detail for o in seen if o.detail), ""),
+                "requests": sum(one.requests for one in seen),
+                "errors": sum(one.errors for one in seen),
+                "says": said(state, service, server.name),
+            }
+    return servers
+
+
+def _drained(state: State, name: ServiceName, server: ServerName) -> dict[str, str] | None:
+    """Who drains a server, and whether that is being ended; None: nobody."""
+    adopted = state.record.services.get(name)
+    one = None if adopted is None else adopted.drained.get(server)
+    return None if one is None else {"by": one.by, "state": "ends" if one.ends else "drain"}
+
+
+def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:
+    """None: nobody can say."""
+    if name in well.down:
+        return False
+    return True if is_seen and name not in well.unknown else None
+
+
+def readings_of(state: State, name: ServiceName) -> list[InstanceReading]:
+    """Return the last readings of a service's instances that could be read."""
+    found = (state.observed.instances.get(instance) for instance in state.topology.instances_of(name))
+    return [reading for reading in found if isinstance(reading, InstanceReading) and name in reading.services]
