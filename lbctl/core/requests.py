@@ -15,6 +15,7 @@ from lbctl.core.claims import claim
 from lbctl.core.coupling import providers_of
 from lbctl.core.draining import drain_server
 from lbctl.core.evidence import proved
+from lbctl.core.freezing import freeze, unfreeze
 from lbctl.core.hooks import closed
 from lbctl.core.reply import Facts, facts
 from lbctl.core.rules import climb, drain
@@ -33,6 +34,7 @@ from lbctl.model.request import (
     Cancel,
     Claim,
     DrainServer,
+    Freeze,
     Maintenance,
     OnRelease,
     Pause,
@@ -44,6 +46,7 @@ from lbctl.model.request import (
     SayStopped,
     Switch,
     Undo,
+    Unfreeze,
     Withdraw,
 )
 from lbctl.model.topology import Service, Topology
@@ -61,6 +64,12 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
             return _adopt(state, request, now)
         case Maintenance():
             return _maintenance(state, request, now)
+        case Freeze():
+            _journal_works(state)
+            return freeze(state, request, now)
+        case Unfreeze():
+            _journal_works(state)
+            return unfreeze(state, request, now)
         case Claim():
             return claim(state, request, now)
         case SayReady():
