@@ -67,6 +67,7 @@ EVENTS: dict[Kind, str] = {
     Kind.POOL_GRANTED: "A claimed pool is proved to be apart everywhere: it may be deployed to.",
     Kind.CLAIM_ENDED: "Nothing was ready within `deadlines.claim`: the pool is held no more.",
     Kind.MAINTENANCE_CHANGED: "Maintenance was switched on or off.",
+    Kind.FREEZE_CHANGED: "A person made, changed or removed a freeze window.",
     Kind.RELEASE_STARTED: "A release was accepted and recorded. No traffic has moved.",
     Kind.APPROVAL_AWAITED: "Everything is proved; what is missing is approval.",
     Kind.APPROVAL_GIVEN: "Somebody of the group approved the release.",

@@ -7,7 +7,7 @@ from typing import Any
 
 from lbctl.control.target import names_of
 from lbctl.model.errors import Refused
-from lbctl.model.request import Answer, Claim, Request, SayReady, Switch, Withdraw
+from lbctl.model.request import Answer, Claim, Freeze, Request, SayReady, Switch, Unfreeze, Withdraw
 from lbctl.model.topology import Plan
 
 Json = dict[str, Any]
@@ -230,6 +230,27 @@ def shop() -> dict[str, Json]:
     return names
 
 
+def window(name: str | None, **more: Any) -> Json:
+    """A freeze window."""
+    source = "config" if name is None else "person"
+    return {
+        "name": name,
+        "source": source,
+        "services": ["web"],
+        "open": True,
+        "over": False,
+        "days": [],
+        "from": "",
+        "until": "2099-11-30 06:00",
+        "zone": "UTC",
+        "reason": "sale",
+        "target": None,
+        "by": "" if name is None else "anna (1000)",
+        "since": "2026-11-20T10:00:00.000Z",
+        **more,
+    }
+
+
 class FakeDesk:
     """Implements `lbctl.control.port.Desk` without a daemon behind it."""
 
@@ -243,6 +264,7 @@ class FakeDesk:
         self.fates: dict[str, list[Json]] = {}
         """What became of each build: one answer after the other, the last one for ever."""
         self.record: list[Json] = [release()]
+        self.frozen: set[str] = set()
         self.followers: set[asyncio.Queue[Json | None]] = set()
         self.refusals: list[Json] = []
         self.unready: list[Json] = []
@@ -268,6 +290,9 @@ class FakeDesk:
         name = type(request).__name__
         if name == "Adopt":
             return {"service": "web", "active": "blue", "version": "1.9.3"}
+        if isinstance(request, Freeze | Unfreeze):
+            self.frozen = {request.name} if isinstance(request, Freeze) else set()
+            return {"freeze": request.name}
         if name == "Maintenance":
             return {"maintenance": True, "service": None}
         if isinstance(request, Claim):
@@ -278,6 +303,11 @@ class FakeDesk:
             return {"service": request.service}
         phase = "rolling_back" if name == "Rollback" else "shifting"
         return {"release": "7", "service": "web", "phase": phase, "share_bp": 2_500, "did": f"{name.lower()} done"}
+
+    def freezes(self, name: str | None) -> list[Json]:
+        if name is not None:
+            self.services_of(name)
+        return [window("november", target=name) for one in self.frozen if one == "november"]
 
     def next_request_id(self) -> int:
         self._id += 1

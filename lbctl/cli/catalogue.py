@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("events:watch", "Follow live."),
     "adopt": ("services:adopt", "Start driving a service."),
     "maintenance": ("services:maintenance", "Stop or resume all writes."),
+    "freeze": ("freezing:freeze", "Freeze windows: add, list, remove."),
     "notify": ("services:notify", "Alerts: test."),
     "gate": ("gate:gate", "For sshd: what the ssh key of a pipeline may do."),
     "envoy": ("envoy:envoy", "The embedded Envoy: start, stop, status."),

@@ -78,6 +78,34 @@ class MaintenanceBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     reason: Text = ""
 
 
+FreezeName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Of the window.")]
+Until = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([0-9]{4}-[01][0-9]-[0-3][0-9] ([01][0-9]|2[0-3]):[0-5][0-9])?$",
+        description="As `2026-12-20 18:00`; empty: until it is removed.",
+    ),
+]
+Zone = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$", description="Whose time that is.")]
+
+
+class FreezeBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Of a service, of a unit, or of all. A window of that name is changed."""
+
+    name: FreezeName
+    service: Either | None = None
+    until: Until = ""
+    zone: Zone = "UTC"
+    reason: Text = ""
+
+
+class UnfreezeBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Which window."""
+
+    name: FreezeName
+    reason: Text = ""
+
+
 class PlanBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A release to come. What is left out comes from the config; `bake` is `hold` where only that is given.
 

@@ -28,6 +28,9 @@ class Desk(Protocol):
     def status(self, name: str | None) -> Json:
         """What serves now, of a service, a unit or all."""
 
+    def freezes(self, name: str | None) -> list[Json]:
+        """Every freeze window, of a service, a unit or all."""
+
     def plan(self, name: str, to: str | None, plan: Plan, version: str, versions: dict[str, str]) -> Json:
         """What a release of a service or unit would do."""
 

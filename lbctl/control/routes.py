@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from lbctl.control import answers, boardanswers, bodies, changes, plananswers, reads, retiring
+from lbctl.control import answers, boardanswers, bodies, changes, freezing, plananswers, reads, retiring
 from lbctl.control.call import Call
 from lbctl.control.rights import Role
 
@@ -68,6 +68,10 @@ def _on_release(word: str, handle: Handler, need: Role, body: type[msgspec.Struc
     )
 
 
+def _freeze(path: str, handle: Handler, body: type[msgspec.Struct]) -> Route:
+    return Route(method="POST", path=path, need=Role.OPERATE, handle=handle, answer=freezing.FreezeAnswer, body=body)
+
+
 def _on_service(word: str, handle: Handler, answer: type[msgspec.Struct], body: type[msgspec.Struct]) -> Route:
     """What the CI of a service may do for its own service only."""
     path = f"/v1/services/{{service}}/{word}"
@@ -106,6 +110,9 @@ ROUTES: tuple[Route, ...] = (
         answer=answers.MaintenanceAnswer,
         body=bodies.MaintenanceBody,
     ),
+    _get("/v1/freezes", freezing.freezes, freezing.Windows, SERVICE),
+    _freeze("/v1/freezes", freezing.freeze, bodies.FreezeBody),
+    _freeze("/v1/freezes/remove", freezing.unfreeze, bodies.UnfreezeBody),
     Route(
         method="POST",
         path="/v1/releases",

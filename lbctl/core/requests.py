@@ -15,6 +15,7 @@ from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
 from lbctl.core.draining import drain_server
 from lbctl.core.evidence import proved
+from lbctl.core.freezing import freeze, unfreeze
 from lbctl.core.hooks import closed
 from lbctl.core.reply import Facts, facts
 from lbctl.core.rules import climb, drain
@@ -32,6 +33,7 @@ from lbctl.model.request import (
     Cancel,
     Claim,
     DrainServer,
+    Freeze,
     Maintenance,
     OnRelease,
     Pause,
@@ -43,6 +45,7 @@ from lbctl.model.request import (
     SayStopped,
     Switch,
     Undo,
+    Unfreeze,
     Withdraw,
 )
 from lbctl.model.units import BP_FULL, Instant
@@ -59,6 +62,12 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
             return adopt(state, request, now)
         case Maintenance():
             return _maintenance(state, request, now)
+        case Freeze():
+            _journal_works(state)
+            return freeze(state, request, now)
+        case Unfreeze():
+            _journal_works(state)
+            return unfreeze(state, request, now)
         case Claim():
             return claim(state, request, now)
         case SayReady():

@@ -152,7 +152,7 @@ def switchable(state: State, service: Service, to: Colour | None) -> Adopted:
         )
     if service.name in state.observed.frozen:
         why = state.observed.frozen[service.name]
-        then = "wait for the end of the window, or change `freeze` and reload"
+        then = f"wait for the end of the window; lbctl freeze list {service.name} shows whose it is"
         raise Refused("frozen", f"{service.name} is {why}", why="nothing goes forward in a freeze window", then=then)
     if to is adopted.active:
         raise Refused("already_active", f"{to} is active already", then=f"lbctl switch {service.name} --to {to.other}")

@@ -1,5 +1,6 @@
 """The desk: everything the control socket may ask of the daemon. Reads come from the state, changes go to the loop."""
 
+import datetime as dt
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -12,6 +13,7 @@ from lbctl.daemon.board_why import board_lines, board_why, caller_lines
 from lbctl.daemon.builds import fate
 from lbctl.daemon.explain import explained
 from lbctl.daemon.feed import Event, Feed, event_view
+from lbctl.daemon.freezing import windows
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.members import going, services_of, takes_part
 from lbctl.daemon.named import Asking, named
@@ -105,6 +107,12 @@ class Desk:
                 "alerts_pending": self._outbox().pending,
             },
         }
+
+    def freezes(self, name: str | None) -> list[Json]:
+        """Every freeze window, the config's first."""
+        state = self._loop.state
+        services = services_of(state.topology, name) if name is not None else tuple(state.topology.services)
+        return windows(state.topology, state.record.freezes, dt.datetime.now(dt.UTC), services)
 
     def plan(self, name: str, to: str | None, plan: Plan, version: str, versions: dict[str, str]) -> Json:
         """What a release of a service or unit would do, and what would stop it."""

@@ -215,7 +215,7 @@ def _assemble(
         clock.now,
         seen=loop.wake,
         repair=plant.repair,
-        frozen=lambda: frozen(loop.state.topology, dt.datetime.now(dt.UTC)),
+        frozen=lambda: frozen(loop.state.topology, dt.datetime.now(dt.UTC), loop.state.record.freezes),
     )
     feed, hooks = Feed(), Hooks(hook.ask, clock.now, loop.arrive)
     outbox = _outbox(config, journal, loop, clock)

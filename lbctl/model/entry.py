@@ -29,6 +29,7 @@ class Kind(StrEnum):
     POOL_GRANTED = "pool.granted"
     CLAIM_ENDED = "claim.ended"
     MAINTENANCE_CHANGED = "maintenance.changed"
+    FREEZE_CHANGED = "freeze.changed"
     RELEASE_STARTED = "release.started"
     APPROVAL_AWAITED = "approval.awaited"
     APPROVAL_GIVEN = "approval.given"

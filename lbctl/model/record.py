@@ -193,6 +193,21 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A freeze window that a person made: of a service or unit, or (None) of all, open from then on.
+
+    `until` is a wall time of `zone`, as in `2026-12-20 18:00`; empty: until it is removed. `since` is for people.
+    """
+
+    target: str | None
+    until: str
+    zone: str
+    reason: str
+    by: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """One person's yes before first traffic."""
 
@@ -319,6 +334,8 @@ class Record:
     """What is deployed, ready, and waits for the rest of its unit."""
     next_release: int = 1
     maintenance: bool = False
+    freezes: Mapping[str, Frozen] = field(default_factory=dict)
+    """Freeze windows that people made, by name."""
 
     def running(self, service: ServiceName) -> Release | None:
         """The release of `service` that has not ended."""

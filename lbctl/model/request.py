@@ -45,6 +45,25 @@ class Maintenance(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze(Asked):
+    """Let nothing of `target` (None: of all) go forward from now `until` a wall time of `zone`, or (empty) until it is
+    removed. `over` are windows whose time is over, which the core cannot know."""
+
+    name: str
+    target: str | None
+    until: str
+    zone: str
+    over: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfreeze(Asked):
+    """Remove a freeze window that a person made."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(Asked):
     """Hold the pool of `service` that may be deployed to."""
 
@@ -152,7 +171,7 @@ class Undo(Asked):
 
 
 Steering = Pause | Resume | Approve | Promote | Rollback | Cancel | SayStopped
-Request = Adopt | Maintenance | Claim | SayReady | Withdraw | Switch | Undo | DrainServer | Steering
+Request = Adopt | Maintenance | Freeze | Unfreeze | Claim | SayReady | Withdraw | Switch | Undo | DrainServer | Steering
 
 
 @dataclass(frozen=True, slots=True)

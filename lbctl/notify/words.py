@@ -42,7 +42,7 @@ WORDS: dict[str, frozenset[Kind]] = {
     ),
     "health": frozenset({Kind.CHECKER_SUSPECTED, Kind.SERVER_CHANGED, Kind.SERVER_DRAINED, Kind.SERVER_UNDRAINED}),
     "journal": frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED}),
-    "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED}),
+    "service": frozenset({Kind.SERVICE_ADOPTED, Kind.MAINTENANCE_CHANGED, Kind.FREEZE_CHANGED}),
     "board": frozenset(
         {
             Kind.POOL_CLAIMED,

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from lbctl.control.listener import listen
 from lbctl.control.server import ControlServer
 from lbctl.model.errors import Refused
-from lbctl.model.request import Adopt, Maintenance, Pause, Promote, Rollback, Switch
+from lbctl.model.request import Adopt, Freeze, Maintenance, Pause, Promote, Rollback, Switch
 from lbctl.model.units import SECOND
 from tests.fake_desk import FakeDesk, event, release
 
@@ -332,3 +333,25 @@ async def test_a_reader_that_goes_away_is_no_traceback(desk: FakeDesk, path: str
     await process.wait()
     assert err == b""
     assert process.returncode == 141
+
+
+async def test_a_window_is_opened_listed_and_removed(desk: FakeDesk, path: str) -> None:
+    assert (await run(path, "freeze", "list")).out == "no freeze window\n"
+    end = ("--until", "2099-11-30 06:00", "--zone", "Europe/Berlin")
+    done = await run(path, "freeze", "add", "november", "web", *end, "--reason", "sale")
+    assert (done.code, done.out) == (0, "freeze november is open\n")
+    asked = desk.asked[0]
+    assert isinstance(asked, Freeze)
+    assert (asked.target, asked.until, asked.zone, asked.reason) == ("web", "2099-11-30 06:00", "Europe/Berlin", "sale")
+    again = await run(path, "freeze", "add", "november", "web", *end)
+    assert again.out == "freeze november is open as it was\n"
+    shown = (await run(path, "freeze", "list", "web")).out
+    assert "november  ✖ open  web  until 2099-11-30 06:00 UTC  anna (1000)  sale" in shown
+    assert (await run(path, "freeze", "remove", "november")).out == "freeze november is removed\n"
+    assert (await run(path, "freeze", "remove", "november")).out == "freeze november was not there\n"
+    assert (await run(path, "freeze", "add", "november", "--for", "4h")).code == 0
+    short = desk.asked[-1]
+    assert isinstance(short, Freeze)
+    left = datetime.fromisoformat(short.until).replace(tzinfo=UTC) - datetime.now(UTC)
+    assert timedelta(hours=4) <= left <= timedelta(hours=4, minutes=1)
+    assert short.zone == "UTC"

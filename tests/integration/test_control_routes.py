@@ -52,6 +52,8 @@ GOOD_BODIES: dict[str, Any] = {
     "/v1/releases": {"service": "web", "to": "green"},
     "/v1/services/{service}/adopt": {"active": "green"},
     "/v1/maintenance": {"on": True},
+    "/v1/freezes": {"name": "november", "until": "2099-11-30 06:00", "zone": "Europe/Berlin"},
+    "/v1/freezes/remove": {"name": "november"},
     "/v1/services/{service}/ready": {"unit": "web", "version": "2", "build": "https://ci/1", "provides": ["web-api=2"]},
     "/v1/services/{service}/withdraw": {"unit": "web"},
 }
@@ -97,6 +99,14 @@ async def test_every_route_answers_as_its_form_says(desk: FakeDesk, path: str, r
         ("POST", "/v1/releases", ["web"], 422, "bad_body"),
         ("POST", "/v1/releases/7/pause", {"reason": 7}, 422, "bad_body"),
         ("POST", "/v1/maintenance", {}, 422, "bad_body"),
+        ("POST", "/v1/freezes", {"name": "a b"}, 422, "bad_body"),
+        ("POST", "/v1/freezes", {"name": "a", "until": "tomorrow"}, 422, "bad_body"),
+        ("POST", "/v1/freezes", {"name": "a", "until": "2099-02-30 10:00"}, 422, "bad_freeze"),
+        ("POST", "/v1/freezes", {"name": "a", "until": "2020-01-01 10:00"}, 422, "bad_freeze"),
+        ("POST", "/v1/freezes", {"name": "a", "zone": "Mars/Olympus"}, 422, "bad_freeze"),
+        ("POST", "/v1/freezes", {"name": "a", "zone": "../../etc/passwd"}, 422, "bad_body"),
+        ("POST", "/v1/freezes", {"name": "a", "service": "nope"}, 404, "no_such_service"),
+        ("GET", "/v1/freezes?service=nope", None, 404, "no_such_service"),
         ("POST", "/v1/alerts/nope/test", {}, 404, "no_such_alert"),
     ],
 )

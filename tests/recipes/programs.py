@@ -73,7 +73,7 @@ class Ansible:
         variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         (directory / "hosts.yml").write_text(yaml.safe_dump({"lbctl": {"hosts": {"lb1": variables}}}))
 
-    async def module(self, name: str, *, check: bool = False, **given: Any) -> Json:
+    async def module(self, name: str, /, *, check: bool = False, **given: Any) -> Json:
         """Run one module as Ansible does on its target; returns what it returns, whether it failed or not."""
         words = {"socket": str(self.socket), "_ansible_check_mode": check, "_ansible_diff": True, **given}
         place = f"ansible_collections.lbctl.core.plugins.modules.{name}"
@@ -81,7 +81,7 @@ class Ansible:
         assert done.out, done.err
         return {"failed": False, **done.data}
 
-    async def check(self, name: str, **given: Any) -> Json:
+    async def check(self, name: str, /, **given: Any) -> Json:
         """Run one module in check mode."""
         return await self.module(name, check=True, **given)
 

@@ -136,6 +136,34 @@ async def test_one_server_is_drained_until_it_is_empty_and_comes_back(tmp_path: 
         assert not (await ansible.module("drain", **place, state="ready", timeout=20))["changed"]
 
 
+async def test_a_freeze_window_is_opened_changed_and_removed_and_stops_a_release_meanwhile(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (ansible, here):
+        sale = {"name": "sale", "target": SERVICE, "until": "2099-11-30 06:00", "reason": "Black Friday"}
+        told = await ansible.check("freeze", **sale)
+        wanted = {"target": SERVICE, "until": "2099-11-30 06:00", "zone": "UTC", "reason": "Black Friday"}
+        assert (told["changed"], told["window"]) == (True, None)
+        assert told["diff"] == {"before": {"sale": None}, "after": {"sale": wanted}}
+        assert (await here.control.get("/v1/freezes"))["windows"] == []
+        made = await ansible.module("freeze", **sale)
+        assert (made["changed"], made["window"]["open"], made["window"]["services"]) == (True, True, [SERVICE])
+        again = await ansible.module("freeze", **sale)
+        assert (again["changed"], again["window"]) == (False, made["window"])
+        held = await ansible.module("release", target=SERVICE, version="2.0.0", state="started", timeout=20)
+        assert (held["failed"], held["code"]) == (True, "frozen")
+        assert "Black Friday" in held["msg"]
+        longer = await ansible.module("freeze", **{**sale, "until": ""})
+        assert (longer["changed"], longer["window"]["until"]) == (True, "")
+        wrong = await ansible.module("freeze", name="late", until="2020-01-01 00:00")
+        assert (wrong["failed"], wrong["code"], wrong["exit_code"]) == (True, "bad_freeze", 2)
+        absent = {"name": "sale", "state": "absent"}
+        assert (await ansible.check("freeze", **absent))["diff"]["after"] == {"sale": None}
+        gone = await ansible.module("freeze", **absent)
+        assert (gone["changed"], gone["window"]) == (True, None)
+        assert not (await ansible.module("freeze", **absent))["changed"]
+        started = await ansible.module("release", target=SERVICE, version="2.0.0", state="started", timeout=30)
+        assert started["changed"]
+
+
 async def test_a_play_in_check_mode_shows_what_would_change_and_deploys_nothing(tmp_path: Path) -> None:
     async with scene(tmp_path) as (ansible, here):
         deployed = tmp_path / "deployed"

@@ -26,7 +26,17 @@ def test_every_option_says_what_it_means() -> None:
 
 
 def test_every_command_that_changes_something_takes_a_reason() -> None:
-    for name in ("adopt", "maintenance", "switch", "pause", "resume", "promote", "rollback", "release cancel"):
+    for name in (
+        "adopt",
+        "maintenance",
+        "switch",
+        "pause",
+        "resume",
+        "promote",
+        "rollback",
+        "release cancel",
+        "freeze add",
+    ):
         section = PAGE.split(f" lbctl {name}\n", 1)[1].split("\n#", 1)[0]
         assert "`--reason TEXT`" in section, name
 

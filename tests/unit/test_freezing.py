@@ -2,12 +2,19 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
+import msgspec
 import pytest
 
-from lbctl.daemon.freezing import frozen
-from lbctl.model.record import Contract
-from lbctl.model.request import Promote, Rollback, Switch
+from lbctl.cli.commands.freezing import windows_screen
+from lbctl.control.freezing import WindowView
+from lbctl.core.freezing import FREEZES_MAX
+from lbctl.daemon.freezing import frozen, windows
+from lbctl.model.entry import Kind
+from lbctl.model.record import Contract, Frozen
+from lbctl.model.request import Answer, Promote, Rollback, Switch, Unfreeze
+from lbctl.model.request import Freeze as FreezeRequest
 from lbctl.model.topology import Freeze
 from tests.shop import PLAN, SHOP, TOPOLOGY, A, B, Shop
 from tests.unit.config_texts import SHOP as TEXT
@@ -119,3 +126,80 @@ def test_windows_of_the_config_are_those_of_the_unit() -> None:
 def test_what_is_no_window_is_named_with_the_way_to_write_it(window: str, expected: str) -> None:
     found = faults(changed(("[1%, 100%]", f"[1%, 100%]\n    freeze: [{window}]"), text=TEXT))
     assert any(expected in str(fault) for fault in found), found
+
+
+NUMBERS = count(900)
+MADE = Frozen(
+    target=None, until="2026-11-30 06:00", zone="Europe/Berlin", reason="sale", by="anna", since="2026-11-20T10:00:00Z"
+)
+SATURDAY = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("target", [None, SHOP, A, B])
+def test_a_persons_window_holds_the_whole_unit_of_what_it_names(target: str | None) -> None:
+    why = "frozen until Mon 2026-11-30 06:00 Europe/Berlin by anna: sale"
+    made = {"sale": replace(MADE, target=target)}
+    assert frozen(TOPOLOGY, SATURDAY, made) == {A: why, B: why}
+    assert frozen(TOPOLOGY, datetime(2026, 11, 30, 5, tzinfo=UTC), made) == {}
+    assert frozen(TOPOLOGY, SATURDAY, {"gone": replace(MADE, target="gone")}) == {}
+
+
+def test_a_window_without_an_end_says_how_it_ends() -> None:
+    made = {"incident": replace(MADE, until="", reason="")}
+    assert frozen(TOPOLOGY, SATURDAY, made)[A] == "frozen until `lbctl freeze remove incident` by anna"
+
+
+def test_one_view_has_the_windows_of_the_config_and_of_people() -> None:
+    topology = replace(TOPOLOGY, units={SHOP: replace(TOPOLOGY.units[SHOP], freeze=(WEEKEND, HOLIDAYS))})
+    made = {
+        "sale": replace(MADE, target=A),
+        "old": replace(MADE, until="2026-11-01 00:00"),
+        "gone": replace(MADE, target="x"),
+    }
+    seen = windows(topology, made, SATURDAY, [B])
+    assert [(one["name"], one["open"], one["over"]) for one in seen] == [
+        (None, False, False),
+        (None, False, False),
+        ("sale", True, False),
+        ("old", False, True),
+        ("gone", True, False),
+    ]
+    assert seen[2]["services"] == [A, B]
+    assert seen[4]["services"] == []
+    for one in seen:
+        assert msgspec.convert(one, WindowView)
+    screen = windows_screen({"windows": seen})
+    assert "(config)  ○ closed" in screen
+    assert "fri 16:00 until 08:00 Europe/Berlin" in screen
+    assert "x, which is not in the config" in screen
+
+
+def made(shop: Shop, name: str = "sale", **more: object) -> Answer:
+    given = {"target": None, "until": "", "zone": "UTC", "over": frozenset(), **more}
+    return shop.ask(FreezeRequest(id=next(NUMBERS), actor="anna", reason="why", wall="w", name=name, **given))  # type: ignore[arg-type]
+
+
+def test_a_window_is_recorded_told_once_changed_and_removed() -> None:
+    shop = Shop()
+    for until in ("", "", "2099-01-01 00:00"):
+        assert made(shop, until=until).accepted
+    assert shop.state.record.freezes["sale"].until == "2099-01-01 00:00"
+    for _ in range(2):
+        assert shop.ask(Unfreeze(id=next(NUMBERS), actor="ben", name="sale")).accepted
+    assert shop.state.record.freezes == {}
+    assert [entry.text for entry in shop.told if entry.kind is Kind.FREEZE_CHANGED] == [
+        "freeze sale of every service until it is removed: why",
+        "freeze sale of every service until 2099-01-01 00:00 UTC: why",
+        "freeze sale removed",
+    ]
+
+
+def test_windows_are_bounded_and_those_that_are_over_make_room() -> None:
+    shop = Shop()
+    for number in range(FREEZES_MAX):
+        assert made(shop, f"w{number}").accepted
+    assert made(shop, "w0", until="2099-01-01 00:00").accepted
+    refused = made(shop, "one-more")
+    assert (refused.accepted, refused.body["code"]) == (False, "too_many_freezes")
+    assert made(shop, "one-more", over=frozenset({"w1"})).accepted
+    assert "w1" not in shop.state.record.freezes
