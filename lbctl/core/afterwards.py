@@ -18,6 +18,21 @@ from lbctl.model.request import SayStopped, Undo
 from lbctl.model.units import Instant
 
 
+def too_late(now: Situation) -> Refused:
+    """Return why a release that retires cannot go back by a rollback."""
+    certified = [
+        f"{member.origin} of {name}"
+        for name, member in now.release.members.items()
+        if now.record.services[name].pool(member.origin).certificate is not None
+    ]
+    return Refused(
+        "retiring",
+        f"release {now.release.id} cannot go back by a rollback any more",
+        why=f"{', '.join(certified)} is certified as unused, and may be stopped already",
+        then=f"lbctl undo {now.release.unit_name}",
+    )
+
+
 def say_stopped(now: Situation, request: SayStopped) -> Change | None:
     """Return the change that takes somebody's word for it that a certified pool is stopped.
 

@@ -46,7 +46,7 @@ def emptiness(state: State, name: ServiceName, colour: Colour, now: Instant) -> 
 
 
 def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
-    ways = (in_use(state, name, colour, {}), _unsteered(state, name), still_called(state, name, colour, now))
+    ways = (still_called(state, name, colour, now), in_use(state, name, colour, {}), _unsteered(state, name))
     used = next((why for way in ways for why in way), "")
     return used or _not_yet_quiet(state, name, colour, now)
 

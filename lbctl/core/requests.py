@@ -9,7 +9,7 @@ from dataclasses import replace
 from lbctl.core import ready
 from lbctl.core.admission import about, because, journal_works, service_of
 from lbctl.core.adopting import adopt
-from lbctl.core.afterwards import say_stopped, undo
+from lbctl.core.afterwards import say_stopped, too_late, undo
 from lbctl.core.approving import approve
 from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
@@ -223,22 +223,8 @@ def _rollback(state: State, now: Situation, request: Asked) -> Change | None:
     if now.release.phase is Phase.ROLLING_BACK:
         return None
     if now.release.phase is Phase.RETIRING:
-        raise _too_late(now)
+        raise too_late(now)
     return go_back(now.record, now.release, now.at, "person", _why(request, "rollback"), By.PERSON, request.actor)
-
-
-def _too_late(now: Situation) -> Refused:
-    certified = [
-        f"{member.origin} of {name}"
-        for name, member in now.release.members.items()
-        if now.record.services[name].pool(member.origin).certificate is not None
-    ]
-    return Refused(
-        "retiring",
-        f"release {now.release.id} cannot go back by a rollback any more",
-        why=f"{', '.join(certified)} is certified as unused, and may be stopped already",
-        then=f"lbctl undo {now.release.unit_name}",
-    )
 
 
 def _stopped(state: State, now: Situation, request: Asked) -> Change | None:

@@ -19,6 +19,7 @@ from tests.e2e.scene import (
     envoy,
     events,
     haproxy,
+    one_of,
     proxies,
     release,
     status,
@@ -90,7 +91,7 @@ async def test_both_old_pools_are_certified_consumer_first_and_the_provider_when
         assert kinds.count("pool.certified") >= 2
 
 
-@pytest.mark.parametrize("make", proxies())
+@pytest.mark.parametrize("make", one_of("haproxy"))
 async def test_undo_is_a_rollback_while_the_old_pool_drains_and_a_new_release_afterwards(make: Any) -> None:
     proxy: Proxy = make()
     async with town(proxy, BRISK.replace("retain: 0s", "retain: 3s"), drain="{quiet: 1s, limit: 3s}") as found:
@@ -159,21 +160,23 @@ async def test_a_websocket_and_a_long_request_across_a_reload_keep_the_old_pool_
     proxy = haproxy()
     async with adopted(proxy, QUICK, drain=DRAIN) as here:
         visitors = await crowd(here, rate=100, sessions=0, visitors=1.0)
-        async with await crowd(here, rate=1, sessions=1, websockets=1, slow=1, slow_ms=12_000) as stays:
+        async with await crowd(here, rate=1, sessions=1, websockets=1, slow=1, slow_ms=60_000) as stays:
             await stays.log_out()
             number = await release(here)
             await in_phase(here, "draining")
             reload(proxy)
-            await asyncio.sleep(2.5)
+
+            async def named() -> bool:
+                return [one["age_ms"] >= 2_000 for one in (await of(here, number))["holders"]] == [True, True]
+
+            await until(named, 15)
             found = await of(here, number)
             assert not found["certified"]
             holders = found["holders"]
-            assert len(holders) == 2, found
             generation = (await status(here))["instances"]["edge/lb1"]["generation"]
             for one in holders:
                 assert one["client"].startswith("127.0.0.1:")
                 assert one["server"].startswith("blue-")
-                assert one["age_ms"] >= 2_000
                 assert one["generation"] != generation
             assert "in flight at blue of shop on edge/lb1: 127.0.0.1:" in found["waits"], found["waits"]
             why = await here.control.get(f"/v1/why/{number}")
@@ -181,8 +184,15 @@ async def test_a_websocket_and_a_long_request_across_a_reload_keep_the_old_pool_
             # A crash in mid-drain: it goes on where it was.
             await here.daemon.stop(signal.SIGKILL)
             await here.daemon.start()
-            await asyncio.sleep(2.5)
-            assert len((await of(here, number))["holders"]) == 2
+
+            async def named_again() -> bool:
+                try:
+                    return await named()
+                except (OSError, RefusedError):
+                    return False
+
+            await until(named_again, 15)
+            assert not (await of(here, number))["certified"]
         # Everybody has left.
         proof = await proof_of(here, number)
         assert proof["certificate"]["confidence"] == "full"
