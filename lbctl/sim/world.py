@@ -18,7 +18,7 @@ from lbctl.sim.disk import Disk, Tokens
 from lbctl.sim.guests import stay
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
-from lbctl.sim.sessions import POLICIES, Users
+from lbctl.sim.sessions import Users
 from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology
 from lbctl.sim.watch import Sent, ViolationError, Watch
 
@@ -54,16 +54,15 @@ class World:
         count = instances or self.chance.choice((1, 1, 2))
         names = tuple(InstanceName(f"edge/lb{number}") for number in range(1, count + 1))
         self.users = Users(Random(seed))  # noqa: S311
-        policy = None if orderly else self.users.chosen(POLICIES)
-        self.topology = topology(names, (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,), sessions=policy)
+        services = (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,)
+        self.topology = topology(names, services, sessions=None if orderly else self.users.chosen())
         keeps_fence, one_file = self.chance.random() >= rates.keeps_no_fence, self.chance.random() < 0.3
         self.balancers = {
             name: Balancer(name, SERVICE, dict(SERVERS), Route(0), one_file=one_file, keeps_fence=keeps_fence)
             for name in names
         }
-        if neighbour:
-            for name, balancer in self.balancers.items():
-                balancer.beside = Balancer(name, NEIGHBOUR, dict(SERVERS), Route(0))
+        for name, balancer in self.balancers.items() if neighbour else ():
+            balancer.beside = Balancer(name, NEIGHBOUR, dict(SERVERS), Route(0))
         self.up = {server for names_of in SERVERS.values() for server in names_of}
         self.error_ratio = dict.fromkeys(Colour, 0.0)
         self.traffic = 20
@@ -81,7 +80,6 @@ class World:
         self.down_until = Instant(0)
         self._marked: list[Any] = []
         self.start()
-        self.users.watched_anew(names, Instant(self.now - MINUTE))
 
     # ---- the process
 
@@ -91,7 +89,7 @@ class World:
         record = self.disk.record
         self.tokens.sweep(record)
         self.readings = {}
-        self.users.watched_anew(tuple(self.balancers), self.now)
+        self.users.watched_anew(self.balancers, self.now if self.life > 1 else Instant(-MINUTE))
         accounts = self.saved = {
             one.id: self.disk.accounts[one.id]
             for one in record.releases.values()
