@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from lbctl.model.names import Colour, InstanceName
-from lbctl.model.operation import SetRoute
+from lbctl.model.operation import Operation
 from lbctl.model.reading import Health, InstanceReading, Observed, Token, Unreadable
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Rollback
@@ -152,7 +152,7 @@ class World:
         late = self.chance.randint(0, 3_000) if slow else self.journal_takes
         self.disk.write(save, Instant(self.now + late))
 
-    def send(self, instance: InstanceName, operation: SetRoute) -> Pending:
+    def send(self, instance: InstanceName, operation: Operation) -> Pending:
         """Put an operation on its way, with a fate of its own."""
         balancer, rates, dice = self.balancers[instance].part(operation.service), self.rates, self.chance.random
         land_at: Instant | None = self.now
@@ -351,8 +351,9 @@ class World:
             if landed.before != landed.after:
                 self.watch.count("landed")
                 self.watch.landed(landed, self.disk.record)
-        if any(landed.before != landed.after and self._is_raise(landed.before, landed.after) for landed in changes):
-            self.watch.overwrote(pending, balancer, routes, pending.operation.place)
+        raised = [one for one in changes if one.before != one.after and self._is_raise(one.before, one.after)]
+        if raised:
+            self.watch.overwrote(pending, balancer, routes, raised[0].place)
 
     def _is_raise(self, before: Route, after: Route) -> bool:
         release = self.disk.record.running(SERVICE)

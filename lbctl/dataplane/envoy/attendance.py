@@ -115,4 +115,5 @@ class Attendances:
             call.drew(colour, count)
         elif why == "moved" and origin is not None:
             for _ in range(min(count, 1_000)):
-                call.moved(Colour(origin), number)
+                # Its new cookie has a new number.
+                call.moved(Colour(origin), number, keeps_bucket=False)
