@@ -4,17 +4,19 @@ A lane carries one batch at a time. After an unknown outcome the instance gets n
 reads back right, and proves nothing, until an operation sent later is done: operations stay in order on their way.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from lbctl.core.holds import may_raise
+from lbctl.core.parting import closing_per_second
 from lbctl.core.reconcile import Leave, lowering, reconcile
 from lbctl.core.situation import Situation, Situations, home_open
 from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, State
 from lbctl.core.targets import exposed, target
 from lbctl.model.names import InstanceName, ServiceName
-from lbctl.model.operation import SetRoute, Status
+from lbctl.model.operation import Operation, SetClosing, Status
 from lbctl.model.reading import InstanceReading, Token
-from lbctl.model.record import By, Phase
+from lbctl.model.record import By, Phase, Record
 from lbctl.model.units import Instant, after
 
 STALE_MAX = 3
@@ -71,7 +73,7 @@ def _services_on(state: State, instance: InstanceName) -> list[ServiceName]:
 
 def _operations(
     state: State, name: ServiceName, here: Situation | None, instance: InstanceName, now: Instant
-) -> tuple[SetRoute, ...]:
+) -> tuple[Operation, ...]:
     record, lane = state.ordered, state.lanes[instance]
     want = target(state.topology, record, name)
     if want is None or _untouchable(state, name, here):
@@ -95,7 +97,16 @@ def _operations(
         resend=resolvable or outdated,
         resolved=not lane.unresolved,
     )
-    return reconcile(name, want, reading, exposed(record, name), record.rev, leave)
+    routes = reconcile(name, want, reading, exposed(record, name), record.rev, leave)
+    return routes or tuple(_closings(record, name, reading))
+
+
+def _closings(record: Record, name: ServiceName, reading: InstanceReading) -> Iterator[SetClosing]:
+    """Yield the levels of closing that are not as ordered, once the routes are. A driver that begins anew has none."""
+    for colour, seen in reading.services[name].pools.items() if name in reading.services else ():
+        per_second = closing_per_second(record.services[name].pool(colour)) or 0
+        if seen.closing.per_second != per_second:
+            yield SetClosing(service=name, colour=colour, per_second=per_second, fence=record.rev)
 
 
 def _may_be_forgotten(here: Situation | None) -> bool:

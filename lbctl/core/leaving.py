@@ -56,13 +56,6 @@ def leaving_services(record: Record) -> list[ServiceName]:
     ]
 
 
-def closing_per_second(pool: Pool) -> int | None:
-    """Return how many connections to this pool may be closed in a second; None: none may. First its sessions go
-    elsewhere, so that nobody who is cut off comes back to it."""
-    closing = pool.leaving is not None and pool.leaving.closing and not pool.keep_bp
-    return pool.leaving.per_second if closing and pool.leaving is not None else None
-
-
 def hindered(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
     """Return why no session of this pool may be moved now; empty if they may."""
     if state.record.in_maintenance(name):

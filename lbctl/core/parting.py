@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import ceil, log
 
 from lbctl.model.names import Colour
+from lbctl.model.record import Pool
 from lbctl.model.sessions import Attendance, Leaving
 from lbctl.model.units import BP_FULL, SECOND, Instant, Span, since
 
@@ -81,6 +82,13 @@ def part(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> tu
     if seen is None and since(leaving.began_at, now) >= WATCHED_MIN:
         return _evenly(keep_bp, leaving, max(1, leaving.deadline - leaving.paced_at), now, None)
     return None
+
+
+def closing_per_second(pool: Pool) -> int | None:
+    """Return how many connections to this pool may be closed in a second; None: none may. First its sessions go
+    elsewhere, so that nobody who is cut off comes back to it."""
+    closing = pool.leaving is not None and pool.leaving.closing and not pool.keep_bp
+    return pool.leaving.per_second if closing and pool.leaving is not None else None
 
 
 def _by_seats(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now: Instant) -> tuple[int, Leaving] | None:

@@ -63,10 +63,10 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
         case Maintenance():
             return _maintenance(state, request, now)
         case Freeze():
-            _journal_works(state)
+            journal_works(state)
             return freeze(state, request, now)
         case Unfreeze():
-            _journal_works(state)
+            journal_works(state)
             return unfreeze(state, request, now)
         case Claim():
             return claim(state, request, now)

@@ -35,14 +35,15 @@ class RollCall:
         if 0 <= bucket < self.grain:
             self._now[colour].add(bucket)
 
-    def moved(self, origin: Colour, bucket: int) -> None:
-        """A session left `origin`; from now on it is one of the other colour."""
+    def moved(self, origin: Colour, bucket: int, *, keeps_bucket: bool = True) -> None:
+        """A session left `origin`; from now on it is one of the other colour, in the same bucket or another."""
         self.heard = True
         self._moved[origin] += 1
         if 0 <= bucket < self.grain:
             for span in self._spans:
                 span[origin].discard(bucket)
-            self._now[origin.other].add(bucket)
+            if keeps_bucket:
+                self._now[origin.other].add(bucket)
 
     def drew(self, colour: Colour, count: int = 1) -> None:
         """The split alone gave requests to this colour."""

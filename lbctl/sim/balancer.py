@@ -9,8 +9,8 @@ from random import Random
 
 from lbctl.core.state import OPERATION_TIMEOUT
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
-from lbctl.model.operation import Place, Result, SetRoute, Status
-from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, ServiceReading
+from lbctl.model.operation import Operation, Place, Result, SetClosing, Status
+from lbctl.model.reading import Closing, InstanceReading, PoolReading, ServerReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.units import Instant
 from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE
@@ -26,7 +26,7 @@ FIRST = Generation("1@0")
 class Pending:
     """An operation on its way. `land_at` None: it is lost. `heard` False: nobody will be told how it ended."""
 
-    operation: SetRoute
+    operation: Operation
     sent_at: Instant
     life: int
     land_at: Instant | None
@@ -66,6 +66,7 @@ class Balancer:
     fence: int = 0
     requests: dict[Colour, int] = field(default_factory=dict)
     errors: dict[Colour, int] = field(default_factory=dict)
+    closing: dict[Colour, int] = field(default_factory=dict)
     pending: list[Pending] = field(default_factory=list)
     unreadable_until: Instant = Instant(-1)
     stalled_until: Instant = Instant(-1)
@@ -186,6 +187,9 @@ class Balancer:
         if pending.result is not None:
             return []
         pending.result = Result(Status.DONE)
+        if isinstance(operation, SetClosing):
+            self.closing[operation.colour] = operation.per_second
+            return []
         self.fence = operation.fence
         landed = []
         if operation.place is Place.RUNTIME or self.one_file:
@@ -205,6 +209,8 @@ class Balancer:
             return Result(Status.REFUSED, f"no room at {now}")
         if self.keeps_fence and operation.fence < self.fence:
             return Result(Status.STALE, f"fence {operation.fence} is older than {self.fence}")
+        if isinstance(operation, SetClosing):
+            return None
         if operation.expect_generation not in {None, self.newest}:
             return Result(Status.STALE, f"{self.newest} answers, not {operation.expect_generation}")
         if operation.expect not in {None, self.routes}:
@@ -224,6 +230,7 @@ class Balancer:
                 self.requests[colour],
                 self.errors[colour],
                 self.held[colour],
+                closing=Closing(self.closing.get(colour, 0)),
                 arrived={life: self.came.get(life, {}).get(colour, 0) for life in self.runtime},
             )
             for colour, names in self.servers.items()

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from lbctl.core.state import Effect, State
 from lbctl.model.names import InstanceName
-from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.operation import Operation, Result, SetRoute, Status
 from lbctl.model.reading import InstanceReading, Observed, Unreadable
 from lbctl.model.record import Record
 from lbctl.model.request import Request
@@ -36,7 +36,7 @@ class Outside(Protocol):
     def write(self, save: Any) -> None:
         """Give a record to the journal."""
 
-    def send(self, instance: InstanceName, operation: SetRoute) -> Pending:
+    def send(self, instance: InstanceName, operation: Operation) -> Pending:
         """Put an operation on its way."""
 
     def observed(self) -> Observed:
@@ -51,7 +51,7 @@ class Batch:
     """The operations of one `Apply` under way."""
 
     instance: InstanceName
-    operations: tuple[SetRoute, ...]
+    operations: tuple[Operation, ...]
     sent: list[Pending]
     sent_at: Instant
 
@@ -139,7 +139,9 @@ def _apply(process: Process, apply: Any, now: Instant) -> None:
     sent = []
     for operation in apply.operations:
         sent.append(process.outside.send(apply.instance, operation))
-        process.outside.boundary(f"within Apply {operation.place.value}")
+        process.outside.boundary(
+            f"within Apply {operation.place.value if isinstance(operation, SetRoute) else 'closing'}"
+        )
     process.batches.append(Batch(apply.instance, apply.operations, sent, now))
 
 

@@ -3,7 +3,7 @@
 What they meet is checked against what was ordered, not against what the core believes it sees.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -31,6 +31,8 @@ POLICIES = (
     SessionPolicy(deadline=Span(5_000), at_deadline=AtDeadline.CLOSE),
 )
 """How sessions leave; they are a hundred."""
+NOBODY = (None,) * 6
+"""In more than half of the worlds there are none."""
 
 
 @dataclass(slots=True)
@@ -58,14 +60,14 @@ class Users:
         """Let there be users; a world without them has pools that nobody comes back to."""
         self.users = self.users or [User(self.chance.randrange(BP_FULL), Colour.BLUE) for _ in range(COUNT)]
 
-    def chosen(self, policies: tuple[SessionPolicy, ...]) -> SessionPolicy | None:
+    def chosen(self) -> SessionPolicy | None:
         """Choose how they leave; None: there are none."""
-        policy = self.chance.choice((*policies, None, None))
+        policy = self.chance.choice((*POLICIES, *NOBODY))
         if policy is not None:
             self.begin()
         return policy
 
-    def watched_anew(self, names: tuple[InstanceName, ...], now: Instant) -> None:
+    def watched_anew(self, names: Iterable[InstanceName], now: Instant) -> None:
         """A new process knows nobody."""
         self.calls = {name: RollCall(now) for name in names}
 

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from lbctl.model.names import Colour, InstanceName
-from lbctl.model.operation import SetRoute
+from lbctl.model.operation import Operation
 from lbctl.model.reading import Health, InstanceReading, Observed, Token, Unreadable
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Rollback
@@ -18,7 +18,7 @@ from lbctl.sim.disk import Disk, Tokens
 from lbctl.sim.guests import stay
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
-from lbctl.sim.sessions import POLICIES, Users
+from lbctl.sim.sessions import Users
 from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology
 from lbctl.sim.watch import Sent, ViolationError, Watch
 
@@ -54,8 +54,8 @@ class World:
         count = instances or self.chance.choice((1, 1, 2))
         names = tuple(InstanceName(f"edge/lb{number}") for number in range(1, count + 1))
         self.users = Users(Random(seed))  # noqa: S311
-        policy = None if orderly else self.users.chosen(POLICIES)
-        self.topology = topology(names, (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,), sessions=policy)
+        services = (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,)
+        self.topology = topology(names, services, sessions=None if orderly else self.users.chosen())
         self.balancers = balancers(names, self.chance, rates.keeps_no_fence, neighbour=neighbour)
         self.up = {server for names_of in SERVERS.values() for server in names_of}
         self.error_ratio = dict.fromkeys(Colour, 0.0)
@@ -74,7 +74,6 @@ class World:
         self.down_until = Instant(0)
         self._marked: list[Any] = []
         self.start()
-        self.users.watched_anew(names, Instant(self.now - MINUTE))
 
     # ---- the process
 
@@ -84,7 +83,7 @@ class World:
         record = self.disk.record
         self.tokens.sweep(record)
         self.readings = {}
-        self.users.watched_anew(tuple(self.balancers), self.now)
+        self.users.watched_anew(self.balancers, self.now if self.life > 1 else Instant(-MINUTE))
         accounts = self.saved = {
             one.id: self.disk.accounts[one.id]
             for one in record.releases.values()
@@ -147,7 +146,7 @@ class World:
         late = self.chance.randint(0, 3_000) if slow else self.journal_takes
         self.disk.write(save, Instant(self.now + late))
 
-    def send(self, instance: InstanceName, operation: SetRoute) -> Pending:
+    def send(self, instance: InstanceName, operation: Operation) -> Pending:
         """Put an operation on its way, with a fate of its own."""
         balancer, rates, dice = self.balancers[instance].part(operation.service), self.rates, self.chance.random
         land_at: Instant | None = self.now
@@ -346,8 +345,9 @@ class World:
             if landed.before != landed.after:
                 self.watch.count("landed")
                 self.watch.landed(landed, self.disk.record)
-        if any(landed.before != landed.after and self._is_raise(landed.before, landed.after) for landed in changes):
-            self.watch.overwrote(pending, balancer, routes, pending.operation.place)
+        raised = [one for one in changes if one.before != one.after and self._is_raise(one.before, one.after)]
+        if raised:
+            self.watch.overwrote(pending, balancer, routes, raised[0].place)
 
     def _is_raise(self, before: Route, after: Route) -> bool:
         release = self.disk.record.running(SERVICE)

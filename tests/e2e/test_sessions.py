@@ -10,7 +10,7 @@ import pytest
 
 from lbctl.demo.proxy import OwnHaproxy, Proxy
 from lbctl.demo.stage import Stage
-from tests.e2e.scene import adopted, ended, events, haproxy, release, share_is, status, until
+from tests.e2e.scene import adopted, ended, envoy, events, haproxy, release, share_is, status, until
 from tests.e2e.steady import Steady, steady
 from tests.e2e.test_request_log import LoggingHaproxy, udp
 
@@ -34,7 +34,10 @@ def logging() -> Proxy:
     return LoggingHaproxy(plain._binary, udp())
 
 
-PROXIES = [pytest.param(logging, id="haproxy", marks=pytest.mark.haproxy)]
+PROXIES = [
+    pytest.param(logging, id="haproxy", marks=pytest.mark.haproxy),
+    pytest.param(envoy, id="envoy", marks=pytest.mark.envoy),
+]
 
 
 async def draining(here: Stage) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from lbctl.core.judge.learned import Bursts, Fading, Learned
 from lbctl.model.entry import Entry
 from lbctl.model.names import Colour, InstanceName, ServiceName
-from lbctl.model.operation import Result, SetRoute, Status
+from lbctl.model.operation import Operation, Result, SetClosing, Status
 from lbctl.model.record import Record
 from lbctl.model.request import Cancel, Pause, Promote, Rollback
 from lbctl.model.route import Route
@@ -332,15 +332,19 @@ def _reply(reply: Any) -> tuple[str, ...]:
     return (f"refused {body['code']} (exit {body['exit_code']}): {body['what']}; {body['why']}; then {body['then']}",)
 
 
-def _landed(name: InstanceName, operation: SetRoute, result: Result) -> tuple[str, ...]:
+def _landed(name: InstanceName, operation: Operation, result: Result) -> tuple[str, ...]:
     if result.status is Status.DONE:
         return ()
-    return (
-        f"{name}{_whose(operation)} {operation.place.value} {operation.route} {result.status.value}: {result.detail}",
-    )
+    return (f"{name}{_whose(operation)} {_to(operation)} {result.status.value}: {result.detail}",)
 
 
-def _whose(operation: SetRoute) -> str:
+def _to(operation: Operation) -> str:
+    if isinstance(operation, SetClosing):
+        return f"close {operation.colour} {operation.per_second}/s"
+    return f"{operation.place.value} {operation.route}"
+
+
+def _whose(operation: Operation) -> str:
     return "" if operation.service == SERVICE else f" {operation.service}"
 
 
@@ -350,7 +354,7 @@ WRITTEN: dict[str, Callable[[Any], tuple[str, ...]]] = {
     "save": lambda save: (f"save {save.record.rev}: {_recorded(save.record)}", *map(_entry, save.entries)),
     "note": lambda note: tuple(map(_entry, note.entries)),
     "reply": _reply,
-    "send": lambda sent: (f"send {sent[0]}{_whose(sent[1])} {sent[1].place.value} {sent[1].route}",),
+    "send": lambda sent: (f"send {sent[0]}{_whose(sent[1])} {_to(sent[1])}",),
     "land": lambda landed: _landed(*landed),
     "crash": lambda where: (f"crash {where}",),
 }

@@ -201,7 +201,7 @@ MUTANTS = (
         "        not now.unresolved\n        and not now.under_way\n        and all(",
         "        not now.under_way\n        and all(",
         rates=DYING,
-        seed=58,
+        seed=68,
     ),
     Mutant(
         "an unresolved instance is not sent its target",

@@ -8,6 +8,7 @@ from itertools import chain, repeat
 from lbctl.dataplane.closing import Closings
 from lbctl.dataplane.envoy import attached, counters, embedded, files
 from lbctl.dataplane.envoy.admin import START
+from lbctl.dataplane.envoy.attendance import TARGET, Attendances
 from lbctl.dataplane.envoy.closing import Connections
 from lbctl.dataplane.envoy.layout import check_names, layout_of
 from lbctl.dataplane.envoy.limits import ability, of_any
@@ -72,6 +73,7 @@ class EnvoyInstance:
         self._order = asyncio.Lock()
         self._target = counters.stats_target(services)
         self._full_target = counters.stats_target(services, times=True)
+        self._attendances = Attendances(services)
         self._running: set[asyncio.Task[Result]] = set()
 
     @property
@@ -106,7 +108,8 @@ class EnvoyInstance:
     async def observe(self) -> InstanceReading:
         """See `DataPlane.observe`: one filtered `/stats` and one `/clusters`, about 1 ms for each life."""
         taken_at = self._clock()
-        said = await self._lives.ask([self._full_target, counters.CLUSTERS], _ANSWER_S)
+        more = [TARGET] if self._attendances.due(taken_at) else []
+        said = await self._lives.ask([self._full_target, counters.CLUSTERS, *more], _ANSWER_S)
         looks = [looked(one) for one in said]
         hosts, times = counters.read_hosts(said[0].bodies[1]), read_histograms(said[0].bodies[0])
         self._remember(looks)
@@ -115,12 +118,15 @@ class EnvoyInstance:
             for name, service in self._services.items()
         }
         newest = looks[0].generation
+        if more:
+            self._attendances.take(said[0].bodies[2], newest, taken_at)
         return InstanceReading(
             taken_at=taken_at,
             generation=newest,
             services=services,
             draining_generations=tuple(look.generation for look in looks[1:]),
             warnings=tuple(self._warnings(services, looks)),
+            sessions=self._attendances.look(taken_at),
             timing={
                 name: timing(service, newest, taken_at, times)
                 for name, service in self._services.items()

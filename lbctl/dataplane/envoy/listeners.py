@@ -4,6 +4,7 @@ more. Nothing that may change in a release lives here: where a caller goes stand
 from collections.abc import Sequence
 from typing import Any
 
+from lbctl.dataplane.envoy.attendance import bucket_filter, counts_sessions, session_log
 from lbctl.dataplane.envoy.callers import DIRECT, OVERWRITE, SOURCE, STAMP, callers_of, listener_name, listening
 from lbctl.dataplane.envoy.layout import Layout, check_names, tunnel_name
 from lbctl.dataplane.envoy.routes import STATEFUL_SESSION, route_configuration
@@ -16,18 +17,28 @@ Json = dict[str, Any]
 _API = "type.googleapis.com/envoy"
 
 
-def listeners(service: Service, services: Sequence[Service], routes: Layout | Written) -> list[Json]:
-    """Return the listeners of a service; its routes come from the RDS file, or are part of each.
+def listeners(
+    service: Service, services: Sequence[Service], routes: Layout | Written, *, counting: bool = False
+) -> list[Json]:
+    """Return the listeners of a service; its routes come from the RDS file, or are part of each. `counting`: they also
+    count who comes back.
 
     Raises:
         Garbled: the service has no `listen` address, or its callers cannot be told apart.
     """
     check_names(service)
-    way = _way(service, services, routes)
+    way = _way(service, services, routes) | (_counting(service) if counting and counts_sessions(service) else {})
     doors = [_door(service, None, way), *(_door(service, caller, way) for caller, _ in listening(service))]
     if service.protocol is Protocol.TCP:
         return [*doors, tunnel_end(service, connection_manager(service, way))]
     return doors
+
+
+def _counting(service: Service) -> Json:
+    return {
+        "access_log": [session_log(service)],
+        "http_filters": [bucket_filter(service), *_by_protocol(service.protocol)["http_filters"]],
+    }
 
 
 def doors(service: Service) -> dict[str, Address]:

@@ -38,7 +38,7 @@ def bootstrap(layout: Layout) -> str:
 
 def listeners_file(services: Sequence[Service], layout: Layout) -> str:
     """Return LDS. The same services give the same bytes, so that it is not written without need."""
-    return _discovery([one for service in services for one in listeners(service, services, layout)])
+    return _discovery([one for service in services for one in listeners(service, services, layout, counting=True)])
 
 
 def clusters_file(services: Sequence[Service], layout: Layout) -> str:
