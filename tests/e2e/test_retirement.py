@@ -167,7 +167,9 @@ async def test_a_websocket_and_a_long_request_across_a_reload_keep_the_old_pool_
             reload(proxy)
 
             async def named() -> bool:
-                return [one["age_ms"] >= 2_000 for one in (await of(here, number))["holders"]] == [True, True]
+                newest = (await status(here))["instances"]["edge/lb1"]["generation"]
+                found = (await of(here, number))["holders"]
+                return [one["age_ms"] >= 2_000 and one["generation"] != newest for one in found] == [True, True]
 
             await until(named, 15)
             found = await of(here, number)
