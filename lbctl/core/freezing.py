@@ -18,12 +18,17 @@ from lbctl.model.units import Instant
 FREEZES_MAX = 50
 
 
-def freeze(state: State, request: Freeze, now: Instant) -> tuple[Change | None, Facts]:
-    """Make a window, or change the one of that name. Windows that are over make room.
+def frozen_by(state: State, request: Freeze | Unfreeze, now: Instant) -> tuple[Change | None, Facts]:
+    """Return what a person's request makes of the windows.
 
     Raises:
         Refused: there are too many.
     """
+    return _freeze(state, request, now) if isinstance(request, Freeze) else _unfreeze(state, request, now)
+
+
+def _freeze(state: State, request: Freeze, now: Instant) -> tuple[Change | None, Facts]:
+    """Make a window, or change the one of that name. Windows that are over make room."""
     wanted = Frozen(
         target=request.target,
         until=request.until,
@@ -45,7 +50,7 @@ def freeze(state: State, request: Freeze, now: Instant) -> tuple[Change | None, 
     return _changed(record, request, now, text), {"freeze": request.name}
 
 
-def unfreeze(state: State, request: Unfreeze, now: Instant) -> tuple[Change | None, Facts]:
+def _unfreeze(state: State, request: Unfreeze, now: Instant) -> tuple[Change | None, Facts]:
     """Remove a window. One that is not there is removed already."""
     if request.name not in state.record.freezes:
         return None, {"freeze": request.name}

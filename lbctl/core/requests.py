@@ -15,7 +15,7 @@ from lbctl.core.change import Change, cancel, entry, go_back, next_step
 from lbctl.core.claims import claim
 from lbctl.core.draining import drain_server
 from lbctl.core.evidence import proved
-from lbctl.core.freezing import freeze, unfreeze
+from lbctl.core.freezing import frozen_by
 from lbctl.core.hooks import closed
 from lbctl.core.reply import Facts, facts
 from lbctl.core.rules import climb, drain
@@ -62,12 +62,9 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
             return adopt(state, request, now)
         case Maintenance():
             return _maintenance(state, request, now)
-        case Freeze():
+        case Freeze() | Unfreeze():
             journal_works(state)
-            return freeze(state, request, now)
-        case Unfreeze():
-            journal_works(state)
-            return unfreeze(state, request, now)
+            return frozen_by(state, request, now)
         case Claim():
             return claim(state, request, now)
         case SayReady():
