@@ -61,7 +61,7 @@ class _Claim:
         standing = self._client.get("/v1/status", service=self._service)["services"][self._service]["claim"]
         if standing is None:
             self.found = {**self.found, "colour": None}
-        elif standing.get("build", "") != self._body.get("build", ""):
+        elif standing.get("build", "") != (self._body.get("build") or ""):
             raise _lost(self._service, standing)
         else:
             self.found = {**self.found, "colour": standing["colour"], "granted": standing["granted"]}

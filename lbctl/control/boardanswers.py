@@ -61,12 +61,14 @@ class CellView(msgspec.Struct):
 
 class ClaimAnswer(msgspec.Struct):
     """Which pool may be deployed to. `granted`: now; else as soon as `status` says so. `proved`: it was known to be
-    unused before the claim. `superseded`: the release, without traffic yet, that the claim has ended."""
+    unused before the claim. `already`: the claim was there, nothing has changed. `superseded`: the release, without
+    traffic yet, that the claim has ended."""
 
     service: str
     colour: ColourWord
     granted: bool
     proved: bool
+    already: bool = False
     superseded: str | None = None
 
 

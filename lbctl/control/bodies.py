@@ -53,9 +53,11 @@ class AdoptBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class ClaimBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """`build`: whose claim it is; without one it is the user's. `dry_run`: only say what would be answered."""
+    """`build`: whose claim it is; without one it is the user's. `unit`: what it is to be said ready for; a wrong one is
+    refused. `dry_run`: only say what would be answered."""
 
     build: Build = ""
+    unit: Either | None = None
     dry_run: bool = False
     reason: Text = ""
 

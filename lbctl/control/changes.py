@@ -60,7 +60,8 @@ async def claim(call: Call) -> Json:
     """Hold the pool that may be deployed to, and say which it is."""
     body = call.body
     assert isinstance(body, ClaimBody)
-    asked = Claim(**await call.asked(body.reason), service=_one_service(call), build=folded(body.build))
+    service = _one_service(call) if body.unit is None else _of_unit(call, body.unit)
+    asked = Claim(**await call.asked(body.reason), service=service, build=folded(body.build))
     return call.desk.tried(asked) if body.dry_run else await call.submit(asked)
 
 

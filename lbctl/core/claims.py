@@ -50,10 +50,11 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
         "colour": colour.value,
         "proved": proved,
         "granted": claim_granted(state, name),
+        "already": False,
         "superseded": None if ended.record is state.record else ended.entries[0].release,
     }
     if held is not None and not parked and taken is None and ended.record is state.record:
-        return None, facts
+        return None, {**facts, "already": True}
     facts["granted"] = False
     held = Claimed(colour=colour, by=request.actor, since=now, proved=proved, build=request.build, uid=request.uid)
     told = _told(state, ended.record, request, held, taken, now)

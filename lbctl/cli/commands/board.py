@@ -21,6 +21,7 @@ Json = dict[str, Any]
 @click.option(
     "--build", metavar="URL", help="Whose claim it is: another build is refused, here and at `release ready`."
 )
+@click.option("--unit", help="What it will be said ready for: a wrong one is refused now, not after the deployment.")
 @click.option("--take-over", is_flag=True, help="Although another has it. First stop what may be deploying there.")
 @reason_option
 @form_option
@@ -31,6 +32,7 @@ def claim(
     waiting: bool,
     timeout: str | None,
     build: str | None,
+    unit: str | None,
     take_over: bool,
     reason: str,
     form: str,
@@ -41,19 +43,19 @@ def claim(
     Without --build it is the user's, and shared by all jobs of that user. While it is held and nothing is said to be
     ready, others are refused (`claimed`); --wait waits for that, too. What the service had on the board is withdrawn.
     """
-    body = {"reason": reason} if build is None else {"reason": reason, "build": build}
+    body = {"reason": reason, "build": build, "unit": unit}
     timeout_ms = None if timeout is None else span_ms(timeout, "--timeout")
     if take_over:
-        client(ctx).post(f"/v1/services/{quoted(service)}/take-over", body)
+        client(ctx).post(f"/v1/services/{quoted(service)}/take-over", {"reason": reason, "build": build})
     if waiting:
         ctx.exit(_wait(ctx, service, body, timeout_ms, form))
     data = client(ctx).post(f"/v1/services/{quoted(service)}/claim", body)
     if data["granted"] or form == "json":
         emit(data, form, lambda found: str(found["colour"]))
     if not data["granted"]:
-        mine = "" if build is None else f" --build {build}"
+        whose = "" if build is None else f" --build {build}"
         why = f"{data['colour']} is held, but not every load balancer reads back yet that nothing reaches it"
-        tell(f"not granted yet, so do not deploy: {why}\n  next  lbctl claim {service}{mine} --wait")
+        tell(f"not granted yet, so do not deploy: {why}\n  next  lbctl claim {service}{whose} --wait")
         ctx.exit(Exit.WAITING)
 
 
