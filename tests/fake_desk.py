@@ -309,6 +309,9 @@ class FakeDesk:
             self.services_of(name)
         return [window("november", target=name) for one in self.frozen if one == "november"]
 
+    def tried(self, request: Request) -> Json:
+        return self._facts(request)
+
     def next_request_id(self) -> int:
         self._id += 1
         return self._id

@@ -187,23 +187,24 @@ class Shop:
         )
         return self.ask(request)
 
-    def claim(self, name: ServiceName) -> Answer:
+    def claim(self, name: ServiceName, build: str = "", *, take_over: bool = False) -> Answer:
         """Claim the idle pool, and wait until nothing reaches it and nothing it calls answers."""
-        answer = self.ask(Claim(id=next(self._ids), actor="ci", service=name))
+        claim = Claim(id=next(self._ids), actor="ci", service=name, build=build, take_over=take_over)
+        answer = self.ask(claim)
         for _ in range(40):
             if not answer.accepted or claim_granted(self.state, name):
                 return answer
             self.tick()
         raise AssertionError(f"{name} was never granted")
 
-    def ready(self, name: ServiceName, version: int, contract: Contract | None = None) -> Answer:
+    def ready(self, name: ServiceName, version: int, contract: Contract | None = None, build: str = "") -> Answer:
         """What CI does: say that what was deployed to the claimed pool may go."""
         said = SayReady(
             id=next(self._ids),
             actor="ci",
             service=name,
             version=str(version),
-            build=f"build/{version}",
+            build=build or f"build/{version}",
             contract=contract or Contract(),
             nonce=f"n{next(self._ids)}",
         )

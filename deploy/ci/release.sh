@@ -15,7 +15,8 @@
 #   LBCTL_CLAIM_TIMEOUT  1h                               LBCTL_TIMEOUT    4h: of the wait
 #   LBCTL_RETIRE_TIMEOUT 3h: of the proof
 #   LBCTL_FOR            started, baked (default) or finished
-#   LBCTL_SSH            what stands after `ssh`: options and the load-balancer host; empty: lbctl runs here
+#   LBCTL_SSH            what stands after `ssh`: options and the load-balancer host; empty: lbctl runs here. An option
+#                        can run a command: let nobody set it who may not run commands on this runner
 #
 # Exit codes are those of lbctl, each with its sentence on stderr; 1 also: COMMAND failed, 255: ssh did not get there.
 set -euf
@@ -57,13 +58,13 @@ meaning() {
         3) echo "no lbctl daemon answers; traffic stays as it is" ;;
         5) echo "refused: it may not be done now, the text above says why" ;;
         6) echo "not authorised: this job may not do that" ;;
-        7) echo "no such service, unit or build" ;;
+        7) echo "no such service, unit or build: LBCTL_SERVICE, LBCTL_UNIT, LBCTL_BUILD" ;;
         20) echo "went back by itself: a new version is worse; lbctl explain ${LBCTL_UNIT:-$LBCTL_SERVICE} says which and why" ;;
         21) echo "a person went back, cancelled it or withdrew it: do not repeat it unasked" ;;
         22) echo "out of time; what was begun goes on: wait again, deploy nothing again" ;;
         23) echo "still waiting for approval by a person: lbctl release approve, then wait again" ;;
         25) echo "superseded: a newer build of $LBCTL_SERVICE took its place; nothing is wrong" ;;
-        26) echo "still waiting for its partner; it stays on the board: wait again, or ask the other team" ;;
+        26) echo "still waiting on the board, the text above says for what: its partner, or a freeze window; wait again" ;;
         255) echo "ssh did not get there" ;;
         *) echo "lbctl ended with $1" ;;
     esac
@@ -80,7 +81,9 @@ try() {
 
 claim() {
     need LBCTL_SERVICE LBCTL_BUILD
-    try claim "$LBCTL_SERVICE" --wait --timeout "${LBCTL_CLAIM_TIMEOUT:-1h}" --reason "$LBCTL_BUILD"
+    # The unit is named already here: a wrong one would be found by `ready` only, after the deployment.
+    set -- claim "$LBCTL_SERVICE" --build "$LBCTL_BUILD" --unit "${LBCTL_UNIT:-$LBCTL_SERVICE}"
+    try "$@" --wait --timeout "${LBCTL_CLAIM_TIMEOUT:-1h}" --reason "$LBCTL_BUILD"
 }
 
 ready() {
@@ -130,6 +133,12 @@ all() {
     wait_for_build
 }
 
+# lbctl would take such a name for an option.
+for name in "${LBCTL_SERVICE:-}" "${LBCTL_UNIT:-}"; do
+    case "$name" in
+        -*) tell "no service or unit begins with a dash: $name"; exit 2 ;;
+    esac
+done
 word=${1:-}
 [ $# = 0 ] || shift
 case "$word" in

@@ -9,21 +9,22 @@ from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.waiting import POLL_S, Patience
 
 Json = dict[str, Any]
-WAITED_FOR = frozenset({"in_release", "still_called"})
-"""Refusals that end when others go on: the pool is part of a release, or serves an old pool of its consumer."""
+WAITED_FOR = frozenset({"in_release", "still_called", "claimed"})
+"""Refusals that end when others go on: the pool is part of a release, serves an old pool of its consumer, or is held by
+another."""
 ASK_EVERY_S = 2.0
 
 
 def wait_granted(
-    client: Client, service: str, reason: str, timeout_ms: int | None, tell: Callable[[str], None]
+    client: Client, service: str, body: Json, timeout_ms: int | None, tell: Callable[[str], None]
 ) -> tuple[Exit, Json]:
     """Return how the wait ended, and the claim as it was then: `colour` null where none was taken.
 
     Raises:
-        Failure: the claim is refused for good, or the daemon stayed away for half a minute.
+        Failure: the claim is refused for good, or taken over by another, or the daemon stayed away for half a minute.
     """
     began_s = time.monotonic()
-    patience, claim = Patience(tell, began_s), _Claim(client, service, reason, tell)
+    patience, claim = Patience(tell, began_s), _Claim(client, service, body, tell)
     while True:
         now_s = time.monotonic()
         late = timeout_ms is not None and (now_s - began_s) * 1000 >= timeout_ms
@@ -40,10 +41,10 @@ def wait_granted(
 class _Claim:
     """One claim: asked for until it is taken, then only looked at, so that it takes nothing off the board again."""
 
-    def __init__(self, client: Client, service: str, reason: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, client: Client, service: str, body: Json, tell: Callable[[str], None]) -> None:
         self._client = client
         self._service = service
-        self._reason = reason
+        self._body = body
         self._tell = tell
         self._told = ""
         self._ask_at_s = 0.0
@@ -60,6 +61,8 @@ class _Claim:
         standing = self._client.get("/v1/status", service=self._service)["services"][self._service]["claim"]
         if standing is None:
             self.found = {**self.found, "colour": None}
+        elif standing.get("build", "") != (self._body.get("build") or ""):
+            raise _lost(self._service, standing)
         else:
             self.found = {**self.found, "colour": standing["colour"], "granted": standing["granted"]}
             if standing["waits"]:
@@ -68,8 +71,7 @@ class _Claim:
 
     def _ask(self) -> None:
         try:
-            body = {"reason": self._reason}
-            self.found = self._client.post(f"/v1/services/{quoted(self._service)}/claim", body)
+            self.found = self._client.post(f"/v1/services/{quoted(self._service)}/claim", self._body)
         except Failure as failure:
             if failure.code not in WAITED_FOR:
                 raise
@@ -82,3 +84,13 @@ class _Claim:
         if text != self._told:
             self._told = text
             self._tell(text)
+
+
+def _lost(service: str, standing: Json) -> Failure:
+    return Failure(
+        f"{standing['colour']} of {service} is claimed by {standing.get('build') or standing['by']} now: do not deploy",
+        why="the claim was taken over while it was waited for",
+        then=f"lbctl status {service}",
+        code="claimed_by_another",
+        exit_code=Exit.SUPERSEDED,
+    )

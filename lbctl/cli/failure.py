@@ -39,8 +39,10 @@ MEANING = {
     Exit.BACK_BY_PERSON: "the release was rolled back by a person, or cancelled; the build was withdrawn",
     Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
     Exit.AWAITS_APPROVAL: "`--timeout` is over, the release waits for approval",
-    Exit.SUPERSEDED: "`release wait`: a newer build took its place before first traffic",
-    Exit.WAITING: "not yet: `release wait --build --timeout` ended without a partner; a `claim` is held, not granted",
+    Exit.SUPERSEDED: "`release wait`: a newer build took its place before first traffic; `release ready`, "
+    "`claim --wait`: another build has the claim now",
+    Exit.WAITING: "not yet: `release wait --build --timeout` ended on the board, for want of a partner or in a freeze "
+    "window; a `claim` is held, not granted",
     Exit.INTERRUPTED: "interrupted; a release goes on",
     Exit.PIPE_CLOSED: "the reader of the output went away",
 }

@@ -35,7 +35,7 @@ def follow_build(client: Client, build: str, goal: str, timeout_ms: int | None, 
     if ended is Exit.TIMED_OUT and release is not None:
         tell(f"the time is over: release {release['id']} goes on; lbctl why {release['id']}")
     if ended is Exit.WAITING:
-        tell("the time is over: the build stays on the board, and goes as soon as it fits")
+        tell("the time is over: the build stays on the board, and goes when what it waits for is over")
     data = {"build": found, "release": release, "waited_for": goal, "exit_code": int(ended)}
     emit(data, form, _build_end)
     return ended

@@ -8,14 +8,17 @@ ColourWord = Literal["blue", "green"]
 
 
 class ClaimView(msgspec.Struct):
-    """Who holds a pool to deploy to it. `granted`: nothing reaches it, and it calls nobody, on every load balancer;
-    else `waits` says what is missing."""
+    """Who holds a pool to deploy to it: `build`, or the user where that is empty. `granted`: nothing reaches it, and it
+    calls nobody, on every load balancer; else `waits` says what is missing. `left_ms`: it ends then, unless a version
+    is said to be ready."""
 
     colour: ColourWord
     by: str
     since_ms: int
     granted: bool
     waits: str = ""
+    build: str = ""
+    left_ms: int = 0
 
 
 class ReadyView(msgspec.Struct):
@@ -58,29 +61,34 @@ class CellView(msgspec.Struct):
 
 class ClaimAnswer(msgspec.Struct):
     """Which pool may be deployed to. `granted`: now; else as soon as `status` says so. `proved`: it was known to be
-    unused before the claim. `superseded`: the release, without traffic yet, that the claim has ended."""
+    unused before the claim. `already`: the claim was there, nothing has changed. `superseded`: the release, without
+    traffic yet, that the claim has ended."""
 
     service: str
     colour: ColourWord
     granted: bool
     proved: bool
+    already: bool = False
     superseded: str | None = None
 
 
 class ReadyAnswer(msgspec.Struct):
-    """A version stands on the board of its unit, or goes already."""
+    """A version stands on the board of its unit, or goes already, with `release`."""
 
     unit: str
     service: str
     version: str
     build: str
+    release: str | None = None
 
 
 class WithdrawnAnswer(msgspec.Struct):
-    """Nothing of this service is on the board of its unit."""
+    """Nothing of this service is on the board of its unit. `release`: what runs of it, which goes on, and `version`."""
 
     unit: str
     service: str
+    release: str | None = None
+    version: str = ""
 
 
 class BuildAnswer(msgspec.Struct):

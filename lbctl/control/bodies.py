@@ -52,14 +52,33 @@ class AdoptBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     reason: Text = ""
 
 
+class ClaimBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`build`: whose claim it is; without one it is the user's. `unit`: what it is to be said ready for; a wrong one is
+    refused. `dry_run`: only say what would be answered."""
+
+    build: Build = ""
+    unit: Either | None = None
+    dry_run: bool = False
+    reason: Text = ""
+
+
+class TakeOverBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`build`: whose claim it will be; without one it is the user's."""
+
+    build: Build = ""
+    reason: Text = ""
+
+
 class ReadyBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A version that is deployed to the claimed pool. `unit` is that of the service, or the service itself."""
+    """A version that is deployed to the claimed pool. `unit` is that of the service, or the service itself.
+    `dry_run`: only say what would be answered."""
 
     unit: Either
     version: Version
     build: Build
     provides: Provides = []
     requires: Requires = []
+    dry_run: bool = False
     reason: Text = ""
 
 

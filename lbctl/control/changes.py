@@ -5,10 +5,12 @@ from typing import Any
 
 from lbctl.control.bodies import (
     AdoptBody,
+    ClaimBody,
     MaintenanceBody,
     PromoteBody,
     ReadyBody,
     SwitchBody,
+    TakeOverBody,
     Why,
     WithdrawBody,
     folded,
@@ -57,9 +59,20 @@ async def adopt(call: Call) -> Json:
 async def claim(call: Call) -> Json:
     """Hold the pool that may be deployed to, and say which it is."""
     body = call.body
-    assert isinstance(body, Why)
+    assert isinstance(body, ClaimBody)
+    service = _one_service(call) if body.unit is None else _of_unit(call, body.unit)
+    asked = Claim(**await call.asked(body.reason), service=service, build=folded(body.build))
+    return call.desk.tried(asked) if body.dry_run else await call.submit(asked)
+
+
+async def take_over(call: Call) -> Json:
+    """Hold that pool although another build or user has it."""
+    body = call.body
+    assert isinstance(body, TakeOverBody)
     service = _one_service(call)
-    return await call.submit(Claim(**await call.asked(body.reason), service=service))
+    return await call.submit(
+        Claim(**await call.asked(body.reason), service=service, build=folded(body.build), take_over=True)
+    )
 
 
 async def ready(call: Call) -> Json:
@@ -73,7 +86,8 @@ async def ready(call: Call) -> Json:
         build=folded(body.build),
         contract=contract(body.provides, body.requires),
     )
-    return {**await call.submit(said), "unit": body.unit}
+    found = call.desk.tried(said) if body.dry_run else await call.submit(said)
+    return {**found, "unit": body.unit}
 
 
 async def withdraw(call: Call) -> Json:
@@ -81,8 +95,8 @@ async def withdraw(call: Call) -> Json:
     body = call.body
     assert isinstance(body, WithdrawBody)
     service = _of_unit(call, body.unit)
-    await call.submit(Withdraw(**await call.asked(body.reason), service=service))
-    return {"service": service, "unit": body.unit}
+    found = await call.submit(Withdraw(**await call.asked(body.reason), service=service))
+    return {**found, "unit": body.unit}
 
 
 async def maintenance(call: Call) -> Json:

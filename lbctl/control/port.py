@@ -16,6 +16,9 @@ class Desk(Protocol):
     async def submit(self, request: Request) -> Answer:
         """Decide a request; returns when it is decided, and durable if it was accepted."""
 
+    def tried(self, request: Request) -> Json:
+        """Return the facts that `submit` would answer with now; nothing is changed."""
+
     def next_request_id(self) -> int:
         """A number no other request has."""
 

@@ -18,7 +18,7 @@ from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Adopted, By, Claimed, PoolState, Record, Release
 from lbctl.model.request import Claim
 from lbctl.model.route import Caller, Pin
-from lbctl.model.units import SECOND, Instant, Span, after
+from lbctl.model.units import SECOND, Instant, Span, after, seconds, since
 
 LAST_ARRIVAL = Span(SECOND)
 """A load balancer that reads back a route may still send on what it took by the one before: Envoy's workers follow its
@@ -32,28 +32,56 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     the other services of that release had on the board is there again.
 
     Raises:
-        Refused: no pool of the service may be deployed to now; the text says what it is used for.
+        Refused: no pool of the service may be deployed to now; the text says what it is used for, or who holds it.
     """
     name = request.service
     ended = _superseded(state, name, now, request.actor)
     adopted = _deployable(state, ended.record, name)
     colour = adopted.active.other
     held = ended.record.claims.get(name)
-    kept = held is not None and held.colour is colour
-    proved = held.proved if kept and held is not None else adopted.pool(colour).certificate is not None
+    held = held if held is not None and held.colour is colour else None
+    proved = adopted.pool(colour).certificate is not None if held is None else held.proved
+    parked = name in ended.record.board
+    taken = None if held is None or parked or _is_holder(held, request) else held
+    if taken is not None and not request.take_over:
+        raise _of_another(state, name, taken, now)
     facts: Facts = {
         "service": name,
         "colour": colour.value,
         "proved": proved,
         "granted": claim_granted(state, name),
+        "already": False,
         "superseded": None if ended.record is state.record else ended.entries[0].release,
     }
-    if kept and name not in ended.record.board and ended.record is state.record:
-        return None, facts
+    if held is not None and not parked and taken is None and ended.record is state.record:
+        return None, {**facts, "already": True}
     facts["granted"] = False
-    held = Claimed(colour=colour, by=request.actor, since=now, proved=proved)
-    told = _told(state, ended.record, request, held, now)
+    held = Claimed(colour=colour, by=request.actor, since=now, proved=proved, build=request.build, uid=request.uid)
+    told = _told(state, ended.record, request, held, taken, now)
     return Change(record=_held(ended.record, name, held), entries=(*ended.entries, told)), facts
+
+
+def _is_holder(held: Claimed, request: Claim) -> bool:
+    """Whether who asks has the claim already: the same build; where neither names one, the same user."""
+    if held.build or request.build:
+        return held.build == request.build
+    return held.by == request.actor if held.uid is None else held.uid == request.uid
+
+
+def holder(held: Claimed) -> str:
+    """Return who holds a pool, for people."""
+    return f"build {held.build}" if held.build else held.by
+
+
+def _of_another(state: State, name: ServiceName, held: Claimed, now: Instant) -> Refused:
+    age = since(held.since, now)
+    left = seconds(max(0, state.topology.unit_of(name).deadlines.claim - age))
+    return Refused(
+        "claimed",
+        f"{held.colour} of {name} has been claimed by {holder(held)} for {seconds(age)}",
+        why=f"it may be deploying there now; the claim ends in {left} if nothing is said to be ready until then",
+        then=f"lbctl claim {name} --wait; or stop that deployment, then lbctl claim {name} --take-over",
+    )
 
 
 def _held(record: Record, name: ServiceName, held: Claimed) -> Record:
@@ -69,14 +97,21 @@ def _held(record: Record, name: ServiceName, held: Claimed) -> Record:
     return replace(record, claims={**record.claims, name: held}, board=board)
 
 
-def _told(state: State, record: Record, request: Claim, held: Claimed, now: Instant) -> Entry:
+def _told(state: State, record: Record, request: Claim, held: Claimed, taken: Claimed | None, now: Instant) -> Entry:
     name, parked, release = request.service, record.board.get(request.service), state.record.running(request.service)
     was = parked if parked is not None else None if release is None else release.members[name]
     text = f"{held.colour} of {name} is claimed by {request.actor} to be deployed to"
+    text += f", for build {held.build}" if held.build else ""
+    text += "" if taken is None else f"; it is taken over from {holder(taken)}"
     text += "" if held.proved else "; nobody had proved that it was unused"
     text += "" if was is None else f", and {was.version}, which was ready, does not go any more"
-    superseded = "" if was is None else was.build
-    data: dict[str, Scalar] = {"colour": held.colour.value, "superseded": superseded, "reason": request.reason}
+    superseded = was.build if was is not None else "" if taken is None else taken.build
+    data: dict[str, Scalar] = {
+        "colour": held.colour.value,
+        "build": held.build,
+        "superseded": superseded,
+        "reason": request.reason,
+    }
     return Entry(kind=Kind.POOL_CLAIMED, at=now, text=text, service=name, actor=request.actor, data=data)
 
 

@@ -11,18 +11,22 @@ from lbctl.core.reply import Facts
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.errors import Refused
-from lbctl.model.names import ServiceName
+from lbctl.model.names import ReleaseId, ServiceName
 from lbctl.model.record import Claimed, Ready, Record
 from lbctl.model.request import SayReady, Withdraw
 from lbctl.model.topology import Unit
 from lbctl.model.units import Instant
+
+SUPERSEDED = 25
+"""What a pipeline ends with whose build was overtaken by another one."""
 
 
 def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, Facts]:
     """Return the change that puts a record on the board. Saying the same again changes nothing.
 
     Raises:
-        Refused: the service has no claim that is granted: nobody knows that its pool may be deployed to.
+        Refused: the service has no claim that is granted: nobody knows that its pool may be deployed to. Or another
+            build has it, and may be deploying there.
     """
     name = request.service
     facts: Facts = {"service": name, "version": request.version, "build": request.build}
@@ -34,15 +38,12 @@ def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, F
     )
     contract_unread(state.topology, name, request.contract)
     nameless(state.topology.services[name], request.version)
-    if same or _is_going(state, request):
-        return None, facts
+    going = None if same else _going(state, request)
+    if same or going is not None:
+        return None, {**facts, "release": going}
+    _held_by(state, request)
     if not claim_granted(state, name):
-        raise Refused(
-            "not_claimed",
-            f"{name} has no claim: {request.version} may be in a pool that is used, or pinned to another partner",
-            why="a pool is claimed before it is deployed to, so that nothing reaches it and it calls nobody",
-            then=f"lbctl claim {name} --wait, deploy, then say ready again",
-        )
+        raise _not_claimed(state, request)
     record = Ready(
         version=request.version,
         build=request.build,
@@ -59,23 +60,67 @@ def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, F
     return Change(record=replace(state.record, board={**state.record.board, name: record}), entries=(told,)), facts
 
 
+def _not_claimed(state: State, request: SayReady) -> Refused:
+    name, release = request.service, state.record.running(request.service)
+    what = f"{name} has no claim: {request.version} may be in a pool that is used, or pinned to another partner"
+    if release is not None:
+        version = release.members[name].version
+        what = f"{name} has no claim: its pool is in release {release.id} ({release.phase.value}) with {version}"
+    return Refused(
+        "not_claimed",
+        what,
+        why="a pool is claimed before it is deployed to, so that nothing reaches it and it calls nobody",
+        then=f"lbctl claim {name} --wait, deploy, then say ready again",
+    )
+
+
+def _held_by(state: State, request: SayReady) -> None:
+    """Refuse a build whose place another one took: what it deployed may be overwritten."""
+    held = state.record.claims.get(request.service)
+    if held is None or held.build in {"", request.build}:
+        return
+    raise Refused(
+        "claimed_by_another",
+        f"{held.colour} of {request.service} is claimed by build {held.build}, not by {request.build}",
+        why="the claim of this build was taken over, or ended before it was ready; that build may deploy there now",
+        then=f"lbctl claim {request.service} --build {request.build} --wait, and deploy again",
+        exit_code=SUPERSEDED,
+    )
+
+
 def _data(version: str, build: str, reason: str) -> dict[str, Scalar]:
     """What a pipeline that waits for its build finds it by in the journal."""
     return {"version": version, "build": build, "reason": reason}
 
 
-def _is_going(state: State, request: SayReady) -> bool:
-    """Whether this very build is in the running release: a CI job that asks again is told so."""
+def _going(state: State, request: SayReady) -> ReleaseId | None:
+    """Return the running release that this very build is in: a CI job that asks again is told so.
+
+    Raises:
+        Refused: it went with another contract; by that one its set was chosen, and the pins were set.
+    """
     release = state.record.running(request.service)
     member = None if release is None else release.members[request.service]
-    return member is not None and (member.version, member.build) == (request.version, request.build)
+    if release is None or member is None or (member.version, member.build) != (request.version, request.build):
+        return None
+    if member.contract != request.contract:
+        raise Refused(
+            "contract_fixed",
+            f"{request.service} {request.version} is in release {release.id} with another contract",
+            why="its set was chosen by that one, and it stays the contract of what goes",
+            then=f"lbctl release show {release.id}; to go with this one: lbctl rollback {release.id}, claim again",
+        )
+    return release.id
 
 
 def withdraw(state: State, request: Withdraw, now: Instant) -> tuple[Change | None, Facts]:
     """Return the change that takes a record off the board."""
     name = request.service
     if name not in state.record.board:
-        return None, {"service": name}
+        release = state.record.running(name)
+        going = None if release is None else release.members[name]
+        version = "" if going is None else going.version
+        return None, {"service": name, "release": None if release is None else release.id, "version": version}
     board = {one: ready for one, ready in state.record.board.items() if one != name}
     ready = state.record.board[name]
     text = f"{name} {ready.version} is not ready any more"

@@ -8,6 +8,7 @@ from typing import Any
 
 from lbctl.about import VERSION
 from lbctl.config.load import Config
+from lbctl.core.requests import admit
 from lbctl.core.situation import situation, situations
 from lbctl.daemon.board_why import board_lines, board_why, caller_lines
 from lbctl.daemon.builds import fate
@@ -72,6 +73,14 @@ class Desk:
         if refused is not None:
             raise refused
         return await self._loop.submit(request)
+
+    def tried(self, request: Request) -> Json:
+        """Return the facts that `submit` would answer with now; nothing is changed."""
+        state = self._loop.state
+        refused = unfit(state.topology, self._able, request)
+        if refused is not None:
+            raise refused
+        return dict(admit(state, request, self._now())[1])
 
     def next_request_id(self) -> int:
         """A number that no other request of this daemon has."""

@@ -72,7 +72,9 @@ def claim(state: State, name: ServiceName, now: Instant) -> Json | None:
         return None
     granted = claim_granted(state, name)
     waits = "" if granted else lacking(state, name, found) or "the record of it"
-    view = {"colour": found.colour.value, "by": found.by, "since_ms": since(found.since, now)}
+    age = since(found.since, now)
+    left = max(0, state.topology.unit_of(name).deadlines.claim - age)
+    view = {"colour": found.colour.value, "by": found.by, "build": found.build, "since_ms": age, "left_ms": left}
     return {**view, "granted": granted, "waits": waits}
 
 

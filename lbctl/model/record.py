@@ -102,6 +102,7 @@ class Ready:
 class Claimed:
     """Who holds an idle pool to deploy to it, since when. It ends with a release of it, or expires.
 
+    The holder is `build`, or without one the user: another one may not deploy there meanwhile.
     `proved`: a certificate says that nobody used the pool. `granted`: since the claim, every route that keeps traffic
     and calls apart from the pool was read back everywhere. A grant stands: CI has deployed on the strength of it.
     """
@@ -111,6 +112,8 @@ class Claimed:
     since: Instant
     proved: bool = False
     granted: bool = False
+    build: str = ""
+    uid: int | None = None
 
 
 class Confidence(StrEnum):

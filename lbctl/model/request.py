@@ -65,9 +65,14 @@ class Unfreeze(Asked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(Asked):
-    """Hold the pool of `service` that may be deployed to."""
+    """Hold the pool of `service` that may be deployed to, for `build`; without one for whoever asks.
+
+    `take_over`: although another holder has it. Whoever asks has seen to it that nothing is deployed there any more.
+    """
 
     service: ServiceName
+    build: str = ""
+    take_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

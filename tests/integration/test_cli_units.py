@@ -86,6 +86,37 @@ async def test_waiting_for_a_claim_waits_for_the_end_of_a_release(desk: FakeDesk
     assert len(desk.asked) == 2
 
 
+async def test_a_claim_is_its_builds_and_another_holder_is_waited_for(desk: FakeDesk, path: str) -> None:
+    desk.refuse = Refused("claimed", "green of accounts has been claimed by build https://ci/7 for 5m")
+    desk.refuses_once = True
+    desk.views["accounts"]["claim"] = claimed(build=BUILD)
+    done = await run(path, "claim", "accounts", "--build", BUILD, "--unit", "shop", "--wait", "--timeout", "20s")
+    assert (done.code, done.out) == (0, "green\n")
+    assert done.err.count("waits: green of accounts has been claimed by build https://ci/7") == 1
+    assert [(one.build, one.take_over) for one in desk.asked if isinstance(one, Claim)] == [(BUILD, False)] * 2
+
+
+async def test_a_claim_that_is_taken_over_while_it_is_waited_for_ends_the_wait(desk: FakeDesk, path: str) -> None:
+    desk.views["accounts"]["claim"] = claimed(build="https://ci/8")
+    done = await run(path, "claim", "accounts", "--build", BUILD, "--wait", "--timeout", "20s")
+    assert (done.code, done.out) == (25, "")
+    assert "green of accounts is claimed by https://ci/8 now: do not deploy" in done.err
+
+
+async def test_a_person_takes_a_claim_over(desk: FakeDesk, path: str) -> None:
+    assert (await run(path, "claim", "accounts", "--take-over")).code == 26
+    first, _ = desk.asked
+    assert isinstance(first, Claim)
+    assert first.take_over
+
+
+async def test_a_wrong_unit_is_found_by_the_claim_and_not_only_after_the_deployment(desk: FakeDesk, path: str) -> None:
+    done = await run(path, "claim", "accounts", "--unit", "accounts", "--wait")
+    assert done.code == 7
+    assert "accounts is released with unit shop, not accounts" in done.err
+    assert desk.asked == []
+
+
 async def test_a_claim_that_is_not_granted_in_time_exits_with_22_and_prints_no_colour(
     desk: FakeDesk, path: str
 ) -> None:

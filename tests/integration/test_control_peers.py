@@ -128,6 +128,7 @@ READY = {"unit": "shop", "version": "2", "build": "https://ci/1"}
         ("/v1/services/accounts/claim", {}, 200),
         ("/v1/services/accounts/ready", READY, 200),
         ("/v1/services/accounts/withdraw", {"unit": "shop"}, 200),
+        ("/v1/services/accounts/take-over", {}, 403),
         ("/v1/services/storefront/claim", {}, 403),
         ("/v1/services/storefront/ready", READY, 403),
         ("/v1/services/storefront/withdraw", {"unit": "shop"}, 403),

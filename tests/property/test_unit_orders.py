@@ -1,13 +1,15 @@
 """In no order of claim, deploy, ready, withdraw, cancel, newer build, crash, reload and time does a pair talk that
 cannot; and what is parked on the board keeps nobody from going who could."""
 
+from dataclasses import dataclass, field
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbctl.core.claims import claim_granted
 from lbctl.core.contracts import fits
-from lbctl.model.names import ServiceName
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Contract
 from lbctl.model.request import Cancel, Claim, Rollback
 from lbctl.model.units import HOUR, Instant
@@ -19,7 +21,8 @@ WORDS = st.tuples(
     st.sampled_from(
         [
             *("build A", "build B") * 3,
-            *("claim A", "claim B", "ask A", "ask B", "deploy A", "deploy B"),
+            *("claim A", "claim B", "deploy A", "deploy B", "ready A", "ready B") * 2,
+            *("ask A", "ask B", "take A", "take B"),
             *("withdraw A", "withdraw B", "cancel", "back", "wait", "sick A", "sick B", "well"),
             *("crash", "reload", "hour", "fortnight"),
         ]
@@ -30,12 +33,24 @@ OFFERS = ((1,), (2,), (1, 2), (2, 3), (3,))
 WANTS = ("1", ">=1", ">=2", "2", ">=3")
 
 
+@dataclass(slots=True)
+class Job:
+    """One build of a team, as far as it has come. It does what it was told that it may, however late."""
+
+    build: str
+    colour: Colour
+    version: int | None = None
+    contract: Contract = field(default_factory=Contract)
+
+
 class Pipelines:
-    """Two teams at one shop. Contracts say truly who speaks with whom."""
+    """Two teams at one shop, each with any number of jobs at once. Contracts say truly who speaks with whom."""
 
     def __init__(self) -> None:
         self.shop = Shop(users=6)
         self.version = 1
+        self.jobs: dict[ServiceName, list[Job]] = {A: [], B: []}
+        """Those that were told that they may deploy, and have not said ready."""
         self.offers: dict[int, tuple[int, ...]] = {1: (1,)}
         self.wants: dict[int, str] = {1: "1"}
 
@@ -45,15 +60,16 @@ class Pipelines:
         service = A if word.endswith("A") else B
         match verb:
             case "build":
-                self._build(service, number, says=True)
-            case "deploy":
-                self._build(service, number, says=False)
-            case "claim":
-                shop.claim(service)
+                self._build(service, number)
+            case "claim" | "take":
+                self._claim(service, take_over=verb == "take")
+            case "deploy" | "ready":
+                for job in self.jobs[service][-1 - number :][:1]:
+                    self._go_on(service, job, number, says=verb == "ready")
             case "ask":
                 # A claim that nobody waits for: the next word comes before its grant.
                 self.version += 1
-                shop.ask(Claim(id=10_000 + self.version, actor="ci", service=service))
+                shop.ask(Claim(id=10_000 + self.version, actor="ci", service=service, build=f"asked/{self.version}"))
             case "withdraw":
                 shop.withdraw(service)
             case "cancel" | "back":
@@ -73,8 +89,10 @@ class Pipelines:
             case "reload":
                 self.shop.reload(LB1 if number % 2 else LB2)
             case "hour":
+                self._out_of_time()
                 self.shop.now = Instant(self.shop.now + HOUR)
             case "fortnight":
+                self._out_of_time()
                 self.shop.now = Instant(self.shop.now + 14 * 24 * HOUR)
 
     def speak(self, consumer: int, provider: int) -> bool:
@@ -93,22 +111,54 @@ class Pipelines:
                 return
         raise AssertionError(f"it never came to rest: {shop.release}")
 
-    def _build(self, service: ServiceName, number: int, *, says: bool) -> None:
-        shop = self.shop
-        if not shop.claim(service).accepted:
-            return
+    def _build(self, service: ServiceName, number: int) -> None:
+        job = self._claim(service)
+        if job is not None:
+            self._deploy(service, job, number)
+            assert self._ready(service, job)
+
+    def _go_on(self, service: ServiceName, job: Job, number: int, *, says: bool) -> None:
+        if says:
+            self._ready(service, job)
+        else:
+            self._deploy(service, job, number)
+
+    def _claim(self, service: ServiceName, *, take_over: bool = False) -> Job | None:
+        if take_over:  # A person ends the other jobs first.
+            self.jobs[service].clear()
         self.version += 1
+        build = f"build/{self.version}"
+        answer = self.shop.claim(service, build, take_over=take_over)
+        if not answer.accepted:
+            return None
+        self.jobs[service].append(Job(build, Colour(answer.body["colour"])))
+        return self.jobs[service][-1]
+
+    def _deploy(self, service: ServiceName, job: Job, number: int) -> None:
+        shop = self.shop
+        self.version += 1
+        job.version = self.version
         if service == A:
             self.offers[self.version] = OFFERS[number]
-            contract = Contract(provides={"accounts-api": OFFERS[number]})
+            job.contract = Contract(provides={"accounts-api": OFFERS[number]})
         else:
             self.wants[self.version] = WANTS[number]
-            contract = Contract(requires={"accounts-api": WANTS[number]})
+            job.contract = Contract(requires={"accounts-api": WANTS[number]})
         for consumer in self.wants:
             shop.speaks[consumer] = frozenset(one for one in self.offers if self.speak(consumer, one))
-        shop.deployed[service, shop.active(service).other] = self.version
-        if says:
-            assert shop.ready(service, self.version, contract).accepted
+        shop.deployed[service, job.colour] = self.version
+
+    def _ready(self, service: ServiceName, job: Job) -> bool:
+        if job.version is None:
+            return False
+        if job in self.jobs[service]:
+            self.jobs[service].remove(job)
+        return self.shop.ready(service, job.version, job.contract, job.build).accepted
+
+    def _out_of_time(self) -> None:
+        """A job lasts no longer than its claim."""
+        for jobs in self.jobs.values():
+            jobs.clear()
 
     def _end(self, kind: type[Cancel | Rollback]) -> None:
         release = self.shop.release
@@ -116,6 +166,11 @@ class Pipelines:
             self.shop.on_release(kind)
 
 
+TWO_JOBS = [("claim A", 0), ("claim A", 0), ("deploy A", 2), ("ready A", 1), ("wait", 0), ("deploy A", 4)]
+"""The second job deploys when the first one's version has its first traffic."""
+
+
+@example(TWO_JOBS)
 @settings(max_examples=25, deadline=None)
 @given(st.lists(WORDS, max_size=10))
 def test_a_pair_that_cannot_talk_never_does_and_nothing_that_could_go_is_kept_back(order: list[Word]) -> None:

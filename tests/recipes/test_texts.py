@@ -116,3 +116,17 @@ def test_every_module_of_the_collection_is_in_its_group_and_on_the_page() -> Non
     assert set(runtime["action_groups"]["control"]) == modules
     page = (DEPLOY.parent / "docs" / "how-to" / "ansible.md").read_text()
     assert [name for name in modules if f"| `lbctl.core.{name}` |" not in page] == []
+
+
+@pytest.mark.parametrize("name", ["LBCTL_SERVICE", "LBCTL_UNIT"])
+@pytest.mark.parametrize("word", ["claim", "ready", "withdraw", "all"])
+def test_a_name_that_lbctl_would_take_for_an_option_is_refused(tmp_path: Path, word: str, name: str) -> None:
+    (tmp_path / "lbctl").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "lbctl").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "LBCTL_SERVICE": "web", "LBCTL_BUILD": "https://ci/1"}
+    environment |= {"LBCTL_VERSION": "2", name: "--help"}
+    said = subprocess.run(
+        ["sh", str(RELEASE), word, "true"], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert said.returncode == 2
+    assert "begins with a dash: --help" in said.stderr

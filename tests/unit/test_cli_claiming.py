@@ -27,7 +27,7 @@ def test_a_daemon_that_never_answers_is_waited_for_half_a_minute_and_told_once(
     clock, told = Clock(), list[str]()
     monkeypatch.setattr(claiming, "time", SimpleNamespace(monotonic=lambda: clock.now_s, sleep=clock.sleep))
     with pytest.raises(Failure) as failure:
-        claiming.wait_granted(Client(["/nonexistent/control.sock"]), "accounts", "", None, told.append)
+        claiming.wait_granted(Client(["/nonexistent/control.sock"]), "accounts", {}, None, told.append)
     assert failure.value.exit_code == Exit.UNREACHABLE
     assert AWAY_MAX_S <= clock.now_s <= AWAY_MAX_S + 3
     assert told == ["the daemon does not answer; traffic stays as it is, waiting goes on"]

@@ -13,7 +13,7 @@ int call(Map given) {
             currentBuild.description = 'superseded by a newer build'
             break
         case 26:
-            unstable("${given.service} ${given.version} still waits for its partner, on the board")
+            unstable("${given.service} ${given.version} still waits on the board, for its partner or the end of a freeze window")
             break
         case 23:
             unstable("the release of ${given.service} ${given.version} waits for approval by a person")

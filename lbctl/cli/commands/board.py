@@ -18,32 +18,52 @@ Json = dict[str, Any]
     "--wait", "waiting", is_flag=True, help="Return when it may be deployed to; also wait for a release's end."
 )
 @click.option("--timeout", metavar="TIME", help="For --wait: then exit 22.")
+@click.option(
+    "--build", metavar="URL", help="Whose claim it is: another build is refused, here and at `release ready`."
+)
+@click.option("--unit", help="What it will be said ready for: a wrong one is refused now, not after the deployment.")
+@click.option("--take-over", is_flag=True, help="Although another has it. First stop what may be deploying there.")
 @reason_option
 @form_option
 @click.pass_context
-def claim(ctx: click.Context, service: str, waiting: bool, timeout: str | None, reason: str, form: str) -> None:
+def claim(
+    ctx: click.Context,
+    service: str,
+    waiting: bool,
+    timeout: str | None,
+    build: str | None,
+    unit: str | None,
+    take_over: bool,
+    reason: str,
+    form: str,
+) -> None:
     """Hold the idle pool of SERVICE to deploy to it, and print its colour once it is granted; until then exit 26.
 
     Until its release nothing reaches that pool, and what it calls through a pin is refused: check its health alone.
-    What the service had on the board is withdrawn.
+    Without --build it is the user's, and shared by all jobs of that user. While it is held and nothing is said to be
+    ready, others are refused (`claimed`); --wait waits for that, too. What the service had on the board is withdrawn.
     """
+    body = {"reason": reason, "build": build, "unit": unit}
     timeout_ms = None if timeout is None else span_ms(timeout, "--timeout")
+    if take_over:
+        client(ctx).post(f"/v1/services/{quoted(service)}/take-over", {"reason": reason, "build": build})
     if waiting:
-        ctx.exit(_wait(ctx, service, reason, timeout_ms, form))
-    data = client(ctx).post(f"/v1/services/{quoted(service)}/claim", {"reason": reason})
+        ctx.exit(_wait(ctx, service, body, timeout_ms, form))
+    data = client(ctx).post(f"/v1/services/{quoted(service)}/claim", body)
     if data["granted"] or form == "json":
         emit(data, form, lambda found: str(found["colour"]))
     if not data["granted"]:
+        whose = "" if build is None else f" --build {build}"
         why = f"{data['colour']} is held, but not every load balancer reads back yet that nothing reaches it"
-        tell(f"not granted yet, so do not deploy: {why}\n  next  lbctl claim {service} --wait")
+        tell(f"not granted yet, so do not deploy: {why}\n  next  lbctl claim {service}{whose} --wait")
         ctx.exit(Exit.WAITING)
 
 
-def _wait(ctx: click.Context, service: str, reason: str, timeout_ms: int | None, form: str) -> int:
+def _wait(ctx: click.Context, service: str, body: Json, timeout_ms: int | None, form: str) -> int:
     from lbctl.cli.claiming import wait_granted
 
     try:
-        ended, found = wait_granted(client(ctx), service, reason, timeout_ms, lambda text: tell(clean(text)))
+        ended, found = wait_granted(client(ctx), service, body, timeout_ms, lambda text: tell(clean(text)))
     except KeyboardInterrupt:
         tell("detached: what was claimed stays claimed")
         return Exit.INTERRUPTED
@@ -89,7 +109,9 @@ def ready(
 
 
 def _ready(data: Json) -> str:
-    head = f"{data['service']} {data['version']}   ● ready in {data['unit']}"
+    going = data.get("release")
+    stands = f"goes with release {going}" if going else f"ready in {data['unit']}"
+    head = f"{data['service']} {data['version']}   ● {stands}"
     return f"{head}\n  follow   lbctl release wait --build {data['build']}"
 
 
@@ -102,4 +124,12 @@ def _ready(data: Json) -> str:
 def withdraw(ctx: click.Context, unit: str, service: str, reason: str, form: str) -> None:
     """Take what a service has on the board of UNIT back. A release that runs is not touched."""
     data = client(ctx).post(f"/v1/services/{quoted(service)}/withdraw", {"unit": unit, "reason": reason})
-    emit(data, form, lambda found: f"{found['service']}   - nothing of it is on the board of {found['unit']}")
+    emit(data, form, _withdrawn)
+
+
+def _withdrawn(data: Json) -> str:
+    head = f"{data['service']}   - nothing of it is on the board of {data['unit']}"
+    going = data.get("release")
+    if not going:
+        return head
+    return f"{head}\n  {data['version']} goes with release {going}\n  stop it  lbctl rollback {going}"

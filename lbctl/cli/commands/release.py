@@ -71,8 +71,8 @@ def wait(ctx: click.Context, target: str | None, build: str | None, goal: str, t
     """Wait for a release. Exit 0 reached, 20 back by itself, 21 by a person or cancelled, 22 time-out, 23 time-out
     while it waits for approval.
 
-    With --build also while it stands on the board: 25 a newer build took its place, 26 time-out while it waits for a
-    partner. Ctrl-C detaches; the release goes on.
+    With --build also while it stands on the board: 25 a newer build took its place, 26 time-out before it went,
+    for want of a partner or in a freeze window. Ctrl-C detaches; the release goes on.
     """
     from lbctl.cli.follow import follow_build, follow_to_end
 

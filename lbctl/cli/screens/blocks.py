@@ -145,7 +145,7 @@ def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
 def claims(found: Mapping[str, Json]) -> list[str]:
     """Return who holds which pool to deploy to it."""
     return [
-        f"  claim  {name} {one['colour']} for {seconds(one['since_ms'])} by {one['by']}: "
+        f"  claim  {name} {one['colour']} for {seconds(one['since_ms'])} by {one.get('build') or one['by']}: "
         + ("● granted" if one["granted"] else f"◐ not granted yet: {one['waits']}")
         for name, one in found.items()
     ]

@@ -18,14 +18,20 @@ options:
     description: The service.
     type: str
     required: true
+  unit:
+    description: The unit that it will be said ready for. A wrong one is refused here, not only after the deployment.
+    type: str
   build:
     description:
-      - The build that is to be deployed, as it will be given to M(lbctl.core.ready).
+      - The build that is to be deployed, as it will be given to M(lbctl.core.ready). It holds the claim - another build
+        is refused, here and by M(lbctl.core.ready). Without it the claim is shared by all that the user starts.
       - If it is on the board already, or went with a release, nothing is claimed and RV(needed) is false. That makes a
         whole playbook repeatable.
     type: str
   wait:
-    description: Wait until the pool may be deployed to, also for the end of a release that uses it.
+    description:
+      - Wait until the pool may be deployed to, also for the end of a release that uses it, for an old pool of a
+        consumer that may still call it, and for another build that holds it.
     type: bool
     default: true
   timeout:
@@ -63,7 +69,8 @@ needed:
   type: bool
   sample: true
 colour:
-  description: The pool that may be deployed to. None where nothing is needed.
+  description: The pool that may be deployed to. None where nothing is needed, and in check mode where it would be
+    waited for.
   returned: always
   type: str
   sample: green
@@ -83,6 +90,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lbctl.core.plugins.module_utils.control import OPTIONS, Daemon, Problem, shown, wait_until
 
 SETTLED = ("waiting", "released")
+WAITED_FOR = ("in_release", "still_called", "claimed")
+"""Refusals that end when others go on."""
 
 
 def main():
@@ -90,6 +99,7 @@ def main():
     options = dict(
         OPTIONS,
         service={"type": "str", "required": True},
+        unit={"type": "str"},
         build={"type": "str"},
         wait={"type": "bool", "default": True},
         timeout={"type": "int", "default": 3600},
@@ -109,28 +119,56 @@ def _claimed(module, daemon):
         return {"changed": False, "needed": False, "colour": None, "granted": False, "fate": fate}
     before = daemon.service(given["service"])
     held, parked = before["claim"], before["board"]
-    if held is not None and parked is None:
-        return dict(_granted(module, daemon, held["colour"]), changed=False, needed=True)
-    told = shown(_brief(held, parked), {"claimed": _other(before["active"]), "board": None})
-    if module.check_mode:
-        return {"changed": True, "needed": True, "colour": _other(before["active"]), "granted": False, "diff": told}
-    asked = _ask(given, daemon)
+    told = shown(_brief(held, parked), {"claimed": None, "board": None})
+    asked = _tried(given, daemon) if module.check_mode else _ask(given, daemon)
+    if asked is None:
+        return {"changed": True, "needed": True, "colour": None, "granted": False, "diff": told}
+    if asked["already"]:
+        return dict(_granted(module, daemon, asked["colour"]), changed=False, needed=True)
     told["after"]["claimed"] = asked["colour"]
-    return dict(_granted(module, daemon, asked["colour"]), changed=True, needed=True, diff=told)
+    if asked.get("superseded"):
+        told["after"]["superseded"] = "release {}".format(asked["superseded"])
+    found = {"colour": asked["colour"], "granted": False} if module.check_mode else None
+    found = found or _granted(module, daemon, asked["colour"])
+    return dict(found, changed=True, needed=True, diff=told)
+
+
+def _post(given, daemon, **more):
+    keys = ("build", "unit", "reason")
+    return daemon.post("services", given["service"], "claim", **dict({key: given[key] for key in keys}, **more))
 
 
 def _ask(given, daemon):
-    """Claim; a pool that is part of a release is waited for."""
+    """Claim; what ends when others go on is waited for."""
+    last = {}
 
     def look():
         try:
-            return daemon.post("services", given["service"], "claim", reason=given["reason"])
+            return _post(given, daemon)
         except Problem as problem:
-            if problem.code != "in_release" or not given["wait"]:
+            if problem.code not in WAITED_FOR or not given["wait"]:
                 raise
+            last["problem"] = problem
             return None
 
-    return wait_until(look, given["timeout"], "a release of {} still uses the pool".format(given["service"]))
+    try:
+        return wait_until(look, given["timeout"], "it waits")
+    except Problem as problem:
+        if problem.code != "timed_out" or "problem" not in last:
+            raise
+        why = last["problem"]
+        then = f"{why.then}; where that is another team's, ask them"
+        raise Problem(why.what, "after {} s: {}".format(given["timeout"], why.why), then, why.code, 22) from None
+
+
+def _tried(given, daemon):
+    """Return what a claim would be answered with; None where it would be waited for."""
+    try:
+        return _post(given, daemon, dry_run=True)
+    except Problem as problem:
+        if problem.code not in WAITED_FOR or not given["wait"]:
+            raise
+        return None
 
 
 def _granted(module, daemon, colour):
@@ -154,10 +192,6 @@ def _granted(module, daemon, colour):
 def _brief(held, parked):
     claimed = None if held is None else held["colour"]
     return {"claimed": claimed, "board": None if parked is None else parked["version"]}
-
-
-def _other(active):
-    return {"blue": "green", "green": "blue"}.get(active)
 
 
 if __name__ == "__main__":

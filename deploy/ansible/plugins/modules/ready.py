@@ -72,6 +72,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+claim_needed:
+  description:
+    - Whether it would be refused as things are, because the service has no claim that is granted. In a play the claim
+      comes before it, and check mode makes none.
+  returned: in check mode, where something would change
+  type: bool
+  sample: false
 fate:
   description: What became of the build. C(word) is waiting, released, superseded, withdrawn or refused.
   returned: when O(build) is given and O(state=present), except in check mode
@@ -124,16 +131,23 @@ def _said(module, daemon):
     if have == want:
         return {"changed": False, "fate": fate}
     told = shown({"board": have}, {"board": want})
+    body = {key: given[key] for key in ("version", "build", "provides", "requires", "reason")}
+    body["unit"] = given["unit"] or given["service"]
     if module.check_mode:
-        return {"changed": True, "diff": told}
-    daemon.post(
-        "services",
-        given["service"],
-        "ready",
-        unit=given["unit"] or given["service"],
-        **{key: given[key] for key in ("version", "build", "provides", "requires", "reason")},
-    )
+        return dict(_tried(daemon, given["service"], body), changed=True, diff=told)
+    daemon.post("services", given["service"], "ready", **body)
     return {"changed": True, "diff": told, "fate": daemon.fate(given["build"])}
+
+
+def _tried(daemon, service, body):
+    """Return whether a claim is missing: it comes before this in a play, and check mode makes none."""
+    try:
+        daemon.post("services", service, "ready", dry_run=True, **body)
+    except Problem as problem:
+        if problem.code != "not_claimed":
+            raise
+        return {"claim_needed": True}
+    return {"claim_needed": False}
 
 
 def _withdrawn(module, daemon):

@@ -219,6 +219,7 @@ def _steered(module, daemon, target):
         return {"changed": False, "release": release}
     told = shown({"phase": release["phase"]}, {"phase": wish})
     if module.check_mode:
+        _possible(release, wish)
         return {"changed": True, "release": release, "diff": told}
     if release["phase"] != "rolling_back":
         daemon.post("releases", release["id"], STEERS[wish], reason=given["reason"])
@@ -227,6 +228,19 @@ def _steered(module, daemon, target):
     else:
         release = daemon.release(release["id"])
     return {"changed": True, "release": release, "diff": told}
+
+
+def _possible(release, wish):
+    """Refuse in check mode what the daemon would: what is over, or cannot go back any more."""
+    number, phase = release["id"], release["phase"]
+    then = "lbctl undo {}".format(release["unit"] or release["service"])
+    if phase == "finished":
+        raise Problem(f"release {number} has ended: finished", release["outcome"], then, "ended", 5)
+    if phase == "retiring" and wish in ("rolled_back", "cancelled"):
+        what = f"release {number} cannot go back by a rollback any more"
+        raise Problem(what, "an old pool is certified as unused", then, "retiring", 5)
+    if phase == "rolling_back" and wish in ("paused", "resumed"):
+        raise Problem(f"release {number} is going back", "", f"lbctl why {number}", "going_back", 5)
 
 
 def _is_so(daemon, release, wish):
