@@ -41,7 +41,8 @@ class Client:
 
     `skipped` tells which one was left out and why; it is repeated where none answers.
 
-    Every method raises `Failure`: `Exit.UNREACHABLE` if nothing answers, else the exit code the daemon says.
+    Every method raises `Failure`: `Exit.UNREACHABLE` if nothing answers, `Exit.NOT_AUTHORISED` if a socket is there
+    and not open to the caller, else the exit code the daemon says.
     """
 
     def __init__(self, sockets: list[str], skipped: str = "") -> None:
@@ -110,17 +111,22 @@ class Client:
         return connection, response
 
     def _connected(self, timeout_s: float) -> HTTPConnection:
-        tried = []
+        tried, forbidden = [], ""
         for path in self._sockets:
             connection = _UnixConnection(path, timeout_s)
             try:
                 connection.connect()
             except (OSError, ValueError) as error:
                 connection.close()
+                forbidden = forbidden or (path if isinstance(error, PermissionError) else "")
                 tried.append(f"{path} ({getattr(error, 'strerror', None) or error})")
             else:
                 return connection
         why = "tried " + ", ".join(tried) + (f"; not tried: {self._skipped}" if self._skipped else "")
+        if forbidden:
+            then = f"be in the group of {forbidden} and of its directory (`access` in the config), or try with sudo"
+            raise Failure("lbctl's socket is not open to you", why=why, then=then, code="not_authorised",
+                          exit_code=Exit.NOT_AUTHORISED)  # fmt: skip
         then = "start lbctld, or name its socket: lbctl --socket PATH"
         raise Failure("no lbctl daemon answers", why=why, then=then, code="unreachable", exit_code=Exit.UNREACHABLE)
 

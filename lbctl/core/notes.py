@@ -43,7 +43,7 @@ def noted(state: State, here: Situations, now: Instant) -> tuple[State, tuple[Ef
     """Return the state that remembers what was told, and the notes to write."""
     entries: list[Entry] = []
     progress = dict(state.progress)
-    for one in here.values():
+    for one in {one.release.id: one for one in here.values()}.values():
         if one.progress is not None:
             progress[one.release.id], said = _holds(one, one.progress)
             entries += said

@@ -39,7 +39,7 @@ def adopt(
 
 
 def _adopted(data: Json) -> str:
-    return f"{data['service']}   ● {data['active']} serves ({data['version']})\n  next   lbctl plan {data['service']}"
+    return f"{data['service']}   ● {data['active']} serves ({data['version']})\n  next   lbctl status {data['service']}"
 
 
 @click.command()
