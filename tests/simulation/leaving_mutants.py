@@ -115,7 +115,7 @@ MUTANTS = (
     Mutant(
         "a certificate does not count for a rollback",
         "requests",
-        "    if now.release.phase is Phase.RETIRING:\n        raise _too_late(now)\n",
+        "    if now.release.phase is Phase.RETIRING:\n        raise too_late(now)\n",
         "",
         also=(
             (
