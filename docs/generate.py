@@ -79,6 +79,8 @@ EVENTS: dict[Kind, str] = {
     Kind.SESSIONS_MOVED: "The last sessions of a draining pool were moved, or move with their next request.",
     Kind.SESSIONS_KEPT: "The deadline of sessions is over: those that are left stay where they are.",
     Kind.SESSIONS_CLOSING: "The deadline of sessions is over: those that are left are moved, and then cut off.",
+    Kind.CONNECTIONS_CLOSED: "What was left of an old pool after the deadline was closed by force; the text counts it.",
+    Kind.CONNECTIONS_STAY: "What is left of an old pool is to be closed by force, and a load balancer does not; why.",
     Kind.DRAIN_STARTED: "The candidate has become the active pool.",
     Kind.SESSIONS_CLOSED: "No request came to an old pool for `drain.quiet`: its sessions are not honoured any more.",
     Kind.POOL_CERTIFIED: "An old pool is proved unused: who looked, what was counted, since when. It may be stopped.",

@@ -7,16 +7,16 @@ reads back right, and proves nothing, until an operation sent later is done: ope
 from collections.abc import Iterator
 from dataclasses import replace
 
+from lbctl.core.closing import closings
 from lbctl.core.holds import may_raise
-from lbctl.core.parting import closing_per_second
 from lbctl.core.reconcile import Leave, lowering, reconcile
 from lbctl.core.situation import Situation, Situations, home_open
 from lbctl.core.state import OPERATION_TIMEOUT, Applied, Apply, Effect, Lane, State
 from lbctl.core.targets import exposed, target
 from lbctl.model.names import InstanceName, ServiceName
-from lbctl.model.operation import Operation, SetClosing, Status
+from lbctl.model.operation import Operation, SetClosing, SetRoute, Status
 from lbctl.model.reading import InstanceReading, Token
-from lbctl.model.record import By, Phase, Record
+from lbctl.model.record import By, Phase
 from lbctl.model.units import Instant, after
 
 STALE_MAX = 3
@@ -35,15 +35,14 @@ def apply_all(state: State, here: Situations, now: Instant) -> tuple[State, tupl
             continue
         if lane.fresh or lane.rev != state.ordered.rev:
             lanes[name] = lane = replace(lane, rev=state.ordered.rev, fresh=lane.rev != state.ordered.rev)
-        operations = tuple(
-            operation
-            for service in _services_on(state, name)
-            for operation in _operations(state, service, here.get(service), name, now)
-        )
+        operations: list[Operation] = []
+        for service in _services_on(state, name):
+            operations += _operations(state, service, here.get(service), name, now)
+            operations += _closings(state, service, name, now)
         if operations:
             services = frozenset(operation.service for operation in operations)
             lanes[name] = replace(lane, busy=True, services=services, sent_at=now)
-            effects.append(Apply(name, operations))
+            effects.append(Apply(name, tuple(operations)))
     return replace(state, lanes=lanes), tuple(effects)
 
 
@@ -73,7 +72,7 @@ def _services_on(state: State, instance: InstanceName) -> list[ServiceName]:
 
 def _operations(
     state: State, name: ServiceName, here: Situation | None, instance: InstanceName, now: Instant
-) -> tuple[Operation, ...]:
+) -> tuple[SetRoute, ...]:
     record, lane = state.ordered, state.lanes[instance]
     want = target(state.topology, record, name)
     if want is None or _untouchable(state, name, here):
@@ -97,16 +96,14 @@ def _operations(
         resend=resolvable or outdated,
         resolved=not lane.unresolved,
     )
-    routes = reconcile(name, want, reading, exposed(record, name), record.rev, leave)
-    return routes or tuple(_closings(record, name, reading))
+    return reconcile(name, want, reading, exposed(record, name), record.rev, leave)
 
 
-def _closings(record: Record, name: ServiceName, reading: InstanceReading) -> Iterator[SetClosing]:
-    """Yield the levels of closing that are not as ordered, once the routes are. A driver that begins anew has none."""
-    for colour, seen in reading.services[name].pools.items() if name in reading.services else ():
-        per_second = closing_per_second(record.services[name].pool(colour)) or 0
-        if seen.closing.per_second != per_second:
-            yield SetClosing(service=name, colour=colour, per_second=per_second, fence=record.rev)
+def _closings(state: State, name: ServiceName, instance: InstanceName, now: Instant) -> Iterator[SetClosing]:
+    """Yield what is to be closed by force; a reading from before the last batch says nothing about it."""
+    reading, lane = state.observed.instances.get(instance), state.lanes[instance]
+    if isinstance(reading, InstanceReading) and reading.taken_at > lane.ended_at:
+        yield from closings(state, name, instance, now)
 
 
 def _may_be_forgotten(here: Situation | None) -> bool:

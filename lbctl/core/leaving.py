@@ -58,6 +58,11 @@ def leaving_services(record: Record) -> list[ServiceName]:
 
 def hindered(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
     """Return why no session of this pool may be moved now; empty if they may."""
+    return unwelcome(state, name, colour) or _unread(state, name, now)
+
+
+def unwelcome(state: State, name: ServiceName, colour: Colour) -> str:
+    """Return why nobody may be made to leave this pool for the other one, whatever the load balancers say."""
     if state.record.in_maintenance(name):
         return "maintenance is on: nothing is written"
     release = state.record.running(name)
@@ -70,7 +75,7 @@ def hindered(state: State, name: ServiceName, colour: Colour, now: Instant) -> s
     home = state.wells[name, colour.other]
     if not home_open(state, name) or home.dead:
         return f"{colour.other} is not fit to take them: {home.trouble()}"
-    return _unread(state, name, now)
+    return ""
 
 
 def _unread(state: State, name: ServiceName, now: Instant) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lbctl.core.change import entry
+from lbctl.core.closing import closing_news
 from lbctl.core.holds import Hold
 from lbctl.core.judge.wording import figures
 from lbctl.core.reconcile import routed
@@ -29,6 +30,7 @@ PAGE_AFTER = Span(15 * MINUTE)
 REFUSED_FOR = MINUTE
 """A refusal stands until nothing was refused for this long: it is tried again all the time, in ever new words."""
 PAGING = {Kind.ROLLBACK_BLOCKED, Kind.OPERATION_FAILED}
+GOOD = {Kind.CONNECTIONS_CLOSED}
 SAID = frozenset({"approval"})
 """What the change of phase has told already."""
 ENDINGS = {
@@ -51,7 +53,7 @@ def noted(state: State, here: Situations, now: Instant) -> tuple[State, tuple[Ef
     standing = dict(_standing(state, now))
     for key in sorted(standing.keys() - state.told):
         kind, text, service = standing[key]
-        severity = Severity.PAGE if kind in PAGING else Severity.WARNING
+        severity = Severity.PAGE if kind in PAGING else Severity.INFO if kind in GOOD else Severity.WARNING
         entries.append(Entry(kind=kind, at=now, text=text, severity=severity, service=service))
     for key in sorted(state.told - standing.keys()):
         word, instance, *_ = key.split()
@@ -77,6 +79,7 @@ def _standing(state: State, now: Instant) -> Iterator[tuple[str, Standing]]:
             yield f"refused {instance}", (Kind.OPERATION_FAILED, text, service)
     for name, why in state.observed.checker_suspect.items():
         yield f"checker {name}", (Kind.CHECKER_SUSPECTED, f"the health checker of {name} is suspect: {why}", name)
+    yield from closing_news(state)
     for name in state.topology.services:
         yield from _drift(state, name, now)
         release = state.record.running(name)

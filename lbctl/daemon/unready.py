@@ -8,6 +8,7 @@ from lbctl.core.wellness import wellness
 from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.reading import InstanceReading, Unreadable
+from lbctl.model.sessions import AtDeadline
 from lbctl.model.topology import Service
 
 Json = dict[str, Any]
@@ -48,7 +49,14 @@ def _instance(state: State, service: Service, name: InstanceName, able: Capabili
         yield {"code": "not_known", "text": f"{name}: nobody knows what it can do: {why}"}
     obstacles = reading.services[service.name].obstacles if service.name in reading.services else ()
     forbidding = [text for text in _cannot(service, able) if text.partition(": ")[0] in FORBIDDING]
+    forbidding += _uncloseable(service, able)
     yield from (_told(name, text) for text in dict.fromkeys((*forbidding, *obstacles)))
+
+
+def _uncloseable(service: Service, able: Capabilities | str | None) -> list[str]:
+    """Return why what is left at the deadline cannot be closed, where that is the policy."""
+    why = able.of(service.name).no_closing if isinstance(able, Capabilities) else ""
+    return [f"{why}; or write `at_deadline: keep`"] if why and service.sessions.at_deadline is AtDeadline.CLOSE else []
 
 
 def _cannot(service: Service, able: Capabilities | str | None) -> tuple[str, ...]:

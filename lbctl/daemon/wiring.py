@@ -46,6 +46,7 @@ from lbctl.store.kept import account_files, learned_files
 from lbctl.store.tables import StoredEntry
 from lbctl.store.token import TokenDir
 from lbctl.telemetry.logs import RequestLogs, give_back
+from lbctl.telemetry.sockets.severing import Severing
 
 log = structlog.get_logger("lbctl.daemon")
 
@@ -170,7 +171,7 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         logs = RequestLogs()
         stack.callback(logs.close)
         logs.take(config.topology, logs.opened_for(config.topology), clock.now())
-        plant = Plant(config.topology, clock.now)
+        plant = Plant(config.topology, clock.now, Severing())
         stack.push_async_callback(plant.close)
         await plant.bring_up(record.services.keys())
         known = learned_before(config.topology, lessons)

@@ -29,6 +29,8 @@ class Cut:
 
 
 LATE_BEATS = 2
+ANOTHER = "CLOSED_ANOTHER: "
+"""The word in front of the trouble that somebody was hit who was not meant."""
 Key = tuple[ServiceName, Colour]
 Cutter = Callable[[ServiceName, Colour, int], Awaitable[Cut]]
 """Closes at most so many connections of a pool. Raises LbctlError: `CODE: text` says why it did not."""
@@ -99,7 +101,9 @@ class Closings:
             else:
                 due -= cut.closed
                 before = self.of(*key)
-                self._known[key] = replace(before, closed=before.closed + cut.closed, left=cut.left, trouble="")
+                # That somebody else was hit is told until there is another order, not for a moment.
+                trouble = before.trouble if before.trouble.startswith(ANOTHER) else ""
+                self._known[key] = replace(before, closed=before.closed + cut.closed, left=cut.left, trouble=trouble)
 
     def _note(self, key: Key, trouble: str) -> None:
         self._known[key] = replace(self.of(*key), trouble=trouble)

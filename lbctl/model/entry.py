@@ -48,6 +48,8 @@ class Kind(StrEnum):
     SESSIONS_MOVED = "sessions.moved"
     SESSIONS_KEPT = "sessions.kept"
     SESSIONS_CLOSING = "sessions.closing"
+    CONNECTIONS_CLOSED = "connections.closed"
+    CONNECTIONS_STAY = "connections.stay"
     RELEASE_FINISHED = "release.finished"
     RELEASE_CANCELLED = "release.cancelled"
     ROLLBACK_STARTED = "rollback.started"

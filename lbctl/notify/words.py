@@ -18,6 +18,7 @@ WORDS: dict[str, frozenset[Kind]] = {
             Kind.SESSIONS_MOVED,
             Kind.SESSIONS_KEPT,
             Kind.SESSIONS_CLOSING,
+            Kind.CONNECTIONS_CLOSED,
             Kind.POOL_EMPTIED,
             Kind.POOL_GRANTED,
             Kind.SESSIONS_CLOSED,
@@ -36,6 +37,7 @@ WORDS: dict[str, frozenset[Kind]] = {
             Kind.INSTANCE_RELOADED,
             Kind.INSTANCE_LOST,
             Kind.INSTANCE_FOUND,
+            Kind.CONNECTIONS_STAY,
             Kind.OPERATION_FAILED,
             Kind.OPERATION_RECOVERED,
         }

@@ -67,6 +67,7 @@ class Balancer:
     requests: dict[Colour, int] = field(default_factory=dict)
     errors: dict[Colour, int] = field(default_factory=dict)
     closing: dict[Colour, int] = field(default_factory=dict)
+    closed: dict[Colour, int] = field(default_factory=dict)
     pending: list[Pending] = field(default_factory=list)
     unreadable_until: Instant = Instant(-1)
     stalled_until: Instant = Instant(-1)
@@ -156,6 +157,20 @@ class Balancer:
             if count:
                 self.held[colour], self.served_at[colour] = 0, at
 
+    def forget(self) -> None:
+        """Whoever ordered a closing is gone, and it with them."""
+        for one in self.parts:
+            one.closing, one.closed = {}, {}
+            one.pending = [late for late in one.pending if not isinstance(late.operation, SetClosing)]
+
+    def close_some(self, at: Instant) -> None:
+        """Close one of what is held, where that is ordered and nobody is sent there any more."""
+        for colour, level in self.closing.items():
+            if level and self.held[colour] and not any(route.feeds(colour) for route in self.runtime.values()):
+                self.held[colour] -= 1
+                self.closed[colour] = self.closed.get(colour, 0) + 1
+                self.served_at[colour] = at
+
     def due(self, now: Instant) -> list[Pending]:
         """Take what lands now, in an order that a real load balancer could show."""
         if now < self.stalled_until:
@@ -187,10 +202,11 @@ class Balancer:
         if pending.result is not None:
             return []
         pending.result = Result(Status.DONE)
+        self.fence = operation.fence
         if isinstance(operation, SetClosing):
             self.closing[operation.colour] = operation.per_second
             return []
-        self.fence = operation.fence
+        self.closing = {one: 0 if operation.route.feeds(one) else level for one, level in self.closing.items()}
         landed = []
         if operation.place is Place.RUNTIME or self.one_file:
             landed = [
@@ -220,6 +236,8 @@ class Balancer:
     def read(self, now: Instant, up: set[ServerName]) -> InstanceReading:
         """Return what a driver would read now."""
         old = tuple(generation for generation in self.runtime if generation != self.newest)
+        for one in self.parts:
+            one.close_some(now)
         return InstanceReading(now, self.newest, {one.service: one.seen(up) for one in self.parts}, old)
 
     def seen(self, up: set[ServerName]) -> ServiceReading:
@@ -230,7 +248,7 @@ class Balancer:
                 self.requests[colour],
                 self.errors[colour],
                 self.held[colour],
-                closing=Closing(self.closing.get(colour, 0)),
+                closing=Closing(self.closing.get(colour, 0), self.closed.get(colour, 0), self.held[colour]),
                 arrived={life: self.came.get(life, {}).get(colour, 0) for life in self.runtime},
             )
             for colour, names in self.servers.items()

@@ -6,14 +6,15 @@ from typing import Any, Protocol
 
 from lbctl.core.state import Effect, State
 from lbctl.model.names import InstanceName
-from lbctl.model.operation import Operation, Result, SetRoute, Status
+from lbctl.model.operation import Operation, Result, SetClosing, SetRoute, Status
 from lbctl.model.reading import InstanceReading, Observed, Unreadable
-from lbctl.model.record import Record
+from lbctl.model.record import Phase, PoolState, Record
 from lbctl.model.request import Request
 from lbctl.model.units import Instant
 from lbctl.sim.balancer import Pending
 from lbctl.sim.core import Core
 from lbctl.sim.disk import Disk, Tokens
+from lbctl.sim.watch import ViolationError
 
 GIVE_UP_MS = 1_000
 """After this long an operation's outcome is unknown to whoever sent it."""
@@ -139,10 +140,21 @@ def _apply(process: Process, apply: Any, now: Instant) -> None:
     sent = []
     for operation in apply.operations:
         sent.append(process.outside.send(apply.instance, operation))
-        process.outside.boundary(
-            f"within Apply {operation.place.value if isinstance(operation, SetRoute) else 'closing'}"
-        )
+        if isinstance(operation, SetClosing):
+            _check_closing(process.state, operation)
+        what = operation.place.value if isinstance(operation, SetRoute) else "closing"
+        process.outside.boundary(f"within Apply {what}")
     process.batches.append(Batch(apply.instance, apply.operations, sent, now))
+
+
+def _check_closing(state: State, operation: SetClosing) -> None:
+    """Nobody is cut off from a pool that anybody is sent to, or before that is on disk."""
+    record = state.durable
+    pool, release = record.services[operation.service].pool(operation.colour), record.running(operation.service)
+    left = pool.state is PoolState.DRAINING or (release is not None and release.phase is Phase.ROLLING_BACK)
+    meant = left and pool.keep_bp == 0 and pool.leaving is not None and pool.leaving.closing
+    if operation.per_second and not meant:
+        raise ViolationError(f"{operation.colour} of {operation.service} is closed by force")
 
 
 def _note(process: Process, note: Any, now: Instant) -> None:

@@ -101,6 +101,7 @@ class World:
         self.watch.durable(self.disk.record)
         for balancer in self.balancers.values():
             self._orphan(balancer, reboot=reboot)
+            balancer.forget()
         if reboot:
             self.tokens.files.clear()
         self.down_until = FOREVER if self.orderly else Instant(self.now + self.chance.choice((0, 100, 500, 2_000)))

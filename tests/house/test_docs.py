@@ -107,6 +107,8 @@ def _codes_of_lacks() -> set[str]:
     found |= {_text(call.args[0]) or "" for name, call in _calls("daemon") if name == "_told"}
     # What the survey of an attached Envoy finds: the service, the code, the text.
     found |= {_text(call.args[1]) or "" for name, call in _calls("dataplane") if name == "lacks"}
+    # Why the kernel's list of connections cannot be had: the code, the text.
+    found |= {_text(call.args[0]) or "" for name, call in _calls("telemetry") if name == "Unusable"}
     return {code for code in found | _codes_of_dicts() if code.isupper()}
 
 

@@ -19,9 +19,10 @@ from lbctl.daemon.views import service_view
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.gate.attest import Asker
 from lbctl.model.names import Colour, InstanceName
-from lbctl.model.operation import Capabilities
+from lbctl.model.operation import Ability, Capabilities
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.request import Switch
+from lbctl.model.sessions import AtDeadline
 from lbctl.model.topology import Plan
 from lbctl.model.units import Instant
 from lbctl.sim.world import SERVERS, SERVICE
@@ -127,6 +128,18 @@ def test_what_no_release_can_do_without_is_not_ready_and_all_else_is_told() -> N
     assert codes(plan["unready"]) == ["WRONG_MODE"]
     assert "NO_FORCED_CLOSE" in codes(plan["warnings"])
     assert "WRONG_MODE" not in codes(plan["warnings"])
+
+
+def test_a_policy_to_close_where_nothing_can_be_closed_is_not_ready_and_says_both_ways_out() -> None:
+    found = after()
+    able = replace(FINE, services={SERVICE: Ability(no_closing="NO_FORCED_CLOSE: shop: give lbctld CAP_NET_ADMIN")})
+    assert not planned(found, able)["unready"]
+    one = found.topology.services[SERVICE]
+    closing = replace(one, sessions=replace(one.sessions, at_deadline=AtDeadline.CLOSE))
+    topology = replace(found.topology, services={**found.topology.services, SERVICE: closing})
+    (lack,) = planned(replace(found, topology=topology), able)["unready"]
+    assert lack["code"] == "NO_FORCED_CLOSE"
+    assert lack["text"].endswith("shop: give lbctld CAP_NET_ADMIN; or write `at_deadline: keep`")
 
 
 def test_a_lack_is_told_once_although_it_was_asked_and_read() -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lbctl.dataplane.closing import Cut
+from lbctl.dataplane.closing import ANOTHER, Cut
 from lbctl.dataplane.haproxy.form import Form
 from lbctl.dataplane.haproxy.holders import SHOW, parse_age
 from lbctl.dataplane.haproxy.looking import Look, look_at_all
@@ -109,6 +109,6 @@ class Sessions:
             if said:
                 continue
             if not is_there(one, detail):
-                raise Garbled(f"CLOSED_ANOTHER: {look.life} ended whoever had taken the place of {one.client}")
+                raise Garbled(f"{ANOTHER}{look.life} ended whoever had taken the place of {one.client}")
             ended += 1
         return ended
