@@ -7,7 +7,7 @@ from typing import Any
 
 from lbctl.control.target import names_of
 from lbctl.model.errors import Refused
-from lbctl.model.request import Answer, Claim, Freeze, Request, SayReady, Switch, Unfreeze, Withdraw
+from lbctl.model.request import Answer, Claim, DrainServer, Freeze, Request, SayReady, Switch, Undo, Unfreeze, Withdraw
 from lbctl.model.topology import Plan
 
 Json = dict[str, Any]
@@ -301,6 +301,12 @@ class FakeDesk:
             return {"service": request.service, "version": request.version, "build": request.build}
         if isinstance(request, Withdraw):
             return {"service": request.service}
+        if isinstance(request, DrainServer):
+            server = {"colour": request.colour.value, "server": request.server, "drained": request.on}
+            return {"service": request.service, **server}
+        if isinstance(request, Undo):
+            about = {"unit": request.unit, "service": request.unit, "release": "8", "phase": "preflight"}
+            return {**about, "did": "release 8 goes back to 1.9.3"}
         phase = "rolling_back" if name == "Rollback" else "shifting"
         return {"release": "7", "service": "web", "phase": phase, "share_bp": 2_500, "did": f"{name.lower()} done"}
 
@@ -386,6 +392,13 @@ class FakeDesk:
         if not target.isdigit():
             self.services_of(target)
         raise Refused("no_such_release", f"there is no release {target}", then="lbctl release list", exit_code=7)
+
+    async def retired(self, target: str, service: str | None) -> Json:
+        found = (await self.release(target))["release"]
+        there = {"client": "10.0.0.7", "server": "blue-1", "age_ms": 42_000, "at_least": False, "instance": "edge/lb1"}
+        about = {"release": found["id"], "service": service or found["service"], "colour": found["from"]}
+        still = {"certified": False, "final": False, "waits": "1 request in flight", "certificate": None}
+        return {**about, "version": "1.9.3", "phase": found["phase"], **still, "holders": [there]}
 
     async def why(self, target: str) -> Json:
         found = (await self.release(target))["release"]

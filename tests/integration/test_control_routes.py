@@ -56,6 +56,7 @@ GOOD_BODIES: dict[str, Any] = {
     "/v1/freezes/remove": {"name": "november"},
     "/v1/services/{service}/ready": {"unit": "web", "version": "2", "build": "https://ci/1", "provides": ["web-api=2"]},
     "/v1/services/{service}/withdraw": {"unit": "web"},
+    "/v1/services/{service}/drain": {"pool": "blue", "server": "blue-1", "on": True},
 }
 NAMES = {"{service}": "web", "{target}": "7", "{release}": "7", "{name}": "ops"}
 
@@ -63,7 +64,7 @@ NAMES = {"{service}": "web", "{target}": "7", "{release}": "7", "{name}": "ops"}
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_every_route_answers_as_its_form_says(desk: FakeDesk, path: str, route: Any) -> None:
     target = route.path
-    for name, value in NAMES.items():
+    for name, value in {**NAMES, **({"{target}": "web"} if route.path.startswith("/v1/units/") else {})}.items():
         target = target.replace(name, value)
     target += "?build=https://ci/1" if route.path == "/v1/builds" else ""
     body = None if route.method == "GET" else GOOD_BODIES.get(route.path, {})
