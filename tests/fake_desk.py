@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from lbctl.control.target import names_of
@@ -310,7 +311,8 @@ class FakeDesk:
         phase = "rolling_back" if name == "Rollback" else "shifting"
         return {"release": "7", "service": "web", "phase": phase, "share_bp": 2_500, "did": f"{name.lower()} done"}
 
-    def freezes(self, name: str | None) -> list[Json]:
+    def freezes(self, name: str | None, now: datetime) -> list[Json]:
+        del now
         if name is not None:
             self.services_of(name)
         return [window("november", target=name) for one in self.frozen if one == "november"]

@@ -109,11 +109,12 @@ Zone = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$", d
 
 
 class FreezeBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Of a service, of a unit, or of all. A window of that name is changed."""
+    """Of a service, of a unit, or of all. A window of that name is changed. `lasts_ms`, to the minute, or `until`."""
 
     name: FreezeName
     service: Either | None = None
     until: Until = ""
+    lasts_ms: Annotated[int, msgspec.Meta(ge=1, le=31_622_400_000)] | None = None
     zone: Zone = "UTC"
     reason: Text = ""
 

@@ -47,6 +47,10 @@ class Call:
         """Return a number of the query."""
         return int(self.query.get(name, default))
 
+    def wall(self) -> datetime:
+        """Return the wall time, which people speak in."""
+        return datetime.now(UTC)
+
     async def asked(self, reason: str) -> AskedFields:
         """Return what every request carries: who, why, when, its number and fresh randomness."""
         return AskedFields(
@@ -54,7 +58,7 @@ class Call:
             actor=await actor(self.peer),
             reason=folded(reason),
             nonce=token_hex(16),
-            wall=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            wall=self.wall().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             uid=self.peer.uid,
         )
 

@@ -1,6 +1,6 @@
 """Freeze windows over the control socket: those of the config and those that people made, in one view."""
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -50,7 +50,7 @@ class FreezeAnswer(msgspec.Struct):
 
 async def freezes(call: Call) -> Json:
     """Every freeze window: of the config, and made by people."""
-    return {"windows": call.desk.freezes(call.text("service"))}
+    return {"windows": call.desk.freezes(call.text("service"), call.wall())}
 
 
 async def freeze(call: Call) -> Json:
@@ -59,11 +59,11 @@ async def freeze(call: Call) -> Json:
     assert isinstance(body, FreezeBody)
     if body.service is not None:
         call.desk.services_of(body.service)
-    _check(body)
+    until = _end(body, call.wall())
     there = _made(call)
     over = frozenset(name for name, window in there.items() if window["over"])
     asked = await call.asked(body.reason)
-    request = Freeze(**asked, name=body.name, target=body.service, until=body.until, zone=body.zone, over=over)
+    request = Freeze(**asked, name=body.name, target=body.service, until=until, zone=body.zone, over=over)
     await call.submit(request)
     return {"freeze": body.name, "changed": _made(call).get(body.name) != there.get(body.name)}
 
@@ -78,22 +78,33 @@ async def unfreeze(call: Call) -> Json:
 
 
 def _made(call: Call) -> dict[str, Json]:
-    return {window["name"]: window for window in call.desk.freezes(None) if window["name"] is not None}
+    return {window["name"]: window for window in call.desk.freezes(None, call.wall()) if window["name"] is not None}
 
 
-def _check(body: FreezeBody) -> None:
-    """Refuse a zone that this host does not know, a date that there is not, and one that is over."""
+def _end(body: FreezeBody, now: datetime) -> str:
+    """Return when it ends; a window that lasts some time never ends earlier than asked.
+
+    Raises:
+        Refused: a zone that this host does not know, no such date, one that is over, or two ends.
+    """
     try:
         zone = ZoneInfo(body.zone)
     except (KeyError, OSError, ValueError):
-        what = f"this host knows no time zone {body.zone}"
-        raise Refused("bad_freeze", what, then="write it as Europe/Berlin, or UTC", exit_code=2) from None
+        raise _wrong(f"this host knows no time zone {body.zone}", "write it as Europe/Berlin, or UTC") from None
+    if body.lasts_ms is not None:
+        if body.until:
+            raise _wrong("an end and a length", "give one of until, lasts_ms")
+        return (now + timedelta(milliseconds=body.lasts_ms, minutes=1)).astimezone(zone).strftime("%Y-%m-%d %H:%M")
     if not body.until:
-        return
+        return ""
     try:
         end = datetime.fromisoformat(body.until).replace(tzinfo=zone)
     except ValueError:
-        what, then = f"there is no such date: {body.until}", "write it as 2026-12-20 18:00"
-        raise Refused("bad_freeze", what, then=then, exit_code=2) from None
-    if end <= datetime.now(UTC):
-        raise Refused("bad_freeze", f"{body.until} {body.zone} is over", then="name a later end", exit_code=2)
+        raise _wrong(f"there is no such date: {body.until}", "write it as 2026-12-20 18:00") from None
+    if end <= now:
+        raise _wrong(f"{body.until} {body.zone} is over", "name a later end")
+    return body.until
+
+
+def _wrong(what: str, then: str) -> Refused:
+    return Refused("bad_freeze", what, then=then, exit_code=2)

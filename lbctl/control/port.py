@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from lbctl.model.request import Answer, Request
@@ -31,7 +32,7 @@ class Desk(Protocol):
     def status(self, name: str | None) -> Json:
         """What serves now, of a service, a unit or all."""
 
-    def freezes(self, name: str | None) -> list[Json]:
+    def freezes(self, name: str | None, now: datetime) -> list[Json]:
         """Every freeze window, of a service, a unit or all."""
 
     def plan(self, name: str, to: str | None, plan: Plan, version: str, versions: dict[str, str]) -> Json:

@@ -1,9 +1,9 @@
 """The desk: everything the control socket may ask of the daemon. Reads come from the state, changes go to the loop."""
 
-import datetime as dt
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any
 
 from lbctl.about import VERSION
@@ -117,11 +117,11 @@ class Desk:
             },
         }
 
-    def freezes(self, name: str | None) -> list[Json]:
+    def freezes(self, name: str | None, now: datetime) -> list[Json]:
         """Every freeze window, the config's first."""
         state = self._loop.state
         services = services_of(state.topology, name) if name is not None else tuple(state.topology.services)
-        return windows(state.topology, state.record.freezes, dt.datetime.now(dt.UTC), services)
+        return windows(state.topology, state.record.freezes, now, services)
 
     def plan(self, name: str, to: str | None, plan: Plan, version: str, versions: dict[str, str]) -> Json:
         """What a release of a service or unit would do, and what would stop it."""

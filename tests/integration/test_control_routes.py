@@ -104,6 +104,7 @@ async def test_every_route_answers_as_its_form_says(desk: FakeDesk, path: str, r
         ("POST", "/v1/freezes", {"name": "a", "until": "tomorrow"}, 422, "bad_body"),
         ("POST", "/v1/freezes", {"name": "a", "until": "2099-02-30 10:00"}, 422, "bad_freeze"),
         ("POST", "/v1/freezes", {"name": "a", "until": "2020-01-01 10:00"}, 422, "bad_freeze"),
+        ("POST", "/v1/freezes", {"name": "a", "until": "2099-01-01 10:00", "lasts_ms": 60_000}, 422, "bad_freeze"),
         ("POST", "/v1/freezes", {"name": "a", "zone": "Mars/Olympus"}, 422, "bad_freeze"),
         ("POST", "/v1/freezes", {"name": "a", "zone": "../../etc/passwd"}, 422, "bad_body"),
         ("POST", "/v1/freezes", {"name": "a", "service": "nope"}, 404, "no_such_service"),

@@ -1,6 +1,5 @@
 """Freeze windows: made, listed, removed."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -10,7 +9,6 @@ from lbctl.cli.output import emit
 from lbctl.cli.screens.lines import columns
 
 Json = dict[str, Any]
-FORM = "%Y-%m-%d %H:%M"
 
 
 @click.group()
@@ -23,7 +21,7 @@ def freeze() -> None:
 @click.argument("target", required=False, metavar="[SERVICE|UNIT]")
 @click.option("--until", metavar="TIME", help='When it ends, as "2026-12-20 18:00"; else when it is removed.')
 @click.option("--for", "span", metavar="TIME", help="How long from now, as 4h, to the minute.")
-@click.option("--zone", metavar="ZONE", help="Whose time `--until` is, as Europe/Berlin; else UTC.")
+@click.option("--zone", metavar="ZONE", help="Whose time the end is, as Europe/Berlin; else UTC.")
 @reason_option
 @form_option
 @click.pass_context
@@ -38,10 +36,10 @@ def add(
     form: str,
 ) -> None:
     """Open the window NAME now, for a SERVICE with its unit, a UNIT or all; one of that name is changed."""
-    if span is not None and (until is not None or zone is not None):
-        raise click.UsageError("--for names the end by itself: leave out --until and --zone")
-    end = _after(span_ms(span, "--for")) if span is not None else until or ""
-    body = {"name": name, "service": target, "until": end, "zone": zone or "UTC", "reason": reason}
+    if span is not None and until is not None:
+        raise click.UsageError("--for names the end by itself: leave out --until")
+    lasts_ms = None if span is None else span_ms(span, "--for")
+    body = {"name": name, "service": target, "until": until, "lasts_ms": lasts_ms, "zone": zone, "reason": reason}
     emit(client(ctx).post("/v1/freezes", body), form, lambda data: _done(data, "is open", "is open as it was"))
 
 
@@ -83,11 +81,6 @@ def _when(one: Json) -> str:
         return until
     days = f"{', '.join(one['days'])} " if one["days"] else ""
     return f"{days}{one['from']} {until}"
-
-
-def _after(span: int) -> str:
-    """The end to the minute, never earlier than asked."""
-    return (datetime.now(UTC) + timedelta(milliseconds=span, minutes=1)).strftime(FORM)
 
 
 def _done(data: Json, word: str, unchanged: str) -> str:
