@@ -22,7 +22,7 @@ MUTANTS = (
         "        elif in_flight := 0:",
         also=(("calm", "pool.in_flight > 0 or ", ""),),
         rates=STAYING,
-        seed=3,
+        seed=1,
     ),
     Mutant(
         "a request restarts no quiet time",
@@ -88,6 +88,7 @@ MUTANTS = (
         "        case Rollback() | Cancel():\n            return any(",
         "        case Rollback() | Cancel():\n            return False and any(",
         rates=NO_RETURN,
+        seed=6,
     ),
     Mutant(
         "a rollback waits for the journal for ever",
@@ -95,7 +96,7 @@ MUTANTS = (
         "        if state.journal_error or since(state.record.releases[unit].phase_since, now) >= WINDOW",
         "        if state.journal_error",
         rates=NO_RETURN,
-        seed=2,
+        seed=10,
     ),
     Mutant(
         "a back token is obeyed after the certificate",
@@ -125,6 +126,6 @@ MUTANTS = (
             ),
         ),
         rates=NO_RETURN,
-        seed=2,
+        seed=7,
     ),
 )
