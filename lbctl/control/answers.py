@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from lbctl.control.boardanswers import CellView, ClaimView, ColourWord, PinView, ReadyView
-from lbctl.control.sessionanswers import RequestTimes, SessionsView
+from lbctl.control.sessionanswers import MeasuredView, RequestTimes, SessionsView
 
 
 class Held(msgspec.Struct):
@@ -60,6 +60,7 @@ class InstanceView(msgspec.Struct):
     boot: str | None
     warnings: list[str] = []
     request_times: RequestTimes | None = None
+    measured: MeasuredView | None = None
 
 
 class Step(msgspec.Struct):

@@ -37,3 +37,12 @@ class RequestTimes(msgspec.Struct):
     sampled: bool
     surplus: int
     forged: bool
+
+
+class MeasuredView(msgspec.Struct):
+    """What one instance gave the candidate since the step is read back: of `requests` that nothing but the split
+    decided, and of the sessions that came back within the last minute. None: there were none."""
+
+    requests: int
+    request_share_bp: int | None
+    session_share_bp: int | None

@@ -8,6 +8,7 @@ from lbctl.core.counting import Counted
 from lbctl.core.holds import Hold, holds, waits
 from lbctl.core.hooks import hook_holds
 from lbctl.core.judge.latency import slow_pairs
+from lbctl.core.measured import measure
 from lbctl.core.reconcile import routed
 from lbctl.core.situation import Situation
 from lbctl.core.state import Progress
@@ -81,6 +82,9 @@ def follow(
     reached_since = _reached(now, progress)
     if reached_since != progress.reached_since:
         progress = replace(progress, reached_since=reached_since)
+    measured = measure(progress.measured, now.attendance, reached_since, now.at)
+    if measured is not progress.measured:
+        progress = replace(progress, measured=measured)
     if now.moving and counted:
         progress = _judged(now, progress, counted, learned)
     return _held(replace_in(now, progress), progress)

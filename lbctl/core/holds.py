@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lbctl.core import judge
 from lbctl.core.attestation import unattested
 from lbctl.core.matching import miscalled, strangers, unproved_pin, unwatched_pin
+from lbctl.core.measured import contradiction
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase
 from lbctl.model.units import Span, percent, seconds, since
@@ -143,6 +144,14 @@ def _obstacle(now: "Situation") -> Hold | None:
             for obstacle in seen[one].obstacles if one in seen and name in now.instances[one] else ():
                 return Hold("obstacle", f"{name}: {obstacle}", "the load balancer's config repaired", pages=True)
     return None
+
+
+def _share(now: "Situation") -> Hold | None:
+    """A load balancer that reads back one share and gives another."""
+    if now.progress is None:
+        return None
+    why = contradiction(now.progress.measured, now.attendance, now.release.to, now.release.share_bp)
+    return Hold("share", why, "a load balancer that gives what it reads back") if why else None
 
 
 def _attestation(now: "Situation") -> Hold | None:
@@ -282,6 +291,7 @@ FORWARD: tuple[Question, ...] = (
     _unresolved,
     _obstacle,
     _old_workers,
+    _share,
     _pins,
     _attestation,
     _checker,

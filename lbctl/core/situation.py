@@ -17,6 +17,7 @@ from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Adopted, Phase, Record, Release
 from lbctl.model.route import Route
+from lbctl.model.sessions import Attendance
 from lbctl.model.topology import Plan, Service
 from lbctl.model.units import Instant
 
@@ -59,6 +60,8 @@ class Situation:
     checker_suspect: str
     frozen: str
     """Why nothing goes forward now by the calendar; empty if it may."""
+    attendance: Mapping[InstanceName, Attendance]
+    """Who came to the carrier, and what was drawn, by the instances that can tell."""
     attested: Mapping[tuple[ServiceName, ServerName], Attested]
     configured_hooks: tuple[Hook, ...]
     hooks: Mapping[HookKey, Heard]
@@ -136,6 +139,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         way_open=all(way_open(pair.active, pair.candidate, release.plan.min_healthy_bp) for pair in pairs.values()),
         checker_suspect=next((why for why in suspects if why), ""),
         frozen=next((why for one in release.members if (why := state.observed.frozen.get(one))), ""),
+        attendance=_attendance(state, release.service),
         attested=state.observed.attested,
         configured_hooks=state.topology.unit_of(release.service).hooks,
         hooks={key: one for key, one in state.hooks.items() if (key.release, key.epoch) == (release.id, release.epoch)},
@@ -143,6 +147,11 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         durable_at=state.durable_at,
         journal_error=state.journal_error,
     )
+
+
+def _attendance(state: State, name: ServiceName) -> Mapping[InstanceName, Attendance]:
+    seen = state.observed.sessions
+    return {i: seen[i, name] for i in state.topology.instances_of(name) if (i, name) in seen}
 
 
 def _under_way(

@@ -8,6 +8,7 @@ from lbctl.core.counting import Books
 from lbctl.core.ebb import Ebb
 from lbctl.core.holds import Hold
 from lbctl.core.matrix import Tally
+from lbctl.core.measured import Measured
 from lbctl.core.wellness import Pools
 from lbctl.model.entry import Entry
 from lbctl.model.hook import Ask, Heard, HookKey
@@ -39,6 +40,8 @@ class Progress:
     warm_until: Instant = Instant(0)
     """Until then a slower candidate is filling its caches."""
     reached_since: Instant | None = None
+    measured: Measured = field(default_factory=Measured)
+    """What the split really gave since it is read back."""
     holds: tuple[Hold, ...] = ()
     held_since: Mapping[str, Instant] = field(default_factory=dict)
     told: frozenset[str] = frozenset()

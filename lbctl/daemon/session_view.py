@@ -5,9 +5,10 @@ from typing import Any
 
 from lbctl.core.ebb import ends_in
 from lbctl.core.leaving import gone_from, hindered, seats_of
+from lbctl.core.measured import between
 from lbctl.core.parting import Seats
 from lbctl.core.state import State
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.record import Pool, Release
 from lbctl.model.units import BP_FULL, Instant, seconds, since
 
@@ -28,6 +29,25 @@ def sessions(state: State, name: ServiceName, now: Instant) -> dict[str, Json]:
         }
         for colour, count in counts.items()
     }
+
+
+def measured(state: State, name: ServiceName, instance: InstanceName) -> Json | None:
+    """Return what one instance gave the candidate of a running release, beside the share that is set."""
+    release, seen = state.record.running(name), state.observed.sessions.get((instance, name))
+    progress = None if release is None else state.progress.get(release.id)
+    if release is None or progress is None or seen is None or release.service != name:
+        return None
+    drawn = between(progress.measured.since_reached, {instance: seen}, instance)
+    here = {colour: len(seen.buckets.get(colour, ())) for colour in Colour}
+    return {
+        "requests": sum(drawn.values()),
+        "request_share_bp": _part(drawn[release.to], sum(drawn.values())),
+        "session_share_bp": _part(here[release.to], sum(here.values())),
+    }
+
+
+def _part(count: int, total: int) -> int | None:
+    return round(count * BP_FULL / total) if total else None
 
 
 def _count(state: State, name: ServiceName, colour: Colour, now: Instant) -> int | None:

@@ -10,7 +10,7 @@ from lbctl.core.targets import exposed
 from lbctl.daemon.named import attested
 from lbctl.daemon.retired_view import certificates, drain_limit, drain_lines, holders, next_of_draining, valid
 from lbctl.daemon.server_views import readings_of, server_views
-from lbctl.daemon.session_view import leaving_lines, sessions
+from lbctl.daemon.session_view import leaving_lines, measured, sessions
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
 from lbctl.model.names import Colour, InstanceName, ServiceName
@@ -133,6 +133,7 @@ def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
             "routes": [],
             "boot": None,
             "request_times": None,
+            "measured": None,
         }
     seen = reading.services.get(name)
     return {
@@ -144,6 +145,7 @@ def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
         "boot": None if seen is None or seen.boot is None else str(seen.boot),
         "warnings": [*reading.warnings, *doubts(state, instance, name)],
         "request_times": request_times(state, instance, name),
+        "measured": measured(state, name, instance),
     }
 
 

@@ -51,4 +51,7 @@ def read(datagram: bytes) -> Line | None:
     ms = int(active) - max(0, int(upload))
     timed = status != _TUNNEL and (ending[:1] == b"-" or ending[:2] in _GAVE_UP)
     number = NO_BUCKET if bucket == b"-" else int(bucket)
+    if status == _TUNNEL:
+        # It ends long after its pool was chosen: that says nothing about now.
+        why = b""
     return instance, backend, server, max(0, ms) if timed else UNTIMED, why, number

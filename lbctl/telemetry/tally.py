@@ -5,6 +5,7 @@ The sketches are bounded by the config: a line can only add to what is configure
 
 from collections.abc import Iterable, Mapping
 
+from lbctl.core.measured import SETTLES
 from lbctl.core.rollcall import RollCall
 from lbctl.model.logline import FIELDS
 from lbctl.model.names import Colour, InstanceName, ServiceName
@@ -108,14 +109,14 @@ class Tally:
             size = _BUCKETS[ms] if ms < len(_BUCKETS) else bucket_of(ms)
             count.times[size] = count.times.get(size, 0) + 1
         if count.calls is not None and count.colour is not None:
-            _call(count.calls, count.colour, why, bucket)
+            _call(count.calls, count.colour, why, bucket, ms)
 
 
-def _call(calls: RollCall, colour: Colour, why: bytes, bucket: int) -> None:
+def _call(calls: RollCall, colour: Colour, why: bytes, bucket: int, ms: int) -> None:
     """Note who came. What a pin decided says nothing about the split."""
     if why == b"kept":
         calls.kept(colour, bucket)
-    elif why == b"new":
+    elif why == b"new" and ms <= SETTLES:
         calls.drew(colour)
     elif why == b"moved":
         calls.moved(colour.other, bucket)

@@ -109,8 +109,17 @@ def instances(view: Json, of: str = "") -> list[str]:
         if instance["routes"] and set(instance["routes"]) != {instance["boot"]}:
             after = instance["boot"] or "not known"
             lines.append(f"  ◐ {name}: {of}routes {', '.join(instance['routes'])}, after a reload {after}")
+        lines += _measured(name, instance.get("measured"))
         lines += [f"  ! {name}: {warning}" for warning in instance.get("warnings", [])]
     return lines
+
+
+def _measured(name: str, seen: Json | None) -> list[str]:
+    if not seen or not seen["requests"]:
+        return []
+    told = f"{share(seen['request_share_bp'])} of {seen['requests']} new requests"
+    kept = seen["session_share_bp"]
+    return [f"  seen   {name}: {told}{'' if kept is None else f', {share(kept)} of sessions'} on the candidate"]
 
 
 def sessions(view: Json, of: str = "") -> list[str]:

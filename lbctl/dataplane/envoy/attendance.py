@@ -20,6 +20,7 @@ from lbctl.model.units import SECOND, Instant, since
 _API = "type.googleapis.com/envoy"
 _PREFIX = "lbctl_sessions"
 _NAMESPACE = "lbctl"
+_TUNNEL = {"default_value": 101, "runtime_key": "lbctl.no_tunnels"}
 ASK_EVERY = SECOND
 TARGET = f"/stats?usedonly&filter={quote(f'^{_PREFIX}[.]', safe='')}"
 _COUNTER = re.compile(
@@ -60,6 +61,8 @@ def session_log(service: Service) -> Json:
     stat = {"name": _dotless(service.name), "tags": told}
     return {
         "name": f"{_PREFIX}.{service.name}",
+        # A tunnel ends long after its pool was chosen: that says nothing about now.
+        "filter": {"status_code_filter": {"comparison": {"op": "NE", "value": _TUNNEL}}},
         "typed_config": {
             "@type": f"{_API}.extensions.access_loggers.stats.v3.Config",
             "stat_prefix": _PREFIX,
