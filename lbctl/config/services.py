@@ -265,7 +265,7 @@ SERVICE = Section(
                     "bucket_cookie": Key(
                         kind=TOKEN,
                         default_words="lbctl_SERVICE",
-                        doc="Form `map`: lbctl's own cookie, by which sessions can be moved in parts.",
+                        doc="lbctl's own cookie, by which sessions can be moved in parts.",
                     ),
                 },
             ),

@@ -36,7 +36,7 @@ async def measured(here: Stage) -> Any:
     "proxy",
     [
         pytest.param(logging, id="haproxy", marks=pytest.mark.haproxy),
-        pytest.param(envoy, id="envoy", marks=pytest.mark.envoy),
+        pytest.param(envoy, id="envoy", marks=[pytest.mark.envoy, pytest.mark.long]),
     ],
 )
 async def test_what_users_get_is_shown_beside_what_is_set(proxy: Any) -> None:

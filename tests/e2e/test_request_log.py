@@ -14,6 +14,7 @@ import pytest
 
 from lbctl.demo.proxy import OwnHaproxy
 from lbctl.demo.stage import Stage
+from lbctl.model.topology import HaproxyForm
 from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, events, haproxy, reached, release, status, until
 from tests.e2e.test_daemon import hang_up, lbctld
 
@@ -23,8 +24,8 @@ pytestmark = pytest.mark.haproxy
 class LoggingHaproxy(OwnHaproxy):
     """The stage's HAProxy, with a request log."""
 
-    def __init__(self, binary: str, log: str) -> None:
-        super().__init__(binary)
+    def __init__(self, binary: str, log: str, form: HaproxyForm = HaproxyForm.MAP) -> None:
+        super().__init__(binary, form)
         self._log = log
 
     def plane(self, directory: Path) -> str:

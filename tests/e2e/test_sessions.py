@@ -10,6 +10,7 @@ import pytest
 
 from lbctl.demo.proxy import OwnHaproxy, Proxy
 from lbctl.demo.stage import Stage
+from lbctl.model.topology import HaproxyForm
 from tests.e2e.scene import adopted, ended, envoy, events, haproxy, release, share_is, status, until
 from tests.e2e.steady import Steady, steady
 from tests.e2e.test_request_log import LoggingHaproxy, udp
@@ -27,17 +28,22 @@ def plan(policy: str = "wait", *, back: str = "auto", retain: str = "5m") -> str
     return PLAN.format(policy=policy, back=back, retain=retain)
 
 
-def logging() -> Proxy:
-    """HAProxy in form `map` with a request log, from which sessions are known."""
+def logging(form: HaproxyForm = HaproxyForm.MAP) -> Proxy:
+    """HAProxy with a request log, from which sessions are known."""
     plain = haproxy()
     assert isinstance(plain, OwnHaproxy)
-    return LoggingHaproxy(plain._binary, udp())
+    return LoggingHaproxy(plain._binary, udp(), form)
 
 
-PROXIES = [
+PROXIES: list[Any] = [
     pytest.param(logging, id="haproxy", marks=pytest.mark.haproxy),
+    pytest.param(lambda: logging(HaproxyForm.WEIGHTS), id="weights", marks=pytest.mark.haproxy),
     pytest.param(envoy, id="envoy", marks=pytest.mark.envoy),
 ]
+
+
+def in_the_long_suite(one: Any) -> Any:
+    return pytest.param(*one.values, id=one.id, marks=[*one.marks, pytest.mark.long])
 
 
 async def draining(here: Stage) -> str:
@@ -89,7 +95,8 @@ async def test_sessions_that_wait_are_not_moved_and_a_rollback_keeps_them(proxy:
             assert users.visitors["green"] == 0
 
 
-@pytest.mark.parametrize("proxy", PROXIES)
+# Half a minute each: beside the first, where the moves are made of other parts, only in the long suite.
+@pytest.mark.parametrize("proxy", [PROXIES[0], *map(in_the_long_suite, PROXIES[1:])])
 async def test_sessions_move_at_their_rate_each_once_also_over_a_kill(proxy: Any) -> None:
     async with adopted(proxy(), plan("{move: 10/s}")) as here, steady(here.port, 100, 0.5) as users:
         await asyncio.sleep(8)

@@ -134,9 +134,9 @@ async def test_what_weights_cannot_do_is_said_of_the_service_and_of_no_other() -
     async with haproxy_world(form=HaproxyForm.WEIGHTS) as world:
         able = await world.driver.probe()
         assert able.cannot == ()
-        assert able.of(SHOP).keep_grain_bp == 10_000
+        assert able.of(SHOP).keep_grain_bp == 1
         assert dict(able.of(SHOP).floor_bp) == {Colour.BLUE: 19, Colour.GREEN: 19}
-        assert {"SESSIONS_MOVE_ONLY_WHOLE", "OLD_WORKERS_KEEP_WEIGHTS", "SHARE_NOT_ATOMIC"} <= {*await cannot(world)}
+        assert {"CANNOT_MOVE_WHILE_SPLIT", "OLD_WORKERS_KEEP_WEIGHTS", "SHARE_NOT_ATOMIC"} <= {*await cannot(world)}
         assert all("shop: " in text for text in able.of(SHOP).cannot)
 
 

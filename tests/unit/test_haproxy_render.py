@@ -150,7 +150,7 @@ def test_in_form_weights_one_backend_has_both_pools_and_its_state_file() -> None
     assert "    server-state-file-name /var/lib/lbctl/maps/shop.state\n" in text
     assert "server web1 10.0.0.1:80 cookie web1 weight 100 check" in text
     assert "server web2 10.0.0.2:80 cookie w:2 weight 0 check" in text
-    assert "LBK" not in text, "sessions do not move in parts, so nobody needs a bucket"
+    assert "req.cook(LBK)" in text, "sessions move in parts, by their bucket"
 
 
 def test_form_weights_does_not_carry_tcp() -> None:

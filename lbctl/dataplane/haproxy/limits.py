@@ -23,7 +23,7 @@ OF_PROTOCOL: Mapping[Protocol, tuple[str, ...]] = {
 """What the protocol hides."""
 
 OF_WEIGHTS = (
-    "SESSIONS_MOVE_ONLY_WHOLE: {name}: the sessions of a pool move all at once, and only while its share is 0",
+    "CANNOT_MOVE_WHILE_SPLIT: {name}: the sessions of a pool move only while its share is 0",
     "SHARE_NOT_ATOMIC: {name}: a share is several weights, changed one after the other within milliseconds",
     "OLD_WORKERS_KEEP_WEIGHTS: {name}: after a reload, connections from before it follow the old weights, idle ones "
     "with at most one request; form `map` has no such gap",

@@ -59,7 +59,16 @@ CHOICE = """    # Only while both pools take new traffic (or nobody said which d
     default_backend {blue}
 """
 
-BY_WEIGHTS = """{keep}    http-request set-var(txn.lb_moved) bool(true) if {{ var(txn.lb_had) -m found }} {{ var(txn.lb_keep) -m int 0 }}
+BY_WEIGHTS = """{keep}    http-request set-var(txn.lb_bucket) req.cook({bucket}),add(0) if {{ req.cook({bucket}) -m reg ^[0-9]{{1,4}}$ }}
+    # As in form `map`, but where a session that moves goes, and a new one, the weights decide.
+    http-request set-var(txn.lb_why) str(new) if !{{ var(txn.lb_had) -m found }}
+    http-request set-var(txn.lb_why) str(kept) if !{{ var(txn.lb_why) -m found }} !{{ var(txn.lb_bucket) -m found }} !{{ var(txn.lb_keep) -m int 0 }}
+    http-request set-var(txn.lb_why) str(kept) if !{{ var(txn.lb_why) -m found }} {{ var(txn.lb_bucket) -m found }} {{ var(txn.lb_bucket),sub(txn.lb_keep) -m int lt 0 }}
+    http-request set-var(txn.lb_why) str(moved) if !{{ var(txn.lb_why) -m found }}
+    http-request set-var(txn.lb_moved) bool(true) if {{ var(txn.lb_why) -m str moved }}
+    http-request set-var(txn.lb_give) rand(10000) if !{{ var(txn.lb_bucket) -m found }} !{{ var(txn.lb_why) -m str kept }}
+    http-request set-var(txn.lb_give) rand(10000),mod(txn.lb_keep) if !{{ var(txn.lb_bucket) -m found }} {{ var(txn.lb_why) -m str kept }}
+    http-after-response add-header Set-Cookie "{bucket}=%[var(txn.lb_give)]; path=/; HttpOnly; SameSite=Lax{secure}" if {{ var(txn.lb_give) -m found }}
     # A session to move: its server cookie is taken away, and the weights choose anew. Twice, for a cookie sent twice.
     http-request replace-header Cookie '^(.*; *)?{pattern}=[^;]*(.*)$' '\\1lbctl_moved=1\\2' if {{ var(txn.lb_moved) -m bool }}
     http-request replace-header Cookie '^(.*; *)?{pattern}=[^;]*(.*)$' '\\1lbctl_moved=1\\2' if {{ var(txn.lb_moved) -m bool }}

@@ -222,8 +222,8 @@ class WeightsForm:
             return f"{route}: form `weights` cannot pin callers: write `form: map`"
         for colour in Colour:
             share_bp, keep_bp = route.share_bp(colour), route.keep_bp(colour)
-            if keep_bp not in {0, BP_FULL} or (keep_bp == 0 and share_bp > 0):
-                return f"{route}: in form `weights` sessions move all at once, and only while their pool's share is 0"
+            if keep_bp < BP_FULL and share_bp > 0:
+                return f"{route}: in form `weights` the sessions of a pool move only while its share is 0"
             if 0 < share_bp < self._floor_bp(colour):
                 least = percent(self._floor_bp(colour))
                 return f"{percent(share_bp)} on {colour} cannot be made of whole weights: the least is {least}"
@@ -243,7 +243,6 @@ class WeightsForm:
         sticky = stickiness([self._backend], seen, tables)
         return Ability(
             floor_bp={colour: self._floor_bp(colour) for colour in Colour},
-            keep_grain_bp=BP_FULL,
             stickiness=sticky,
             cannot=(*limits(self._service, sticky), *wrong_mode(self._service, [self._backend], seen)),
         )
