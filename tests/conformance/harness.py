@@ -128,12 +128,12 @@ class Operator:
             assert result.status is Status.DONE, result
 
     async def makes(self, route: Route, service: ServiceName = SHOP) -> bool:
-        """Whether this load balancer says that it can make a route. Where sessions only move whole, they move at 0."""
+        """Whether this load balancer says that it can make a route. Some move sessions only at share 0."""
         able = (await self.world.driver.probe()).of(service)
-        whole = able.keep_grain_bp == BP_FULL
+        at_rest = any(text.startswith("CANNOT_MOVE_WHILE_SPLIT") for text in able.cannot)
         return all(
             route.keep_bp(colour) % able.keep_grain_bp == 0
-            and not (whole and route.keep_bp(colour) == 0 and route.share_bp(colour) > 0)
+            and not (at_rest and route.keep_bp(colour) < BP_FULL and route.share_bp(colour) > 0)
             and not 0 < route.share_bp(colour) < able.floor_bp.get(colour, 1)
             for colour in Colour
         )

@@ -51,12 +51,16 @@ class Steady:
         self.visitors.clear()
 
     def per_window(self, window_s: float = 10.0) -> list[int]:
-        """Return how many moved in every window wholly between the first and the last move, a second apart."""
+        """Return how many moved in every window wholly between the first and the last move, a second apart.
+
+        A session moves with its next request: one pause at the beginning is left out.
+        """
         times = [change.at_s for change in self.changes]
         if not times:
             return []
-        starts = range(int(times[-1] - times[0] - window_s) + 1)
-        return [sum(times[0] + start <= at < times[0] + start + window_s for at in times) for start in starts]
+        first = times[0] + self.pause_s
+        starts = range(int(times[-1] - first - window_s) + 1)
+        return [sum(first + start <= at < first + start + window_s for at in times) for start in starts]
 
     async def live(self, number: int) -> None:
         """One session."""
