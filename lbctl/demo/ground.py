@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from lbctl.demo.control import Control
@@ -17,6 +18,8 @@ from lbctl.demo.proxy import Proxy, choose
 
 START_S = 20.0
 STOP_S = 10.0
+PORTS = range(15_000, 32_000)
+"""Below those that Linux gives to whoever connects, or listens without naming one (toy servers do)."""
 
 
 class StageError(Exception):
@@ -121,11 +124,12 @@ def directory_of(stack: AsyncExitStack, keep: Path | None) -> Path:
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback that nobody has now, and that the kernel gives nobody who asks for any."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def head(directory: Path, plane: str, alerts: str = "[]", state_dir: Path | None = None) -> str:

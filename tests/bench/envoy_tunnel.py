@@ -18,10 +18,10 @@ from pathlib import Path
 
 from lbctl.dataplane.envoy.binary import locate
 from lbctl.dataplane.envoy.render import render_static
+from lbctl.demo.ground import free_port
 from lbctl.model.names import Colour, PlaneName, ServerName, ServiceName
 from lbctl.model.route import Route
 from lbctl.model.topology import Address, HealthCheck, Pool, Probe, Protocol, Server, Service
-from tests.conformance.envoy_harness import free_port
 
 BULK_BYTES, CONNECTIONS, MESSAGES = 300_000_000, 1_500, 5_000
 ROUNDS = 2

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lbctl.dataplane.envoy import embedded
+from lbctl.demo.ground import free_port
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.operation import Result
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import Address, Consumer, EnvoyMode, PinKind, Pool, Protocol, Server, Service
 from tests.conformance.envoy_attached import AttachedWorld, attached_to
-from tests.conformance.envoy_harness import NAMES, SHOP, Backend, Client, EnvoyWorld, ToyServer, free_port, world_of
+from tests.conformance.envoy_harness import NAMES, SHOP, Backend, Client, EnvoyWorld, ToyServer, world_of
 
 STOREFRONT = ServiceName("storefront")
 BLUE, GREEN = (Caller(STOREFRONT, colour) for colour in Colour)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import ssl
 import tempfile
 import time
@@ -18,6 +17,7 @@ import pytest
 from lbctl.dataplane.envoy import embedded
 from lbctl.dataplane.envoy.binary import locate
 from lbctl.dataplane.envoy.driver import EnvoyInstance
+from lbctl.demo.ground import free_port
 from lbctl.model import topology
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
@@ -39,13 +39,6 @@ def require_envoy() -> None:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
-
-
-def free_port() -> int:
-    """A loopback port that nobody has at this moment."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 def clock() -> Instant:

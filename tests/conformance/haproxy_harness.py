@@ -19,6 +19,7 @@ from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.driver import HaproxyInstance
 from lbctl.dataplane.haproxy.firstfiles import write_maps
 from lbctl.dataplane.haproxy.render import render
+from lbctl.demo.ground import free_port
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.route import Caller
@@ -38,7 +39,7 @@ from lbctl.model.topology import (
     Service,
 )
 from lbctl.model.units import Span
-from tests.conformance.envoy_harness import Client, ToyServer, clock, free_port
+from tests.conformance.envoy_harness import Client, ToyServer, clock
 from tests.conformance.harness import CLAIMS, NAMES, SHOP, TILL, Answered, twin
 
 GLOBAL = """global

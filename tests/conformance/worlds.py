@@ -13,11 +13,12 @@ from lbctl.dataplane.envoy.driver import EnvoyInstance
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.dataplane.port import DataPlane
+from lbctl.demo.ground import free_port
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.route import Caller
 from lbctl.model.topology import Address, Consumer, HaproxyForm, Pool, Server, Service
 from tests.conformance.envoy_attached import AttachedWorld, attached_world
-from tests.conformance.envoy_harness import Client, EnvoyWorld, ToyServer, clock, envoy_world, free_port
+from tests.conformance.envoy_harness import Client, EnvoyWorld, ToyServer, clock, envoy_world
 from tests.conformance.haproxy_harness import haproxy_world
 from tests.conformance.harness import CLAIMS, NAMES, PREVIEW_FROM, SHOP, Answered, World, by_listener, twin
 

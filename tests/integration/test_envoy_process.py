@@ -18,12 +18,13 @@ from lbctl.dataplane.envoy import embedded, ending, process
 from lbctl.dataplane.envoy.binary import locate, probe
 from lbctl.dataplane.envoy.layout import colour_cookie, layout_of
 from lbctl.dataplane.envoy.render import render_static
+from lbctl.demo.ground import free_port
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import InstanceName
 from lbctl.model.operation import Status
 from lbctl.model.route import Route
 from lbctl.model.topology import Address, Instance
-from tests.conformance.envoy_harness import SHOP, EnvoyWorld, ToyServer, envoy_world, free_port, require_envoy
+from tests.conformance.envoy_harness import SHOP, EnvoyWorld, ToyServer, envoy_world, require_envoy
 from tests.unit.test_envoy_routes import a_service
 
 pytestmark = pytest.mark.envoy

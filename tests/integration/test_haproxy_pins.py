@@ -10,11 +10,12 @@ import pytest
 
 from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.firstfiles import write_maps
+from lbctl.demo.ground import free_port
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.operation import Place, Status
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.topology import Address, Consumer, HaproxyForm, PinKind, Pool, Protocol, Server
-from tests.conformance.envoy_harness import Client, free_port
+from tests.conformance.envoy_harness import Client
 from tests.conformance.haproxy_harness import CALL_FROM, HaproxyWorld, haproxy_world, moved
 from tests.conformance.harness import CALLERS, SHOP, TILL, Operator, by_listener
 from tests.conformance.tcp_toy import TcpServer, dial
