@@ -56,7 +56,8 @@ async def test_an_attempt_that_failed_counts_once_whether_users_saw_it_or_not(
         attempts = {name: len(world.servers[name].seen) for name in NAMES if name.startswith("blue")}
         tried = seen.servers[ServerName(BAD)].total if mode == "refused" else attempts[BAD]
         attempts[BAD] = tried
-        assert tried >= 5
+        # Fewer than half of them where the machine is slow: HAProxy's checks take the bad server out meanwhile.
+        assert tried >= 2
         assert seen.counts == Counts(sum(attempts.values()), tried)
         assert seen.servers == {
             ServerName(name): Counts(number, number if name == BAD else 0) for name, number in attempts.items()
