@@ -39,9 +39,20 @@ class HolderView(msgspec.Struct):
     generation: str | None = None
 
 
+class ConnectionView(msgspec.Struct):
+    """Connections of one program of lbctl's host to one server, as its kernel knows them, idle ones too. `pid` null and
+    `process` empty: it is not told whose they are, other than the user's number."""
+
+    process: str
+    pid: int | None
+    uid: int
+    server: str
+    count: int
+
+
 class RetiredAnswer(msgspec.Struct):
     """Whether the old pool of a service of a release is proved unused. `waits`: what for, if not; `final`: it never
-    will be. `holders`: who is there, the oldest first."""
+    will be. `holders`: who is there, the oldest first; `connections`: what the kernel sees, while it is not proved."""
 
     release: str
     service: str
@@ -53,6 +64,7 @@ class RetiredAnswer(msgspec.Struct):
     waits: str
     certificate: CertificateView | None
     holders: list[HolderView]
+    connections: list[ConnectionView] = []
 
 
 class UndoneAnswer(msgspec.Struct):

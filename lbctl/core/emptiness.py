@@ -126,7 +126,21 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
         release=None if release is None else release.id,
         counted={i: dict(one.services[name].pools[colour].arrived) for i, one in seen.items()},
         unseen=tuple(unseen),
+        census=_census_words(state, name, colour),
     )
+
+
+def _census_words(state: State, name: ServiceName, colour: Colour) -> str:
+    """Return what the kernel of this host counts. Connections that load balancers keep for later are no use of it."""
+    seen = state.observed.census.get((name, colour))
+    if seen is None:
+        return ""
+    total = seen.total(server.address for server in state.topology.services[name].pool(colour).servers)
+    if total is None:
+        return f"this host's connections could not be counted: {seen.cannot or 'its servers are new in the config'}"
+    if not total.count:
+        return "no connection of this host to its servers"
+    return f"{total.count} connections of this host to its servers, with nothing in flight by any load balancer"
 
 
 def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) -> str:

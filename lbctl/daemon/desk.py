@@ -1,7 +1,7 @@
 """The desk: everything the control socket may ask of the daemon. Reads come from the state, changes go to the loop."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,7 @@ class Desk:
         config_text: Callable[[], str],
         able: Capable,
         asking: Asking,
+        connections: Callable[[ServiceName, Colour], Awaitable[list[Json]]],
         now: Now,
     ) -> None:
         self._loop = loop
@@ -63,6 +64,7 @@ class Desk:
         self._config_text = config_text
         self._able = able
         self._asking = asking
+        self._connections = connections
         self._now = now
         self._started = now()
         self._last_id = 0
@@ -161,7 +163,10 @@ class Desk:
         if service is None and release.followers:
             then = f"name one of its services: {', '.join(release.members)}"
             raise Refused("bad_query", f"release {release.id} has several services", then=then, exit_code=2)
-        return retired_view(self._loop.state, release, ServiceName(service or release.service), self._now())
+        view = retired_view(self._loop.state, release, ServiceName(service or release.service), self._now())
+        if not view["certified"] and not view["final"]:
+            view["connections"] = await self._connections(ServiceName(view["service"]), Colour(view["colour"]))
+        return view
 
     async def why(self, target: str) -> Json:
         """Why it waits: the release, and what stands on the board of a unit."""

@@ -9,8 +9,9 @@ import structlog
 from lbctl.daemon.ports import Checks, Now, RequestTimes, Tokens, Versions
 from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
+from lbctl.model.census import Census
 from lbctl.model.errors import DataPlaneError, StoreError
-from lbctl.model.names import InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import Colour, InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import InstanceReading, Observed, Timing, Token, Unreadable
 from lbctl.model.record import Record
 from lbctl.model.sessions import Attendance
@@ -37,6 +38,7 @@ class Observer:
         seen: Callable[[], None],
         repair: Callable[[InstanceName], None],
         frozen: Callable[[], Mapping[ServiceName, str]] = dict,
+        census: Callable[[Record], Mapping[tuple[ServiceName, Colour], Census]] = lambda _: {},
     ) -> None:
         self._planes = dict(planes)
         self._checks = checks
@@ -47,6 +49,7 @@ class Observer:
         self._seen = seen
         self._repair = repair
         self._frozen = frozen
+        self._census = census
         self._busy: frozenset[InstanceName] = frozenset()
         self._pokes = {name: asyncio.Event() for name in planes}
         self._tasks: dict[InstanceName, asyncio.Task[None]] = {}
@@ -83,6 +86,7 @@ class Observer:
             token_trouble=trouble,
             checker_suspect=self._checks.suspects(now),
             frozen=self._frozen(),
+            census=dict(self._census(record)),
             timing=self._timing() | dict(self._times.timing(self.readings, now)),
             sessions=self._sessions() | dict(self._times.sessions(now)),
             attested=self._versions.attested(record),

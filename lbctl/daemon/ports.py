@@ -1,15 +1,17 @@
 """What the daemon's parts need of each other, so that only `wiring` names concrete adapters."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from lbctl.core.state import State
 from lbctl.model.attested import Attested
+from lbctl.model.census import Census, OpenSockets
 from lbctl.model.entry import Entry
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.reading import Health, InstanceReading, Observed, Timing, Token, Unreadable
 from lbctl.model.record import Record
 from lbctl.model.sessions import Attendance
+from lbctl.model.topology import Address
 from lbctl.model.units import Instant
 from lbctl.store.tables import StoredEntry
 
@@ -82,6 +84,16 @@ class Versions(Protocol):
 
     def attested(self, record: Record) -> Mapping[tuple[ServiceName, ServerName], Attested]:
         """Return the last answers. Takes no time and waits for nothing: who is due is asked beside it."""
+
+
+class HostConnections(Protocol):
+    """The kernel's list of this host's connections. Never raises: what it cannot tell is said in the answer."""
+
+    async def census(self, servers: Collection[Address]) -> Census:
+        """Count the connections to each of these servers."""
+
+    async def sockets(self, servers: Collection[Address]) -> OpenSockets:
+        """Name the connections to these servers and who has them."""
 
 
 class RequestTimes(Protocol):

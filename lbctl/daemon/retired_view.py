@@ -58,6 +58,7 @@ def retired_view(state: State, release: Release, name: ServiceName, now: Instant
         "waits": waits,
         "certificate": None if found is None else certificate_view(found, now),
         "holders": [] if found or gone else holders(state, name, member.origin),
+        "connections": [],
     }
 
 

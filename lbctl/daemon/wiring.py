@@ -24,6 +24,7 @@ from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
 from lbctl.daemon.freezing import frozen
+from lbctl.daemon.headcount import Headcount
 from lbctl.daemon.hooks import Hooks
 from lbctl.daemon.keeper import Keeper, accounts_before, learned_before
 from lbctl.daemon.loop import Loop
@@ -46,6 +47,8 @@ from lbctl.store.kept import account_files, learned_files
 from lbctl.store.tables import StoredEntry
 from lbctl.store.token import TokenDir
 from lbctl.telemetry.logs import RequestLogs, give_back
+from lbctl.telemetry.sockets.census import SocketCensus
+from lbctl.telemetry.sockets.owners import with_descendants
 from lbctl.telemetry.sockets.severing import Severing
 
 log = structlog.get_logger("lbctl.daemon")
@@ -70,6 +73,7 @@ class Running:
     versions: Versions
     hooks: Hooks
     prober: Prober
+    headcount: Headcount
     executor: Executor
     observer: Observer
     logs: RequestLogs
@@ -116,6 +120,7 @@ class Running:
         await self.observer.replan(self.plant.planes)
         self.checks.configure(config.topology)
         self.versions.configure(config.topology)
+        self.headcount.configure(config.topology)
         self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
         self.loop.arrive(Configured(self.clock.now(), config.topology))
         self.config = config
@@ -206,7 +211,8 @@ def _assemble(
     checks = Checks(config.topology, clock.now)
     asker = Asker()
     versions = Versions(config.topology, asker.ask, clock.now)
-    loop = Loop(state, keeper, clock.now)
+    loop, prober = Loop(state, keeper, clock.now), Prober(checks.heard)
+    headcount = Headcount(config.topology, SocketCensus(clock.now, own=lambda: _own_pids(prober)), clock.now)
     observer = Observer(
         plant.planes,
         checks,
@@ -216,6 +222,7 @@ def _assemble(
         clock.now,
         seen=loop.wake,
         repair=plant.repair,
+        census=headcount.census,
         frozen=lambda: frozen(loop.state.topology, dt.datetime.now(dt.UTC), loop.state.record.freezes),
     )
     feed, hooks = Feed(), Hooks(hook.ask, clock.now, loop.arrive)
@@ -246,7 +253,8 @@ def _assemble(
         asker=asker,
         versions=versions,
         hooks=hooks,
-        prober=Prober(checks.heard),
+        prober=prober,
+        headcount=headcount,
         executor=executor,
         observer=observer,
         logs=logs,
@@ -257,6 +265,11 @@ def _assemble(
         outbox=outbox,
         failed=asyncio.get_running_loop().create_future(),
     )
+
+
+def _own_pids(prober: Prober) -> frozenset[int]:
+    """The processes whose connections are lbctl's own: this one, and the prober with the commands it runs."""
+    return frozenset({os.getpid()}) | with_descendants([] if prober.pid is None else [prober.pid])
 
 
 def _outbox(config: Config, journal: Journal, loop: Loop, clock: Clock) -> Outbox:
@@ -278,6 +291,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     stack.push_async_callback(daemon.observer.stop)
     stack.push_async_callback(daemon.asker.close)
     stack.push_async_callback(daemon.versions.close)
+    stack.push_async_callback(daemon.headcount.close)
     daemon.outbox.start()
     stack.push_async_callback(daemon.close_outbox)
     stack.push_async_callback(daemon.executor.drained)
@@ -294,6 +308,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         config_text=lambda: config_text(daemon.config),
         able=daemon.plant.able,
         asking=daemon.versions,
+        connections=daemon.headcount.connections,
         now=daemon.clock.now,
     )
     server = ControlServer(desk, listener, access=lambda: daemon.config.access)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lbctl.model.attested import Attested
+from lbctl.model.census import Census
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.route import Cell, Route
 from lbctl.model.sessions import Attendance
@@ -214,5 +215,7 @@ class Observed:
     """Times of requests, where a data plane tells them."""
     sessions: Mapping[tuple[InstanceName, ServiceName], Attendance] = field(default_factory=dict)
     """Which sessions came back lately, where a data plane or its request log tells."""
+    census: Mapping[tuple[ServiceName, Colour], Census] = field(default_factory=dict)
+    """What the kernel of this host counts of connections to draining pools."""
     attested: Mapping[tuple[ServiceName, ServerName], Attested] = field(default_factory=dict)
     """What candidate servers last said about their version."""

@@ -180,6 +180,7 @@ async def test_a_websocket_and_a_long_request_across_a_reload_keep_the_old_pool_
                 assert one["client"].startswith("127.0.0.1:")
                 assert one["server"].startswith("blue-")
                 assert one["generation"] != generation
+            assert {one["process"] for one in found["connections"]} == {"haproxy"}, found["connections"]
             assert "in flight at blue of shop on edge/lb1: 127.0.0.1:" in found["waits"], found["waits"]
             why = await here.control.get(f"/v1/why/{number}")
             assert "127.0.0.1:" in why["lines"][0]["what"], why
@@ -198,6 +199,7 @@ async def test_a_websocket_and_a_long_request_across_a_reload_keep_the_old_pool_
         # Everybody has left; HAProxy waits for the answer to the long request all the same.
         proof = await proof_of(here, number, 40)
         assert proof["certificate"]["confidence"] == "full"
+        assert "of this host to its servers" in proof["certificate"]["census"]
         await in_phase(here, "finished")
         assert (await visitors.stop()).failed_requests == 0
 

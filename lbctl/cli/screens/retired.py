@@ -14,7 +14,8 @@ def retired_screen(data: Json) -> str:
     found = data["certificate"]
     if found is None:
         sign = "✖ no certificate" if data["final"] else "◐ not proved unused"
-        return "\n".join([f"{head}{sign}: {data['waits']}", *map(holder_line, data["holders"])])
+        kernel = map(connection_line, data.get("connections", []))
+        return "\n".join([f"{head}{sign}: {data['waits']}", *map(holder_line, data["holders"]), *kernel])
     lines = [f"{head}● unused, certified for {seconds(found['certified_since_ms'])}: it may be stopped"]
     lines.append(f"  unused   for {seconds(found['unused_since_ms'])}; confidence {found['confidence']}")
     for instance, lives in found["counted"].items():
@@ -31,6 +32,12 @@ def holder_line(one: Json) -> str:
     where = f"{one['instance']} {one['generation'] or ''}".rstrip()
     who, age = one["client"] or "client not told", f"{least}{seconds(one['age_ms'])}"
     return f"  holder   {who} at {one['server']} for {age} ({where})"
+
+
+def connection_line(one: Json) -> str:
+    """Return which program of lbctl's host has connections to an old pool."""
+    who = f"{one['process'] or 'a program'} (pid {one['pid']})" if one["pid"] else f"a program of uid {one['uid']}"
+    return f"  kernel   {who}: {one['count']} to {one['server']}"
 
 
 def undone_screen(data: Json) -> str:

@@ -1,0 +1,96 @@
+"""Keeps the kernel's count of connections to draining pools, and names who has them when somebody asks.
+
+It is a second witness beside the load balancers: it sees every program of this host, also one that goes around them,
+and an old worker that nobody knows of. It sees no other host. Idle connections that a load balancer keeps for later are
+in it as well, so that it proves nobody's use by itself; nobody at all is a strong word.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from lbctl.daemon.ports import HostConnections, Now
+from lbctl.model.census import Census
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.record import PoolState, Record
+from lbctl.model.topology import Address, Topology
+from lbctl.model.units import SECOND, Instant, Span, since
+
+Json = dict[str, Any]
+Key = tuple[ServiceName, Colour]
+AGAIN = Span(5 * SECOND)
+SHOWN_MAX = 20
+
+
+class Headcount:
+    """The last census of every draining pool. `census` takes no time: when one is due it is taken beside it."""
+
+    def __init__(self, topology: Topology, sockets: HostConnections, now: Now) -> None:
+        self._topology = topology
+        self._sockets = sockets
+        self._now = now
+        self._known: dict[Key, Census] = {}
+        self._named: dict[Key, tuple[Instant, list[Json]]] = {}
+        self._taking: asyncio.Task[None] | None = None
+        self._due_at = Instant(0)
+
+    def configure(self, topology: Topology) -> None:
+        """Take a new config."""
+        self._topology = topology
+        self._named.clear()
+
+    def census(self, record: Record) -> Mapping[Key, Census]:
+        """Return what is known of draining pools, and see that it stays so. Call it in the event loop."""
+        wanted = {key: self._servers(*key) for key in _draining(record) if key[0] in self._topology.services}
+        self._known = {key: one for key, one in self._known.items() if key in wanted}
+        missing = wanted.keys() - self._known.keys()
+        if wanted and self._taking is None and (missing or self._now() >= self._due_at):
+            self._taking = asyncio.create_task(self._take(wanted), name="census")
+        return self._known
+
+    async def connections(self, service: ServiceName, colour: Colour) -> list[Json]:
+        """Return who has connections to a pool, by program and server, the most first: as of a second ago at most."""
+        if service not in self._topology.services:
+            return []
+        known = self._named.get((service, colour))
+        if known is None or since(known[0], self._now()) >= SECOND:
+            known = self._named[service, colour] = self._now(), await self._who(service, colour)
+        return known[1]
+
+    async def _who(self, service: ServiceName, colour: Colour) -> list[Json]:
+        seen = await self._sockets.sockets(self._servers(service, colour))
+        counts: dict[tuple[str, int | None, int, str], int] = {}
+        for one in seen.sockets:
+            key = (one.process, one.pid, one.uid, str(one.remote))
+            counts[key] = counts.get(key, 0) + 1
+        most = sorted(counts.items(), key=lambda pair: -pair[1])[:SHOWN_MAX]
+        return [
+            {"process": process, "pid": pid, "uid": uid, "server": server, "count": count}
+            for (process, pid, uid, server), count in most
+        ]
+
+    async def close(self) -> None:
+        """Wait for a census under way: it is bounded."""
+        if self._taking is not None:
+            with suppress(asyncio.CancelledError):
+                await self._taking
+
+    async def _take(self, wanted: Mapping[Key, tuple[Address, ...]]) -> None:
+        try:
+            seen = await self._sockets.census({one for servers in wanted.values() for one in servers})
+            for key, servers in wanted.items():
+                counted = {one: seen.servers[one] for one in servers if one in seen.servers}
+                self._known[key] = Census(taken_at=seen.taken_at, servers=counted, cannot=seen.cannot)
+        finally:
+            self._taking, self._due_at = None, Instant(self._now() + AGAIN)
+
+    def _servers(self, service: ServiceName, colour: Colour) -> tuple[Address, ...]:
+        return tuple(one.address for one in self._topology.services[service].pool(colour).servers)
+
+
+def _draining(record: Record) -> Iterable[Key]:
+    for name, adopted in record.services.items():
+        for colour in Colour:
+            if adopted.pool(colour).state is PoolState.DRAINING:
+                yield name, colour
