@@ -94,7 +94,7 @@ async def test_both_old_pools_are_certified_consumer_first_and_the_provider_when
 @pytest.mark.parametrize("make", one_of("haproxy"))
 async def test_undo_is_a_rollback_while_the_old_pool_drains_and_a_new_release_afterwards(make: Any) -> None:
     proxy: Proxy = make()
-    async with town(proxy, BRISK.replace("retain: 0s", "retain: 3s"), drain="{quiet: 1s, limit: 3s}") as found:
+    async with town(proxy, BRISK.replace("retain: 0s", "retain: 3s"), drain="{quiet: 1s, limit: 8s}") as found:
         users = await people(found.here, rate=150, sessions=20)
         first = await found.both(2)
         await phase_is(found, first, "draining")
