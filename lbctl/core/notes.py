@@ -115,18 +115,9 @@ def _drift(state: State, name: ServiceName, now: Instant) -> Iterator[tuple[str,
             continue
         assert isinstance(reading, InstanceReading)
         wrong = _wrong(reading, name, want, None if release is None else exposed(state.ordered, name))
-        ours = wrong == state.confirmed.get((instance, name)) or (
-            wrong is not None and _part_under_way(state, wrong, want, now)
-        )
-        if wrong is not None and not ours:
+        if wrong is not None and wrong != state.confirmed.get((instance, name)):
             text = f"{instance} has {name} at {wrong} instead of {want}, not by lbctl: put right as soon as it may be"
             yield key, (Kind.DRIFT_FOUND, text, name)
-
-
-def _part_under_way(state: State, seen: Route, want: Route, now: Instant) -> bool:
-    """Whether this is what was ordered until now: sessions leave by many small changes of a keep, also at rest."""
-    keeps = replace(seen, keep_blue_bp=want.keep_blue_bp, keep_green_bp=want.keep_green_bp)
-    return keeps == want and since(state.changed_at, now) < SECOND
 
 
 def _wrong(reading: InstanceReading, name: ServiceName, want: Route, exposed: Colour | None) -> Route | None:
