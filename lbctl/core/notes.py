@@ -114,20 +114,22 @@ def _drift(state: State, name: ServiceName, now: Instant) -> Iterator[tuple[str,
                 yield key, (Kind.DRIFT_FOUND, "", name)
             continue
         assert isinstance(reading, InstanceReading)
-        wrong = _wrong(reading, name, want, None if release is None else exposed(state.ordered, name))
-        if wrong is not None and wrong != state.confirmed.get((instance, name)):
+        colour = None if release is None else exposed(state.ordered, name)
+        ours = state.confirmed.get((instance, name))
+        wrong = next((one for one in _wrong(reading, name, want, colour) if one != ours), None)
+        if wrong is not None:
             text = f"{instance} has {name} at {wrong} instead of {want}, not by lbctl: put right as soon as it may be"
             yield key, (Kind.DRIFT_FOUND, text, name)
 
 
-def _wrong(reading: InstanceReading, name: ServiceName, want: Route, exposed: Colour | None) -> Route | None:
+def _wrong(reading: InstanceReading, name: ServiceName, want: Route, exposed: Colour | None) -> list[Route]:
     seen = reading.services.get(name)
     if seen is None:
-        return None
+        return []
     routes = [*seen.runtime.values(), *([] if seen.boot is None else [seen.boot])]
     if exposed is None:
-        return next((route for route in routes if route != want), None)
-    return next((route for route in routes if route.share_bp(exposed) > want.share_bp(exposed)), None)
+        return [route for route in routes if route != want]
+    return [route for route in routes if route.share_bp(exposed) > want.share_bp(exposed)]
 
 
 def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:
