@@ -65,6 +65,7 @@ class Office:
             config_text=str,
             able=self.able,
             asking=self,
+            connections=self.connections,
             now=lambda: self.shop.now,
         )
 
@@ -72,6 +73,10 @@ class Office:
         """Ask every server of a pool what it runs."""
         said = {name: one.version for (of, name), one in self.shop.attested().items() if of == service.name}
         return {one.name: Said(said[one.name], "connection refused") for one in service.pool(colour).servers}
+
+    async def connections(self, service: ServiceName, colour: Colour) -> list[Json]:
+        """Nobody is connected to a pool of the shop."""
+        return []
 
     async def desk(self) -> Desk:
         """Return the desk, its state and journal up to now."""
