@@ -118,7 +118,7 @@ async def adopt(here: Stage) -> None:
     await until(ready)
 
 
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 30.0, pause_s: float = 0.02) -> float:
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 30.0, pause_s: float = 0.05) -> float:
     """Wait until something holds; returns how long that took. Raises TimeoutError."""
     began = time.monotonic()
     async with asyncio.timeout(seconds):

@@ -65,8 +65,9 @@ async def flip(here: Operator, count: int, chance: random.Random) -> None:
         route = Route(chance.randrange(20, 9_980)) if number % 5 == 4 else Route(10_000 * (number % 2))
         async with asyncio.timeout(20):
             while (result := await here.apply(route)).status is not Status.DONE:
-                # A server that dies between read and write: what was ordered is not there, and is ordered again.
-                assert result.status is Status.REFUSED, result
+                # A server that dies between read and write, or a machine too slow to read back what was ordered:
+                # as the core does, the same is ordered again.
+                assert result.status in {Status.REFUSED, Status.UNKNOWN}, result
 
 
 async def dying(world: HaproxyWorld, here: Operator, seen: Load, chance: random.Random) -> None:

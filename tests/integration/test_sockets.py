@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from lbctl.demo.ground import free_port
 from lbctl.model.census import Connections
 from lbctl.model.topology import Address
 from lbctl.model.units import Instant
@@ -195,6 +196,7 @@ async def test_a_new_connection_at_the_same_ports_is_not_hit(ground: Ground) -> 
     port = ground.listening().getsockname()[1]
     with socket.socket() as first:
         first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        first.bind(("127.0.0.1", free_port()))  # one that the kernel gives nobody else in between
         first.connect(("127.0.0.1", port))
         local = first.getsockname()
         rows = rows_to(frozenset({Address("127.0.0.1", port)}))
