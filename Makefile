@@ -13,8 +13,8 @@ endif
 # `make test` as root on Debian or Ubuntu installs a missing HAProxy; SYSTEM=no leaves the system alone.
 SYSTEM ?= yes
 ARGS ?=
-# The tests of real load balancers wait more than they compute: three at a time on two cores (WORKERS=0: one by one).
-WORKERS ?= 3
+# The tests of real load balancers wait more than they compute: five at a time on two cores (WORKERS=0: one by one).
+WORKERS ?= 5
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
@@ -50,7 +50,7 @@ test: $(STAMP) system ## everything, with real load balancers, 10 to 15 minutes
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m 'not long' -n $(WORKERS) --dist loadfile tests
+	$(PYTEST) -m 'not long' -n $(WORKERS) --dist loadgroup tests
 
 test-long: $(STAMP) system ## the big counts; choose with ARGS='-k words'
 	$(PYTEST) -m long --timeout 3600 tests $(ARGS)

@@ -171,7 +171,7 @@ async def test_a_hot_restart_in_mid_step_fails_nobody_and_the_release_knows_both
         await proxy.owner.hot_restart()
         assert await right_again(here, before) <= 5 * PROMISE_S
         assert (await instance(here))["old_generations"] == 1
-        await here.control.post(f"/v1/releases/{SERVICE}/promote", {"reason": "test", "full": True})
+        await promoted(here)
         await share_is(here, 10_000)
 
         async def alone() -> bool:

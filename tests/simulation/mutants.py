@@ -209,6 +209,7 @@ MUTANTS = (
         "resend=resolvable or outdated",
         "resend=False",
         liveness=True,
+        seed=1,
     ),
     Mutant(
         "a raise is planned from an older reading",
@@ -297,7 +298,7 @@ MUTANTS = (
         "change",
         "    carrier = carrier.with_pool(release.origin, origin)",
         "    carrier = replace(carrier, active=release.origin).with_pool(release.origin, origin)",
-        seed=3,
+        seed=7,
     ),
     # Sessions.
     Mutant(
@@ -305,7 +306,7 @@ MUTANTS = (
         "parting",
         "    going = min(used, int(spent / needed))",
         "    going = used",
-        seed=21,
+        seed=28,
     ),
     Mutant(
         "time is used twice for moving sessions",
