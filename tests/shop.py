@@ -112,6 +112,8 @@ class Shop:
     """Calls that were ever counted as against a pin."""
     strangers: bool = False
     """Whether somebody calls accounts who is no pool of storefront."""
+    met_by_strangers: set[int] = field(default_factory=set)
+    """Which versions of accounts answered such a caller."""
     down: set[tuple[ServiceName, Colour]] = field(default_factory=set)
     stopped: dict[tuple[ServiceName, Colour], Instant] = field(default_factory=dict)
     """Pools whose servers refuse connections, and since when."""
@@ -382,7 +384,8 @@ class Shop:
                         continue
                     self._call(balancer, colour, life, user=False)
                 if self.strangers:
-                    balancer.send(A, life=life)
+                    _, server = balancer.send(A, life=life)
+                    self.met_by_strangers.add(self.deployed[A, Colour.GREEN if "green" in server else Colour.BLUE])
 
     def _call(self, balancer: FakeInstance, colour: Colour, life: object, *, user: bool) -> None:
         caller = self.deployed[B, colour]

@@ -36,7 +36,7 @@ MEANING = {
     Exit.NO_SUCH: "no such service, release or alert",
     Exit.CHANGES: "`plan --detailed-exitcode`: there are changes",
     Exit.BACK_BY_ITSELF: "the release went back by itself; `judge --detailed-exitcode`: a verdict was rollback",
-    Exit.BACK_BY_PERSON: "the release was rolled back by a person, or cancelled; the build was withdrawn",
+    Exit.BACK_BY_PERSON: "rolled back by a person, or cancelled, also by a deadline; the build was withdrawn",
     Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
     Exit.AWAITS_APPROVAL: "`--timeout` is over, the release waits for approval",
     Exit.SUPERSEDED: "`release wait`: a newer build took its place before first traffic; `release ready`, "

@@ -1,5 +1,6 @@
 """What `switch --wait` and `release wait` share: events to stderr, the end to stdout, the outcome as exit code."""
 
+import shlex
 from typing import Any
 
 from lbctl.cli.building import wait_build
@@ -42,11 +43,19 @@ def follow_build(client: Client, build: str, goal: str, timeout_ms: int | None, 
 
 
 def _build_end(data: Json) -> str:
-    if data["release"] is not None:
-        return summary(data["release"])
     found = data["build"]
+    if data["release"] is not None:
+        return "\n".join([summary(data["release"]), *_final(data["release"], found)])
     about = " ".join(str(found[key]) for key in ("service", "version") if found.get(key))
     return f"{about}   {BUILD_WORDS[found['word']]}: {found['text']}"
+
+
+def _final(release: Json, found: Json) -> list[str]:
+    """What to do about a build whose release ended before the first user: nothing of it waits any more."""
+    if release["phase"] != "cancelled" or release.get("back_by") == "newer":
+        return []
+    again = shlex.join(["lbctl", "claim", str(found["service"]), "--build", str(found["build"]), "--wait"])
+    return [f"  next   it does not go again by itself: {again}, deploy, then say ready"]
 
 
 BUILD_WORDS = {

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from lbctl.config import build
@@ -20,11 +20,10 @@ from lbctl.config.settings import Config
 from lbctl.config.settle import settle
 from lbctl.config.source import SIZE_MAX
 from lbctl.config.yaml import read
-from lbctl.model.names import ServiceName
 
 _THEN = {errno.ENOENT: "check the path", errno.EACCES: "let this user read it"}
 
-__all__ = ["Config", "ConfigError", "check_reload", "load", "load_text"]
+__all__ = ["Config", "ConfigError", "load", "load_text"]
 
 
 def load(
@@ -111,49 +110,3 @@ def _bytes(file: str) -> bytes:
 def _unreadable(error: OSError) -> Fault:
     then = _THEN.get(error.errno or 0, "give a regular file")
     return Fault(Mark(), "", f"cannot be read: {error.strerror}", then)
-
-
-def check_reload(old: Config, new: Config, in_release: Collection[ServiceName]) -> list[Fault]:
-    """Return why `new` cannot replace `old` while running: empty if it can. Places are those of `new`."""
-    faults = [
-        new.fault(f"daemon.{key}", f"{key} cannot change while lbctl runs", "restart lbctld, or put it back")
-        for key in ("state_dir", "runtime_dir", "control_socket")
-        if getattr(old.daemon, key) != getattr(new.daemon, key)
-    ]
-    for name in sorted(in_release):
-        faults.extend(_released(old, new, name))
-    return list(dict.fromkeys(faults))
-
-
-def _released(old: Config, new: Config, name: ServiceName) -> list[Fault]:
-    before, now = old.topology.services.get(name), new.topology.services.get(name)
-    then = f"wait for its release, or end it with `lbctl rollback {name}`"
-    if before is None:
-        return []
-    if now is None:
-        return [new.fault(f"services.{name}", f"{name} is in release and cannot vanish", then)]
-    kept = {
-        "pools.blue": (before.blue, now.blue),
-        "pools.green": (before.green, now.green),
-        "data_plane": (old.topology.planes[before.plane], new.topology.planes[now.plane]),
-        "haproxy": (before.haproxy, now.haproxy),
-        "protocol": (before.protocol, now.protocol),
-        "judge": (before.judge, now.judge),
-        "listen": ((before.listen, before.listen_tls), (now.listen, now.listen_tls)),
-        "sessions": (before.cookie, now.cookie),
-        "consumers": (before.consumers, now.consumers),
-    }
-    return _regrouped(old, new, name) + [
-        new.fault(f"services.{name}.{key}", f"cannot change while {name} is in release", then)
-        for key, (was, is_now) in kept.items()
-        if was != is_now
-    ]
-
-
-def _regrouped(old: Config, new: Config, name: ServiceName) -> list[Fault]:
-    was, is_now = old.topology.unit_of(name), new.topology.unit_of(name)
-    if (was.name, was.services) == (is_now.name, is_now.services):
-        return []
-    what = f"the services of {was.name} cannot change while {was.name} is in release"
-    then = f"wait for its release, or end it with `lbctl rollback {was.name}`"
-    return [new.fault(f"units.{was.name}.services", what, then)]

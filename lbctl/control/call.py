@@ -25,6 +25,7 @@ class AskedFields(TypedDict):
     nonce: str
     wall: str
     uid: int
+    login: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class Call:
             nonce=token_hex(16),
             wall=self.wall().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             uid=self.peer.uid,
+            login=self.peer.login,
         )
 
     async def submit(self, request: Request) -> dict[str, Any]:

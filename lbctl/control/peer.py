@@ -7,6 +7,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from lbctl.control.login import read_login
+
 SO_PEERGROUPS = 59
 """Not in Python's socket module. The peer's real groups, without a look-up that could block."""
 OPTION_BYTES_MAX = 1_024
@@ -15,18 +17,21 @@ NAME_TIMEOUT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process that connected, when it did. `groups` has its primary group too."""
+    """The process that connected, when it did. `groups` has its primary group too. `login`: as whom its user logged in,
+    None if nobody did."""
 
     pid: int
     uid: int
     groups: frozenset[int]
+    login: int | None = None
 
 
 def read_peer(connection: socket.socket) -> Peer:
     """Return who connected. Raises OSError if the kernel does not say."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, gid = struct.unpack("3i", found)
-    return Peer(pid, uid & 0xFFFFFFFF, frozenset({gid & 0xFFFFFFFF, *_groups(connection)}))
+    uid, gid = uid & 0xFFFFFFFF, gid & 0xFFFFFFFF
+    return Peer(pid, uid, frozenset({gid, *_groups(connection)}), read_login(connection, pid, uid))
 
 
 def _groups(connection: socket.socket) -> tuple[int, ...]:
@@ -41,12 +46,20 @@ def _groups(connection: socket.socket) -> tuple[int, ...]:
 
 
 async def actor(peer: Peer) -> str:
-    """Return how the audit names a peer: `uid 1000 (eva) pid 4711`; without the name if it is not found at once."""
+    """Return how the audit names a peer: `uid 0 (root) pid 4711, logged in as uid 1000 (eva)`; without a name if it is
+    not found at once, without the login if nobody logged in or it is the same."""
+    text = f"{await _user(peer.uid)} pid {peer.pid}"
+    if peer.login is None or peer.login == peer.uid:
+        return text
+    return f"{text}, logged in as {await _user(peer.login)}"
+
+
+async def _user(uid: int) -> str:
     try:
-        name = await asyncio.wait_for(asyncio.to_thread(_name, peer.uid), NAME_TIMEOUT_S)
+        name = await asyncio.wait_for(asyncio.to_thread(_name, uid), NAME_TIMEOUT_S)
     except TimeoutError:
         name = ""
-    return f"uid {peer.uid} ({name}) pid {peer.pid}" if name else f"uid {peer.uid} pid {peer.pid}"
+    return f"uid {uid} ({name})" if name else f"uid {uid}"
 
 
 def _name(uid: int) -> str:

@@ -107,7 +107,7 @@ def _anew(state: State, request: Undo, release: Release, now: Instant) -> tuple[
         nonce=request.nonce,
         wall=request.wall,
         by=request.actor,
-        uids=() if request.uid is None else (request.uid,),
+        uids=request.people,
         reason=f"undo of release {release.id}" + (f": {request.reason}" if request.reason else ""),
     )
     change = cut(state, going, now)

@@ -88,7 +88,8 @@ def obstacle(topology: Topology, record: Record, unit: Unit, chosen: tuple[Servi
         ours, theirs = _spoken(record, consumer, chosen), _spoken(record, provider, chosen)
         if ours is None or theirs is None:
             continue
-        why = _unspoken(consumer, provider, ours, theirs, _elsewhere(record, unit, provider))
+        elsewhere = _elsewhere(topology, record, consumer, provider, chosen)
+        why = _unspoken(consumer, provider, ours, theirs, elsewhere)
         if why:
             waits, other = (provider, consumer) if provider in chosen else (consumer, provider)
             return Obstacle(waits, other, why)
@@ -128,10 +129,24 @@ def _spoken(record: Record, name: ServiceName, chosen: tuple[ServiceName, ...]) 
     return None if adopted is None else (adopted.pool(adopted.active).version, adopted.pool(adopted.active).contract)
 
 
-def _elsewhere(record: Record, unit: Unit, provider: ServiceName) -> frozenset[str]:
-    """Return every name that a known version of another service of the unit offers."""
-    others = [name for name in unit.services if name != provider]
-    pools = [pool for name in others if (one := record.services.get(name)) for pool in (one.blue, one.green)]
-    contracts = [pool.contract for pool in pools]
-    contracts += [record.board[name].contract for name in others if name in record.board]
-    return frozenset(name for contract in contracts for name in contract.provides)
+def _elsewhere(
+    topology: Topology, record: Record, consumer: ServiceName, provider: ServiceName, chosen: tuple[ServiceName, ...]
+) -> frozenset[str]:
+    """Return the names that another provider of `consumer` answers for.
+
+    That is one whose version that talks offers it. What none of them offers now is the business of those that ever
+    offered it: two such providers never leave it to each other.
+    """
+    others = [name for name in coupling.providers_of(topology, consumer) if name != provider]
+    spoken = [found[1] for name in others if (found := _spoken(record, name, chosen)) is not None]
+    offered = frozenset(name for contract in spoken for name in contract.provides)
+    known = frozenset[str]().union(*(_ever_offered(record, name) for name in others))
+    return offered | (known - _ever_offered(record, provider))
+
+
+def _ever_offered(record: Record, name: ServiceName) -> frozenset[str]:
+    """Return what every known version of a service offers: of its pools, and of the board."""
+    adopted = record.services.get(name)
+    contracts = [] if adopted is None else [adopted.blue.contract, adopted.green.contract]
+    contracts += [record.board[name].contract] if name in record.board else []
+    return frozenset(offered for contract in contracts for offered in contract.provides)

@@ -179,15 +179,31 @@ def _with_sessions_back(record: Record, release: Release, goes: SessionsBack, at
 def cancel(
     record: Record, release: Release, at: Instant, reason: str, by: By, actor: str = "", marks: tuple[Mark, ...] = ()
 ) -> Change:
-    """Return the end of a release before its first traffic: the candidate is again what it was."""
+    """Return the end of a release before its first traffic: the candidate is again what it was.
+
+    What it took from the board does not go back there: it would be cut again at once, and nothing is tried again by
+    itself. Only where a newer build ends it, the others get theirs back (`claims`).
+    """
     ended = replace(to_phase(release, Phase.CANCELLED, at), outcome=reason, back_by=by)
     changed = record.with_release(ended)
     for name, member in release.members.items():
         adopted = changed.services[name]
         candidate = replace(adopted.pool(member.to), state=member.candidate_was)
         changed = changed.with_service(name, adopted.with_pool(member.to, candidate))
-    told = entry(Kind.RELEASE_CANCELLED, ended, at, f"cancelled before first traffic: {reason}", actor=actor)
+    text = f"cancelled before first traffic: {reason}{'' if by is By.NEWER else _final(release)}"
+    severity = Severity.WARNING if by is By.ITSELF else Severity.INFO
+    told = entry(Kind.RELEASE_CANCELLED, ended, at, text, severity=severity, actor=actor)
     return Change(record=changed, entries=(told,), marks=marks)
+
+
+def _final(release: Release) -> str:
+    """Return what becomes of the versions that came from the board; empty if none did."""
+    names = " and ".join(f"{name} {release.ready[name].version}" for name in release.members if name in release.ready)
+    if not names:
+        return ""
+    alone = len(release.ready) == 1
+    subject = "does not go again by itself" if alone else "do not go again by themselves"
+    return f"; {names} {subject}: lbctl claim {'it' if alone else 'each'}, then say ready"
 
 
 def _sessions(wanted: SessionsBack, policy: SessionPolicy, code: str) -> SessionsBack:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lbctl.core import judge
 from lbctl.core.attestation import unattested
-from lbctl.core.matching import miscalled, strangers, unproved_pin, unwatched_pin
+from lbctl.core.matching import miscalled, unpinned, unproved_pin, unwatched_pin
 from lbctl.core.measured import contradiction
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase
@@ -19,6 +19,7 @@ from lbctl.model.units import Span, percent, seconds, since
 if TYPE_CHECKING:
     from lbctl.core.situation import Situation
 
+UNKNOWN_CALLER = "unknown_caller"
 STALE = Span(3_000)
 """A reading older than this is no ground to go forward on."""
 
@@ -221,11 +222,10 @@ def _wrong_cell(now: "Situation") -> Hold | None:
 
 
 def _unknown_caller(now: "Situation") -> Hold | None:
-    for name in now.release.followers:
-        found = strangers(now.services[name], now.matrix.get(name), now.at)
-        if found is not None:
-            return Hold("unknown_caller", *found, pages=True)
-    return None
+    """Before first traffic, and at every step: no pin holds such a caller, and at the end it would meet the new version
+    of a follower, whatever it speaks. Until then it meets the old one, so nobody goes back for it."""
+    found = unpinned(now)
+    return None if found is None else Hold(UNKNOWN_CALLER, *found, pages=True)
 
 
 _REPAIRED = {
@@ -296,11 +296,12 @@ FORWARD: tuple[Question, ...] = (
     _attestation,
     _checker,
     _candidate,
+    _unknown_caller,
     _verdict,
 )
 """What stops an advance, in the order in which people should hear it."""
 
-PROOFS = (*FORWARD[:-1], _capacity, _wrong_cell, _unknown_caller, _watching)
+PROOFS = (*FORWARD[:-1], _capacity, _wrong_cell, _watching)
 """What must hold before first traffic: there is no verdict yet, but the candidate must be able to carry the load."""
 
 QUESTIONS: dict[Phase, tuple[Question, ...]] = {
@@ -308,7 +309,7 @@ QUESTIONS: dict[Phase, tuple[Question, ...]] = {
     Phase.AWAITING_APPROVAL: (*PROOFS, _approval),
     Phase.SHIFTING: FORWARD,
     Phase.BAKING: FORWARD,
-    Phase.DRAINING: (_maintenance, _paused, _token, _journal, _instances, _unresolved),
+    Phase.DRAINING: (_maintenance, _paused, _token, _journal, _instances, _unresolved, _unknown_caller),
     Phase.RETIRING: (_maintenance, _paused, _journal, _instances, _unresolved),
     Phase.ROLLING_BACK: (_maintenance, _way_home, _instances, _unresolved, _journal),
 }

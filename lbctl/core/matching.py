@@ -57,6 +57,15 @@ def strangers(service: Service, tally: Tally | None, now: Instant) -> tuple[str,
     return what + " or ".join(service.consumers), needs
 
 
+def unpinned(now: "Situation") -> tuple[str, str] | None:
+    """Return who calls a follower of this release and is nobody's pool, and how to find out; None if there is nobody.
+
+    The carrier's callers are its users, and a service that goes alone leads all of them by its split.
+    """
+    found = (strangers(now.services[name], now.matrix.get(name), now.at) for name in now.release.followers)
+    return next((one for one in found if one is not None), None)
+
+
 def _way(service: Service) -> str:
     """Return how a call comes in that cannot be told to be a consumer's."""
     at = "the ordinary listener" if service.listen is None else f"{service.listen}, the ordinary listener"

@@ -53,6 +53,7 @@ def say(state: State, request: SayReady, now: Instant) -> tuple[Change | None, F
         nonce=request.nonce,
         wall=request.wall,
         uid=request.uid,
+        login=request.login,
     )
     text = f"{name} {request.version} is ready ({request.build or 'no build named'})"
     data = _data(request.version, request.build, request.reason)
@@ -156,7 +157,7 @@ def due(state: State, unit: Unit, now: Instant) -> Change | None:
         nonce=newest.nonce,
         wall=newest.wall,
         by=by,
-        uids=tuple(sorted({uid for name in chosen if (uid := record.board[name].uid) is not None})),
+        uids=tuple(sorted({who for name in chosen for who in record.board[name].people})),
     )
     try:
         return cut(state, set_going, now)

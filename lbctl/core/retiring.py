@@ -11,6 +11,8 @@ from dataclasses import replace
 from lbctl.core.change import Change, entry, to_phase
 from lbctl.core.emptiness import emptiness, late_request
 from lbctl.core.evidence import proved
+from lbctl.core.holds import UNKNOWN_CALLER
+from lbctl.core.matching import unpinned
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Scalar, Severity
@@ -20,11 +22,14 @@ from lbctl.model.units import Instant, Span, seconds, since
 
 
 def from_draining(now: Situation) -> Change | None:
-    """The first certificate once the old pool was kept long enough and is proved unused; unproven at the limit."""
+    """The first certificate once the old pool was kept long enough and is proved unused; unproven at the limit.
+
+    It leads callers that nobody pins to the new pools, and there is no way back from it: not while there are such.
+    """
     if not _may_end(now):
         return None
     plan, spent = now.release.plan, since(now.release.phase_since, now.at)
-    if spent >= plan.retain and (certified := _certified(now)):
+    if spent >= plan.retain and unpinned(now) is None and (certified := _certified(now)):
         return certified
     quiet = now.service.drain.quiet
     if spent + quiet >= plan.retain and (closed := _closed(now)):
@@ -46,7 +51,8 @@ def from_retiring(now: Situation) -> Change | None:
 
 
 def _may_end(now: Situation) -> bool:
-    return proved(now) and now.progress is not None and not now.progress.holds
+    progress = now.progress
+    return proved(now) and progress is not None and all(hold.code == UNKNOWN_CALLER for hold in progress.holds)
 
 
 def _limit(now: Situation) -> Span:
@@ -153,7 +159,7 @@ def _ended(now: Situation) -> Change:
 
 
 def _unproven(now: Situation, left: tuple[ServiceName, ...]) -> str:
-    why = now.empties[left[0]].waits
+    why = now.empties[left[0]].waits or next(iter(unpinned(now) or ()), "")
     kept = ", ".join(_pools(now.release, left))
     verb = "is" if len(left) == 1 else "are"
     return f"unproven: {kept} {verb} kept as draining; {why}" if why else f"unproven: {kept} {verb} kept as draining"

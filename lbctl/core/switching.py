@@ -45,7 +45,7 @@ def switch(state: State, request: Switch, now: Instant) -> tuple[Change, Facts]:
         nonce=request.nonce,
         wall=request.wall,
         by=request.actor,
-        uids=() if request.uid is None else (request.uid,),
+        uids=request.people,
         reason=request.reason,
     )
     change = cut(state, going, now)

@@ -7,6 +7,7 @@ inbox, so nothing here is ever locked and nothing that hangs elsewhere delays a 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from lbctl.core import machine
 from lbctl.core.leaving import leaving_services
@@ -17,6 +18,7 @@ from lbctl.model.errors import Refused
 from lbctl.model.hook import HookAnswer
 from lbctl.model.names import InstanceName
 from lbctl.model.operation import Status
+from lbctl.model.record import Record
 from lbctl.model.request import Answer, Request
 from lbctl.model.topology import Topology
 
@@ -26,7 +28,18 @@ TICK_REST_S = 1.0
 INBOX_MAX = 1_000
 ANSWER_TIMEOUT_S = 5.0
 
-Arrival = Request | Recorded | Applied | Administered | Configured | HookAnswer
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A config that is looked at and taken within one turn of the loop: nothing is decided between the two."""
+
+    topology: Topology
+    refused: Callable[[Record], str]
+    take: Callable[[], None]
+    outcome: "asyncio.Future[str]"
+
+
+Arrival = Request | Recorded | Applied | Administered | Proposed | HookAnswer
 
 
 class Loop:
@@ -50,10 +63,20 @@ class Loop:
         self._executor = executor
         self._ticked = ticked
 
-    def arrive(self, arrival: Recorded | Applied | Administered | Configured | HookAnswer) -> None:
+    def arrive(self, arrival: Recorded | Applied | Administered | HookAnswer) -> None:
         """Take a fact. Bounded by what the daemon itself has under way."""
         self._inbox.put_nowait(arrival)
         self._wake.set()
+
+    async def reconfigure(
+        self, topology: Topology, *, refused: Callable[[Record], str], take: Callable[[], None]
+    ) -> str:
+        """Take a new config, and return "". If `refused` says why the record does not allow it, as it is in the turn in
+        which the config would be taken, return that and change nothing. `take` is called in that turn, if it is."""
+        outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(Proposed(topology, refused, take, outcome))
+        self._wake.set()
+        return await outcome
 
     def wake(self) -> None:
         """A new reading is there: decide now."""
@@ -108,7 +131,10 @@ class Loop:
         """Take everything that arrived; each arrival is a step of its own."""
         for _ in range(self._inbox.qsize()):
             arrival = self._inbox.get_nowait()
-            if isinstance(arrival, Recorded | Applied | Administered | Configured | HookAnswer):
+            if isinstance(arrival, Proposed):
+                self._propose(arrival)
+                continue
+            if isinstance(arrival, Recorded | Applied | Administered | HookAnswer):
                 self.state, effects = machine.step(self.state, arrival)
             else:
                 self.state, effects = machine.ask(self.state, arrival, self._now())
@@ -118,6 +144,15 @@ class Loop:
                 self._eyes.poke(arrival.instance)
             if isinstance(arrival, Administered):
                 self._eyes.poke(arrival.instance)
+
+    def _propose(self, proposed: Proposed) -> None:
+        why = proposed.refused(self.state.record)
+        if not why:
+            proposed.take()
+            self.state, effects = machine.step(self.state, Configured(self._now(), proposed.topology))
+            self._carry_out(effects)
+        if not proposed.outcome.done():
+            proposed.outcome.set_result(why)
 
     def _tick(self) -> None:
         observed = self._eyes.observed(self.state.record)

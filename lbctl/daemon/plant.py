@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from lbctl.dataplane.port import DataPlane, HostSockets
 from lbctl.model.errors import DataPlaneError, LbctlError
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.operation import Capabilities
-from lbctl.model.topology import Driver, Instance, Plane, Service, Topology
+from lbctl.model.topology import Driver, EnvoyMode, Instance, Plane, Service, Topology
 
 log = structlog.get_logger("lbctl.plant")
 
@@ -23,17 +24,32 @@ REPAIR_EVERY_S = 1.0
 ASK_EVERY_S = 5.0
 ASK_AGAIN_S = 60.0
 """Whoever runs a load balancer may give it another config at any time."""
+STARTED = "started "
+"""How a driver begins to say that it started its load balancer."""
 CLOSE_AFTER_S = 5.0
 """A driver that a reload replaced is closed when its last operation must have ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """One instance: what it was made of, its driver, and how an Envoy's files are brought up, or itself if embedded."""
+    """One instance: what it was made of, its driver, and how an Envoy's files are brought up, or itself if embedded,
+    and how that one is ended."""
 
     made_of: tuple[Instance, Plane, tuple[Service, ...]]
     plane: DataPlane
-    ensure_running: Callable[[], Awaitable[object]] | None = None
+    ensure_running: Callable[[], Awaitable[tuple[str, ...]]] | None = None
+    end: Callable[[], Awaitable[object]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The instances of another config. `fresh`: those with a driver of their own; `started`: those of them that lbctl
+    has just started."""
+
+    topology: Topology
+    units: dict[InstanceName, _Unit]
+    fresh: Sequence[_Unit]
+    started: list[InstanceName] = field(default_factory=list)
 
 
 class Plant:
@@ -97,27 +113,46 @@ class Plant:
         self._repaired_at[name] = now
         self._start(self._bring_up_again(name, unit.ensure_running))
 
-    async def rebuild(self, topology: Topology) -> None:
-        """Take a new config: instances that did not change keep their driver and its connections.
+    async def rebuilt(self, topology: Topology) -> Rebuilt:
+        """Return the instances of a new config, up and running with it, for `take` or `undo`; unchanged ones keep their
+        driver and its connections. Until then all goes on by the old one.
 
         Raises:
             LbctlError: an embedded instance refuses its new config; all are then as they were before.
         """
-        before, after = self._units, self._built(topology)
-        changed = [unit for name, unit in after.items() if before.get(name) is not unit]
+        after = self._built(topology)
+        fresh = [unit for name, unit in after.items() if self._units.get(name) is not unit]
+        found = Rebuilt(topology, after, fresh)
         try:
-            for unit in changed:
-                if unit.ensure_running is not None:
-                    await unit.ensure_running()
+            for unit in fresh:
+                did = () if unit.ensure_running is None else await unit.ensure_running()
+                if any(word.startswith(STARTED) for word in did):
+                    found.started.append(unit.made_of[0].name)
         except LbctlError:
-            await self._undone(before, changed)
+            await self.undo(found)
             raise
-        self._units, self._topology = after, topology
-        for unit in changed:
+        return found
+
+    def take(self, rebuilt: Rebuilt) -> None:
+        """Go over to instances that were rebuilt."""
+        before, self._units, self._topology = self._units, rebuilt.units, rebuilt.topology
+        for unit in rebuilt.fresh:
             self.able.pop(unit.made_of[0].name, None)
         for name, unit in before.items():
             if self._units.get(name) is not unit:
                 self._start(_closed_later(unit.plane))
+
+    async def undo(self, rebuilt: Rebuilt) -> None:
+        """Bring the files of what was rebuilt back to the old config, end what was started for the new one alone, and
+        let go of the new drivers."""
+        for unit in rebuilt.fresh:
+            name = unit.made_of[0].name
+            old = self._units.get(name)
+            if old is not None and old.ensure_running is not None:
+                await self._bring_up_again(name, old.ensure_running)
+            elif old is None and unit.end is not None and name in rebuilt.started:
+                await self._end(name, unit.end)
+            await unit.plane.close()
 
     async def close(self) -> None:
         """Let go of every load balancer; none is stopped."""
@@ -144,14 +179,6 @@ class Plant:
             for text in unpinnable(self._topology, {name: self.able[name]}, service.name):
                 log.warning("unit.refused", code="NO_PINS", instance=name, service=service.name, reason=text)
 
-    async def _undone(self, before: dict[InstanceName, _Unit], changed: Sequence[_Unit]) -> None:
-        """Bring the files of what was changed back to the old config, and let go of the new drivers."""
-        for unit in changed:
-            old = before.get(unit.made_of[0].name)
-            if old is not None and old.ensure_running is not None:
-                await self._bring_up_again(unit.made_of[0].name, old.ensure_running)
-            await unit.plane.close()
-
     def _built(self, topology: Topology) -> dict[InstanceName, _Unit]:
         units: dict[InstanceName, _Unit] = {}
         for plane in topology.planes.values():
@@ -177,6 +204,12 @@ class Plant:
         except LbctlError as error:
             log.warning("instance.not_started", instance=name, reason=str(error))
 
+    async def _end(self, name: InstanceName, end: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await end()
+        except LbctlError as error:
+            log.warning("instance.not_ended", instance=name, reason=str(error))
+
 
 async def _closed_later(plane: DataPlane) -> None:
     await asyncio.sleep(CLOSE_AFTER_S)
@@ -193,7 +226,9 @@ def _made(
 
             return _Unit(made_of, HaproxyInstance(instance, services, now))
         case Driver.ENVOY:
+            from lbctl.dataplane.envoy import embedded  # noqa: PLC0415
             from lbctl.dataplane.envoy.driver import EnvoyInstance  # noqa: PLC0415
 
             envoy = EnvoyInstance(instance, services, now, plane.envoy_binary, plane.envoy_mode, sockets)
-            return _Unit(made_of, envoy, envoy.ensure_running)
+            end = partial(embedded.stop, instance) if plane.envoy_mode is EnvoyMode.EMBEDDED else None
+            return _Unit(made_of, envoy, envoy.ensure_running, end)

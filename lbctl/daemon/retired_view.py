@@ -82,7 +82,9 @@ def _waits(state: State, release: Release, name: ServiceName, colour: Colour, no
     proof = emptiness(state, name, colour, now).waits
     if release.phase is Phase.DRAINING and left > 0:
         return f"{colour} of {name} stays warm for another {seconds(left)}" + (f"; {proof}" if proof else "")
-    return proof or "the record of it"
+    progress = state.progress.get(release.id)
+    holds = () if progress is None or release.phase.ended else progress.holds
+    return proof or next((hold.reason for hold in holds), "the record of it")
 
 
 def holders(state: State, name: ServiceName, colour: Colour) -> list[Json]:

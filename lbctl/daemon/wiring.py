@@ -12,13 +12,14 @@ import structlog
 
 from lbctl.about import VERSION
 from lbctl.config.home import directory_mode
-from lbctl.config.load import check_reload, load
+from lbctl.config.load import load
+from lbctl.config.reloading import check_reload
 from lbctl.config.settings import Alert, Config, ExecAlert
 from lbctl.config.show import config_text
 from lbctl.control.listener import Listener, listen
 from lbctl.control.server import ControlServer
 from lbctl.core import machine
-from lbctl.core.state import Configured, State
+from lbctl.core.state import State
 from lbctl.daemon.checks import Checks
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
@@ -30,7 +31,7 @@ from lbctl.daemon.keeper import Keeper, accounts_before, learned_before
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
-from lbctl.daemon.plant import Plant
+from lbctl.daemon.plant import Plant, Rebuilt
 from lbctl.daemon.versions import Versions
 from lbctl.gate import hook
 from lbctl.gate.attest import Asker
@@ -46,7 +47,7 @@ from lbctl.store.journal import Journal
 from lbctl.store.kept import account_files, learned_files
 from lbctl.store.tables import StoredEntry
 from lbctl.store.token import TokenDir
-from lbctl.telemetry.logs import RequestLogs, give_back
+from lbctl.telemetry.logs import Mailboxes, RequestLogs, give_back
 from lbctl.telemetry.sockets.census import SocketCensus
 from lbctl.telemetry.sockets.owners import with_descendants
 from lbctl.telemetry.sockets.severing import Severing
@@ -90,43 +91,58 @@ class Running:
         self.notify.reloading()
         try:
             config = await asyncio.to_thread(load, self.config.path, uid=os.getuid(), environ=os.environ)
-            state = self.loop.state
-            running = {name for name in state.topology.services if state.record.running(name) is not None}
-            faults = check_reload(self.config, config, running)
-            if faults:
-                self._refuse("; ".join(fault.render(config.path) for fault in faults))
-            else:
-                await self._take(config)
+            why = self._refusal(config, self.loop.state.record) or await self._take(config)
+            if why:
+                self._refuse(why)
         except LbctlError as error:
             # One line, whatever the number of faults: an event is read in a list.
             self._refuse("; ".join(str(error).splitlines()))
         self.notify.ready(self.status_line())
 
+    def _refusal(self, config: Config, record: Record) -> str:
+        """Return why a config cannot be taken while the record is as it is; empty if it can."""
+        in_release = {name for name in self.config.topology.services if record.running(name) is not None}
+        return "; ".join(fault.render(config.path) for fault in check_reload(self.config, config, in_release))
+
     def _refuse(self, reason: str) -> None:
         log.error("config.refused", reason=reason)
         self.tell(Kind.CONFIG_REFUSED, f"the new config is refused, the old one stays: {reason}", Severity.WARNING)
 
-    async def _take(self, config: Config) -> None:
-        # What may still refuse comes first: the alerts' addresses, the request logs, then the load balancers.
+    async def _take(self, config: Config) -> str:
+        """Take a config, and return "". What may refuse comes first: the alerts' addresses, the request logs, the load
+        balancers. That takes its time, so the loop looks once more at what is in release now: return why not, then."""
         outbox = None if config.alerts == self.config.alerts else self.new_outbox(config)
         mailboxes = self.logs.opened_for(config.topology)
         try:
-            await self.plant.rebuild(config.topology)
+            rebuilt = await self.plant.rebuilt(config.topology)
         except LbctlError:
             give_back(mailboxes)
             raise
+        why = await self.loop.reconfigure(
+            config.topology,
+            refused=lambda record: self._refusal(config, record),
+            take=lambda: self._go_over(config, rebuilt, mailboxes),
+        )
+        if why:
+            give_back(mailboxes)
+            await self.plant.undo(rebuilt)
+            return f"a release began meanwhile: {why}"
+        await self.observer.replan(self.plant.planes)
+        if outbox is not None:
+            await self._replace_outbox(outbox)
+        self.tell(Kind.CONFIG_RELOADED, f"the config was reloaded: {len(config.topology.services)} services")
+        return ""
+
+    def _go_over(self, config: Config, rebuilt: Rebuilt, mailboxes: Mailboxes) -> None:
+        """Bring everything that goes by the config to the new one, in the turn in which the loop takes it."""
+        self.plant.take(rebuilt)
         self.logs.take(config.topology, mailboxes, self.clock.now())
         self.executor.planes = self.plant.planes
-        await self.observer.replan(self.plant.planes)
         self.checks.configure(config.topology)
         self.versions.configure(config.topology)
         self.headcount.configure(config.topology)
         self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
-        self.loop.arrive(Configured(self.clock.now(), config.topology))
         self.config = config
-        if outbox is not None:
-            await self._replace_outbox(outbox)
-        self.tell(Kind.CONFIG_RELOADED, f"the config was reloaded: {len(config.topology.services)} services")
 
     async def _replace_outbox(self, outbox: Outbox) -> None:
         """The old channels end before the new ones start: each goes on from its cursor, nothing is told twice."""

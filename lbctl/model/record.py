@@ -78,6 +78,11 @@ class Contract:
         return bool(self.provides or self.requires)
 
 
+def people(uid: int | None, login: int | None) -> tuple[int, ...]:
+    """Return as whom one asker is known: as the user, and as who logged in."""
+    return tuple(sorted({one for one in (uid, login) if one is not None}))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """A standing record on the board: this version is deployed to the claimed pool and may go.
@@ -94,8 +99,14 @@ class Ready:
     nonce: str
     wall: str
     uid: int | None = None
-    """Whose word it is: nobody approves what came of their own."""
+    """Whose word it is, and as whom they logged in: nobody approves what came of their own."""
+    login: int | None = None
     told_days: int = 0
+
+    @property
+    def people(self) -> tuple[int, ...]:
+        """As whom the one who said so is known."""
+        return people(self.uid, self.login)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,12 +223,18 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """One person's yes before first traffic."""
+    """One person's yes before first traffic. `login`: as whom that user logged in, before `sudo` or `su`."""
 
     uid: int
     by: str
     at: Instant
     reason: str = ""
+    login: int | None = None
+
+    @property
+    def people(self) -> tuple[int, ...]:
+        """As whom the one who approved is known."""
+        return people(self.uid, self.login)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +305,7 @@ class Release:
     """The claims and board records that it took up: those of the others are given back if it is superseded."""
     ready: Mapping[ServiceName, Ready] = field(default_factory=dict)
     initiators: tuple[int, ...] = ()
-    """The users who said that it may go: they cannot approve it."""
+    """The users who said that it may go, and as whom they logged in: they cannot approve it."""
     approvals: tuple[Approval, ...] = ()
     stopped: Mapping[ServiceName, str] = field(default_factory=dict)
     """Services whose old pool is stopped because somebody said so, and who."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbctl.model.names import Colour, ReleaseId, ServerName, ServiceName, UnitName
-from lbctl.model.record import Contract
+from lbctl.model.record import Contract, people
 from lbctl.model.topology import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """Common to all requests: who asks (`uid 1000 pid 4711`, and the number alone), why, and the number its answer
-    goes to.
+    goes to. `login`: as whom that user logged in, before `sudo` or `su`; None if nobody did.
 
     `nonce` is fresh randomness for a token and `wall` the wall time for people; the core has neither.
     """
@@ -23,6 +23,12 @@ class Asked:
     nonce: str = ""
     wall: str = ""
     uid: int | None = None
+    login: int | None = None
+
+    @property
+    def people(self) -> tuple[int, ...]:
+        """As whom the asker is known."""
+        return people(self.uid, self.login)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ def test_the_unit_never_hides_who_the_peers_are() -> None:
     text = UNIT.read_text()
     assert "PrivateUsers" not in text, "it would turn every peer into nobody, and authorisation with it"
     assert "ProcSubset" not in text
+    assert not re.search(r"^ProtectProc=", text, re.MULTILINE), "it would hide as whom the peers logged in"
 
 
 def test_envoy_and_lbctl_never_end_with_each_other() -> None:

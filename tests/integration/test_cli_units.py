@@ -269,6 +269,23 @@ async def test_a_release_that_a_newer_build_ended_exits_with_25(desk: FakeDesk, 
     assert (await run(path, "release", "wait", "7")).code == 25
 
 
+@pytest.mark.parametrize("back_by", ["itself", "person"])
+async def test_a_release_that_was_cancelled_is_over_for_its_builds_and_says_what_to_do(
+    desk: FakeDesk, path: str, back_by: str
+) -> None:
+    desk.record = [
+        joint(phase="cancelled", back_by=back_by, outcome="preflight took longer than 15m: accounts-1 is down")
+    ]
+    desk.fates = {BUILD: [fate("released", number="7")]}
+    done = await run(path, "release", "wait", "--build", BUILD)
+    assert done.code == 21, done.err
+    first, then = done.out.splitlines()
+    assert first.endswith(": preflight took longer than 15m: accounts-1 is down")
+    assert then == (
+        f"  next   it does not go again by itself: lbctl claim accounts --build {BUILD} --wait, deploy, then say ready"
+    )
+
+
 async def test_a_build_whose_partner_ended_the_release_waits_again(desk: FakeDesk, path: str) -> None:
     desk.record = [joint(phase="cancelled", back_by="newer", outcome="superseded: storefront is claimed")]
     waits = fate("waiting", "waiting for storefront")

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +17,7 @@ from lbctl.config.accounts import Principal
 from lbctl.config.settings import Access
 from lbctl.control.door import Limits
 from lbctl.control.listener import listen
+from lbctl.control.login import UNSET, read_login
 from lbctl.control.server import ControlServer
 from lbctl.model.names import ServiceName
 from lbctl.model.request import Rollback
@@ -30,7 +33,10 @@ ACCESS = Access(
 )
 ASK = """
 import http.client, json, os, socket, sys
-path, method, target, uid, groups, count, body = sys.argv[1:]
+path, method, target, uid, groups, count, body, login = sys.argv[1:]
+if login:
+    with open("/proc/self/loginuid", "w") as file:
+        file.write(login)
 os.setgroups([int(one) for one in groups.split(",") if one])
 os.setgid(int(uid))
 os.setuid(int(uid))
@@ -79,9 +85,10 @@ async def ask(
     groups: tuple[int, ...] = (),
     count: int = 1,
     sent: dict[str, Any] | None = None,
+    login: int | str = "",
 ) -> tuple[int, dict[str, Any]]:
-    """Ask as that user with those supplementary groups."""
-    words = (path, method, target, str(uid), ",".join(map(str, groups)), str(count), json.dumps(sent or {}))
+    """Ask as that user with those supplementary groups, who logged in as another one if `login` says so."""
+    words = (path, method, target, str(uid), ",".join(map(str, groups)), str(count), json.dumps(sent or {}), str(login))
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", ASK, *words, stdout=asyncio.subprocess.PIPE)
     out, _ = await asyncio.wait_for(process.communicate(), 20)
     status, body = json.loads(out)
@@ -173,6 +180,34 @@ async def test_the_audit_names_the_peer_as_the_kernel_does(serve: Callable[..., 
     asked = desk.asked[0]
     assert isinstance(asked, Rollback)
     assert asked.actor.startswith(f"uid {STRANGER} pid ")
+    assert "logged in" not in asked.actor
+
+
+def logs_in() -> bool:
+    """Whether this kernel keeps login uids, and this process has none yet: then it may give one to a child."""
+    kept = Path("/proc/self/loginuid")
+    return kept.exists() and kept.read_text().strip() == str(UNSET)
+
+
+@pytest.mark.skipif(not logs_in(), reason="the kernel keeps no login uid, or somebody logged in to run the tests")
+async def test_the_audit_names_as_whom_a_peer_logged_in_before_it_became_root(serve: Callable[..., Any]) -> None:
+    desk = FakeDesk()
+    path = await serve(desk, ACCESS)
+    await ask(path, "POST", "/v1/releases/7/rollback", uid=0, login=OPERATOR)
+    asked = desk.asked[0]
+    assert (asked.uid, asked.login) == (0, OPERATOR)
+    assert asked.actor.startswith("uid 0 (root) pid ")
+    assert asked.actor.endswith(f", logged in as uid {OPERATOR}")
+
+
+def test_whoever_has_ended_or_is_another_user_now_logged_in_as_nobody() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        assert read_login(ours, gone.pid, 0) is None
+        assert read_login(ours, os.getpid(), STRANGER) is None
+        assert read_login(ours, 0, 0) is None
 
 
 async def test_a_user_with_many_idle_connections_disturbs_only_itself(serve: Callable[..., Any]) -> None:

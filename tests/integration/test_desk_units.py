@@ -22,7 +22,7 @@ from lbctl.model.operation import Capabilities
 from lbctl.model.record import Contract
 from lbctl.model.request import Answer, Claim, Pause, Rollback
 from lbctl.model.topology import Approvals, JudgeSettings, PinKind, Plan, PlanMode, Service
-from lbctl.model.units import Span
+from lbctl.model.units import MINUTE, Instant, Span
 from lbctl.store.journal import Journal
 from tests.shop import LB1, LB2, PLAN, A, B, Shop
 
@@ -261,6 +261,21 @@ async def test_a_withdrawn_build_is_said_so(office: Office) -> None:
     office.shop.deploy(A, 2, api(2))
     office.shop.withdraw(A)
     assert (await fate(office, "build/2"))["word"] == "withdrawn"
+
+
+async def test_a_set_that_was_not_proved_in_time_is_over_for_both_builds_the_well_one_too(office: Office) -> None:
+    shop = office.shop
+    shop.down.add((A, Colour.GREEN))
+    shop.deploy(A, 2, api(2))
+    shop.deploy(B, 3, needs(">=2"))
+    shop.speaks[3] = frozenset({2})
+    shop.until("preflight")
+    shop.now = Instant(shop.now + 15 * MINUTE)
+    shop.until("cancelled")
+    for build in ("build/2", "build/3"):
+        found = await fate(office, build)
+        assert (found["word"], found["release"]) == ("released", "1")
+        assert found["text"].startswith("preflight took longer than 15m: ")
 
 
 async def test_a_build_that_went_back_and_was_superseded_in_a_second_try_is_superseded(office: Office) -> None:

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from lbctl.core.claims import claim_granted
 from lbctl.core.contracts import fits
+from lbctl.core.matrix import UNKNOWN_FOR
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Contract
 from lbctl.model.request import Cancel, Claim, Rollback
-from lbctl.model.units import HOUR, Instant
+from lbctl.model.units import HOUR, MINUTE, Instant, after
 from tests.shop import LB1, LB2, A, B, Shop
 
 Word = tuple[str, int]
@@ -23,8 +24,8 @@ WORDS = st.tuples(
             *("build A", "build B") * 3,
             *("claim A", "claim B", "deploy A", "deploy B", "ready A", "ready B") * 2,
             *("ask A", "ask B", "take A", "take B"),
-            *("withdraw A", "withdraw B", "cancel", "back", "wait", "sick A", "sick B", "well"),
-            *("crash", "reload", "hour", "fortnight"),
+            *("withdraw A", "withdraw B", "cancel", "back", "wait", "sick A", "sick B", "well", "stranger"),
+            *("crash", "reload", "quarter", "hour", "fortnight"),
         ]
     ),
     st.integers(0, 4),
@@ -78,6 +79,8 @@ class Pipelines:
                 shop.down.add((service, shop.active(service).other))
             case "well":
                 shop.down.clear()
+            case "stranger":
+                shop.strangers = not shop.strangers
             case _:
                 self._befall(verb, number)
         shop.run(number * 2 if verb != "wait" else 5 + number * 8)
@@ -88,6 +91,8 @@ class Pipelines:
                 self.shop.crash()
             case "reload":
                 self.shop.reload(LB1 if number % 2 else LB2)
+            case "quarter":  # A release that is not proved by then is over; claims and the board stand.
+                self.shop.now = Instant(self.shop.now + 15 * MINUTE)
             case "hour":
                 self._out_of_time()
                 self.shop.now = Instant(self.shop.now + HOUR)
@@ -103,6 +108,8 @@ class Pipelines:
         """Wait until nothing moves any more."""
         shop, still = self.shop, 0
         shop.down.clear()
+        shop.strangers = False
+        shop.now = after(shop.now, UNKNOWN_FOR)
         for _ in range(1_500):
             rev = shop.state.record.rev
             shop.tick()

@@ -13,7 +13,8 @@ from lbctl.config.accounts import Principal
 from lbctl.config.fault import Mark
 from lbctl.config.home import Distrust, directory_mode, home_of, trust_fault
 from lbctl.config.hosts import Names
-from lbctl.config.load import ConfigError, check_reload, load
+from lbctl.config.load import ConfigError, load
+from lbctl.config.reloading import check_reload
 from lbctl.config.secret import Secret
 from lbctl.config.settings import ExecAlert, WebhookAlert
 from lbctl.config.show import config_text

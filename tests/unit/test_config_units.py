@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lbctl.config.json_schema import json_schema
-from lbctl.config.load import check_reload
+from lbctl.config.reloading import check_reload
 from lbctl.config.show import config_text
 from lbctl.model.names import Colour, ServiceName, UnitName
 from lbctl.model.route import Caller
@@ -317,6 +317,65 @@ def test_in_release_a_unit_keeps_its_services_and_a_provider_its_consumers() -> 
     assert found[0].endswith("wait for its release, or end it with `lbctl rollback shop`")
     assert reload_faults(dissolved, apart, in_release=set()) == []
     assert reload_faults(("[1%, 100%]", "[2%, 100%]"), in_release=both) == []
+
+
+CALLED = "    consumers:\n      storefront: {pin: listener, blue: 10.0.0.5:9001, green: 10.0.0.5:9002}\n"
+
+
+@pytest.mark.parametrize(
+    ("edit", "place"),
+    [
+        ((PINNED, "{pin: header, header: X-Pool}"), "services.accounts.consumers.storefront"),
+        ((":9001", ":9003"), "services.accounts.consumers.storefront"),
+        (("    haproxy: {form: map}\n    pools: {blue: {a-1", "    haproxy: {form: map, backends: {blue: x, green: y}}\n    pools: {blue: {a-1"),
+         "services.accounts.haproxy"),
+    ],
+)  # fmt: skip
+def test_while_storefront_goes_alone_how_accounts_knows_it_stays(edit: tuple[str, str], place: str) -> None:
+    (found,) = reload_faults(edit, in_release={STOREFRONT})
+    assert found.split(": ")[1] == place
+    assert found.endswith(
+        "cannot change while storefront, which calls accounts, is in release; "
+        "wait for its release, or end it with `lbctl rollback storefront`"
+    )
+    assert reload_faults(edit, in_release=set()) == []
+
+
+def test_whom_storefront_calls_is_not_forgotten_while_it_goes_alone() -> None:
+    dissolved = (f"units:\n  shop:\n    {BOTH}\n    steps: [1%, 100%]\n", "")
+    found = reload_faults(dissolved, (CALLED, ""), in_release={STOREFRONT})
+    assert [line.split(": ")[1] for line in found] == ["units.shop.services", "services.accounts.consumers"]
+
+
+def test_a_provider_may_get_another_server_while_its_consumer_goes_alone() -> None:
+    assert reload_faults(("a-2: 10.0.1.2:80", "a-2: 10.0.1.9:80"), in_release={STOREFRONT}) == []
+
+
+def test_who_comes_to_be_called_by_a_service_in_release_waits() -> None:
+    new = ("    pools: {blue: {p-1: 10.0.3.1:80}, green: {p-2: 10.0.3.2:80}}\n    steps: [50%, 100%]\n",
+           "    pools: {blue: {p-1: 10.0.3.1:80}, green: {p-2: 10.0.3.2:80}}\n    listen: 10.0.0.5:7000\n"
+           "    consumers:\n      storefront: {pin: source}\n")  # fmt: skip
+    found = reload_faults(new, ("[accounts, storefront]", "[accounts, storefront, pay]"), in_release={STOREFRONT})
+    assert [line.split(": ")[1] for line in found] == ["units.shop.services", "services.pay.consumers.storefront"]
+
+
+def by_source(*edits: tuple[str, str], in_release: set[ServiceName]) -> list[str]:
+    """The faults of a reload where accounts tells storefront's pools by their servers' addresses."""
+    source = (PINNED, "{pin: source}")
+    faults = check_reload(config(shop(source)), config(shop(source, *edits)), in_release)
+    return [fault.render("lbctl.yaml") for fault in faults]
+
+
+def test_while_accounts_goes_alone_the_addresses_that_its_source_pins_name_stay() -> None:
+    edit = ("s-4: 10.0.2.4:80", "s-4: 10.0.2.9:80")
+    (found,) = by_source(edit, in_release={ACCOUNTS})
+    assert found.split(": ", 1)[1] == (
+        "services.storefront.pools.green: cannot change while accounts, which tells storefront by its servers' "
+        "addresses, is in release; wait for its release, or end it with `lbctl rollback accounts`"
+    )
+    assert by_source(edit, in_release=set()) == []
+    assert by_source(("10.0.2.4:80", "10.0.2.4:81"), in_release={ACCOUNTS}) == []
+    assert reload_faults(edit, in_release={ACCOUNTS}) == []
 
 
 def test_many_addresses_are_compared_fast() -> None:

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from lbctl.model.hook import Hook, Point
 from lbctl.model.names import Colour
 from lbctl.model.record import Contract
-from lbctl.model.request import Answer, Approve, Cancel, Claim, Promote, SayReady
+from lbctl.model.request import Answer, Approve, Cancel, Claim, Promote, SayReady, Switch
 from lbctl.model.topology import Approvals
 from lbctl.model.units import HOUR, Instant
 from tests.shop import PLAN, SHOP, A, B, Shop
@@ -13,8 +15,9 @@ from tests.shop import PLAN, SHOP, A, B, Shop
 GID, CI_A, CI_B, EVA, TOM = 77, 1001, 1002, 2001, 2002
 
 
-def asking(count: int = 1) -> Shop:
-    """A shop whose releases need approval of group 77; both versions are ready, and go only together."""
+def asking(count: int = 1, *, login: int | None = None) -> Shop:
+    """A shop whose releases need approval of group 77; both versions are ready, and go only together. `login`: as whom
+    accounts' CI logged in."""
     shop = Shop()
     shop.reconfigure(plan=replace(PLAN, approvals=Approvals(count, "deployers", GID)))
     for name, uid, contract in (
@@ -23,17 +26,16 @@ def asking(count: int = 1) -> Shop:
     ):
         shop.claim(name)
         shop.deployed[name, Colour.GREEN] = 2
-        ready = SayReady(id=uid, actor=f"uid {uid}", uid=uid, service=name, version="2", build=f"b/{uid}",
-                         contract=contract, nonce="n")  # fmt: skip
+        ready = SayReady(id=uid, actor=f"uid {uid}", uid=uid, login=login if name == A else None, service=name,
+                         version="2", build=f"b/{uid}", contract=contract, nonce="n")  # fmt: skip
         assert shop.ask(ready).accepted
     return shop
 
 
-def approve(shop: Shop, uid: int, groups: frozenset[int] = frozenset({GID})) -> Answer:
+def approve(shop: Shop, uid: int, groups: frozenset[int] = frozenset({GID}), *, login: int | None = None) -> Answer:
     assert shop.release is not None
-    return shop.ask(
-        Approve(id=7_000 + len(shop.answers), actor=f"uid {uid}", uid=uid, release=shop.release.id, groups=groups)
-    )
+    number, release = 7_000 + len(shop.answers), shop.release.id
+    return shop.ask(Approve(id=number, actor=f"uid {uid}", uid=uid, login=login, release=release, groups=groups))
 
 
 def told(shop: Shop, kind: str) -> list[str]:
@@ -82,6 +84,63 @@ def test_somebody_outside_the_group_is_told_which_it_is_and_root_may() -> None:
     assert (answer.body["code"], answer.body["exit_code"]) == ("not_authorised", 6)
     assert answer.body["then"] == "join the group deployers and log in again"
     assert approve(shop, 0, frozenset({0})).accepted
+
+
+def test_nobody_approves_their_own_as_root() -> None:
+    shop = asking()
+    shop.until("awaiting_approval")
+    answer = approve(shop, 0, frozenset({0}), login=CI_B)
+    assert answer.body["code"] == "own_approval"
+    assert answer.body["what"] == (
+        f"uid 0 is logged in as uid {CI_B}, who started release 1, or said that a version of it is ready"
+    )
+    assert approve(shop, 0, frozenset({0}), login=EVA).accepted
+
+
+def test_nobody_approves_what_they_said_is_ready_as_another_user() -> None:
+    shop = asking(login=EVA)
+    shop.until("awaiting_approval")
+    for uid, login in ((EVA, EVA), (EVA, None), (0, EVA), (TOM, EVA)):
+        assert approve(shop, uid, login=login).body["code"] == "own_approval"
+    assert approve(shop, TOM, login=TOM).accepted
+
+
+def test_root_that_started_it_is_whoever_logged_in_and_without_a_login_root_itself() -> None:
+    shop = asking(login=EVA)
+    shop.until("awaiting_approval")
+    shop.on_release(Cancel)
+    shop.run(10)
+    for name in (A, B):
+        shop.claim(name)
+    switch = Switch(id=901, actor="uid 0", uid=0, login=EVA, service=B, to=None, version="2", nonce="n", unchecked=True,
+                    plan=shop.state.topology.units[SHOP].plan, followers={A: "2"})  # fmt: skip
+    assert shop.ask(switch).accepted
+    shop.until("awaiting_approval")
+    for uid, login in ((0, None), (0, EVA), (EVA, EVA)):
+        assert approve(shop, uid, login=login).body["code"] == "own_approval"
+    assert approve(shop, 0, login=TOM).accepted
+
+
+SAME = [((EVA, EVA), (0, EVA)), ((0, EVA), (EVA, EVA)), ((0, EVA), (0, EVA)), ((TOM, EVA), (EVA, None)),
+        ((EVA, None), (EVA, TOM)), ((0, None), (0, None)), ((0, EVA), (0, None))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_one_person_counts_once_whichever_user_they_become(
+    first: tuple[int, int | None], second: tuple[int, int | None]
+) -> None:
+    shop = asking(count=2)
+    shop.until("awaiting_approval")
+    assert approve(shop, first[0], login=first[1]).body["did"] == "approved; 1 more of 2 approvals are needed"
+    assert approve(shop, second[0], login=second[1]).body["did"] == "nothing was changed: it is so already"
+
+
+def test_two_people_who_are_both_root_are_two() -> None:
+    shop = asking(count=2)
+    shop.until("awaiting_approval")
+    approve(shop, 0, login=EVA)
+    assert approve(shop, 0, login=TOM).accepted
+    shop.until("shifting")
 
 
 def test_who_approves_while_it_is_proved_lets_it_go_without_a_stop() -> None:

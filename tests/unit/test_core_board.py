@@ -1,5 +1,6 @@
 """What on the board may go together, and why the rest waits."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -112,3 +113,91 @@ def test_nothing_goes_that_leaves_a_pair_that_cannot_speak(
     provided = sorted(offers) if A in going else [1]
     wanted = wants if B in going else "<2"
     assert not going or any(fits(wanted, version) for version in provided)
+
+
+PAY = ServiceName("payments")
+TWO = replace(
+    TOPOLOGY,
+    services={**TOPOLOGY.services, PAY: replace(TOPOLOGY.services[A], name=PAY)},
+    units={SHOP: replace(UNIT, services=(A, PAY, B), rendezvous=Rendezvous.CONTRACT)},
+)
+"""storefront calls accounts and payments."""
+
+
+def two(
+    active: Mapping[ServiceName, Contract], idle: Mapping[ServiceName, Contract], board: Mapping[ServiceName, Contract]
+) -> Record:
+    services = {}
+    for name, contract in active.items():
+        blue = Pool(state=PoolState.ACTIVE, version="1", contract=contract)
+        green = Pool(state=PoolState.IDLE, version="0", contract=idle.get(name, Contract()))
+        services[name] = Adopted(active=Colour.BLUE, blue=blue, green=green)
+    return Record(services=services, board={name: ready("2", contract) for name, contract in board.items()})
+
+
+def offer(**versions: int) -> Contract:
+    """What offers, or wants, exactly these; `declares` keeps a contract that offers nothing else a declared one."""
+    return Contract(provides={name: (version,) for name, version in {"declares": 1, **versions}.items()})
+
+
+def want(*names: str) -> Contract:
+    return Contract(requires={"declares": "1", **dict.fromkeys(names, "1")})
+
+
+def goes(known: Record) -> tuple[str, ...]:
+    return largest_set(TWO, known, TWO.units[SHOP])
+
+
+def test_two_providers_do_not_leave_a_name_to_each_other_that_only_old_pools_of_both_offered() -> None:
+    nobody = {A: offer(), PAY: offer(), B: want()}
+    once = {A: offer(refunds=1), PAY: offer(refunds=1)}
+    assert goes(two(nobody, once, {B: want("refunds")})) == ()
+    assert goes(two({**nobody, PAY: offer(refunds=1)}, once, {B: want("refunds")})) == (B,)
+
+
+def test_a_provider_that_drops_a_name_waits_though_an_old_pool_of_another_one_offered_it() -> None:
+    active = {A: offer(refunds=1), PAY: offer(), B: want("refunds")}
+    assert goes(two(active, {PAY: offer(refunds=1)}, {A: offer()})) == ()
+    assert goes(two({**active, PAY: offer(refunds=1)}, {}, {A: offer()})) == (A,)
+
+
+def test_a_name_moves_to_another_provider_when_that_one_goes_first() -> None:
+    active = {A: offer(refunds=1), PAY: offer(), B: want("refunds")}
+    assert goes(two(active, {}, {A: offer(), PAY: offer(refunds=1)})) == (PAY,)
+
+
+def test_a_consumer_waits_for_the_provider_whose_next_version_has_what_it_wants() -> None:
+    active = {A: offer(), PAY: offer(), B: want()}
+    waiting = two(active, {}, {B: want("refunds"), PAY: replace(offer(refunds=2))})
+    found = obstacle(TWO, waiting, TWO.units[SHOP], (B,))
+    assert found is not None
+    assert (found.service, found.waits_for) == (B, PAY)
+
+
+def test_what_a_service_offers_that_is_not_called_counts_for_nobody() -> None:
+    uncalled = replace(TWO.services[PAY], consumers={})
+    topology = replace(TWO, services={**TWO.services, PAY: uncalled})
+    known = two({A: offer(), PAY: offer(refunds=1), B: want()}, {}, {B: want("refunds")})
+    assert largest_set(topology, known, TWO.units[SHOP]) == ()
+
+
+NAMES = st.sets(st.sampled_from(["refunds", "invoices"]))
+OFFERED = st.builds(lambda names: offer(**dict.fromkeys(names, 1)), NAMES)
+WANTED = st.builds(lambda names: want(*names), NAMES)
+SOME = st.dictionaries(st.sampled_from([A, PAY]), OFFERED)
+
+
+@given(st.tuples(OFFERED, OFFERED, WANTED), SOME, SOME, st.one_of(st.none(), WANTED))
+def test_whatever_two_providers_offer_or_offered_nothing_that_was_met_is_lost(
+    now: tuple[Contract, Contract, Contract],
+    idle: dict[ServiceName, Contract],
+    board: dict[ServiceName, Contract],
+    wanted: Contract | None,
+) -> None:
+    active = dict(zip((A, PAY, B), now, strict=True))
+    waiting = {**board, **({} if wanted is None else {B: wanted})}
+    going = goes(two(active, idle, waiting))
+    after = {name: waiting[name] if name in going else active[name] for name in active}
+    before, offered = ({n for s in (A, PAY) for n in known[s].provides} for known in (active, after))
+    lost = after[B].requires.keys() - offered
+    assert not going or not lost or (B not in going and not lost & before)

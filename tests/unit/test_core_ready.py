@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbctl.core.contracts import fits
-from lbctl.model.names import ServiceName
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Contract
+from lbctl.model.units import MINUTE, Instant
 from tests.shop import A, B, Shop
 
 
@@ -149,3 +150,30 @@ def _deployed(shop: Shop, service: ServiceName, version: int, low: int, offered:
     for consumer, wanted in shop.wants.items():
         shop.speaks[consumer] = frozenset(one for one, offers in shop.apis.items() if fits(wanted, offers))
     shop.deploy(service, version, contract)
+
+
+def test_a_set_that_is_not_proved_in_time_is_over_and_nothing_of_it_goes_again_by_itself() -> None:
+    """Also the well one of the two: on the board they would be cut again at once, and for ever."""
+    shop = Shop()
+    shop.down.add((A, Colour.GREEN))
+    shop.deploy(A, 2, api(2))
+    shop.deploy(B, 2, needs(">=2"))
+    shop.until("preflight")
+    shop.now = Instant(shop.now + 15 * MINUTE)
+    shop.until("cancelled")
+    (told,) = [entry for entry in shop.told if entry.kind.value == "release.cancelled"]
+    assert told.severity.value == "warning"
+    assert told.text.startswith("cancelled before first traffic: preflight took longer than 15m: ")
+    assert told.text.endswith(
+        "; storefront 2 and accounts 2 do not go again by themselves: lbctl claim each, then say ready"
+    )
+    shop.down.clear()
+    shop.run(60)
+    assert (shop.state.record.board, shop.state.record.claims) == ({}, {})
+    assert [one.id for one in shop.state.record.releases.values()] == ["1"]
+    for name, contract in ((A, api(2)), (B, needs(">=2"))):
+        assert shop.ready(name, 2, contract).body["code"] == "not_claimed"
+    shop.deploy(A, 2, api(2))
+    shop.deploy(B, 2, needs(">=2"))
+    shop.until("finished")
+    assert shop.mismatched == []

@@ -4,10 +4,11 @@ import pytest
 
 from lbctl.core.matrix import UNKNOWN_FOR
 from lbctl.daemon.board_why import caller_lines
+from lbctl.daemon.retired_view import retired_view
 from lbctl.daemon.unit_view import matrix
 from lbctl.model.names import Colour
 from lbctl.model.record import PoolState
-from lbctl.model.request import Rollback
+from lbctl.model.request import Promote, Rollback
 from lbctl.model.route import Caller, Pin
 from tests.shop import SHOP, TOPOLOGY, A, B, Shop
 
@@ -143,6 +144,57 @@ def test_a_set_from_the_board_is_held_in_preflight_while_nobodys_pool_calls() ->
     assert shop.release is not None
     assert shop.release.phase.value == "preflight"
     assert "accounts was called" in held(shop)["unknown_caller"]
+
+
+@pytest.mark.parametrize("phase", ["shifting", "baking"])
+def test_a_stranger_in_mid_step_stops_the_way_forward_is_paged_and_sends_nobody_back(phase: str) -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.until(phase)
+    assert shop.release is not None
+    share_bp, shop.strangers = shop.release.share_bp, True
+    shop.run(60)
+    assert (shop.release.phase.value, shop.release.share_bp) == (phase, share_bp)
+    assert "by somebody who is no pool of storefront" in held(shop)["unknown_caller"]
+    assert shop.met_by_strangers == {1}
+    paged = [entry.text for entry in shop.told if entry.kind.value == "hold.paged"]
+    assert [text for text in paged if "accounts was called" in text] == paged != []
+    answer = shop.on_release(Promote, full=True)
+    assert (answer.body["code"], "accounts was called" in str(answer.body["why"])) == ("held", True)
+    shop.strangers = False
+    shop.now = type(shop.now)(shop.now + UNKNOWN_FOR)
+    shop.until("finished")
+    assert shop.met_by_strangers == {1}
+    assert (shop.failed_users, shop.mismatched) == (0, [])
+
+
+def test_a_rollback_works_while_a_stranger_calls() -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.until("shifting")
+    shop.strangers = True
+    shop.run(10)
+    assert shop.on_release(Rollback).accepted
+    shop.until("rolled_back")
+    assert shop.met_by_strangers == {1}
+
+
+def test_while_a_stranger_calls_the_old_accounts_nothing_is_certified_and_the_end_names_it() -> None:
+    """The first certificate ends the way back, and leads such a caller to the new accounts; so does only the limit."""
+    shop = Shop()
+    shop.drain(quiet_ms=300, limit_ms=5_000)
+    shop.switch(B, A, version=2)
+    shop.until("draining")
+    shop.strangers = True
+    shop.run(40)
+    assert shop.release is not None
+    assert shop.release.phase.value == "draining"
+    assert shop.met_by_strangers == {1}
+    assert "accounts was called" in str(retired_view(shop.state, shop.release, B, shop.now)["waits"])
+    shop.until("finished")
+    assert shop.release.outcome.startswith("unproven: blue of storefront, blue of accounts are kept as draining; ")
+    assert "accounts was called" in shop.release.outcome
+    assert (shop.failed_users, shop.mismatched) == (0, [])
 
 
 def test_each_service_alone_goes_while_nobodys_pool_calls() -> None:

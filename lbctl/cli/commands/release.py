@@ -68,8 +68,8 @@ def list_(ctx: click.Context, service: str | None, form: str) -> None:
 @form_option
 @click.pass_context
 def wait(ctx: click.Context, target: str | None, build: str | None, goal: str, timeout: str | None, form: str) -> None:
-    """Wait for a release. Exit 0 reached, 20 back by itself, 21 by a person or cancelled, 22 time-out, 23 time-out
-    while it waits for approval.
+    """Wait for a release. Exit 0 reached, 20 back by itself, 21 by a person or cancelled (also by a deadline:
+    nothing of it goes again by itself), 22 time-out, 23 time-out while it waits for approval.
 
     With --build also while it stands on the board: 25 a newer build took its place, 26 time-out before it went,
     for want of a partner or in a freeze window. Ctrl-C detaches; the release goes on.

@@ -60,7 +60,7 @@ meaning() {
         6) echo "not authorised: this job may not do that" ;;
         7) echo "no such service, unit or build: LBCTL_SERVICE, LBCTL_UNIT, LBCTL_BUILD" ;;
         20) echo "went back by itself: a new version is worse; lbctl explain ${LBCTL_UNIT:-$LBCTL_SERVICE} says which and why" ;;
-        21) echo "a person went back, cancelled it or withdrew it: do not repeat it unasked" ;;
+        21) echo "a person went back, cancelled it or withdrew it, or it was not proved or approved in time: it is over, do not repeat it unasked" ;;
         22) echo "out of time; what was begun goes on: wait again, deploy nothing again" ;;
         23) echo "still waiting for approval by a person: lbctl release approve, then wait again" ;;
         25) echo "superseded: a newer build of $LBCTL_SERVICE took its place; nothing is wrong" ;;
