@@ -41,12 +41,17 @@ def _groups(connection: socket.socket) -> tuple[int, ...]:
 
 
 async def actor(peer: Peer) -> str:
-    """Return how the audit names a peer: `uid 1000 (eva) pid 4711`; without the name if it is not found at once."""
+    """Return how the audit names a peer: `uid 1000 (eva) pid 4711`."""
+    return f"{await user(peer)} pid {peer.pid}"
+
+
+async def user(peer: Peer) -> str:
+    """Return whose process a peer is: `uid 1000 (eva)`; without the name if it is not found at once."""
     try:
         name = await asyncio.wait_for(asyncio.to_thread(_name, peer.uid), NAME_TIMEOUT_S)
     except TimeoutError:
         name = ""
-    return f"uid {peer.uid} ({name}) pid {peer.pid}" if name else f"uid {peer.uid} pid {peer.pid}"
+    return f"uid {peer.uid} ({name})" if name else f"uid {peer.uid}"
 
 
 def _name(uid: int) -> str:

@@ -332,7 +332,7 @@ async def test_what_cannot_be_switched_is_refused_and_the_way_out_is_named(
     with pytest.raises(Refused) as caught:
         await (await office.desk()).going(name, version, versions)
     assert (caught.value.code, caught.value.exit_code) == (code, exit_code)
-    assert code != "no_such_service" or caught.value.why == "known are: accounts, shop, storefront"
+    assert code != "no_such_service" or caught.value.why == "services: accounts, storefront; units: shop"
 
 
 async def test_a_switch_that_names_no_version_takes_what_every_candidate_server_says(office: Office) -> None:
@@ -469,3 +469,9 @@ async def test_a_pause_is_seen_by_every_name(office: Office) -> None:
     assert found["services"]["accounts"]["held"]["code"] == "paused"
     assert found["units"]["shop"]["held"]["code"] == "paused"
     assert ServiceName("storefront") not in found["services"]
+
+
+async def test_a_name_that_is_nearly_right_is_asked_back(office: Office) -> None:
+    with pytest.raises(Refused) as caught:
+        (await office.desk()).services_of("acounts")
+    assert caught.value.then == "did you mean accounts?"
