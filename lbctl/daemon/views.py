@@ -4,6 +4,7 @@ from typing import Any
 
 from lbctl.core.change import next_step
 from lbctl.core.holds import Hold, waits
+from lbctl.core.patience import patience
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
@@ -336,13 +337,10 @@ def _doing(here: Situation) -> str:
 
 def _deadline(here: Situation) -> Json:
     release, plan = here.release, here.release.plan
+    limit = patience(here)
+    if limit is not None:
+        return {"deadline": f"in {seconds(max(0, limit[1]))}", "then": "cancelled"}
     match release.phase:
-        case Phase.PREFLIGHT:
-            left = max(0, plan.preflight - since(release.phase_since, here.at))
-            return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
-        case Phase.AWAITING_APPROVAL:
-            left = max(0, plan.approval - since(release.phase_since, here.at))
-            return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
         case Phase.SHIFTING:
             began = here.progress.target_since if here.progress is not None else release.phase_since
             left = max(0, plan.hold_max - since(began, here.at))
