@@ -18,28 +18,28 @@ class Held(msgspec.Struct):
 
 
 class ServerView(msgspec.Struct):
-    """One server. None: not known."""
+    """One server. Null: not known; counts are so as long as one of the load balancers cannot be read."""
 
     up: bool | None
     weight: int | None
     in_flight: int | None
     pool: ColourWord
     detail: str
-    requests: int
-    errors: int
+    requests: int | None
+    errors: int | None
     drained: dict[str, str] | None = None
     says: str | None = None
     """The version that it named last; null: it was not asked lately, or named none."""
 
 
 class PoolView(msgspec.Struct):
-    """One pool, over all instances."""
+    """One pool, over all instances. Counts are null as long as one of them cannot be read."""
 
     state: str | None
     version: str | None
-    requests: int
-    errors: int
-    in_flight: int
+    requests: int | None
+    errors: int | None
+    in_flight: int | None
     up_count: int
     server_count: int
     keep_bp: int | None

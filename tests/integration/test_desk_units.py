@@ -1,6 +1,7 @@
 """The desk over two services on a virtual clock: names, views, plans and builds, with a real journal."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lbctl.cli.output import clean
 from lbctl.cli.screens.release import plan_screen, release_screen, releases_screen, summary, why_screen
 from lbctl.cli.screens.status import status_screen
 from lbctl.control import answers, boardanswers, plananswers
+from lbctl.core.judge import Word
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.sight import Capable
@@ -475,3 +477,24 @@ async def test_a_name_that_is_nearly_right_is_asked_back(office: Office) -> None
     with pytest.raises(Refused) as caught:
         (await office.desk()).services_of("acounts")
     assert caught.value.then == "did you mean accounts?"
+
+
+async def test_each_service_has_the_judges_word_on_itself(office: Office) -> None:
+    office.shop.switch(B, A, version=2)
+    office.shop.until("shifting")
+    office.shop.run(3)
+    desk = await office.desk()
+    state = desk._loop.state
+    assert office.shop.release is not None
+    progress = state.progress[office.shop.release.id]
+    ours = progress.verdicts[B]
+    stale = replace(ours, word=Word.HOLD, code="counters_stale", reason="counters could not be read")
+    worst = replace(stale, reason="accounts: counters could not be read", blamed=A)
+    progress = replace(progress, verdicts={A: stale, B: ours}, verdict=worst)
+    desk._loop.state = replace(state, progress={office.shop.release.id: progress})
+    found = desk.status("shop")["services"]
+    assert found["accounts"]["verdict"]["reason"].startswith("counters could not be read")
+    assert found["storefront"]["verdict"]["reason"].startswith(ours.reason)
+    screen = status_screen(clean(desk.status("shop")))
+    assert "judge  accounts: counters could not be read" in screen
+    assert "judge  storefront: accounts" not in screen
