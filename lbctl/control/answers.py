@@ -107,6 +107,8 @@ class ServiceView(msgspec.Struct):
     claim: ClaimView | None = None
     board: ReadyView | None = None
     sessions: dict[str, SessionsView] = {}
+    unready: list[dict[str, str]] = []
+    """What of its load balancers a release would wait for: `code` and `text`, as in a plan."""
 
 
 class UnitView(msgspec.Struct):
@@ -138,11 +140,12 @@ class Status(msgspec.Struct):
 
 
 class AdoptedAnswer(msgspec.Struct):
-    """The service is driven from now on."""
+    """The service is driven from now on. `warning`: servers of the pool that say that they run another version."""
 
     service: str
     active: ColourWord
     version: str
+    warning: str = ""
 
 
 class MaintenanceAnswer(msgspec.Struct):

@@ -498,3 +498,38 @@ async def test_each_service_has_the_judges_word_on_itself(office: Office) -> Non
     screen = status_screen(clean(desk.status("shop")))
     assert "judge  accounts: counters could not be read" in screen
     assert "judge  storefront: accounts" not in screen
+
+
+async def test_servers_that_contradict_a_version_are_told_on_the_board_and_when_it_is_said(office: Office) -> None:
+    office.shop.ask_versions()
+    office.shop.deploy(A, 2, api(2))
+    office.shop.says[ServerName("a-green-1")] = "1.9"
+    office.shop.run(2)
+    desk = await office.desk()
+    told = "1 of 3 servers of green do not say 2: a-green-1 says 1.9"
+    assert await desk.doubt("accounts", None, "2") == told
+    assert await desk.doubt("accounts", "blue", "1") == ""
+    assert await desk.doubt("accounts", "blue", "unknown") == ""
+    found = form(desk.status("shop"), answers.Status)
+    assert found["units"]["shop"]["board"]["accounts"]["doubt"] == told
+    assert f"! {told}" in shown(status_screen(clean(found)))
+    (line,) = [one for one in (await desk.why("accounts"))["lines"] if "accounts 2 is ready" in one["what"]]
+    assert told in line["what"]
+
+
+async def test_status_says_what_a_release_would_wait_for(office: Office) -> None:
+    office.able[LB2] = "the socket /run/b.sock has level operator: lbctl needs level admin"
+    desk = await office.desk()
+    found = form(desk.status("shop"), answers.Status)
+    (told,) = found["services"]["accounts"]["unready"]
+    assert told["code"] == "not_known"
+    assert shown(status_screen(clean(found))).count("has level operator") == 1
+    del office.able[LB2]
+    assert desk.status("shop")["services"]["accounts"]["unready"] == []
+
+
+async def test_status_says_that_the_config_file_was_refused(office: Office) -> None:
+    found = (await office.desk()).status(None)
+    assert found["daemon"]["config_refused"] == ""
+    found["daemon"]["config_refused"] = "since 2026-01-02T03:04:05Z: lbctl.yaml:3:9: retain: expected a duration"
+    assert "! the config file is refused, and a restart would fail, since 2026" in status_screen(clean(found))

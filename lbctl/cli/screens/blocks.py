@@ -118,6 +118,11 @@ def instances(view: Json, of: str = "") -> list[str]:
     return lines
 
 
+def unready(view: Json) -> list[str]:
+    """Return what a release would wait for: only a plan would tell it else."""
+    return [f"  ! not ready for a release: {one['text']} [{one['code']}]" for one in view.get("unready", [])]
+
+
 def _measured(name: str, seen: Json | None) -> list[str]:
     if not seen or not seen["requests"]:
         return []
@@ -170,4 +175,5 @@ def board(found: Mapping[str, Json]) -> list[str]:
     for name, one in found.items():
         lines.append(f"  ready  {name} {one['version']} for {seconds(one['since_ms'])} by {one['by']}   {one['build']}")
         lines.append(f"         ◐ {one['waits']}")
+        lines += [f"         ! {one['doubt']}"] if one.get("doubt") else []
     return lines
