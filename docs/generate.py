@@ -71,6 +71,7 @@ EVENTS: dict[Kind, str] = {
     Kind.RELEASE_STARTED: "A release was accepted and recorded. No traffic has moved.",
     Kind.APPROVAL_AWAITED: "Everything is proved; what is missing is approval.",
     Kind.APPROVAL_GIVEN: "Somebody of the group approved the release.",
+    Kind.REASON_GIVEN: "Somebody said why a release went back, after it did.",
     Kind.STEP_STARTED: "The target share was raised; the text carries the numbers that allowed it.",
     Kind.STEP_RETREATED: "Worse than active was before and too little of active to compare with: the share goes down.",
     Kind.STEP_RETURNED: "After a retreat active turned out to be the worse pool: the retreat is taken back, and held.",

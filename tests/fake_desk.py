@@ -269,6 +269,8 @@ class FakeDesk:
         self.followers: set[asyncio.Queue[Json | None]] = set()
         self.refusals: list[Json] = []
         self.unready: list[Json] = []
+        self.doubted = ""
+        """What a server says it runs, against the version that is said of it."""
         self.broken = False
         self.stuck = False
         self._id = 0
@@ -350,6 +352,9 @@ class FakeDesk:
         if self.unit_of(self.services_of(name)[0]) != name:
             raise Refused("in_unit", f"{name} is released with unit shop", then="lbctl switch shop")
         return {one: versions.get(one, version) for one in reversed(self.services_of(name))}
+
+    async def doubt(self, service: str, colour: str | None, version: str) -> str:
+        return f"1 of 2 servers of {colour or 'green'} do not say {version}: {self.doubted}" if self.doubted else ""
 
     async def build(self, build: str) -> Json:
         if build not in self.fates:

@@ -119,6 +119,7 @@ class Shop:
     """Pools whose servers refuse connections, and since when."""
     journal_works: bool = True
     frozen: dict[ServiceName, str] = field(default_factory=dict)
+    frozen_for: dict[ServiceName, Span] = field(default_factory=dict)
     says: dict[ServerName, str | None] = field(default_factory=dict)
     """What a server says it runs, where that is not what was deployed to its pool; None: it does not answer."""
     asked_at: Instant | None = None
@@ -289,7 +290,14 @@ class Shop:
             for server in service.pool(colour).servers
         }
         said = self.attested()
-        observed = Observed(readings, health, dict(self.tokens), frozen=dict(self.frozen), attested=said)
+        observed = Observed(
+            readings,
+            health,
+            dict(self.tokens),
+            frozen=dict(self.frozen),
+            frozen_for=dict(self.frozen_for),
+            attested=said,
+        )
         self.now = Instant(self.now + 1)
         self.state, effects = machine.step(self.state, Tick(self.now, observed))
         self.wronged |= set(self.state.matrix[A].wrong)

@@ -20,8 +20,11 @@ class BurnDown:
     last_at_s: float | None = None
     """When a request last came."""
 
-    def look(self, now_s: float, requests: int) -> None:
-        """Take in one look. A count that fell began anew."""
+    def look(self, now_s: float, requests: int | None) -> None:
+        """Take in one look. A count that fell began anew; where nobody knows it, a request may have come."""
+        if requests is None:
+            self.last_at_s = now_s
+            return
         if self.seen and requests < self.seen[-1][1]:
             self.seen.clear()
         if self.last_at_s is None or (self.seen and requests > self.seen[-1][1]):

@@ -5,6 +5,9 @@ import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 
+NOBODY = 65_534
+"""`nobody` and `nogroup`: what a foreign user namespace turns everybody into. It is never given a role."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:

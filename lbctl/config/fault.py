@@ -52,7 +52,11 @@ class ConfigError(LbctlError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the next step for a name that is not known: the closest one, else all of them."""
     names = sorted(known)
-    close = get_close_matches(name[:64].lower(), names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"known are: {', '.join(names[:40])}" if names else "none is declared"
+    listed = f"known are: {', '.join(names[:40])}" if names else "none is declared"
+    return close_to(name, names) or listed
+
+
+def close_to(name: str, known: Iterable[str]) -> str:
+    """Return the question whether the closest known name was meant; empty where none is close."""
+    close = get_close_matches(name[:64].lower(), sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else ""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lbctl.config.accounts import Principal
+from lbctl.config.accounts import NOBODY, Principal
 from lbctl.config.composite import Section
 from lbctl.config.fault import did_you_mean
 from lbctl.config.hosts import parse_address
@@ -217,14 +217,14 @@ class People(Kind):
         if key in {"gid", "uid"}:
             if isinstance(node.value, bool) or not isinstance(node.value, int) or not 0 <= node.value < 2**32 - 1:
                 return place.fault(f"{shown(node.text)} is not a number of a user or group", "see `id`")
-            return Principal(is_group, node.value, f"{key} {node.value}")
+            return _mapped(Principal(is_group, node.value, f"{key} {node.value}"), place)
         of = place.scope.accounts.gid_of if is_group else place.scope.accounts.uid_of
         number = of(node.text) if "\0" not in node.text else None
         if number is None:
             make = "groupadd" if is_group else "useradd"
             then = f"correct the name, or create it with {make}"
             return place.fault(f"this host has no {key} {shown(node.text)}", then)
-        return Principal(is_group, number, f"{key} {node.text}")
+        return _mapped(Principal(is_group, number, f"{key} {node.text}"), place)
 
     def show(self, value: Any) -> Any:
         if not value:
@@ -262,13 +262,21 @@ class Group(Kind):
             return place.fault(
                 f"this host has no group {shown(node.text)}", "correct the name, or create it with groupadd"
             )
-        return Principal(True, number, node.text)
+        return _mapped(Principal(True, number, node.text), place)
 
     def show(self, value: Any) -> Any:
         return None if value is None else value.text
 
     def json(self) -> dict[str, Any]:
         return {"type": "string", "minLength": 1}
+
+
+def _mapped(found: Principal, place: Place) -> Principal | Bad:
+    """Refuse the number that stands for everybody whom a user namespace does not know."""
+    if found.id != NOBODY:
+        return found
+    what = f"{found.text} is {NOBODY}, the number of everybody who comes from another user namespace: it gets no role"
+    return place.fault(what, "name a user or group of its own, made with useradd or groupadd")
 
 
 def _spoken(principal: Principal) -> dict[str, Any]:

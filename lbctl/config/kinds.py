@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from lbctl.config.fault import did_you_mean
+from lbctl.config.fault import close_to, did_you_mean
 from lbctl.config.nodes import Mapping, Node, Scalar, Sequence
 from lbctl.config.place import Bad, Place
 from lbctl.config.quantity import STEPS_HINT, parse_percent, parse_share, parse_span, share_text, shown, span_text
 from lbctl.model.units import DAY
 
+FEW = 5
+"""So many words are a list; fewer are told as alternatives."""
 LATER = "not available in this version"
 
 
@@ -107,8 +109,11 @@ class Choice(Kind):
             return text
         if text in self.later:
             return place.fault(f"{text} is {LATER}", f"write {' or '.join(self.options)}")
-        then = did_you_mean(text, self.options) if text else f"write {' or '.join(self.options)}"
-        return expected(node, place, " or ".join(self.options) if len(self.options) < 5 else "a known word", then)
+        if len(self.options) < FEW:
+            then = did_you_mean(text, self.options) if text else f"write {' or '.join(self.options)}"
+            return expected(node, place, " or ".join(self.options), then)
+        then = close_to(text or "", self.options) or "write one of them"
+        return expected(node, place, f"one of {', '.join(self.options)}", then)
 
     def json(self) -> dict[str, Any]:
         return {"enum": list(self.options)}

@@ -18,28 +18,28 @@ class Held(msgspec.Struct):
 
 
 class ServerView(msgspec.Struct):
-    """One server. None: not known."""
+    """One server. Null: not known; counts are so as long as one of the load balancers cannot be read."""
 
     up: bool | None
     weight: int | None
     in_flight: int | None
     pool: ColourWord
     detail: str
-    requests: int
-    errors: int
+    requests: int | None
+    errors: int | None
     drained: dict[str, str] | None = None
     says: str | None = None
     """The version that it named last; null: it was not asked lately, or named none."""
 
 
 class PoolView(msgspec.Struct):
-    """One pool, over all instances."""
+    """One pool, over all instances. Counts are null as long as one of them cannot be read."""
 
     state: str | None
     version: str | None
-    requests: int
-    errors: int
-    in_flight: int
+    requests: int | None
+    errors: int | None
+    in_flight: int | None
     up_count: int
     server_count: int
     keep_bp: int | None
@@ -107,6 +107,8 @@ class ServiceView(msgspec.Struct):
     claim: ClaimView | None = None
     board: ReadyView | None = None
     sessions: dict[str, SessionsView] = {}
+    unready: list[dict[str, str]] = []
+    """What of its load balancers a release would wait for: `code` and `text`, as in a plan."""
 
 
 class UnitView(msgspec.Struct):
@@ -138,11 +140,12 @@ class Status(msgspec.Struct):
 
 
 class AdoptedAnswer(msgspec.Struct):
-    """The service is driven from now on."""
+    """The service is driven from now on. `warning`: servers of the pool that say that they run another version."""
 
     service: str
     active: ColourWord
     version: str
+    warning: str = ""
 
 
 class MaintenanceAnswer(msgspec.Struct):

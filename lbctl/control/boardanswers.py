@@ -22,7 +22,7 @@ class ClaimView(msgspec.Struct):
 
 
 class ReadyView(msgspec.Struct):
-    """A version on the board, and what it waits for."""
+    """A version on the board, and what it waits for. `doubt`: which servers say that they run another one."""
 
     version: str
     build: str
@@ -31,6 +31,7 @@ class ReadyView(msgspec.Struct):
     waits: str
     provides: dict[str, list[int]]
     requires: dict[str, str]
+    doubt: str = ""
 
 
 class PinView(msgspec.Struct):
@@ -73,13 +74,15 @@ class ClaimAnswer(msgspec.Struct):
 
 
 class ReadyAnswer(msgspec.Struct):
-    """A version stands on the board of its unit, or goes already, with `release`."""
+    """A version stands on the board of its unit, or goes already, with `release`. `warning`: servers of the pool that
+    say, now, that they run another one."""
 
     unit: str
     service: str
     version: str
     build: str
     release: str | None = None
+    warning: str = ""
 
 
 class WithdrawnAnswer(msgspec.Struct):

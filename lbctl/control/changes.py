@@ -44,7 +44,7 @@ async def adopt(call: Call) -> Json:
     body = call.body
     assert isinstance(body, AdoptBody)
     _one_service(call)
-    return await call.submit(
+    found = await call.submit(
         Adopt(
             **await call.asked(body.reason),
             service=ServiceName(call.path["service"]),
@@ -54,6 +54,7 @@ async def adopt(call: Call) -> Json:
             settle=body.settle,
         )
     )
+    return {**found, "warning": await call.desk.doubt(found["service"], found["active"], found["version"])}
 
 
 async def claim(call: Call) -> Json:
@@ -86,8 +87,11 @@ async def ready(call: Call) -> Json:
         build=folded(body.build),
         contract=contract(body.provides, body.requires),
     )
-    found = call.desk.tried(said) if body.dry_run else await call.submit(said)
-    return {**found, "unit": body.unit}
+    if body.dry_run:
+        return {**call.desk.tried(said), "unit": body.unit}
+    found = await call.submit(said)
+    warning = "" if found.get("release") else await call.desk.doubt(said.service, None, said.version)
+    return {**found, "unit": body.unit, "warning": warning}
 
 
 async def withdraw(call: Call) -> Json:

@@ -15,7 +15,7 @@ from lbctl.config.fault import did_you_mean
 from lbctl.config.settings import Access
 from lbctl.control.bodies import decode
 from lbctl.control.call import Call
-from lbctl.control.peer import Peer
+from lbctl.control.peer import Peer, user
 from lbctl.control.port import Desk
 from lbctl.control.problem import PROBLEM_JSON, Problem, of_refused
 from lbctl.control.rights import Role, authorise
@@ -45,7 +45,7 @@ def answerer(
     async def answer(request: web.Request) -> web.StreamResponse:
         peer = peer_of(request)
         path = {name: _path_part(value) for name, value in request.match_info.items()}
-        refuse_unless(route.need, peer, access(), _services(route, path, desk), own_uid)
+        await refuse_unless(route.need, peer, access(), _services(route, path, desk), own_uid)
         query = _query(request.query, route.query)
         body = None if route.body is None else decode(await request.read(), route.body)
         call = Call(desk=desk, peer=peer, path=path, query=query, body=body, request=request)
@@ -57,11 +57,12 @@ def answerer(
     return answer
 
 
-def refuse_unless(need: Role, peer: Peer, access: Access, services: Collection[str], own_uid: int) -> None:
+async def refuse_unless(need: Role, peer: Peer, access: Access, services: Collection[str], own_uid: int) -> None:
     """Raise `Refused` unless the peer may."""
     refusal = authorise(peer, access, need, services, own_uid)
     if refusal is not None:
-        raise Refused("not_authorised", refusal.what, why=refusal.why, then=refusal.then, exit_code=6)
+        what = f"{await user(peer.uid)} {refusal.what}"
+        raise Refused("not_authorised", what, why=refusal.why, then=refusal.then, exit_code=6)
 
 
 def _json(found: dict[str, Any], status: int) -> web.Response:

@@ -48,13 +48,14 @@ def _groups(connection: socket.socket) -> tuple[int, ...]:
 async def actor(peer: Peer) -> str:
     """Return how the audit names a peer: `uid 0 (root) pid 4711, logged in as uid 1000 (eva)`; without a name if it is
     not found at once, without the login if nobody logged in or it is the same."""
-    text = f"{await _user(peer.uid)} pid {peer.pid}"
+    text = f"{await user(peer.uid)} pid {peer.pid}"
     if peer.login is None or peer.login == peer.uid:
         return text
-    return f"{text}, logged in as {await _user(peer.login)}"
+    return f"{text}, logged in as {await user(peer.login)}"
 
 
-async def _user(uid: int) -> str:
+async def user(uid: int) -> str:
+    """Return whose uid it is: `uid 1000 (eva)`; without the name if it is not found at once."""
     try:
         name = await asyncio.wait_for(asyncio.to_thread(_name, uid), NAME_TIMEOUT_S)
     except TimeoutError:

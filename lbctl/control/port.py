@@ -41,6 +41,9 @@ class Desk(Protocol):
     async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         """What goes if a person switches a service or unit now: versions by service, the carrier first."""
 
+    async def doubt(self, service: str, colour: str | None, version: str) -> str:
+        """What the servers of a pool say against a version, asked now; None: the pool that is deployed to."""
+
     def releases(self, name: str | None) -> Json:
         """The releases the record knows."""
 

@@ -4,13 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
-from lbctl.config.accounts import Principal
+from lbctl.config.accounts import NOBODY, Principal
 from lbctl.config.settings import Access
 from lbctl.control.peer import Peer
 from lbctl.model.names import ServiceName
-
-NOBODY = 65_534
-"""What a foreign user namespace turns everybody into: it is never given a role."""
 
 
 class Role(IntEnum):
@@ -47,7 +44,10 @@ def role_of(peer: Peer, access: Access, services: Collection[str], own_uid: int)
 
 
 def authorise(peer: Peer, access: Access, need: Role, services: Collection[str], own_uid: int) -> Refusal | None:
-    """Return None if the peer may, else a refusal that names the users and groups that may."""
+    """Return None if the peer may, else a refusal that names the users and groups that may.
+
+    Its `what` goes after the name of the peer, which takes a look-up.
+    """
     have = role_of(peer, access, services, own_uid)
     if have >= need:
         return None
@@ -55,7 +55,7 @@ def authorise(peer: Peer, access: Access, need: Role, services: Collection[str],
     who = " or ".join([*allowed, "root", f"uid {own_uid}"] if own_uid else [*allowed, "root"])
     word = need.name.lower()
     return Refusal(
-        what=f"uid {peer.uid} may not do this: it needs the role {word}"
+        what=f"may not do this: it needs the role {word}"
         + (f" of {' or '.join(services)}" if need is Role.GATE and services else ""),
         why=f"{word} is for {who}; you have {have.name.lower()}",
         then=_way_out(allowed, need, services),

@@ -130,7 +130,7 @@ class ControlServer:
         return answer_whole
 
     async def _openapi(self, request: web.Request) -> web.Response:
-        refuse_unless(Role.OBSERVE, self._peer(request), self._access(), (), self._own_uid)
+        await refuse_unless(Role.OBSERVE, self._peer(request), self._access(), (), self._own_uid)
         return web.json_response(document(VERSION))
 
     def _peer(self, request: web.Request) -> Peer:

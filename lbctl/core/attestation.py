@@ -5,11 +5,12 @@ asked themselves, and none is taken on trust: not one that was asked long ago, n
 proof that nobody reaches it.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from lbctl.model.attested import UNKNOWN
 from lbctl.model.errors import Refused
-from lbctl.model.names import ServerName, ServiceName
+from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.record import Phase
 from lbctl.model.topology import Service
 from lbctl.model.units import Span, seconds, since
@@ -26,6 +27,34 @@ NAMED_MAX = 3
 def attests(service: Service, version: str) -> bool:
     """Whether servers are asked for their version: the config says how, and the release names one to compare with."""
     return service.version is not None and version != UNKNOWN
+
+
+class Heard(Protocol):
+    """What a server named as its version; None: none, and why."""
+
+    @property
+    def version(self) -> str | None: ...
+
+    @property
+    def why(self) -> str: ...
+
+
+def contradicted(service: Service, colour: Colour, version: str, heard: Mapping[ServerName, Heard]) -> str:
+    """Return which servers of a pool say that they run something else than `version`; empty if none of those who
+    were asked does. For people: what stops a release is asked for anew in its preflight."""
+    if not attests(service, version):
+        return ""
+    servers = service.pool(colour).servers
+    others = [
+        f"{one.name} says {said.version}" if said.version else f"{one.name} names none ({said.why})"
+        for one in servers
+        if (said := heard.get(one.name)) is not None and said.version != version
+    ]
+    if not others:
+        return ""
+    more = f", and {len(others) - NAMED_MAX} more" if len(others) > NAMED_MAX else ""
+    count = f"{len(others)} of {len(servers)} servers of {colour} do not say {version}"
+    return f"{count}: {', '.join(others[:NAMED_MAX])}{more}"
 
 
 def nameless(service: Service, version: str) -> None:

@@ -58,7 +58,7 @@ def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceNam
     for instance in state.topology.instances_of(name):
         reading = read_since(state, instance, name, at.get(instance, EVER))
         if reading is None:
-            yield f"{instance} is to be read again"
+            yield f"the next reading of {instance} is awaited"
         elif want is None or not routed(reading, name, want):
             yield f"{instance} does not read back yet that nothing reaches {colour} of {name}"
         elif in_flight := reading.services[name].pools[colour].in_flight:

@@ -12,6 +12,7 @@ from lbctl.core import judge
 from lbctl.core.attestation import unattested
 from lbctl.core.matching import miscalled, unpinned, unproved_pin, unwatched_pin
 from lbctl.core.measured import contradiction
+from lbctl.core.patience import outlasted
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase
 from lbctl.model.units import Span, percent, seconds, since
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 UNKNOWN_CALLER = "unknown_caller"
 STALE = Span(3_000)
 """A reading older than this is no ground to go forward on."""
+BY_ITS_ANSWER = "nothing of you: its next answer ends it; if it stays, is that load balancer running?"
+BY_A_WRITE = "nothing of you: the next answered write ends it; if it stays, look at that load balancer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ def _latched(now: "Situation") -> Hold | None:
 def _frozen(now: "Situation") -> Hold | None:
     if not now.frozen:
         return None
-    return Hold("frozen", now.frozen, f"the end of the window; lbctl rollback {now.release.id} works all the time")
+    end = outlasted(now) or "the end of the window"
+    return Hold("frozen", now.frozen, f"{end}; lbctl rollback {now.release.id} works all the time")
 
 
 def _token(now: "Situation") -> Hold | None:
@@ -105,27 +109,28 @@ def _durable(now: "Situation") -> Hold | None:
 def _instances(now: "Situation") -> Hold | None:
     for name, reading in now.readings.items():
         if reading is None:
-            return Hold("instance", f"{name} was not read yet", "an answer of the load balancer")
+            return Hold("instance", f"{name} was not read yet", BY_ITS_ANSWER)
         if isinstance(reading, Unreadable):
-            return Hold("instance", f"{name} cannot be read: {reading.reason}", "an answer of the load balancer")
+            needs = "a load balancer that answers: is it running, and may lbctl use its socket?"
+            return Hold("instance", f"{name} cannot be read: {reading.reason}", needs)
         age = since(reading.taken_at, now.at)
         if age > STALE:
-            return Hold(
-                "instance", f"the last answer of {name} is {seconds(age)} old", "an answer of the load balancer"
-            )
+            return Hold("instance", f"the last answer of {name} is {seconds(age)} old", BY_ITS_ANSWER)
     return None
 
 
 def _unresolved(now: "Situation") -> Hold | None:
     for name, why in now.unresolved.items():
-        return Hold("unresolved", f"{name}: {why}", "an operation that is answered")
+        return Hold("unresolved", f"{name}: {why}", BY_A_WRITE)
     return None
 
 
 def _fresh(now: "Situation") -> Hold | None:
     for name, reading in now.readings.items():
         if isinstance(reading, InstanceReading) and reading.taken_at <= now.durable_at:
-            return Hold("reading", f"{name} was not read since the decision", "the next reading")
+            return Hold(
+                "reading", f"{name} was not read since the decision", "nothing of you: the next reading ends it"
+            )
     return None
 
 
@@ -208,7 +213,7 @@ def _pins(now: "Situation") -> Hold | None:
 
 def _watching(now: "Situation") -> Hold | None:
     why = unwatched_pin(now)
-    return Hold("watching", why, "the next readings") if why else None
+    return Hold("watching", why, "nothing of you: the next readings end it") if why else None
 
 
 def _wrong_cell(now: "Situation") -> Hold | None:
@@ -232,8 +237,14 @@ _REPAIRED = {
     "shared_fault": "the common cause repaired",
     "active_fault": "active repaired",
     "active_worse": "active repaired",
+    "server_fault": "that server repaired or taken out",
+    "errors_uncompared": "your word, whether it is the candidate: then `lbctl rollback`",
+    "panic": "believable checks",
+    "blind": "counters that can be read",
+    "counters_stale": "counters that can be read",
+    "both_dead": "what both pools depend on repaired, or their health check",
 }
-"""What a fault that is not the candidate's alone needs; the candidate's own needs calm counters."""
+"""What a verdict that holds needs; any other ends when the counters are calm."""
 
 
 def _verdict(now: "Situation") -> Hold | None:
@@ -243,7 +254,7 @@ def _verdict(now: "Situation") -> Hold | None:
     return Hold(
         verdict.code,
         verdict.reason,
-        _REPAIRED.get(verdict.code, "calm counters")
+        _REPAIRED.get(verdict.code, "nothing of you: it ends when the counters are calm")
         + (f", or lbctl promote {now.release.id}" if verdict.overridable_by_promote else ""),
         overridable=verdict.overridable_by_promote,
         pages=verdict.alert,

@@ -120,6 +120,15 @@ def _drift(state: State, name: ServiceName, now: Instant) -> Iterator[tuple[str,
         if wrong is not None:
             text = f"{instance} has {name} at {wrong} instead of {want}, not by lbctl: put right as soon as it may be"
             yield key, (Kind.DRIFT_FOUND, text, name)
+        elif ours is not None and _unkept(reading, name):
+            text = f"{instance} has nothing written for its next start about {name} any more, not by lbctl"
+            yield key, (Kind.DRIFT_FOUND, f"{text}: written again as soon as it may be", name)
+
+
+def _unkept(reading: InstanceReading, name: ServiceName) -> bool:
+    """Whether the boot value that was there once is gone: a file that was deleted, or that nobody can read."""
+    seen = reading.services.get(name)
+    return seen is not None and seen.boot is None
 
 
 def _wrong(reading: InstanceReading, name: ServiceName, want: Route, exposed: Colour | None) -> list[Route]:

@@ -17,6 +17,8 @@ from lbctl.core.draining import drain_server
 from lbctl.core.evidence import proved
 from lbctl.core.freezing import frozen_by
 from lbctl.core.hooks import closed
+from lbctl.core.patience import outlasted
+from lbctl.core.reasons import said_later
 from lbctl.core.reply import Facts, facts
 from lbctl.core.rules import climb, drain
 from lbctl.core.situation import Situation, situation
@@ -126,6 +128,9 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
         raise Refused(
             "no_such_release", f"there is no running release {request.release}", then="lbctl release list", exit_code=7
         )
+    later = said_later(state.record, release, request, now, journal_error=state.journal_error)
+    if later is not None:
+        return later, facts(request, release, later.record.releases[release.unit_name])
     if release.phase.ended:
         told = f"release {release.id} has ended: {release.phase.value.replace('_', ' ')}"
         raise Refused("ended", told, why=release.outcome, then=_way_back(request, release))
@@ -136,7 +141,7 @@ def _on_release(state: State, request: OnRelease, now: Instant) -> tuple[Change 
         )
     change = ON_RELEASE[type(request)](state, here, request)
     after = release if change is None else change.record.releases[release.unit_name]
-    return change, facts(request, release, after)
+    return change, facts(request, release, after, frozen="; ".join(filter(None, (here.frozen, outlasted(here)))))
 
 
 def _way_back(request: OnRelease, release: Release) -> str:
@@ -180,6 +185,8 @@ def _promote(state: State, now: Situation, request: Asked) -> Change | None:
     assert isinstance(request, Promote)
     _not_going_back(now.release)
     journal_works(state)
+    if now.release.phase is Phase.AWAITING_APPROVAL and now.release.unapproved_count:
+        raise _unapproved(now.release)
     if now.release.phase.unmoved or now.release.phase.swapped:
         raise Refused(
             "nothing_to_promote",
@@ -206,6 +213,16 @@ def _promote(state: State, now: Situation, request: Asked) -> Change | None:
     if share_bp == now.release.share_bp:
         return None
     return _promoted(climb(now, share_bp, actor=request.actor), request)
+
+
+def _unapproved(release: Release) -> Refused:
+    asked = release.plan.approvals
+    return Refused(
+        "nothing_to_promote",
+        f"release {release.id} waits for approval: {release.unapproved_count} of {asked.count} are missing",
+        why=f"promote goes over no approval; group {asked.group} gives it",
+        then=f"lbctl release approve {release.id}",
+    )
 
 
 def _promoted(change: Change, request: Promote) -> Change:

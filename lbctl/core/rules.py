@@ -15,6 +15,7 @@ from lbctl.core.holds import waits
 from lbctl.core.hooks import says_back
 from lbctl.core.judge.wording import figures
 from lbctl.core.matching import miscalled
+from lbctl.core.patience import patience
 from lbctl.core.retiring import from_draining, from_retiring
 from lbctl.core.retreat import mistaken, retreat, taken_back
 from lbctl.core.situation import Situation
@@ -103,12 +104,11 @@ def _hook_says_back(now: Situation) -> Change | None:
 
 
 def _unmoved_deadline(now: Situation) -> Change | None:
-    plan = now.release.plan
-    limits = {Phase.PREFLIGHT: ("preflight", plan.preflight), Phase.AWAITING_APPROVAL: ("approval", plan.approval)}
-    word, limit = limits.get(now.release.phase, ("", None))
-    if limit is None or since(now.release.phase_since, now.at) < limit:
+    found = patience(now)
+    if found is None or found[1] > 0:
         return None
     why = now.progress.holds[0].reason if now.progress and now.progress.holds else "the split is not read back"
+    word, limit = found[0], since(now.release.phase_since, now.at) + found[1]
     reason = f"{word} took longer than {seconds(limit)}: {why}"
     return go_back(now.record, now.release, now.at, "deadline", reason, By.ITSELF)
 

@@ -19,7 +19,7 @@ from lbctl.model.record import Adopted, Phase, Record, Release
 from lbctl.model.route import Route
 from lbctl.model.sessions import Attendance
 from lbctl.model.topology import Plan, Service
-from lbctl.model.units import Instant
+from lbctl.model.units import Instant, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,8 @@ class Situation:
     checker_suspect: str
     frozen: str
     """Why nothing goes forward now by the calendar; empty if it may."""
+    frozen_for: Span | None
+    """How long that lasts; None: nobody knows."""
     attendance: Mapping[InstanceName, Attendance]
     """Who came to the carrier, and what was drawn, by the instances that can tell."""
     attested: Mapping[tuple[ServiceName, ServerName], Attested]
@@ -139,6 +141,9 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         way_open=all(way_open(pair.active, pair.candidate, release.plan.min_healthy_bp) for pair in pairs.values()),
         checker_suspect=next((why for why in suspects if why), ""),
         frozen=next((why for one in release.members if (why := state.observed.frozen.get(one))), ""),
+        frozen_for=next(
+            (state.observed.frozen_for.get(one) for one in release.members if one in state.observed.frozen), None
+        ),
         attendance=_attendance(state, release.service),
         attested=state.observed.attested,
         configured_hooks=state.topology.unit_of(release.service).hooks,

@@ -16,7 +16,7 @@ def board_lines(board: Mapping[str, Json]) -> list[Json]:
     """Return a line for every version on the board."""
     return [
         {
-            "what": f"{name} {ready['version']} is ready: {ready['waits']}",
+            "what": f"{name} {ready['version']} is ready: {ready['waits']}{_doubted(ready)}",
             "since_ms": ready["since_ms"],
             "needs": "what it waits for; it then goes by itself",
             "deadline": "",
@@ -24,6 +24,10 @@ def board_lines(board: Mapping[str, Json]) -> list[Json]:
         }
         for name, ready in board.items()
     ]
+
+
+def _doubted(ready: Json) -> str:
+    return f"; but {ready['doubt']}: a release would wait for that in preflight" if ready.get("doubt") else ""
 
 
 def caller_lines(state: State, units: Iterable[Unit], now: Instant) -> list[Json]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lbctl.about import VERSION
 from lbctl.config.load import Config
+from lbctl.core.attestation import attests, contradicted
 from lbctl.core.requests import admit
 from lbctl.core.situation import situation, situations
 from lbctl.daemon.board_why import board_lines, board_why, caller_lines
@@ -25,6 +26,7 @@ from lbctl.daemon.sight import Capable
 from lbctl.daemon.timing_view import all_doubts
 from lbctl.daemon.unit_plan import member_plan_view, unit_plan_view
 from lbctl.daemon.unit_view import board, unit_view
+from lbctl.daemon.unready import unready_now
 from lbctl.daemon.views import Json, release_view, service_view, why_view
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServiceName, UnitName
@@ -51,6 +53,7 @@ class Desk:
         outbox: Callable[[], Outbox],
         config: Callable[[], Config],
         config_text: Callable[[], str],
+        config_refused: Callable[[], str] = str,
         able: Capable,
         asking: Asking,
         connections: Callable[[ServiceName, Colour], Awaitable[list[Json]]],
@@ -62,6 +65,7 @@ class Desk:
         self._outbox = outbox
         self._config = config
         self._config_text = config_text
+        self._config_refused = config_refused
         self._able = able
         self._asking = asking
         self._connections = connections
@@ -106,7 +110,11 @@ class Desk:
         needed = dict.fromkeys([*chosen, *(one for unit in units for one in unit.services)])
         running = situations(state, now)
         views: dict[str, Json] = {
-            one: service_view(state, topology.services[one], running.get(one), now) for one in needed
+            one: {
+                **service_view(state, topology.services[one], running.get(one), now),
+                "unready": unready_now(state, topology.services[one], self._able),
+            }
+            for one in needed
         }
         return {
             "services": {one: views[one] for one in chosen},
@@ -116,6 +124,7 @@ class Desk:
                 "pid": os.getpid(),
                 "journal": state.journal_error or "ok",
                 "alerts_pending": self._outbox().pending,
+                "config_refused": self._config_refused(),
             },
         }
 
@@ -139,6 +148,14 @@ class Desk:
         state = self._loop.state
         found = await named(state, self._asking, going(state, name, version, versions))
         return {str(one): what for one, what in found.items()}
+
+    async def doubt(self, service: str, colour: str | None, version: str) -> str:
+        """What the servers of a pool say against a version, asked now; None: the pool that is deployed to."""
+        known, adopted = self._service(service), self._loop.state.record.services.get(ServiceName(service))
+        if adopted is None or not attests(known, version):
+            return ""
+        asked = adopted.active.other if colour is None else Colour(colour)
+        return contradicted(known, asked, version, await self._asking.pool(known, asked))
 
     def releases(self, name: str | None) -> Json:
         """The releases the record knows; `history` has the older ones."""

@@ -2,7 +2,8 @@
 the answer."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,24 +11,38 @@ from zoneinfo import ZoneInfo
 from lbctl.model.names import ServiceName
 from lbctl.model.record import Frozen
 from lbctl.model.topology import Freeze, Topology
+from lbctl.model.units import Span
 
 Json = dict[str, Any]
 NOBODYS: Mapping[str, Frozen] = MappingProxyType({})
 FORM = "%a %Y-%m-%d %H:%M"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MIDNIGHT = "24:00"
+ENDLESS = datetime.max.replace(tzinfo=UTC)
 
 
-def frozen(topology: Topology, now: datetime, made: Mapping[str, Frozen] = NOBODYS) -> dict[ServiceName, str]:
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Which services may not go forward: why, and how long yet. A window without an end has no place in `lasts`."""
+
+    why: dict[ServiceName, str] = field(default_factory=dict)
+    lasts: dict[ServiceName, Span] = field(default_factory=dict)
+
+
+def frozen(topology: Topology, now: datetime, made: Mapping[str, Frozen] = NOBODYS) -> Closed:
     """Return why nothing of a service may go forward now, and until when; services that may are not in it.
 
     `now` is aware, `made` are the windows of people. A window of the config belongs to the days on which it begins; any
-    ends at the wall time of its zone, also over a change of the clocks.
+    ends at the wall time of its zone, also over a change of the clocks. Of several open ones the last to end counts.
     """
-    found: dict[ServiceName, str] = {}
+    found = Closed()
     for name in topology.services:
-        for why in (*_by_config(topology.unit_of(name).freeze, now), *_by_people(topology, name, made, now)):
-            found.setdefault(name, why)
+        spans = (*_by_config(topology.unit_of(name).freeze, now), *_by_people(topology, name, made, now))
+        if not spans:
+            continue
+        end, found.why[name] = max(spans, key=lambda one: one[0] or ENDLESS)
+        if end is not None:
+            found.lasts[name] = Span(int((end - now) / timedelta(milliseconds=1)))
     return found
 
 
@@ -53,20 +68,22 @@ def held(topology: Topology, window: Frozen) -> tuple[ServiceName, ...]:
     )
 
 
-def _by_config(windows: Sequence[Freeze], now: datetime) -> Iterator[str]:
+def _by_config(windows: Sequence[Freeze], now: datetime) -> Iterator[tuple[datetime | None, str]]:
     for window in windows:
         end = _end(window, now)
         if end is not None:
-            yield f"frozen until {end:{FORM}} {window.zone}{_because(window.reason)}"
+            yield end, f"frozen until {end:{FORM}} {window.zone}{_because(window.reason)}"
 
 
-def _by_people(topology: Topology, name: ServiceName, made: Mapping[str, Frozen], now: datetime) -> Iterator[str]:
+def _by_people(
+    topology: Topology, name: ServiceName, made: Mapping[str, Frozen], now: datetime
+) -> Iterator[tuple[datetime | None, str]]:
     for called, window in made.items():
         if name not in held(topology, window) or _is_over(window, now):
             continue
         end = _until(window)
         when = f"until {end:{FORM}} {window.zone}" if end is not None else f"until `lbctl freeze remove {called}`"
-        yield f"frozen {when} by {window.by}{_because(window.reason)}"
+        yield end, f"frozen {when} by {window.by}{_because(window.reason)}"
 
 
 def _because(reason: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from lbctl.config.fault import close_to
 from lbctl.core import coupling
 from lbctl.core.state import State
 from lbctl.daemon.sight import UNKNOWN
@@ -22,8 +23,10 @@ def services_of(topology: Topology, name: str) -> tuple[ServiceName, ...]:
         return unit.services
     if ServiceName(name) in topology.services:
         return (ServiceName(name),)
-    known = ", ".join(sorted({*topology.services, *topology.units})) or "none"
-    raise Refused("no_such_service", f"there is no service {name}", why=f"known are: {known}", exit_code=7)
+    units = f"; units: {', '.join(sorted(topology.units))}" if topology.units else ""
+    why = f"services: {', '.join(sorted(topology.services)) or 'none'}{units}"
+    then = close_to(name, {*topology.services, *topology.units})
+    raise Refused("no_such_service", f"there is no service {name}", why=why, then=then, exit_code=7)
 
 
 def takes_part(release: Release, name: str) -> bool:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import structlog
 
+from lbctl.daemon.freezing import Closed
 from lbctl.daemon.ports import Checks, Now, RequestTimes, Tokens, Versions
 from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
@@ -37,7 +38,7 @@ class Observer:
         *,
         seen: Callable[[], None],
         repair: Callable[[InstanceName], None],
-        frozen: Callable[[], Mapping[ServiceName, str]] = dict,
+        frozen: Callable[[], Closed] = Closed,
         census: Callable[[Record], Mapping[tuple[ServiceName, Colour], Census]] = lambda _: {},
     ) -> None:
         self._planes = dict(planes)
@@ -77,7 +78,7 @@ class Observer:
 
     def observed(self, record: Record) -> Observed:
         """Return all that is known now."""
-        now = self._now()
+        now, closed = self._now(), self._frozen()
         tokens, trouble = self._read_tokens(record)
         return Observed(
             instances=dict(self.readings),
@@ -85,7 +86,8 @@ class Observer:
             tokens=tokens,
             token_trouble=trouble,
             checker_suspect=self._checks.suspects(now),
-            frozen=self._frozen(),
+            frozen=closed.why,
+            frozen_for=closed.lasts,
             census=dict(self._census(record)),
             timing=self._timing() | dict(self._times.timing(self.readings, now)),
             sessions=self._sessions() | dict(self._times.sessions(now)),

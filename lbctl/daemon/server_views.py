@@ -15,6 +15,7 @@ Json = dict[str, Any]
 def server_views(state: State, service: Service) -> Json:
     """Return every server of a service by name, as `status` shows it."""
     servers: Json = {}
+    whole = bool(all_readings(state, service.name))
     for colour in Colour:
         # The same word as in every decision: what is up here is never "not healthy" there.
         well = wellness(service, colour, state.observed, state.topology)
@@ -29,14 +30,14 @@ def server_views(state: State, service: Service) -> Json:
             servers[server.name] = {
                 "up": _up(well, server.name, is_seen=bool(seen) or health is not None),
                 "weight": min(one.weight for one in seen) if seen else None,
-                "in_flight": sum(one.in_flight for one in seen) if seen else None,
+                "in_flight": sum(one.in_flight for one in seen) if seen and whole else None,
                 "pool": colour.value,
                 "drained": _drained(state, service.name, server.name),
                 "detail": trouble
                 or (health.detail if health is not None else "")
                 or next((o.detail for o in seen if o.detail), ""),
-                "requests": sum(one.requests for one in seen),
-                "errors": sum(one.errors for one in seen),
+                "requests": sum(one.requests for one in seen) if seen and whole else None,
+                "errors": sum(one.errors for one in seen) if seen and whole else None,
                 "says": said(state, service, server.name),
             }
     return servers
@@ -60,3 +61,10 @@ def readings_of(state: State, name: ServiceName) -> list[InstanceReading]:
     """Return the last readings of a service's instances that could be read."""
     found = (state.observed.instances.get(instance) for instance in state.topology.instances_of(name))
     return [reading for reading in found if isinstance(reading, InstanceReading) and name in reading.services]
+
+
+def all_readings(state: State, name: ServiceName) -> list[InstanceReading]:
+    """Return the last readings of a service's instances where all could be read, else none: the sum of some of them
+    would pass for the whole."""
+    found = readings_of(state, name)
+    return found if len(found) == len(state.topology.instances_of(name)) else []

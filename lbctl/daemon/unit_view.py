@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lbctl.core.attestation import contradicted
 from lbctl.core.claims import claim_granted, lacking
 from lbctl.core.matrix import Tally
 from lbctl.core.ready import waiting
@@ -58,11 +59,22 @@ def board(state: State, unit: Unit, now: Instant) -> Json:
             "by": ready.by,
             "since_ms": since(ready.at, now),
             "waits": reasons.get(name, ""),
+            "doubt": doubt(state, name),
             "provides": {one: list(numbers) for one, numbers in ready.contract.provides.items()},
             "requires": dict(ready.contract.requires),
         }
         for name, ready in found.items()
     }
+
+
+def doubt(state: State, name: ServiceName) -> str:
+    """Return what the servers say against the version that is on the board for them; empty if nothing."""
+    adopted = state.record.services.get(name)
+    if adopted is None:
+        return ""
+    heard = {server: said for (of, server), said in state.observed.attested.items() if of == name}
+    ready = state.record.board[name]
+    return contradicted(state.topology.services[name], adopted.active.other, ready.version, heard)
 
 
 def claim(state: State, name: ServiceName, now: Instant) -> Json | None:

@@ -29,6 +29,14 @@ def unready(
     return found
 
 
+def unready_now(state: State, service: Service, able: Mapping[InstanceName, Capabilities | str]) -> list[Json]:
+    """Return what of its load balancers a release of `service` would wait for, for `status`: not what that says of
+    them anyway, nor what was only not asked yet."""
+    names = [name for name in state.topology.instances_of(service.name) if name in able]
+    found = [one for name in names for one in _instance(state, service, name, able[name])]
+    return [one for one in found if one["code"] != "unreachable"]
+
+
 def lacks(state: State, service: Service, name: InstanceName, able: Capabilities | str | None) -> list[Json]:
     """Return what an instance says that it cannot do or see, and that no release waits for."""
     reading = state.observed.instances.get(name)

@@ -27,11 +27,13 @@ ASKED_IN = frozenset({Phase.PREFLIGHT, Phase.AWAITING_APPROVAL, Phase.SHIFTING, 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A server that is to be asked: how, what it should say, and whether preflight is over."""
+    """A server that is to be asked: how, what it should say, and whether preflight is over. `stands`: it is on the
+    board, and nothing waits for its word yet."""
 
     question: Question
     version: str
     proved: bool
+    stands: bool = False
 
 
 class Versions:
@@ -77,7 +79,7 @@ class Versions:
         if key not in self._known:
             return True
         _, said = self._known[key]
-        pace = AGAIN if wanted.proved and said.version == wanted.version else SOON
+        pace = AGAIN if wanted.stands or (wanted.proved and said.version == wanted.version) else SOON
         return since(said.taken_at, self._now()) >= pace
 
     async def _hear(self, key: Key, question: Question) -> None:
@@ -94,8 +96,8 @@ class Versions:
 
 
 def wanted_of(topology: Topology, record: Record) -> dict[Key, Wanted]:
-    """Return every server whose version a running release needs to know."""
-    found: dict[Key, Wanted] = {}
+    """Return every server whose version a running release needs to know, or people who look at the board."""
+    found = _of_board(topology, record)
     for release in record.releases.values():
         proved = release.phase is not Phase.PREFLIGHT
         for name, member in release.members.items() if release.phase in ASKED_IN else ():
@@ -103,6 +105,16 @@ def wanted_of(topology: Topology, record: Record) -> dict[Key, Wanted]:
             if service is not None and attests(service, member.version):
                 questions = _questions(service, member.to)
                 found |= {key: Wanted(one, member.version, proved) for key, one in questions.items()}
+    return found
+
+
+def _of_board(topology: Topology, record: Record) -> dict[Key, Wanted]:
+    found: dict[Key, Wanted] = {}
+    for name, ready in record.board.items():
+        service, adopted = topology.services.get(name), record.services.get(name)
+        if service is not None and adopted is not None and attests(service, ready.version):
+            questions = _questions(service, adopted.active.other)
+            found |= {key: Wanted(one, ready.version, True, stands=True) for key, one in questions.items()}
     return found
 
 

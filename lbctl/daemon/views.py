@@ -4,12 +4,13 @@ from typing import Any
 
 from lbctl.core.change import next_step
 from lbctl.core.holds import Hold, waits
+from lbctl.core.patience import patience
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.daemon.named import attested
 from lbctl.daemon.retired_view import certificates, drain_limit, drain_lines, holders, next_of_draining, valid
-from lbctl.daemon.server_views import readings_of, server_views
+from lbctl.daemon.server_views import all_readings, server_views
 from lbctl.daemon.session_view import leaving_lines, measured, sessions
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
@@ -99,16 +100,16 @@ def _hold_view(here: Situation, hold: Hold) -> Json:
 
 
 def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colour) -> Json:
-    readings = [reading.services[service.name].pools[colour] for reading in readings_of(state, service.name)]
+    readings = [one.services[service.name].pools[colour] for one in all_readings(state, service.name)]
     recorded = None if adopted is None else adopted.pool(colour)
     servers = _servers_up(state, service, colour)
     return {
         "state": None if recorded is None else recorded.state.value,
         "version": None if recorded is None else recorded.version,
         "keep_bp": None if recorded is None else recorded.keep_bp,
-        "requests": sum(pool.requests for pool in readings),
-        "errors": sum(pool.errors for pool in readings),
-        "in_flight": sum(pool.in_flight for pool in readings),
+        "requests": sum(pool.requests for pool in readings) if readings else None,
+        "errors": sum(pool.errors for pool in readings) if readings else None,
+        "in_flight": sum(pool.in_flight for pool in readings) if readings else None,
         "holders": holders(state, service.name, colour),
         "certified": valid(state, service.name, colour) is not None,
         "attested": attested(state, service, colour),
@@ -173,9 +174,9 @@ def _judged(here: Situation, name: ServiceName) -> int:
 
 
 def _verdict(here: Situation, name: ServiceName) -> Json | None:
-    """The judge's word on one service of a release; of the carrier, the gravest of all."""
-    of_a_follower = name in here.release.followers and here.progress is not None
-    verdict = here.progress.verdicts.get(name) if of_a_follower and here.progress else here.verdict
+    """The judge's word on one service of a release; the gravest of all is what the release is held for."""
+    of_several = here.release.followers and here.progress is not None
+    verdict = here.progress.verdicts.get(name) if of_several and here.progress else here.verdict
     if verdict is None or not here.moving:
         return None
     return {
@@ -336,13 +337,10 @@ def _doing(here: Situation) -> str:
 
 def _deadline(here: Situation) -> Json:
     release, plan = here.release, here.release.plan
+    limit = patience(here)
+    if limit is not None:
+        return {"deadline": f"in {seconds(max(0, limit[1]))}", "then": "cancelled"}
     match release.phase:
-        case Phase.PREFLIGHT:
-            left = max(0, plan.preflight - since(release.phase_since, here.at))
-            return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
-        case Phase.AWAITING_APPROVAL:
-            left = max(0, plan.approval - since(release.phase_since, here.at))
-            return {"deadline": f"in {seconds(left)}", "then": "cancelled"}
         case Phase.SHIFTING:
             began = here.progress.target_since if here.progress is not None else release.phase_since
             left = max(0, plan.hold_max - since(began, here.at))

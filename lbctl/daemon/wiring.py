@@ -85,6 +85,8 @@ class Running:
     outbox: Outbox
     failed: "asyncio.Future[None]"
     """Ends with the loop: then a rule of lbctl's own was broken, and the daemon ends with it."""
+    refused: str = ""
+    """Why the config file, as it was at the last reload, cannot be taken: the next start would fail. Empty: it was."""
 
     async def reload(self) -> None:
         """Take the config file anew, whole or not at all. A bad one is refused, told, and the old one stays."""
@@ -106,6 +108,7 @@ class Running:
 
     def _refuse(self, reason: str) -> None:
         log.error("config.refused", reason=reason)
+        self.refused = f"since {wall()}: {reason}"
         self.tell(Kind.CONFIG_REFUSED, f"the new config is refused, the old one stays: {reason}", Severity.WARNING)
 
     async def _take(self, config: Config) -> str:
@@ -142,7 +145,7 @@ class Running:
         self.versions.configure(config.topology)
         self.headcount.configure(config.topology)
         self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
-        self.config = config
+        self.config, self.refused = config, ""
 
     async def _replace_outbox(self, outbox: Outbox) -> None:
         """The old channels end before the new ones start: each goes on from its cursor, nothing is told twice."""
@@ -166,7 +169,8 @@ class Running:
         """One line for `systemctl status`."""
         running = [release for release in self.loop.state.record.releases.values() if not release.phase.ended]
         words = ", ".join(f"{one.unit_name} release {one.id} {one.phase.value}" for one in running)
-        return words or f"{len(self.config.topology.services)} services at rest"
+        refused = "; the config file is refused, the old config stays" if self.refused else ""
+        return (words or f"{len(self.config.topology.services)} services at rest") + refused
 
 
 @asynccontextmanager
@@ -322,6 +326,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         outbox=lambda: daemon.outbox,
         config=lambda: daemon.config,
         config_text=lambda: config_text(daemon.config),
+        config_refused=lambda: daemon.refused,
         able=daemon.plant.able,
         asking=daemon.versions,
         connections=daemon.headcount.connections,

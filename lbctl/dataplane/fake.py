@@ -93,6 +93,8 @@ class FakeInstance:
     broken: str = ""
     chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - a toy's dice
     boot: dict[ServiceName, Route] = field(default_factory=dict)
+    unkept: set[ServiceName] = field(default_factory=set)
+    """Services whose boot value somebody deleted; written again it is there."""
     runtime: dict[Generation, dict[ServiceName, Route]] = field(default_factory=dict)
     """By generation, the newest last; the others are old workers that still route."""
     pools: dict[tuple[ServiceName, Colour], FakePool] = field(default_factory=dict)
@@ -172,6 +174,7 @@ class FakeInstance:
         for colour in Colour:
             if operation.route.feeds(colour):
                 self.pools[operation.service, colour].order(0, self.clock())
+        self.unkept -= {operation.service} if operation.place is Place.BOOT else set()
         for routes in [self.boot] if operation.place is Place.BOOT else self.runtime.values():
             routes[operation.service] = operation.route
         return Result(Status.DONE)
@@ -271,7 +274,8 @@ class FakeInstance:
             self.pools[service, colour].pass_time(self.clock(), fed=fed)
         pools = {colour: self.pools[service, colour].reading(self.runtime) for colour in Colour}
         matrix = {life: dict(counts[service]) for life, counts in self.calls.items() if service in counts}
-        return ServiceReading(runtime=runtime, boot=self.boot[service], pools=pools, matrix=matrix)
+        boot = None if service in self.unkept else self.boot[service]
+        return ServiceReading(runtime=runtime, boot=boot, pools=pools, matrix=matrix)
 
     def _answer(self) -> None:
         if self.broken:

@@ -55,6 +55,7 @@ class Kind(StrEnum):
     ROLLBACK_STARTED = "rollback.started"
     ROLLBACK_BLOCKED = "rollback.blocked"
     ROLLBACK_FINISHED = "rollback.finished"
+    REASON_GIVEN = "reason.given"
     RELEASE_PAUSED = "release.paused"
     RELEASE_RESUMED = "release.resumed"
     HOLD_STARTED = "hold.started"

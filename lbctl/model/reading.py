@@ -211,6 +211,8 @@ class Observed:
     """Services for which the prober itself is the suspect (panic rule), and why."""
     frozen: Mapping[ServiceName, str] = field(default_factory=dict)
     """Services with an open freeze window: nothing of them goes forward, and why."""
+    frozen_for: Mapping[ServiceName, Span] = field(default_factory=dict)
+    """How long that window stays open; not of one that has no end until it is removed."""
     timing: Mapping[tuple[InstanceName, ServiceName], Timing] = field(default_factory=dict)
     """Times of requests, where a data plane tells them."""
     sessions: Mapping[tuple[InstanceName, ServiceName], Attendance] = field(default_factory=dict)

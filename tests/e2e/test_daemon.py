@@ -79,7 +79,9 @@ async def test_a_reload_is_taken_whole_or_refused_whole() -> None:
         refused = [event["text"] for event in await events(here) if event["kind"] == "config.refused"]
         assert refused[0].count(f"; {here.config}:") == 1
         assert refused[0].isprintable()
+        assert "retain" in (await here.control.get("/v1/status"))["daemon"]["config_refused"]
         await hang_up(here, good.replace("[5%, 25%, 50%, 100%]", "[50%, 100%]"), "config.reloaded")
+        assert (await here.control.get("/v1/status"))["daemon"]["config_refused"] == ""
         await release(here)
         found = (await here.control.get(f"/v1/releases/{SERVICE}"))["release"]
         assert found["plan"]["steps_bp"] == [5_000, 10_000]

@@ -378,3 +378,11 @@ async def test_status_of_a_unit_shows_its_board_and_events_are_those_of_all_serv
     assert "waiting for storefront" in done.out
     events = await run(path, "events", "shop")
     assert [line.split()[-1] for line in events.out.splitlines()] == ["1", "3"]
+
+
+async def test_servers_that_say_another_version_are_told_to_who_says_it(desk: FakeDesk, path: str) -> None:
+    desk.doubted = "green-1 says 1.9.2"
+    told = await run(path, *READY.split())
+    assert (told.code, "! 1 of 2 servers of green do not say 2.0.0: green-1 says 1.9.2" in told.out) == (0, True)
+    adopted = await run(path, "adopt", "accounts", "--active", "blue", "--version", "5.0.9")
+    assert "! 1 of 2 servers of blue do not say 1.9.3: green-1 says 1.9.2" in adopted.out

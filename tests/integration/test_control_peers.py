@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -122,8 +123,15 @@ async def test_supplementary_groups_decide(
     assert found == status, body
     if status == 403:
         assert body["exit_code"] == 6
+        assert f"uid {STRANGER} may not do this: it needs the role" in body["title"]
         assert " is for " in body["detail"]
         assert body["then"]
+
+
+async def test_a_refusal_names_the_user_who_asked(serve: Callable[..., Any]) -> None:
+    path = await serve(FakeDesk(), ACCESS)
+    _, body = await ask(path, "GET", "/v1/status", uid=pwd.getpwnam("daemon").pw_uid)
+    assert "(daemon) may not do this: it needs the role observe" in body["title"]
 
 
 READY = {"unit": "shop", "version": "2", "build": "https://ci/1"}

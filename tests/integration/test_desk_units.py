@@ -1,6 +1,7 @@
 """The desk over two services on a virtual clock: names, views, plans and builds, with a real journal."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lbctl.cli.output import clean
 from lbctl.cli.screens.release import plan_screen, release_screen, releases_screen, summary, why_screen
 from lbctl.cli.screens.status import status_screen
 from lbctl.control import answers, boardanswers, plananswers
+from lbctl.core.judge import Word
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.sight import Capable
@@ -347,7 +349,7 @@ async def test_what_cannot_be_switched_is_refused_and_the_way_out_is_named(
     with pytest.raises(Refused) as caught:
         await (await office.desk()).going(name, version, versions)
     assert (caught.value.code, caught.value.exit_code) == (code, exit_code)
-    assert code != "no_such_service" or caught.value.why == "known are: accounts, shop, storefront"
+    assert code != "no_such_service" or caught.value.why == "services: accounts, storefront; units: shop"
 
 
 async def test_a_switch_that_names_no_version_takes_what_every_candidate_server_says(office: Office) -> None:
@@ -484,3 +486,65 @@ async def test_a_pause_is_seen_by_every_name(office: Office) -> None:
     assert found["services"]["accounts"]["held"]["code"] == "paused"
     assert found["units"]["shop"]["held"]["code"] == "paused"
     assert ServiceName("storefront") not in found["services"]
+
+
+async def test_a_name_that_is_nearly_right_is_asked_back(office: Office) -> None:
+    with pytest.raises(Refused) as caught:
+        (await office.desk()).services_of("acounts")
+    assert caught.value.then == "did you mean accounts?"
+
+
+async def test_each_service_has_the_judges_word_on_itself(office: Office) -> None:
+    office.shop.switch(B, A, version=2)
+    office.shop.until("shifting")
+    office.shop.run(3)
+    desk = await office.desk()
+    state = desk._loop.state
+    assert office.shop.release is not None
+    progress = state.progress[office.shop.release.id]
+    ours = progress.verdicts[B]
+    stale = replace(ours, word=Word.HOLD, code="counters_stale", reason="counters could not be read")
+    worst = replace(stale, reason="accounts: counters could not be read", blamed=A)
+    progress = replace(progress, verdicts={A: stale, B: ours}, verdict=worst)
+    desk._loop.state = replace(state, progress={office.shop.release.id: progress})
+    found = desk.status("shop")["services"]
+    assert found["accounts"]["verdict"]["reason"].startswith("counters could not be read")
+    assert found["storefront"]["verdict"]["reason"].startswith(ours.reason)
+    screen = status_screen(clean(desk.status("shop")))
+    assert "judge  accounts: counters could not be read" in screen
+    assert "judge  storefront: accounts" not in screen
+
+
+async def test_servers_that_contradict_a_version_are_told_on_the_board_and_when_it_is_said(office: Office) -> None:
+    office.shop.ask_versions()
+    office.shop.deploy(A, 2, api(2))
+    office.shop.says[ServerName("a-green-1")] = "1.9"
+    office.shop.run(2)
+    desk = await office.desk()
+    told = "1 of 3 servers of green do not say 2: a-green-1 says 1.9"
+    assert await desk.doubt("accounts", None, "2") == told
+    assert await desk.doubt("accounts", "blue", "1") == ""
+    assert await desk.doubt("accounts", "blue", "unknown") == ""
+    found = form(desk.status("shop"), answers.Status)
+    assert found["units"]["shop"]["board"]["accounts"]["doubt"] == told
+    assert f"! {told}" in shown(status_screen(clean(found)))
+    (line,) = [one for one in (await desk.why("accounts"))["lines"] if "accounts 2 is ready" in one["what"]]
+    assert told in line["what"]
+
+
+async def test_status_says_what_a_release_would_wait_for(office: Office) -> None:
+    office.able[LB2] = "the socket /run/b.sock has level operator: lbctl needs level admin"
+    desk = await office.desk()
+    found = form(desk.status("shop"), answers.Status)
+    (told,) = found["services"]["accounts"]["unready"]
+    assert told["code"] == "not_known"
+    assert shown(status_screen(clean(found))).count("has level operator") == 1
+    del office.able[LB2]
+    assert desk.status("shop")["services"]["accounts"]["unready"] == []
+
+
+async def test_status_says_that_the_config_file_was_refused(office: Office) -> None:
+    found = (await office.desk()).status(None)
+    assert found["daemon"]["config_refused"] == ""
+    found["daemon"]["config_refused"] = "since 2026-01-02T03:04:05Z: lbctl.yaml:3:9: retain: expected a duration"
+    assert "! the config file is refused, and a restart would fail, since 2026" in status_screen(clean(found))

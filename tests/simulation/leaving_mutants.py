@@ -76,7 +76,7 @@ MUTANTS = (
         "    return all(isinstance(one, InstanceReading) and one.taken_at >= at for one in readings)",
         "    return any(isinstance(one, InstanceReading) and one.taken_at >= at for one in readings)",
         also=(
-            ("emptiness", '            yield f"{instance} is to be read again"', "            continue"),
+            ("emptiness", '            yield f"the next reading of {instance} is awaited"', "            continue"),
             ("retiring", "    return proved(now) and now.progress is not None", "    return now.progress is not None"),
         ),
         rates=replace(STAYING, unreadable=0.03),

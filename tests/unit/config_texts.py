@@ -89,7 +89,7 @@ def config(
     text: str, *, uid: int = 0, environ: Mapping[str, str] | None = None, file: str | Path = "lbctl.yaml"
 ) -> Config:
     """Load text on a host with a few groups and names."""
-    accounts = Accounts(uid_of={"root": 0}.get, gid_of=GROUPS.get)
+    accounts = Accounts(uid_of={"root": 0, "nobody": 65_534}.get, gid_of=GROUPS.get)
     return load_text(
         str(file), textwrap.dedent(text).encode(), uid=uid, environ=environ or {}, resolve=resolve, accounts=accounts
     )

@@ -34,3 +34,9 @@ def test_counters_that_begin_anew_are_no_negative_rate() -> None:
     burn, _ = fed([5.0] * 5)
     burn.look(5.0, 0)
     assert burn.rate is None
+
+
+def test_where_nobody_knows_the_count_it_is_not_quiet() -> None:
+    burn, now_s = fed([0.0] * 40)
+    burn.look(now_s + 1, None)
+    assert burn.quiet_s(now_s + 1) == 0.0

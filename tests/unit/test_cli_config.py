@@ -76,8 +76,8 @@ def test_what_is_not_there_now_is_told_and_is_no_fault(good: str, capsys: Captur
     Path(good).write_text(text + "alerts: [{name: ops, exec: /nope/x}]\n")
     assert main(["config", "validate", good]) == 0
     out, err = capsys.readouterr()
-    assert "is valid" in out
-    assert f"{good}:14:28: alerts[0].exec: /nope/x cannot be run; correct the path, or chmod +x" in err
+    assert "is valid: web (3 warnings above; no faults)" in out
+    assert f"warning: {good}:14:28: alerts[0].exec: /nope/x cannot be run; correct the path, or chmod +x" in err
     assert "nothing answers at 127.0.0.1:2: Connection refused" in err
     assert main(["config", "validate", good, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["missing"]) == 3

@@ -128,7 +128,7 @@ def resting() -> Json:
         pools = {colour: {**one, "state": state[colour]} for colour, one in views[name]["pools"].items()}
         views[name] |= {"pools": pools, "phase": "finished", "step": None, "verdict": None, "candidate": None}
     pins = {"accounts<storefront-blue": pin("split"), "accounts<storefront-green": pin("none", "none split", "split")}
-    held = claimed(granted=False, waits="edge/lb1 is to be read again")
+    held = claimed(granted=False, waits="the next reading of edge/lb1 is awaited")
     claims = {"accounts": claimed(colour="blue"), "storefront": held}
     at_rest = {"carrier": None, "members": [], "phase": "finished", "release": "6", "step": None, "next": ""}
     cells = [

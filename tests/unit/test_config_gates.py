@@ -120,7 +120,10 @@ BAD_HOOKS = [
     ("[{exec: /g}]", "26:13: services.web.hooks[0]: the key at is missing"),
     ("[{at: preflight}]", "26:13: services.web.hooks[0]: nothing to ask; give one of exec, http"),
     ("[{at: preflight, exec: /g, http: 'http://a'}]", "26:13: services.web.hooks[0]: both exec and http; "),
-    ("[{at: step, exec: /g}]", "26:18: services.web.hooks[0].at: expected a known word, not 'step'; "),
+    (
+        "[{at: step, exec: /g}]",
+        "26:18: services.web.hooks[0].at: expected one of preflight, smoke, before_step, after_step, rolled_back, ",
+    ),
     ("[{at: preflight, exec: g}]", "26:35: services.web.hooks[0].exec: 'g' is not the path of a program; "),
     ("[{at: preflight, http: ftp://a}]", "26:35: services.web.hooks[0].http: "),
     ("[{at: preflight, exec: /g, timeout: 30}]", "26:48: services.web.hooks[0].timeout: 30 has no unit; "),

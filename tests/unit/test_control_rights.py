@@ -2,10 +2,10 @@
 
 import pytest
 
-from lbctl.config.accounts import Principal
+from lbctl.config.accounts import NOBODY, Principal
 from lbctl.config.settings import Access
 from lbctl.control.peer import Peer
-from lbctl.control.rights import NOBODY, Role, authorise, role_of
+from lbctl.control.rights import Role, authorise, role_of
 from lbctl.model.names import ServiceName
 
 DAEMON = 990

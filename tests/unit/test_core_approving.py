@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from lbctl.daemon.views import why_view
 from lbctl.model.hook import Hook, Point
 from lbctl.model.names import Colour
 from lbctl.model.record import Contract
 from lbctl.model.request import Answer, Approve, Cancel, Claim, Promote, SayReady, Switch
 from lbctl.model.topology import Approvals
-from lbctl.model.units import HOUR, Instant
+from lbctl.model.units import HOUR, Instant, Span
 from tests.shop import PLAN, SHOP, A, B, Shop
 
 GID, CI_A, CI_B, EVA, TOM = 77, 1001, 1002, 2001, 2002
@@ -225,3 +226,45 @@ def test_the_hook_before_the_first_step_is_asked_when_all_have_approved_and_the_
     assert approve(shop, EVA).accepted
     shop.until("shifting")
     assert [ask.key.point for ask in shop.asked] == [Point.PREFLIGHT, Point.BEFORE_STEP]
+
+
+def frozen(shop: Shop, *, for_ms: int | None) -> None:
+    shop.frozen = {A: "frozen until Sat 2026-11-28 06:00 UTC: black friday"}
+    shop.frozen_for = {} if for_ms is None else {A: Span(for_ms)}
+    shop.run(2)
+
+
+def test_an_approval_in_a_freeze_says_that_it_does_not_go_on() -> None:
+    shop = asking()
+    shop.until("awaiting_approval")
+    frozen(shop, for_ms=HOUR)
+    did = str(approve(shop, EVA).body["did"])
+    assert did == "approved, but it does not go on now: frozen until Sat 2026-11-28 06:00 UTC: black friday"
+
+
+def test_a_freeze_that_outlasts_the_deadline_is_told_at_the_approval_and_by_why() -> None:
+    shop = asking()
+    shop.until("awaiting_approval")
+    frozen(shop, for_ms=24 * HOUR)
+    did = str(approve(shop, EVA).body["did"])
+    assert did.endswith("`deadlines.approval` comes before the window ends, and cancels it")
+    assert shop.release is not None
+    (line, *_) = why_view(shop.state, shop.release, shop.now)["lines"]
+    assert line["needs"].startswith("`deadlines.approval` comes before the window ends")
+    assert (line["deadline"][:6], line["then"]) == ("in 7h5", "cancelled")
+
+
+def test_a_freeze_without_an_end_is_told_to_be_removed() -> None:
+    shop = asking()
+    shop.until("awaiting_approval")
+    frozen(shop, for_ms=None)
+    assert str(approve(shop, EVA).body["did"]).endswith("unless the window is removed before")
+
+
+def test_promote_names_the_approval_that_lacks() -> None:
+    shop = asking()
+    shop.until("awaiting_approval")
+    body = shop.on_release(Promote).body
+    assert body["code"] == "nothing_to_promote"
+    assert body["what"] == "release 1 waits for approval: 1 of 1 are missing"
+    assert body["then"] == "lbctl release approve 1"

@@ -7,7 +7,7 @@ from lbctl.daemon.versions import AGAIN, AT_ONCE_MAX, SOON, Versions, wanted_of
 from lbctl.gate.attest import Question, Said
 from lbctl.model.attested import Attested
 from lbctl.model.names import ServerName
-from lbctl.model.topology import Address
+from lbctl.model.topology import Address, Rendezvous
 from lbctl.model.units import Instant
 from tests.shop import A, B, Shop
 
@@ -136,3 +136,13 @@ async def test_of_many_servers_only_so_many_are_asked_at_once() -> None:
         await settled()
     assert len(versions.attested(shop.state.record)) == 303
     assert servers.most == AT_ONCE_MAX
+
+
+def test_servers_of_a_version_on_the_board_are_asked_seldom() -> None:
+    shop = Shop()
+    shop.reconfigure(rendezvous=Rendezvous.ALL)
+    shop.ask_versions()
+    shop.deploy(A, 2)
+    found = wanted_of(shop.state.topology, shop.state.record)
+    assert sorted(server for _, server in found) == ["a-green-0", "a-green-1", "a-green-2"]
+    assert all(one.stands for one in found.values())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lbctl.cli.screens.blocks import pool_rows
 from lbctl.core.requests import admit
 from lbctl.core.situation import situation
 from lbctl.core.state import State
@@ -197,3 +198,12 @@ async def test_a_reason_does_not_name_the_instance_that_everybody_names_before_i
 
 def now() -> Instant:
     return Instant(0)
+
+
+def test_what_is_not_read_is_unknown_and_not_0() -> None:
+    state = seeing(after(), Unreadable(Instant(0), "no answer"))
+    view = service_view(state, state.topology.services[SERVICE], None, state.changed_at)
+    for one in (*view["pools"].values(), *view["servers"].values()):
+        assert (one["requests"], one["errors"], one["in_flight"]) == (None, None, None)
+    rows = [row[-3:] for row in pool_rows(view)]
+    assert rows == [("?", "?", "?"), ("?", "?", "?")]

@@ -16,6 +16,7 @@ from lbctl.model.record import Contract, Frozen
 from lbctl.model.request import Answer, Promote, Rollback, Switch, Unfreeze
 from lbctl.model.request import Freeze as FreezeRequest
 from lbctl.model.topology import Freeze
+from lbctl.model.units import HOUR
 from tests.shop import PLAN, SHOP, TOPOLOGY, A, B, Shop
 from tests.unit.config_texts import SHOP as TEXT
 from tests.unit.config_texts import changed, config, faults
@@ -45,7 +46,7 @@ def test_a_window_is_open_from_its_start_to_its_end_in_its_own_zone(
 ) -> None:
     topology = replace(TOPOLOGY, units={SHOP: replace(TOPOLOGY.units[SHOP], freeze=(window,))})
     found = frozen(topology, datetime.fromisoformat(now).replace(tzinfo=UTC))
-    assert found == ({} if until is None else dict.fromkeys((A, B), f"frozen until {until}"))
+    assert found.why == ({} if until is None else dict.fromkeys((A, B), f"frozen until {until}"))
 
 
 def ready(shop: Shop) -> None:
@@ -139,14 +140,14 @@ SATURDAY = datetime(2026, 11, 28, 12, tzinfo=UTC)
 def test_a_persons_window_holds_the_whole_unit_of_what_it_names(target: str | None) -> None:
     why = "frozen until Mon 2026-11-30 06:00 Europe/Berlin by anna: sale"
     made = {"sale": replace(MADE, target=target)}
-    assert frozen(TOPOLOGY, SATURDAY, made) == {A: why, B: why}
-    assert frozen(TOPOLOGY, datetime(2026, 11, 30, 5, tzinfo=UTC), made) == {}
-    assert frozen(TOPOLOGY, SATURDAY, {"gone": replace(MADE, target="gone")}) == {}
+    assert frozen(TOPOLOGY, SATURDAY, made).why == {A: why, B: why}
+    assert frozen(TOPOLOGY, datetime(2026, 11, 30, 5, tzinfo=UTC), made).why == {}
+    assert frozen(TOPOLOGY, SATURDAY, {"gone": replace(MADE, target="gone")}).why == {}
 
 
 def test_a_window_without_an_end_says_how_it_ends() -> None:
     made = {"incident": replace(MADE, until="", reason="")}
-    assert frozen(TOPOLOGY, SATURDAY, made)[A] == "frozen until `lbctl freeze remove incident` by anna"
+    assert frozen(TOPOLOGY, SATURDAY, made).why[A] == "frozen until `lbctl freeze remove incident` by anna"
 
 
 def test_one_view_has_the_windows_of_the_config_and_of_people() -> None:
@@ -203,3 +204,16 @@ def test_windows_are_bounded_and_those_that_are_over_make_room() -> None:
     assert (refused.accepted, refused.body["code"]) == (False, "too_many_freezes")
     assert made(shop, "one-more", over=frozenset({"w1"})).accepted
     assert "w1" not in shop.state.record.freezes
+
+
+def test_of_several_open_windows_the_last_to_end_counts() -> None:
+    made = {
+        "sale": MADE,
+        "early": replace(MADE, until="2026-11-29 06:00"),
+        "old": replace(MADE, until="2026-11-01 00:00"),
+    }
+    found = frozen(TOPOLOGY, SATURDAY, made)
+    assert found.why[A].startswith("frozen until Mon 2026-11-30 06:00")
+    assert found.lasts[A] == 41 * HOUR
+    endless = frozen(TOPOLOGY, SATURDAY, {**made, "incident": replace(MADE, until="")})
+    assert (endless.why[A].startswith("frozen until `lbctl freeze remove incident`"), endless.lasts) == (True, {})

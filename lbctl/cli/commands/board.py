@@ -112,7 +112,8 @@ def _ready(data: Json) -> str:
     going = data.get("release")
     stands = f"goes with release {going}" if going else f"ready in {data['unit']}"
     head = f"{data['service']} {data['version']}   ● {stands}"
-    return f"{head}\n  follow   lbctl release wait --build {data['build']}"
+    warning = f"\n  ! {data['warning']}: it is not released like that" if data.get("warning") else ""
+    return f"{head}{warning}\n  follow   lbctl release wait --build {data['build']}"
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -40,12 +41,14 @@ def validate(ctx: click.Context, file: str, no_secrets: bool, form: str) -> None
         _faults(error, file, form)
         ctx.exit(Exit.CONFIG)
     missing = [] if no_secrets else [fault.render(file) for fault in look(loaded)]
-    for warning in (*loaded.warnings, *missing):
-        tell(warning)
+    warnings = (*loaded.warnings, *missing)
+    for warning in warnings:
+        tell(f"warning: {warning}")
     services = ", ".join(loaded.topology.services)
     found = {"file": file, "valid": True, "faults": [], "warnings": list(loaded.warnings), "missing": missing}
     found["digest"] = loaded.digest
-    emit(found, form, lambda _: f"● {clean(file)} is valid: {services}")
+    hints = f" ({_counted(warnings, 'warning')} above; no faults)" if warnings else ""
+    emit(found, form, lambda _: f"● {clean(file)} is valid: {services}{hints}")
 
 
 def _faults(error: Any, file: str, form: str) -> None:
@@ -58,8 +61,11 @@ def _faults(error: Any, file: str, form: str) -> None:
         write(json.dumps({"file": file, "valid": False, "faults": faults, "warnings": []}, indent=2))
     else:
         tell(error.render())
-        count = len(error.faults)
-        tell(f"error: {file} is not valid: {count} fault{'s' if count != 1 else ''}")
+        tell(f"error: {file} is not valid: {_counted(error.faults, 'fault')}")
+
+
+def _counted(found: Sequence[Any], word: str) -> str:
+    return f"{len(found)} {word}{'s' if len(found) != 1 else ''}"
 
 
 def loaded_config(file: str) -> Any:
@@ -77,7 +83,7 @@ def loaded_config(file: str) -> Any:
         tell(error.render())
         raise Failure(f"{file} is not valid", then=f"lbctl config validate {file}", exit_code=Exit.CONFIG) from None
     for warning in found.warnings:
-        tell(warning)
+        tell(f"warning: {warning}")
     return found
 
 

@@ -96,11 +96,11 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
         now_s = time.monotonic()
         one = daemon.get("/v1/status", service=service)["services"][service]["servers"][server]
         seen.look(now_s, one["requests"])
-        in_flight = one["in_flight"] or 0
-        if not in_flight and seen.quiet_s(now_s) >= quiet_s:
+        in_flight = one["in_flight"]
+        if in_flight == 0 and seen.quiet_s(now_s) >= quiet_s:
             return Exit.DONE
         if timeout_s is not None and now_s - began_s >= timeout_s:
-            tell(f"the time is over: {server} stays drained, with {in_flight} in flight")
+            tell(f"the time is over: {server} stays drained, with {_known(in_flight)} in flight")
             return Exit.TIMED_OUT
         if now_s - told_s >= TELL_EVERY_S:
             told_s = now_s
@@ -108,9 +108,13 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
         time.sleep(POLL_S)
 
 
-def _line(server: str, in_flight: int, rate: float | None, eta_s: float | None) -> str:
+def _known(count: int | None) -> str:
+    return "?" if count is None else str(count)
+
+
+def _line(server: str, in_flight: int | None, rate: float | None, eta_s: float | None) -> str:
     from lbctl.model.units import Span, seconds
 
     often = "? requests/s" if rate is None else f"{rate:.1f} requests/s of its sessions"
     left = "time left not known" if eta_s is None else f"about {seconds(Span(int(eta_s * 1000)))} left"
-    return f"{server}: {in_flight} in flight, {often}, {left}"
+    return f"{server}: {_known(in_flight)} in flight, {often}, {left}"

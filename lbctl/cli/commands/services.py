@@ -39,7 +39,9 @@ def adopt(
 
 
 def _adopted(data: Json) -> str:
-    return f"{data['service']}   ● {data['active']} serves ({data['version']})\n  next   lbctl status {data['service']}"
+    head = f"{data['service']}   ● {data['active']} serves ({data['version']})"
+    warning = f"\n  ! {data['warning']}: `lbctl adopt` again corrects it" if data.get("warning") else ""
+    return f"{head}{warning}\n  next   lbctl status {data['service']}"
 
 
 @click.command()

@@ -50,9 +50,9 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
                 _version(pool),
                 f"{pool['up_count']}/{pool['server_count']}",
                 "by pins" if pinned else split,
-                str(pool["requests"]),
+                _count(pool["requests"]),
                 _errors(pool),
-                str(pool["in_flight"]),
+                _count(pool["in_flight"]),
             )
         )
     return rows
@@ -82,9 +82,13 @@ def _green_shares(view: Json) -> list[int]:
     return [int(head) for route in routes if (head := route.split(":")[0]).isdecimal()]
 
 
+def _count(number: int | None) -> str:
+    return "?" if number is None else str(number)
+
+
 def _errors(pool: Json) -> str:
     if not pool["requests"]:
-        return str(pool["errors"])
+        return _count(pool["errors"])
     return f"{pool['errors']} ({100 * pool['errors'] / pool['requests']:.2f} %)"
 
 
@@ -112,6 +116,11 @@ def instances(view: Json, of: str = "") -> list[str]:
         lines += _measured(name, instance.get("measured"))
         lines += [f"  ! {name}: {warning}" for warning in instance.get("warnings", [])]
     return lines
+
+
+def unready(view: Json) -> list[str]:
+    """Return what a release would wait for: only a plan would tell it else."""
+    return [f"  ! not ready for a release: {one['text']} [{one['code']}]" for one in view.get("unready", [])]
 
 
 def _measured(name: str, seen: Json | None) -> list[str]:
@@ -146,7 +155,7 @@ def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
     rows = [SERVER_HEAD]
     words = {True: "● up", False: "✖ down", None: "? unknown"}
     for name, one in shown:
-        numbers = ["?" if one[key] is None else str(one[key]) for key in ("weight", "in_flight", "requests", "errors")]
+        numbers = [_count(one[key]) for key in ("weight", "in_flight", "requests", "errors")]
         rows.append((name, one["pool"], words[one["up"]], *numbers, one["detail"]))
     return ["  " + line for line in columns(rows)]
 
@@ -166,4 +175,5 @@ def board(found: Mapping[str, Json]) -> list[str]:
     for name, one in found.items():
         lines.append(f"  ready  {name} {one['version']} for {seconds(one['since_ms'])} by {one['by']}   {one['build']}")
         lines.append(f"         ◐ {one['waits']}")
+        lines += [f"         ! {one['doubt']}"] if one.get("doubt") else []
     return lines

@@ -36,6 +36,7 @@ def _service(name: str, view: Json, *, servers: bool) -> list[str]:
         *(blocks.board({name: view["board"]}) if view.get("board") else []),
         *(blocks.claims({name: view["claim"]}) if view.get("claim") else []),
         *blocks.instances(view),
+        *blocks.unready(view),
         *blocks.servers({name: view}, every=servers),
         *_way_out(name, view),
     ]
@@ -70,6 +71,8 @@ def _way_out(name: str, view: Json) -> list[str]:
 
 def _daemon(daemon: Json) -> list[str]:
     lines = [] if daemon["journal"] == "ok" else [f"! the journal cannot be written: {daemon['journal']}"]
+    if daemon.get("config_refused"):
+        lines.append(f"! the config file is refused, and a restart would fail, {daemon['config_refused']}")
     if daemon.get("alerts_pending"):
         lines.append(f"◐ {daemon['alerts_pending']} alert(s) not yet delivered")
     return lines

@@ -16,6 +16,7 @@ def unit_block(name: str, unit: Json, services: dict[str, Json], *, servers: boo
     judged = [line for one in unit["members"] if one in services for line in blocks.judge(services[one], f"{one}: ")]
     there = [line for one, view in services.items() for line in blocks.holders(view, f"{one} ")]
     around = [line for one, view in services.items() for line in blocks.instances(view, f"{one} ")]
+    around += [line for view in services.values() for line in blocks.unready(view)]
     return [
         *_head(name, unit, services, moves=moves),
         *_maintenance(services),

@@ -212,7 +212,7 @@ def _active_faulty(case: _Case) -> Verdict | None:
         code, reason = "shared_fault", f"shared fault: {seen}: not the candidate's alone, so traffic stays"
     else:
         code, reason = "active_fault", f"active fault: {seen}: `lbctl promote` goes on if you trust the candidate"
-    reason = f"{reason}; lifts {FAULT_HOLD_S:.0f} s after the last proof"
+    reason = f"{reason}; it ends by itself {FAULT_HOLD_S:.0f} s after the last sign of it"
     return case.verdict(Word.HOLD, code, reason, window=episode, alert=True)
 
 
@@ -249,7 +249,7 @@ def _worse_than_before(case: _Case) -> Verdict | None:
         reason = f"{seen}; active had only {counts_text(episode.active)} to compare with, so it gets more"
         return case.verdict(Word.RETREAT, "baseline", reason, window=episode)
     reason = f"{seen}; active {counts_text(episode.active)} now, {_odds_named(case)}"
-    reason = f"{reason}; lifts {FAULT_HOLD_S:.0f} s after the last proof"
+    reason = f"{reason}; it ends by itself {FAULT_HOLD_S:.0f} s after the last sign of it"
     return case.verdict(Word.HOLD, "baseline", reason, window=episode)
 
 
@@ -261,7 +261,8 @@ def _server_faulty(case: _Case) -> Verdict | None:
     first = next(iter(ill.values())).episode
     reason = (
         f"single bad server of the candidate: {seen} against active {counts_text(first.active)}, while the pool as a "
-        f"whole is within what is tolerated; repair it or take it out; lifts {FAULT_HOLD_S:.0f} s after the last proof"
+        "whole is within what is tolerated; repair it or take it out; "
+        f"it ends by itself {FAULT_HOLD_S:.0f} s after the last sign of it"
     )
     return case.verdict(Word.HOLD, "server_fault", reason, window=first, alert=True)
 

@@ -112,7 +112,9 @@ def _adopted(module, daemon):
                     raise
                 return None
 
-        wait_until(look, given["timeout"], "the load balancers of {} cannot be read".format(given["service"]))
+        said = wait_until(look, given["timeout"], "the load balancers of {} cannot be read".format(given["service"]))
+        if said.get("warning"):
+            module.warn(said["warning"])
     return {"changed": True, "active": given["active"], "diff": told}
 
 

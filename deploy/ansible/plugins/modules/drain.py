@@ -74,7 +74,7 @@ drained:
   type: bool
   sample: true
 in_flight:
-  description: How many requests or connections are in flight there.
+  description: How many requests or connections are in flight there; none where a load balancer cannot be read.
   returned: always
   type: int
   sample: 0
@@ -130,7 +130,8 @@ def _settled(given, daemon, wish):
             return one if one["drained"] is None else None
         if not given["empty"]:
             return one if _is_drained(one) else None
-        if one["requests"] != seen["requests"] or one["in_flight"]:
+        # Where nobody knows a number, somebody may be there.
+        if one["requests"] is None or one["requests"] != seen["requests"] or one["in_flight"] != 0:
             seen.update(requests=one["requests"], since=time.monotonic())
         return one if time.monotonic() - seen["since"] >= given["quiet"] else None
 
@@ -154,7 +155,7 @@ def _is_drained(one):
 
 
 def _told(one):
-    return {"drained": _is_drained(one), "in_flight": one["in_flight"] or 0}
+    return {"drained": _is_drained(one), "in_flight": one["in_flight"]}
 
 
 if __name__ == "__main__":

@@ -135,7 +135,9 @@ def _said(module, daemon):
     body["unit"] = given["unit"] or given["service"]
     if module.check_mode:
         return dict(_tried(daemon, given["service"], body), changed=True, diff=told)
-    daemon.post("services", given["service"], "ready", **body)
+    said = daemon.post("services", given["service"], "ready", **body)
+    if said.get("warning"):
+        module.warn(said["warning"])
     return {"changed": True, "diff": told, "fate": daemon.fate(given["build"])}
 
 
