@@ -38,7 +38,18 @@ class WebhookAlert:
     on: frozenset[str]
 
 
-Alert = ExecAlert | WebhookAlert
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackAlert:
+    """Tell a channel of Slack as a bot. `channel` is a name with `#`, or an id."""
+
+    name: str
+    token: Secret
+    channel: str
+    api: str
+    on: frozenset[str]
+
+
+Alert = ExecAlert | WebhookAlert | SlackAlert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

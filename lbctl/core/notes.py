@@ -16,6 +16,7 @@ from lbctl.core.servers import changed
 from lbctl.core.situation import Situation, Situations, home_open
 from lbctl.core.state import Effect, Note, Progress, State
 from lbctl.core.targets import exposed, target
+from lbctl.core.told import with_numbers
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
@@ -65,7 +66,7 @@ def noted(state: State, here: Situations, now: Instant) -> tuple[State, tuple[Ef
         state = replace(state, progress=progress, told=told)
     state, news = changed(state, now)
     entries += news
-    return state, (Note(tuple(entries)),) if entries else ()
+    return state, (Note(with_numbers(state, entries)),) if entries else ()
 
 
 def _standing(state: State, now: Instant) -> Iterator[tuple[str, Standing]]:

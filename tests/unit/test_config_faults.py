@@ -394,7 +394,6 @@ def test_envoy_needs_no_request_log() -> None:
 
 LATER = {
     "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    rest_pin: none",
-    "exec: /usr/local/bin/page-ops": "slack: {token: xoxb-1}",
     "exec: /usr/local/bin": "teams: /",
 }
 KEYS_LATER = [

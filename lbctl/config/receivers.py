@@ -1,0 +1,104 @@
+"""The key `alerts`: who is told, by which service. Secrets are references; what is no secret stands in the config."""
+
+import re
+from typing import Any
+
+from lbctl.config.atoms import NAME, later
+from lbctl.config.composite import Items, Key, Section, Values
+from lbctl.config.hostkinds import Argv
+from lbctl.config.kinds import Choice, Text
+from lbctl.config.place import BAD
+from lbctl.config.secret import Secret, SecretRef, url_fault
+from lbctl.config.settings import Alert, ExecAlert, SlackAlert, WebhookAlert
+from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
+
+WAYS = ("exec", "webhook", "slack")
+"""Each alert has one of these."""
+SLACK_API = "https://slack.com/api"
+
+_API = Text("an address", r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?", "write it as https://HOST/PATH")
+_ROOM = Text(
+    "a channel",
+    r"#[^\s#@<>&,]{1,80}|[CGD][A-Z0-9]{6,20}",
+    'write its name in quotes, as "#deploys", or its id, as C0123456789',
+)
+_WHERE = "write the whole URL into it"
+
+
+def alerts_of(items: list[Values]) -> tuple[Alert, ...]:
+    """Return the alerts; nothing can be wrong with them any more."""
+    return tuple(_alert(values) for values in items)
+
+
+def _alert(values: Values) -> Alert:
+    way = next(key for key in WAYS if values.given(key))
+    name, on, given = values["name"], frozenset(values["on"]), values[way]
+    match way:
+        case "exec":
+            return ExecAlert(name=name, argv=given, on=on)
+        case "webhook":
+            return WebhookAlert(name=name, url=given["url"], secret=given["secret"], on=on)
+        case _:
+            return SlackAlert(name=name, token=given["token"], channel=given["channel"], api=given["api"], on=on)
+
+
+def _one_way(values: Values) -> None:
+    """An alert goes one way."""
+    ways = [key for key in WAYS if values.given(key)]
+    if len(ways) != 1 and not (values.refused and not ways):
+        what = " and ".join(ways) + " at once" if ways else "no receiver"
+        values.place.fault(what, f"give one of {', '.join(WAYS)}")
+
+
+def _webhook(values: Values) -> None:
+    """The URL is one."""
+    problem = url_fault(values["url"])
+    if problem:
+        values.at("url").fault(problem, _WHERE)
+
+
+def _slack_bot(values: Values) -> None:
+    """The token is one that may write: neither one of another kind, nor the address of an incoming webhook."""
+    _fits(values, "token", r"xox[bp]-\S+", "no bot token of Slack", "install the app and take its Bot User OAuth Token")
+
+
+def _fits(values: Values, key: str, pattern: str, what: str, then: str) -> None:
+    """Refuse a secret of the wrong shape, without showing it. An empty one was not read: that is checked elsewhere."""
+    secret: Any = values[key]
+    if secret is BAD or secret is None or not isinstance(secret, Secret) or not secret.value:
+        return
+    if not re.fullmatch(pattern, secret.value):
+        values.at(key).fault(f"{secret.source} holds {what}", then)
+
+
+_SIGNED = Section(
+    {
+        "url": Key(kind=SecretRef(), required=True, doc="Where to POST."),
+        "secret": Key(kind=SecretRef(), required=True, doc="The key of the signature."),
+    },
+    (_webhook,),
+)
+_SLACK = Section(
+    {
+        "token": Key(kind=SecretRef(), required=True, doc="The app's Bot User OAuth Token, `xoxb-…`."),
+        "channel": Key(kind=_ROOM, required=True, doc="A channel that the bot is a member of."),
+        "api": Key(kind=_API, default=SLACK_API, doc="Where Slack's Web API is; others only for a proxy or GovSlack."),
+    },
+    (_slack_bot,),
+)
+
+ALERT = Section(
+    {
+        "name": Key(kind=NAME, required=True, doc="For `lbctl notify test NAME`."),
+        "exec": Key(kind=Argv(), doc=f"Run a program with the alert on its stdin. One of {', '.join(WAYS)}."),
+        "webhook": Key(kind=_SIGNED, doc="POST signed JSON."),
+        "slack": Key(kind=_SLACK, doc="One message for each release, edited in place, with a thread."),
+        "on": Key(
+            kind=Items(Choice(ALERT_WORDS), "[rollback, held, page]", "name what it is told of", 1, len(ALERT_WORDS)),
+            default=list(ALERT_DEFAULT),
+            doc="What it is told of; `page`: everything a person must act on.",
+        ),
+        **dict.fromkeys(("teams", "pagerduty", "apprise"), later()),
+    },
+    (_one_way,),
+)

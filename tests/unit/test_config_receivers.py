@@ -1,0 +1,64 @@
+"""The key `alerts`: every way to tell, every wrong one refused with its place and the next step, no secret shown."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.config.fault import ConfigError
+from lbctl.config.settings import Config, SlackAlert
+from lbctl.config.show import config_text
+from tests.unit.config_texts import changed, config
+
+OLD = "exec: /usr/local/bin/page-ops"
+CANARY = "c4nary-0123456789"
+
+
+def read(tmp_path: Path, way: str, **secrets: str) -> Config:
+    """Read a config whose only alert goes this way; the secrets are credentials."""
+    for name, value in secrets.items():
+        file = tmp_path / name
+        file.write_text(value)
+        file.chmod(0o600)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    return config(changed((OLD, way)), environ=environ, file=tmp_path / "lbctl.yaml")
+
+
+def refused(tmp_path: Path, way: str, **secrets: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, way, **secrets)
+    text = caught.value.render()
+    assert CANARY not in text
+    return text
+
+
+SLACK = 'slack: {token: {credential: token}, channel: "#deploys"}'
+
+
+def test_slack_is_a_token_and_a_channel(tmp_path: Path) -> None:
+    loaded = read(tmp_path, SLACK, token=f"xoxb-{CANARY}\n")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, SlackAlert)
+    assert (alert.token.value, alert.channel, alert.api) == (f"xoxb-{CANARY}", "#deploys", "https://slack.com/api")
+    assert CANARY not in f"{loaded} {loaded!r} {alert!r} {loaded.effective}{config_text(loaded)}"
+    assert "credential: token" in config_text(loaded)
+
+
+@pytest.mark.parametrize(
+    ("way", "secrets", "said"),
+    [
+        ("slack: {token: xoxb-1, channel: '#x'}", {}, "slack.token: a secret is written in the config; put it into"),
+        (SLACK, {"token": f"xapp-{CANARY}"}, "credential token holds no bot token of Slack; install the app"),
+        (SLACK, {"token": f"https://hooks.example/{CANARY}"}, "holds no bot token of Slack"),
+        (SLACK.replace('"#deploys"', "deploys"), {"token": "xoxb-1"}, "'deploys' is not a channel; write its name"),
+        (SLACK.replace('"#deploys"', '"#a b"'), {"token": "xoxb-1"}, "is not a channel"),
+        (SLACK.replace('"#deploys"', '"<!channel>"'), {"token": "xoxb-1"}, "is not a channel"),
+        (SLACK.replace("}}", "}}", 1)[:-1] + ", api: ftp://x}", {"token": "xoxb-1"}, "slack.api: "),
+        (SLACK[:-1] + ", api: 'https://u:p@x/'}", {"token": "xoxb-1"}, "slack.api: "),
+        (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_next_step(
+    tmp_path: Path, way: str, secrets: dict[str, Any], said: str
+) -> None:
+    assert said in refused(tmp_path, way, **secrets)
