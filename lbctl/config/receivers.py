@@ -9,7 +9,7 @@ from lbctl.config.hostkinds import Argv
 from lbctl.config.kinds import Choice, Text
 from lbctl.config.place import BAD
 from lbctl.config.secret import Secret, SecretRef, url_fault
-from lbctl.config.settings import Alert, ExecAlert, SlackAlert, WebhookAlert
+from lbctl.config.settings import Alert, ChatHookAlert, ExecAlert, SlackAlert, WebhookAlert
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
 WAYS = ("exec", "webhook", "slack")
@@ -38,6 +38,8 @@ def _alert(values: Values) -> Alert:
             return ExecAlert(name=name, argv=given, on=on)
         case "webhook":
             return WebhookAlert(name=name, url=given["url"], secret=given["secret"], on=on)
+        case _ if given.given("webhook"):
+            return ChatHookAlert(name=name, url=given["webhook"], on=on)
         case _:
             return SlackAlert(name=name, token=given["token"], channel=given["channel"], api=given["api"], on=on)
 
@@ -52,13 +54,27 @@ def _one_way(values: Values) -> None:
 
 def _webhook(values: Values) -> None:
     """The URL is one."""
-    problem = url_fault(values["url"])
+    _url(values, "url")
+
+
+def _url(values: Values, key: str) -> None:
+    problem = url_fault(values[key])
     if problem:
-        values.at("url").fault(problem, _WHERE)
+        values.at(key).fault(problem, _WHERE)
 
 
-def _slack_bot(values: Values) -> None:
-    """The token is one that may write: neither one of another kind, nor the address of an incoming webhook."""
+def _slack(values: Values) -> None:
+    """A bot or an incoming webhook. The token is one that may write, neither of another kind nor an address."""
+    if values.given("webhook"):
+        _url(values, "webhook")
+        for key in ("token", "channel", "api"):
+            if values.given(key):
+                values.at(key).fault("a key of a bot, beside webhook", "delete it, or delete webhook")
+        values.hidden = frozenset({"api"})
+        return
+    for key in ("token", "channel"):
+        if not values.given(key) and not values.refused:
+            values.place.fault(f"the key {key} is missing", "give token and channel of a bot, or webhook alone")
     _fits(values, "token", r"xox[bp]-\S+", "no bot token of Slack", "install the app and take its Bot User OAuth Token")
 
 
@@ -80,11 +96,12 @@ _SIGNED = Section(
 )
 _SLACK = Section(
     {
-        "token": Key(kind=SecretRef(), required=True, doc="The app's Bot User OAuth Token, `xoxb-…`."),
-        "channel": Key(kind=_ROOM, required=True, doc="A channel that the bot is a member of."),
+        "token": Key(kind=SecretRef(), doc="The app's Bot User OAuth Token, `xoxb-…`; with channel."),
+        "channel": Key(kind=_ROOM, doc="A channel that the bot is a member of."),
         "api": Key(kind=_API, default=SLACK_API, doc="Where Slack's Web API is; others only for a proxy or GovSlack."),
+        "webhook": Key(kind=SecretRef(), doc="Instead of a bot: the URL of an incoming webhook, Mattermost's too."),
     },
-    (_slack_bot,),
+    (_slack,),
 )
 
 ALERT = Section(
@@ -92,7 +109,10 @@ ALERT = Section(
         "name": Key(kind=NAME, required=True, doc="For `lbctl notify test NAME`."),
         "exec": Key(kind=Argv(), doc=f"Run a program with the alert on its stdin. One of {', '.join(WAYS)}."),
         "webhook": Key(kind=_SIGNED, doc="POST signed JSON."),
-        "slack": Key(kind=_SLACK, doc="One message for each release, edited in place, with a thread."),
+        "slack": Key(
+            kind=_SLACK,
+            doc="A bot with one message for each release, or an incoming webhook.",
+        ),
         "on": Key(
             kind=Items(Choice(ALERT_WORDS), "[rollback, held, page]", "name what it is told of", 1, len(ALERT_WORDS)),
             default=list(ALERT_DEFAULT),

@@ -49,7 +49,16 @@ class SlackAlert:
     on: frozenset[str]
 
 
-Alert = ExecAlert | WebhookAlert | SlackAlert
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatHookAlert:
+    """Tell a chat by an incoming webhook as Slack has it; Mattermost and others speak it."""
+
+    name: str
+    url: Secret
+    on: frozenset[str]
+
+
+Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import structlog
 
-from lbctl.config.settings import SlackAlert
+from lbctl.config.settings import ChatHookAlert, SlackAlert
 from lbctl.model.entry import Entry
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
-from lbctl.notify import slack
+from lbctl.notify import chat_hook, slack
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
 from lbctl.notify.lane import Facts, Lane
@@ -114,7 +114,10 @@ class Outbox:
         return any(lane.behind for lane in self._lanes.values())
 
 
-MANNERS: dict[type[Channel], Manner] = {SlackAlert: slack.MANNER}
+MANNERS: dict[type[Channel], Manner] = {
+    SlackAlert: slack.MANNER,
+    ChatHookAlert: chat_hook.MANNER,
+}
 
 
 def sender_of(channel: Channel, memory: Memory) -> Sender:
@@ -126,6 +129,8 @@ def sender_of(channel: Channel, memory: Memory) -> Sender:
             return WebhookSender(channel)
         case SlackAlert():
             return slack.SlackSender(channel, memory)
+        case ChatHookAlert():
+            return chat_hook.ChatHookSender(channel)
 
 
 class Discreet:

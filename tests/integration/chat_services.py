@@ -146,6 +146,27 @@ class SlackApi(Service):
         return [one for one in self.messages.values() if "thread_ts" in one]
 
 
+@dataclass
+class ChatHook(Service):
+    """An incoming webhook of Slack or Mattermost, with the shorter limit of the two."""
+
+    secret: str = "T0/B0/c4nary"
+    text_max: int = 4_000
+    texts: list[str] = field(default_factory=list)
+
+    def well(self, request: web.Request, body: str) -> web.StreamResponse:
+        if request.path != f"/services/{self.secret}":
+            return web.Response(status=404, text="no_service")
+        try:
+            text = json.loads(body)["text"]
+        except (ValueError, KeyError):
+            return web.Response(status=400, text="invalid_payload")
+        if not text or len(text) > self.text_max:
+            return web.Response(status=400, text="no_text")
+        self.texts.append(text)
+        return web.Response(text="ok")
+
+
 def shown(message: dict[str, Any]) -> str:
     """All texts of a Slack message."""
     texts = [message["text"]]

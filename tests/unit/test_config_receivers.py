@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lbctl.config.fault import ConfigError
-from lbctl.config.settings import Config, SlackAlert
+from lbctl.config.settings import ChatHookAlert, Config, SlackAlert
 from lbctl.config.show import config_text
 from tests.unit.config_texts import changed, config
 
@@ -44,6 +44,17 @@ def test_slack_is_a_token_and_a_channel(tmp_path: Path) -> None:
     assert "credential: token" in config_text(loaded)
 
 
+HOOK = "slack: {webhook: {credential: url}}"
+
+
+def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
+    loaded = read(tmp_path, HOOK, url=f"https://chat.example/hooks/{CANARY}")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, ChatHookAlert)
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+    assert "slack.com" not in config_text(loaded)
+
+
 @pytest.mark.parametrize(
     ("way", "secrets", "said"),
     [
@@ -55,6 +66,10 @@ def test_slack_is_a_token_and_a_channel(tmp_path: Path) -> None:
         (SLACK.replace('"#deploys"', '"<!channel>"'), {"token": "xoxb-1"}, "is not a channel"),
         (SLACK.replace("}}", "}}", 1)[:-1] + ", api: ftp://x}", {"token": "xoxb-1"}, "slack.api: "),
         (SLACK[:-1] + ", api: 'https://u:p@x/'}", {"token": "xoxb-1"}, "slack.api: "),
+        (HOOK, {"url": f"chat.example/{CANARY}"}, "credential url holds no http:// or https:// address"),
+        (HOOK[:-1] + ", channel: '#x'}", {"url": "https://x"}, "slack.channel: a key of a bot, beside webhook; delete"),
+        ("slack: {channel: '#x'}", {}, "the key token is missing; give token and channel of a bot, or webhook alone"),
+        ("slack: {}", {}, "the key channel is missing"),
         (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),
     ],
 )

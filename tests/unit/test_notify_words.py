@@ -79,7 +79,8 @@ def test_an_alert_of_a_joint_release_names_every_service_with_its_versions() -> 
     assert re.sub(r"after \d+ms", "after 404ms", message.text) == (
         "[info] shop release 1: 0 % → 10 % on green: preflight passed | "
         "storefront 1 (blue) -> 2 (green), accounts 1 (blue) -> 2 (green) | at 10 % | "
-        "no request of either colour was judged | after 404ms | next: the next step when its hold is over and nothing speaks against it | `lbctl rollback 1` | lb1, lbctl 1"
+        "no request of either colour was judged | after 404ms | "
+        "next: the next step when its hold is over and nothing speaks against it | `lbctl rollback 1` | lb1, lbctl 1"
     )
     assert [one["service"] for one in message.data["members"]] == ["storefront", "accounts"]
     assert (message.data["unit"], message.data["service"], message.data["version_to"]) == ("shop", "storefront", "2")
