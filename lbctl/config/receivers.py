@@ -9,12 +9,13 @@ from lbctl.config.hostkinds import Argv
 from lbctl.config.kinds import Choice, Text
 from lbctl.config.place import BAD
 from lbctl.config.secret import Secret, SecretRef, url_fault
-from lbctl.config.settings import Alert, ChatHookAlert, ExecAlert, SlackAlert, WebhookAlert
+from lbctl.config.settings import Alert, ChatHookAlert, ExecAlert, PagerDutyAlert, SlackAlert, WebhookAlert
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
-WAYS = ("exec", "webhook", "slack")
+WAYS = ("exec", "webhook", "slack", "pagerduty")
 """Each alert has one of these."""
 SLACK_API = "https://slack.com/api"
+PAGERDUTY_APIS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}
 
 _API = Text("an address", r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?", "write it as https://HOST/PATH")
 _ROOM = Text(
@@ -38,6 +39,9 @@ def _alert(values: Values) -> Alert:
             return ExecAlert(name=name, argv=given, on=on)
         case "webhook":
             return WebhookAlert(name=name, url=given["url"], secret=given["secret"], on=on)
+        case "pagerduty":
+            api = given["api"] or PAGERDUTY_APIS[given["region"]]
+            return PagerDutyAlert(name=name, routing_key=given["routing_key"], api=api, on=on)
         case _ if given.given("webhook"):
             return ChatHookAlert(name=name, url=given["webhook"], on=on)
         case _:
@@ -78,6 +82,12 @@ def _slack(values: Values) -> None:
     _fits(values, "token", r"xox[bp]-\S+", "no bot token of Slack", "install the app and take its Bot User OAuth Token")
 
 
+def _pagerduty(values: Values) -> None:
+    """The key is of the form that PagerDuty gives out: a wrong one is taken by it and comes to nothing."""
+    what, then = "no integration key", "take the key of an Events API v2 integration: 32 letters and digits"
+    _fits(values, "routing_key", r"[0-9A-Za-z]{32}", what, then)
+
+
 def _fits(values: Values, key: str, pattern: str, what: str, then: str) -> None:
     """Refuse a secret of the wrong shape, without showing it. An empty one was not read: that is checked elsewhere."""
     secret: Any = values[key]
@@ -103,6 +113,14 @@ _SLACK = Section(
     },
     (_slack,),
 )
+_PAGERDUTY = Section(
+    {
+        "routing_key": Key(kind=SecretRef(), required=True, doc="The integration key of an Events API v2 integration."),
+        "region": Key(kind=Choice(tuple(PAGERDUTY_APIS)), default="us", doc="Where the account is."),
+        "api": Key(kind=_API, doc="Where the Events API is, instead of the region's; only for a proxy."),
+    },
+    (_pagerduty,),
+)
 
 ALERT = Section(
     {
@@ -113,12 +131,13 @@ ALERT = Section(
             kind=_SLACK,
             doc="A bot with one message for each release, or an incoming webhook.",
         ),
+        "pagerduty": Key(kind=_PAGERDUTY, doc="What needs a person is an incident until it is over."),
         "on": Key(
             kind=Items(Choice(ALERT_WORDS), "[rollback, held, page]", "name what it is told of", 1, len(ALERT_WORDS)),
             default=list(ALERT_DEFAULT),
             doc="What it is told of; `page`: everything a person must act on.",
         ),
-        **dict.fromkeys(("teams", "pagerduty", "apprise"), later()),
+        **dict.fromkeys(("teams", "apprise"), later()),
     },
     (_one_way,),
 )

@@ -58,7 +58,17 @@ class ChatHookAlert:
     on: frozenset[str]
 
 
-Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagerDutyAlert:
+    """Tell PagerDuty. `api` is where its Events API is."""
+
+    name: str
+    routing_key: Secret
+    api: str
+    on: frozenset[str]
+
+
+Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert | PagerDutyAlert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

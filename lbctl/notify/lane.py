@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
+from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
 from lbctl.notify.backlog import Backlog, Lost, Unstored
+from lbctl.notify.incident import closes
 from lbctl.notify.message import Composer
 from lbctl.notify.port import Channel, Delivery, Manner, Message, Sender, Source, Told
 from lbctl.notify.retry import pause_s
@@ -87,7 +89,7 @@ class Lane:
 
     def offer(self, unstored: Unstored) -> None:
         """Take an entry that the journal could not; bounded, never waits."""
-        if wanted(unstored.entry, self.channel.on):
+        if self._hears_of(unstored.entry):
             self.backlog.take_unstored(unstored)
             self._wake.set()
 
@@ -118,10 +120,13 @@ class Lane:
             except (StoreError, TimeoutError) as error:
                 log.warning("alert.journal_unreadable", alert=self.channel.name, reason=str(error))
                 return False
-            backlog.take_stored([told for told in page if wanted(told.entry, self.channel.on)])
+            backlog.take_stored([told for told in page if self._hears_of(told.entry)])
             # An empty page below the newest id: the rows in between were trimmed or are damaged.
             backlog.fetched = page[-1].id if page else self._source.newest
         return True
+
+    def _hears_of(self, entry: Entry) -> bool:
+        return wanted(entry, self.channel.on) or (self._manner.pages and closes(entry))
 
     def _next(self) -> Lost | Told | None:
         if not self._manner.chat:
@@ -135,7 +140,8 @@ class Lane:
     def _composed(self, item: Lost | Told) -> Message:
         if isinstance(item, Lost):
             return self._composer.summary(item.count, item.since_wall, item.last_id)
-        return self._composer.alert(item, self._facts.record())
+        message = self._composer.alert(item, self._facts.record())
+        return replace(message, wanted=wanted(item.entry, self.channel.on))
 
     async def _try(self, item: Lost | Told) -> None:
         message = self._composed(item)

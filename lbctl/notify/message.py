@@ -9,6 +9,7 @@ from lbctl.model.names import ServiceName
 from lbctl.model.record import Member, Phase, Record, Release
 from lbctl.model.units import percent, seconds
 from lbctl.notify.figures import action, evidence
+from lbctl.notify.incident import closes, name_of, opens
 from lbctl.notify.plain import plain
 from lbctl.notify.port import Message, Told
 from lbctl.notify.words import minor, urgent
@@ -55,7 +56,10 @@ class Composer:
             "after": _after(entry.data),
             "host": self.host, "lbctl": self.version, "numbers": _numbers(entry.data),
         }  # fmt: skip
-        return Message(_id(told), entry.kind.value, told.wall, _line(data), data, told.id, minor(entry), urgent(entry))
+        return Message(
+            _id(told), entry.kind.value, told.wall, _line(data), data, told.id, minor(entry), urgent(entry),
+            incident=name_of(entry), opens=opens(entry), closes=closes(entry),
+        )  # fmt: skip
 
     def summary(self, count: int, since_wall: str, last_id: int) -> Message:
         """Return the message that stands for `count` alerts that could not be delivered in time."""
@@ -64,7 +68,9 @@ class Composer:
             "severity": Severity.WARNING.value, "service": None, "release": None, "summary": what, "count": count,
             "next": "newer alerts follow", "command": "lbctl events", "host": self.host, "lbctl": self.version,
         }  # fmt: skip
-        return Message(f"summary-{last_id}-{count}", "alert.summary", since_wall, _line(data), data)
+        # Among them may be what a person must act on: to a pager it is an incident.
+        name = f"summary-{last_id}-{count}"
+        return Message(name, "alert.summary", since_wall, _line(data), data, incident="alerts", opens=True)
 
     def test(self, name: str, wall: str) -> Message:
         """Return the message of `lbctl notify test NAME`."""

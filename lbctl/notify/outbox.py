@@ -1,6 +1,7 @@
 """The outbox: every channel's lane, started, woken and stopped together. Nothing in it is awaited by a decision."""
 
 import asyncio
+import datetime as dt
 import random
 import socket
 import time
@@ -9,11 +10,11 @@ from dataclasses import replace
 
 import structlog
 
-from lbctl.config.settings import ChatHookAlert, SlackAlert
+from lbctl.config.settings import ChatHookAlert, PagerDutyAlert, SlackAlert
 from lbctl.model.entry import Entry
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
-from lbctl.notify import chat_hook, slack
+from lbctl.notify import chat_hook, pagerduty, slack
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
 from lbctl.notify.lane import Facts, Lane
@@ -92,7 +93,7 @@ class Outbox:
         Raises:
             KeyError: there is no channel of that name.
         """
-        delivery = await self._lanes[name].sender.send(self._composer.test(name, wall or str(time.time_ns())))
+        delivery = await self._lanes[name].sender.send(self._composer.test(name, wall or _now()))
         return delivery.ok, delivery.detail
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -117,6 +118,7 @@ class Outbox:
 MANNERS: dict[type[Channel], Manner] = {
     SlackAlert: slack.MANNER,
     ChatHookAlert: chat_hook.MANNER,
+    PagerDutyAlert: pagerduty.MANNER,
 }
 
 
@@ -131,6 +133,8 @@ def sender_of(channel: Channel, memory: Memory) -> Sender:
             return slack.SlackSender(channel, memory)
         case ChatHookAlert():
             return chat_hook.ChatHookSender(channel)
+        case PagerDutyAlert():
+            return pagerduty.PagerDutySender(channel, memory)
 
 
 class Discreet:
@@ -148,6 +152,10 @@ class Discreet:
     async def close(self) -> None:
         """Give back connections."""
         await self._sender.close()
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _kept_running(lane: Lane) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lbctl.config.settings import ChatHookAlert, SlackAlert
+from lbctl.config.settings import ChatHookAlert, PagerDutyAlert, SlackAlert
 from lbctl.model.entry import Entry
 from lbctl.notify.words import DEFAULT
 
@@ -28,7 +28,7 @@ class WebhookChannel:
     on: frozenset[str] = DEFAULT
 
 
-Channel = ExecChannel | WebhookChannel | SlackAlert | ChatHookAlert
+Channel = ExecChannel | WebhookChannel | SlackAlert | ChatHookAlert | PagerDutyAlert
 """What is configured; settings that need no translation are taken as they are."""
 
 
@@ -40,6 +40,8 @@ class Manner:
     """The least time between two messages."""
     chat: bool = False
     """People read it: single steps of a release are merged, and what is urgent goes before what waits."""
+    pages: bool = False
+    """It keeps incidents: it hears of everything that may close one, whatever `on` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class Message:
     """One alert for any receiver. `id` is the same at every attempt; `text` is one line; `data` is JSON.
 
     `seq` rises with what happened; 0: unknown, because the journal could not take it. `minor`: a single step of a
-    release; `urgent`: a way back, or a person must act.
+    release; `urgent`: a way back, or a person must act. `incident` is the name of what it opens or closes; not
+    `wanted`: the channel did not ask for it, and hears of it only for what it may close.
     """
 
     id: str
@@ -69,6 +72,10 @@ class Message:
     seq: int = 0
     minor: bool = False
     urgent: bool = False
+    incident: str = ""
+    opens: bool = False
+    closes: bool = False
+    wanted: bool = True
 
 
 class Sender(Protocol):

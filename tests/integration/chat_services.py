@@ -5,9 +5,11 @@ whatever they ask: what the service does on a bad day.
 """
 
 import asyncio
+import datetime as dt
 import json
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -165,6 +167,85 @@ class ChatHook(Service):
             return web.Response(status=400, text="no_text")
         self.texts.append(text)
         return web.Response(text="ok")
+
+
+@dataclass
+class PagerDuty(Service):
+    """PagerDuty's Events API v2: alert events by dedup_key, and change events."""
+
+    key: str = "c4nary" + "0" * 26
+    incidents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Open ones, by dedup_key."""
+    resolved: list[str] = field(default_factory=list)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+
+    def well(self, request: web.Request, body: str) -> web.StreamResponse:
+        asked = json.loads(body)
+        errors = list(self._errors(request.path, asked))
+        if errors or len(body) > 512 << 10:
+            invalid = {"status": "invalid event", "message": "Event object is invalid", "errors": errors}
+            return web.json_response(invalid, status=400 if errors else 413)
+        if request.path == "/v2/change/enqueue":
+            self.changes.append(asked)
+        elif asked["event_action"] == "trigger":
+            self.incidents[asked["dedup_key"]] = asked
+        elif self.incidents.pop(asked["dedup_key"], None) is not None:
+            self.resolved.append(asked["dedup_key"])
+        return web.json_response({"status": "success", "message": "Event processed"}, status=202)
+
+    def _errors(self, path: str, asked: dict[str, Any]) -> Iterator[str]:
+        if len(asked.get("routing_key", "")) != 32:
+            yield f"'routing_key' is invalid: {asked.get('routing_key')}"
+        if path == "/v2/enqueue" and asked.get("event_action") not in {"trigger", "acknowledge", "resolve"}:
+            yield "'event_action' is missing or invalid"
+        if len(asked.get("dedup_key", "")) > 255:
+            yield "'dedup_key' is too long"
+        if asked.get("event_action") == "resolve":
+            return
+        payload = asked.get("payload", {})
+        if not 0 < len(payload.get("summary", "")) <= 1_024 or not payload.get("source"):
+            yield "'payload.summary' or 'payload.source' is missing or too long"
+        if path == "/v2/enqueue" and payload.get("severity") not in {"critical", "error", "warning", "info"}:
+            yield "'payload.severity' is invalid"
+        dt.datetime.fromisoformat(payload["timestamp"])
+
+
+@dataclass
+class Alertmanager(Service):
+    """Alertmanager's API v2: POST /api/v2/alerts. Alerts are the same if their labels are; they end at `endsAt`."""
+
+    password: str = ""
+    alerts: dict[tuple[tuple[str, str], ...], dict[str, Any]] = field(default_factory=dict)
+    posts: list[list[dict[str, Any]]] = field(default_factory=list)
+
+    def well(self, request: web.Request, body: str) -> web.StreamResponse:
+        if self.password and request.headers.get("Authorization") != f"Bearer {self.password}":
+            return web.Response(status=401, text="Unauthorized")
+        if request.path != "/am/api/v2/alerts":
+            return web.Response(status=404, text="404 page not found")
+        posted = json.loads(body)
+        for one in posted:
+            fault = self._fault(one)
+            if fault:
+                return web.json_response(fault, status=400)
+        for one in posted:
+            self.alerts[tuple(sorted(one["labels"].items()))] = one
+        self.posts.append(posted)
+        return web.Response(status=200)
+
+    def _fault(self, alert: dict[str, Any]) -> str:
+        for name, value in {**alert["labels"], **alert["annotations"]}.items():
+            if not re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name) or not isinstance(value, str) or not value:
+                return f"invalid label set: invalid name or value {name!r}"
+        if not alert["labels"].get("alertname"):
+            return "at least one label pair required"
+        start, end = (dt.datetime.fromisoformat(alert[key]) for key in ("startsAt", "endsAt"))
+        return "start time must be before end time" if end < start else ""
+
+    def firing(self) -> list[dict[str, Any]]:
+        """What fires now."""
+        now = dt.datetime.now(dt.UTC)
+        return [one for one in self.alerts.values() if dt.datetime.fromisoformat(one["endsAt"]) > now]
 
 
 def shown(message: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lbctl.config.fault import ConfigError
-from lbctl.config.settings import ChatHookAlert, Config, SlackAlert
+from lbctl.config.settings import ChatHookAlert, Config, PagerDutyAlert, SlackAlert
 from lbctl.config.show import config_text
 from tests.unit.config_texts import changed, config
 
@@ -44,6 +44,25 @@ def test_slack_is_a_token_and_a_channel(tmp_path: Path) -> None:
     assert "credential: token" in config_text(loaded)
 
 
+PAGER = "pagerduty: {routing_key: {credential: key}}"
+
+
+@pytest.mark.parametrize(
+    ("way", "api"),
+    [
+        (PAGER, "https://events.pagerduty.com"),
+        (PAGER[:-1] + ", region: eu}", "https://events.eu.pagerduty.com"),
+        (PAGER[:-1] + ", api: 'http://127.0.0.1:8080'}", "http://127.0.0.1:8080"),
+    ],
+)
+def test_pagerduty_is_a_key_and_a_region(tmp_path: Path, way: str, api: str) -> None:
+    loaded = read(tmp_path, way, key=CANARY.replace("-", "").ljust(32, "0"))
+    (alert,) = loaded.alerts
+    assert isinstance(alert, PagerDutyAlert)
+    assert alert.api == api
+    assert CANARY[:6] not in f"{loaded!r} {config_text(loaded)}"
+
+
 HOOK = "slack: {webhook: {credential: url}}"
 
 
@@ -70,6 +89,8 @@ def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
         (HOOK[:-1] + ", channel: '#x'}", {"url": "https://x"}, "slack.channel: a key of a bot, beside webhook; delete"),
         ("slack: {channel: '#x'}", {}, "the key token is missing; give token and channel of a bot, or webhook alone"),
         ("slack: {}", {}, "the key channel is missing"),
+        (PAGER, {"key": CANARY}, "credential key holds no integration key; take the key of an Events API v2"),
+        (PAGER[:-1] + ", region: asia}", {"key": "k" * 32}, "pagerduty.region: expected us or eu"),
         (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),
     ],
 )
