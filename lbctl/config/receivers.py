@@ -9,10 +9,18 @@ from lbctl.config.hostkinds import Argv
 from lbctl.config.kinds import Choice, Text
 from lbctl.config.place import BAD
 from lbctl.config.secret import Secret, SecretRef, url_fault
-from lbctl.config.settings import Alert, ChatHookAlert, ExecAlert, PagerDutyAlert, SlackAlert, WebhookAlert
+from lbctl.config.settings import (
+    Alert,
+    AlertmanagerAlert,
+    ChatHookAlert,
+    ExecAlert,
+    PagerDutyAlert,
+    SlackAlert,
+    WebhookAlert,
+)
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
-WAYS = ("exec", "webhook", "slack", "pagerduty")
+WAYS = ("exec", "webhook", "slack", "pagerduty", "alertmanager")
 """Each alert has one of these."""
 SLACK_API = "https://slack.com/api"
 PAGERDUTY_APIS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}
@@ -42,6 +50,8 @@ def _alert(values: Values) -> Alert:
         case "pagerduty":
             api = given["api"] or PAGERDUTY_APIS[given["region"]]
             return PagerDutyAlert(name=name, routing_key=given["routing_key"], api=api, on=on)
+        case "alertmanager":
+            return AlertmanagerAlert(name=name, url=given["url"], authorization=given["authorization"], on=on)
         case _ if given.given("webhook"):
             return ChatHookAlert(name=name, url=given["webhook"], on=on)
         case _:
@@ -88,6 +98,12 @@ def _pagerduty(values: Values) -> None:
     _fits(values, "routing_key", r"[0-9A-Za-z]{32}", what, then)
 
 
+def _alertmanager(values: Values) -> None:
+    """The header names its scheme."""
+    then = "write `Bearer TOKEN` or `Basic BASE64` into it"
+    _fits(values, "authorization", r"[A-Za-z]+ [!-~]+", "no value of an Authorization header", then)
+
+
 def _fits(values: Values, key: str, pattern: str, what: str, then: str) -> None:
     """Refuse a secret of the wrong shape, without showing it. An empty one was not read: that is checked elsewhere."""
     secret: Any = values[key]
@@ -121,6 +137,13 @@ _PAGERDUTY = Section(
     },
     (_pagerduty,),
 )
+_ALERTMANAGER = Section(
+    {
+        "url": Key(kind=_API, required=True, doc="Where it is, as in http://127.0.0.1:9093."),
+        "authorization": Key(kind=SecretRef(), doc="The whole value of the Authorization header, as in `Bearer …`."),
+    },
+    (_alertmanager,),
+)
 
 ALERT = Section(
     {
@@ -132,6 +155,7 @@ ALERT = Section(
             doc="A bot with one message for each release, or an incoming webhook.",
         ),
         "pagerduty": Key(kind=_PAGERDUTY, doc="What needs a person is an incident until it is over."),
+        "alertmanager": Key(kind=_ALERTMANAGER, doc="What needs a person fires until it is over."),
         "on": Key(
             kind=Items(Choice(ALERT_WORDS), "[rollback, held, page]", "name what it is told of", 1, len(ALERT_WORDS)),
             default=list(ALERT_DEFAULT),

@@ -68,7 +68,17 @@ class PagerDutyAlert:
     on: frozenset[str]
 
 
-Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert | PagerDutyAlert
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertmanagerAlert:
+    """Tell an Alertmanager at `url`; `authorization` is the value of that header."""
+
+    name: str
+    url: str
+    authorization: Secret | None
+    on: frozenset[str]
+
+
+Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert | PagerDutyAlert | AlertmanagerAlert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

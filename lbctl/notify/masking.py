@@ -38,7 +38,8 @@ def _parts(secret: str) -> Iterator[str]:
     """Yield the secret as it may come back: whole, encoded, and of a URL what follows its host."""
     if not secret:
         return
-    yield from (secret, quote(secret, safe=""))
+    # Of `Bearer TOKEN` the second word alone is the secret, too.
+    yield from (secret, quote(secret, safe=""), secret.split()[-1])
     if "://" in secret:
         url = urlsplit(secret)
         parts = (url.path, url.query, url.netloc.rpartition("@")[0])

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import structlog
 
-from lbctl.config.settings import ChatHookAlert, PagerDutyAlert, SlackAlert
+from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, PagerDutyAlert, SlackAlert
 from lbctl.model.entry import Entry
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
-from lbctl.notify import chat_hook, pagerduty, slack
+from lbctl.notify import alertmanager, chat_hook, pagerduty, slack
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
 from lbctl.notify.lane import Facts, Lane
@@ -119,6 +119,7 @@ MANNERS: dict[type[Channel], Manner] = {
     SlackAlert: slack.MANNER,
     ChatHookAlert: chat_hook.MANNER,
     PagerDutyAlert: pagerduty.MANNER,
+    AlertmanagerAlert: alertmanager.MANNER,
 }
 
 
@@ -135,6 +136,8 @@ def sender_of(channel: Channel, memory: Memory) -> Sender:
             return chat_hook.ChatHookSender(channel)
         case PagerDutyAlert():
             return pagerduty.PagerDutySender(channel, memory)
+        case AlertmanagerAlert():
+            return alertmanager.AlertmanagerSender(channel, memory)
 
 
 class Discreet:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lbctl.config.fault import ConfigError
-from lbctl.config.settings import ChatHookAlert, Config, PagerDutyAlert, SlackAlert
+from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, Config, PagerDutyAlert, SlackAlert
 from lbctl.config.show import config_text
 from tests.unit.config_texts import changed, config
 
@@ -63,6 +63,21 @@ def test_pagerduty_is_a_key_and_a_region(tmp_path: Path, way: str, api: str) -> 
     assert CANARY[:6] not in f"{loaded!r} {config_text(loaded)}"
 
 
+AM = "alertmanager: {url: 'http://127.0.0.1:9093/am', authorization: {credential: auth}}"
+
+
+def test_alertmanager_is_an_address_and_perhaps_a_password(tmp_path: Path) -> None:
+    loaded = read(tmp_path, AM, auth=f"Bearer {CANARY}")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, AlertmanagerAlert)
+    assert alert.authorization is not None
+    assert (alert.url, alert.authorization.value) == ("http://127.0.0.1:9093/am", f"Bearer {CANARY}")
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+    (open_one,) = read(tmp_path, "alertmanager: {url: 'http://am:9093'}").alerts
+    assert isinstance(open_one, AlertmanagerAlert)
+    assert open_one.authorization is None
+
+
 HOOK = "slack: {webhook: {credential: url}}"
 
 
@@ -91,6 +106,9 @@ def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
         ("slack: {}", {}, "the key channel is missing"),
         (PAGER, {"key": CANARY}, "credential key holds no integration key; take the key of an Events API v2"),
         (PAGER[:-1] + ", region: asia}", {"key": "k" * 32}, "pagerduty.region: expected us or eu"),
+        ("alertmanager: {url: 'http://u:p@am:9093'}", {}, "alertmanager.url: "),
+        ("alertmanager: {url: 'http://am/?x=1'}", {}, "alertmanager.url: "),
+        (AM, {"auth": CANARY}, "credential auth holds no value of an Authorization header; write `Bearer TOKEN`"),
         (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),
     ],
 )
