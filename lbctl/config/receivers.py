@@ -16,11 +16,12 @@ from lbctl.config.settings import (
     ExecAlert,
     PagerDutyAlert,
     SlackAlert,
+    TeamsAlert,
     WebhookAlert,
 )
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
-WAYS = ("exec", "webhook", "slack", "pagerduty", "alertmanager")
+WAYS = ("exec", "webhook", "slack", "teams", "pagerduty", "alertmanager")
 """Each alert has one of these."""
 SLACK_API = "https://slack.com/api"
 PAGERDUTY_APIS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}
@@ -30,6 +31,9 @@ _ROOM = Text(
     "a channel",
     r"#[^\s#@<>&,]{1,80}|[CGD][A-Z0-9]{6,20}",
     'write its name in quotes, as "#deploys", or its id, as C0123456789',
+)
+_OLD_CONNECTOR = re.compile(
+    r"https?://([^/@]*@)?(([a-z0-9-]+\.)*webhook\.office\.com|outlook\.office(365)?\.com)([:/?#]|$)", re.IGNORECASE
 )
 _WHERE = "write the whole URL into it"
 
@@ -52,6 +56,8 @@ def _alert(values: Values) -> Alert:
             return PagerDutyAlert(name=name, routing_key=given["routing_key"], api=api, on=on)
         case "alertmanager":
             return AlertmanagerAlert(name=name, url=given["url"], authorization=given["authorization"], on=on)
+        case "teams":
+            return TeamsAlert(name=name, url=given["url"], on=on)
         case _ if given.given("webhook"):
             return ChatHookAlert(name=name, url=given["webhook"], on=on)
         case _:
@@ -104,6 +110,15 @@ def _alertmanager(values: Values) -> None:
     _fits(values, "authorization", r"[A-Za-z]+ [!-~]+", "no value of an Authorization header", then)
 
 
+def _teams(values: Values) -> None:
+    """Addresses of the old connectors are refused: Microsoft has switched them off."""
+    _url(values, "url")
+    url: Any = values["url"]
+    if isinstance(url, Secret) and _OLD_CONNECTOR.match(url.value):
+        what = f"{url.source} holds the address of an Office 365 connector, which Microsoft has switched off"
+        values.at("url").fault(what, "in Teams make a workflow `Send webhook alerts to a channel` and take its address")
+
+
 def _fits(values: Values, key: str, pattern: str, what: str, then: str) -> None:
     """Refuse a secret of the wrong shape, without showing it. An empty one was not read: that is checked elsewhere."""
     secret: Any = values[key]
@@ -144,6 +159,10 @@ _ALERTMANAGER = Section(
     },
     (_alertmanager,),
 )
+_TEAMS = Section(
+    {"url": Key(kind=SecretRef(), required=True, doc="The address of a workflow that posts what it is sent.")},
+    (_teams,),
+)
 
 ALERT = Section(
     {
@@ -154,6 +173,7 @@ ALERT = Section(
             kind=_SLACK,
             doc="A bot with one message for each release, or an incoming webhook.",
         ),
+        "teams": Key(kind=_TEAMS, doc="A card in Microsoft Teams by a workflow."),
         "pagerduty": Key(kind=_PAGERDUTY, doc="What needs a person is an incident until it is over."),
         "alertmanager": Key(kind=_ALERTMANAGER, doc="What needs a person fires until it is over."),
         "on": Key(
@@ -161,7 +181,7 @@ ALERT = Section(
             default=list(ALERT_DEFAULT),
             doc="What it is told of; `page`: everything a person must act on.",
         ),
-        **dict.fromkeys(("teams", "apprise"), later()),
+        **dict.fromkeys(("apprise",), later()),
     },
     (_one_way,),
 )

@@ -78,7 +78,16 @@ class AlertmanagerAlert:
     on: frozenset[str]
 
 
-Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert | PagerDutyAlert | AlertmanagerAlert
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamsAlert:
+    """Tell Microsoft Teams by a workflow's address."""
+
+    name: str
+    url: Secret
+    on: frozenset[str]
+
+
+Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert | PagerDutyAlert | AlertmanagerAlert | TeamsAlert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

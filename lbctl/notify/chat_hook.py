@@ -7,6 +7,7 @@ import json
 
 from lbctl.config.settings import ChatHookAlert
 from lbctl.notify.card import Line, card
+from lbctl.notify.plain import unlinked
 from lbctl.notify.port import Delivery, Manner, Message
 from lbctl.notify.post import TIMEOUT_S, Poster
 from lbctl.notify.slack import escaped
@@ -53,8 +54,7 @@ def _line(line: Line) -> str:
 
 
 def _harmless(value: str) -> str:
-    """Break what would hide an address behind other words in Markdown."""
-    return escaped(value.replace("](", "] ("))
+    return escaped(unlinked(value))
 
 
 def _says_ok(body: bytes) -> bool:

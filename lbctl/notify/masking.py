@@ -39,7 +39,7 @@ def _parts(secret: str) -> Iterator[str]:
     if not secret:
         return
     # Of `Bearer TOKEN` the second word alone is the secret, too.
-    yield from (secret, quote(secret, safe=""), secret.split()[-1])
+    yield from (secret, quote(secret, safe=""), secret.rsplit(maxsplit=1)[-1])
     if "://" in secret:
         url = urlsplit(secret)
         parts = (url.path, url.query, url.netloc.rpartition("@")[0])

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import structlog
 
-from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, PagerDutyAlert, SlackAlert
+from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, PagerDutyAlert, SlackAlert, TeamsAlert
 from lbctl.model.entry import Entry
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
-from lbctl.notify import alertmanager, chat_hook, pagerduty, slack
+from lbctl.notify import alertmanager, chat_hook, pagerduty, slack, teams
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
 from lbctl.notify.lane import Facts, Lane
@@ -120,6 +120,7 @@ MANNERS: dict[type[Channel], Manner] = {
     ChatHookAlert: chat_hook.MANNER,
     PagerDutyAlert: pagerduty.MANNER,
     AlertmanagerAlert: alertmanager.MANNER,
+    TeamsAlert: teams.MANNER,
 }
 
 
@@ -138,6 +139,8 @@ def sender_of(channel: Channel, memory: Memory) -> Sender:
             return pagerduty.PagerDutySender(channel, memory)
         case AlertmanagerAlert():
             return alertmanager.AlertmanagerSender(channel, memory)
+        case TeamsAlert():
+            return teams.TeamsSender(channel)
 
 
 class Discreet:

@@ -248,6 +248,28 @@ class Alertmanager(Service):
         return [one for one in self.alerts.values() if dt.datetime.fromisoformat(one["endsAt"]) > now]
 
 
+@dataclass
+class Workflow(Service):
+    """A workflow of Teams: adaptive cards of at most 28 KB, by an address whose signature is the secret."""
+
+    sig: str = "c4nary"
+    cards: list[dict[str, Any]] = field(default_factory=list)
+
+    def well(self, request: web.Request, body: str) -> web.StreamResponse:
+        if request.query.get("sig") != self.sig:
+            error = {"code": "DirectApiAuthorizationRequired", "message": "The request must be authenticated."}
+            return web.json_response({"error": error}, status=401)
+        if len(body) > 28 << 10:
+            return web.json_response({"error": {"code": "RequestEntityTooLarge"}}, status=413)
+        message = json.loads(body)
+        attachment = message["attachments"][0]
+        well = (message["type"], attachment["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
+        if not well or attachment["content"]["type"] != "AdaptiveCard":
+            return web.json_response({"error": {"code": "TriggerInputSchemaMismatch"}}, status=400)
+        self.cards.append(attachment["content"])
+        return web.Response(status=202)
+
+
 def shown(message: dict[str, Any]) -> str:
     """All texts of a Slack message."""
     texts = [message["text"]]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lbctl.config.fault import ConfigError
-from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, Config, PagerDutyAlert, SlackAlert
+from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, Config, PagerDutyAlert, SlackAlert, TeamsAlert
 from lbctl.config.show import config_text
 from tests.unit.config_texts import changed, config
 
@@ -78,6 +78,32 @@ def test_alertmanager_is_an_address_and_perhaps_a_password(tmp_path: Path) -> No
     assert open_one.authorization is None
 
 
+TEAMS = "teams: {url: {credential: url}}"
+CONNECTORS = (
+    f"https://contoso.webhook.office.com/webhookb2/{CANARY}",
+    f"https://CONTOSO.Webhook.Office.com:443/webhookb2/{CANARY}",
+    f"https://outlook.office.com/webhook/{CANARY}",
+    f"https://outlook.office365.com/webhook/{CANARY}",
+    f"https://x@outlook.office.com/webhook/{CANARY}",
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://prod-1.westeurope.logic.azure.com:443/workflows/ab/triggers/manual/paths/invoke?sig={CANARY}",
+        f"https://a.b.environment.api.powerplatform.com:443/powerautomate/x?sig={CANARY}",
+        f"https://proxy.example/webhook.office.com/{CANARY}",
+    ],
+)
+def test_teams_is_the_address_of_a_workflow(tmp_path: Path, url: str) -> None:
+    loaded = read(tmp_path, TEAMS, url=url)
+    (alert,) = loaded.alerts
+    assert isinstance(alert, TeamsAlert)
+    assert alert.url.value == url
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+
+
 HOOK = "slack: {webhook: {credential: url}}"
 
 
@@ -109,6 +135,8 @@ def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
         ("alertmanager: {url: 'http://u:p@am:9093'}", {}, "alertmanager.url: "),
         ("alertmanager: {url: 'http://am/?x=1'}", {}, "alertmanager.url: "),
         (AM, {"auth": CANARY}, "credential auth holds no value of an Authorization header; write `Bearer TOKEN`"),
+        (TEAMS, {"url": "teams.example"}, "credential url holds no http:// or https:// address"),
+        *((TEAMS, {"url": old}, "which Microsoft has switched off; in Teams make a workflow") for old in CONNECTORS),
         (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),
     ],
 )
