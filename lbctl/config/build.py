@@ -5,7 +5,7 @@ from typing import Any
 from lbctl.config.attestation import version_check
 from lbctl.config.composite import Values
 from lbctl.config.hooks import hooks_of
-from lbctl.config.settings import Access, Alert, DaemonSettings, ExecAlert, WebhookAlert
+from lbctl.config.settings import Access, DaemonSettings
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName, UnitName
 from lbctl.model.sessions import AtDeadline, SessionPolicy
 from lbctl.model.topology import (
@@ -55,24 +55,11 @@ def daemon(root: Values) -> DaemonSettings:
     return DaemonSettings(**{key: values[key] for key in ("state_dir", "runtime_dir", "control_socket")})
 
 
-def alerts(root: Values) -> tuple[Alert, ...]:
-    """Return who is told."""
-    return tuple(_alert(values) for values in root["alerts"])
-
-
 def access(root: Values) -> Access:
     """Return who may do what."""
     values = root["access"]
     gate = {ServiceName(name): people for name, people in (values["gate"] or {}).items()}
     return Access(observe=values["observe"], operate=values["operate"], admin=values["admin"], gate=gate)
-
-
-def _alert(values: Values) -> Alert:
-    name, on = values["name"], frozenset(values["on"])
-    hook = values["webhook"]
-    if hook is None:
-        return ExecAlert(name=name, argv=values["exec"], on=on)
-    return WebhookAlert(name=name, url=hook["url"], secret=hook["secret"], on=on)
 
 
 def _plane(name: PlaneName, values: Values) -> Plane:

@@ -6,7 +6,6 @@ from lbctl.config.composite import Values, sections
 from lbctl.config.hostkinds import Member
 from lbctl.config.place import BAD, Place
 from lbctl.config.quantity import STEPS_HINT, span_text, steps_fault
-from lbctl.config.secret import url_fault
 from lbctl.model.topology import Address
 
 COLOURS = ("blue", "green")
@@ -51,20 +50,6 @@ def health(values: Values) -> None:
         key = "timeout" if values.given("timeout") else "interval"
         what = f"timeout {span_text(values['timeout'])} is longer than interval {span_text(values['interval'])}"
         values.at(key).fault(what, "lower timeout or raise interval")
-
-
-def webhook(values: Values) -> None:
-    """The URL is one."""
-    problem = url_fault(values["url"])
-    if problem:
-        values.at("url").fault(problem, "write the whole URL into it")
-
-
-def alert(values: Values) -> None:
-    """An alert goes one way."""
-    ways = [key for key in ("exec", "webhook") if values.given(key)]
-    if len(ways) != 1 and not (values.refused and not ways):
-        values.place.fault("both exec and webhook" if ways else "no receiver", "give one of exec, webhook")
 
 
 def plane(values: Values) -> None:

@@ -15,6 +15,7 @@ from lbctl.config.fault import ConfigError, Fault, Mark
 from lbctl.config.hosts import Names, Resolve, system_resolve
 from lbctl.config.nodes import Malformed
 from lbctl.config.place import Place, Scope
+from lbctl.config.receivers import alerts_of
 from lbctl.config.schema import ROOT
 from lbctl.config.settings import Config
 from lbctl.config.settle import settle
@@ -74,7 +75,7 @@ def load_text(
         path=os.path.abspath(file),
         topology=build.topology(root),
         daemon=build.daemon(root),
-        alerts=build.alerts(root),
+        alerts=alerts_of(root["alerts"]),
         access=build.access(root),
         warnings=tuple(fault.render(file) for fault in sorted(set(scope.warnings))),
         digest=hashlib.sha256(raw).hexdigest(),

@@ -1,19 +1,18 @@
 """The config as a whole: every key's kind, default, meaning, and whether this version has it.
 
 The reference page, the JSON Schema, `config show` and all messages come from here and from `planes`, `services`,
-`consumers` and `units`.
+`consumers`, `units` and `receivers`.
 """
 
-from lbctl.config import across, checks
-from lbctl.config.atoms import NAME, PATH, SOCKET, later
+from lbctl.config import across
+from lbctl.config.atoms import NAME, PATH, SOCKET
 from lbctl.config.composite import Items, Key, Named, Section
-from lbctl.config.hostkinds import Argv, People
+from lbctl.config.hostkinds import People
 from lbctl.config.kinds import Choice
 from lbctl.config.planes import PLANE
-from lbctl.config.secret import SecretRef
+from lbctl.config.receivers import ALERT
 from lbctl.config.services import SERVICE
 from lbctl.config.units import UNIT
-from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
 DAEMON = Section(
     {
@@ -31,30 +30,6 @@ DAEMON = Section(
             kind=SOCKET, default_words="control.sock in runtime_dir", doc="Where the command line talks to the daemon."
         ),
     }
-)
-
-ALERT = Section(
-    {
-        "name": Key(kind=NAME, required=True, doc="For `lbctl notify test NAME`."),
-        "exec": Key(kind=Argv(), doc="Run a program with the alert on its stdin. One of exec, webhook."),
-        "webhook": Key(
-            kind=Section(
-                {
-                    "url": Key(kind=SecretRef(), required=True, doc="Where to POST."),
-                    "secret": Key(kind=SecretRef(), required=True, doc="The key of the signature."),
-                },
-                (checks.webhook,),
-            ),
-            doc="POST signed JSON.",
-        ),
-        "on": Key(
-            kind=Items(Choice(ALERT_WORDS), "[rollback, held, page]", "name what it is told of", 1, len(ALERT_WORDS)),
-            default=list(ALERT_DEFAULT),
-            doc="What it is told of; `page`: everything a person must act on.",
-        ),
-        **dict.fromkeys(("slack", "teams", "pagerduty", "apprise"), later()),
-    },
-    (checks.alert,),
 )
 
 _ROLE = People()

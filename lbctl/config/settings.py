@@ -38,7 +38,56 @@ class WebhookAlert:
     on: frozenset[str]
 
 
-Alert = ExecAlert | WebhookAlert
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackAlert:
+    """Tell a channel of Slack as a bot. `channel` is a name with `#`, or an id."""
+
+    name: str
+    token: Secret
+    channel: str
+    api: str
+    on: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatHookAlert:
+    """Tell a chat by an incoming webhook as Slack has it; Mattermost and others speak it."""
+
+    name: str
+    url: Secret
+    on: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagerDutyAlert:
+    """Tell PagerDuty. `api` is where its Events API is."""
+
+    name: str
+    routing_key: Secret
+    api: str
+    on: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertmanagerAlert:
+    """Tell an Alertmanager at `url`; `authorization` is the value of that header."""
+
+    name: str
+    url: str
+    authorization: Secret | None
+    on: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamsAlert:
+    """Tell Microsoft Teams by a workflow's address."""
+
+    name: str
+    url: Secret
+    on: frozenset[str]
+
+
+Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert | PagerDutyAlert | AlertmanagerAlert | TeamsAlert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from lbctl.core.change import Change
 from lbctl.core.invariants import check
 from lbctl.core.state import Effect, Free, Note, Offered, Recorded, Reply, Save, State
+from lbctl.core.told import with_numbers
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.reading import Token
 from lbctl.model.record import Phase
@@ -33,7 +34,7 @@ def take(state: State, change: Change, now: Instant) -> tuple[State, tuple[Effec
         last_rev=rev,
         changed_at=now,
         kept_rev=rev if change.lowering else state.kept_rev,
-        untold=(*state.untold, *change.entries),
+        untold=(*state.untold, *with_numbers(state, change.entries)),
         held_tokens=state.held_tokens | held,
         overtaken=False,
     )

@@ -186,7 +186,8 @@ def _followed(state: State, here: Situation, counted: Mapping[ServiceName, Count
         accounts = state.accounts.get(release.id, {})
         if known is not None:
             accounts = {release.service: known.account, **known.followers}
-        known = begin(release, state.topology.services, accounts, state.learned, now)
+        word = None if known is None else known.verdict or known.judged_before
+        known = replace(begin(release, state.topology.services, accounts, state.learned, now), judged_before=word)
     mine = {name: seen for name, seen in counted.items() if name in release.members}
     return follow(replace_in(here, known), known, mine, state.learned)
 

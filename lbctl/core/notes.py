@@ -16,7 +16,8 @@ from lbctl.core.servers import changed
 from lbctl.core.situation import Situation, Situations, home_open
 from lbctl.core.state import Effect, Note, Progress, State
 from lbctl.core.targets import exposed, target
-from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.core.told import with_numbers
+from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Phase
@@ -52,20 +53,18 @@ def noted(state: State, here: Situations, now: Instant) -> tuple[State, tuple[Ef
     state = _confirmed(state)
     standing = dict(_standing(state, now))
     for key in sorted(standing.keys() - state.told):
-        kind, text, service = standing[key]
-        severity = Severity.PAGE if kind in PAGING else Severity.INFO if kind in GOOD else Severity.WARNING
-        entries.append(Entry(kind=kind, at=now, text=text, severity=severity, service=service))
+        entries.append(_begun(state, key, standing[key], now))
     for key in sorted(state.told - standing.keys()):
         word, instance, *_ = key.split()
         if word in ENDINGS and instance in state.lanes:
             kind, text = ENDINGS[word]
-            entries.append(Entry(kind=kind, at=now, text=f"{instance} {text}"))
+            entries.append(Entry(kind=kind, at=now, text=f"{instance} {text}", data={"instance": instance}))
     told = frozenset(standing)
     if progress != state.progress or told != state.told:
         state = replace(state, progress=progress, told=told)
     state, news = changed(state, now)
     entries += news
-    return state, (Note(tuple(entries)),) if entries else ()
+    return state, (Note(with_numbers(state, entries)),) if entries else ()
 
 
 def _standing(state: State, now: Instant) -> Iterator[tuple[str, Standing]]:
@@ -86,6 +85,18 @@ def _standing(state: State, now: Instant) -> Iterator[tuple[str, Standing]]:
         if release is not None and release.phase is Phase.ROLLING_BACK and not home_open(state, name):
             text = f"release {release.id} cannot go back: {release.origin} is not fit to take traffic; repair it"
             yield f"blocked {name}", (Kind.ROLLBACK_BLOCKED, text, name)
+
+
+def _begun(state: State, key: str, standing: Standing, now: Instant) -> Entry:
+    """Return what is told when a trouble begins; what is in the way of a release going back belongs to that release."""
+    kind, text, service = standing
+    severity = Severity.PAGE if kind in PAGING else Severity.INFO if kind in GOOD else Severity.WARNING
+    release = state.record.running(service) if kind is Kind.ROLLBACK_BLOCKED and service is not None else None
+    if release is not None:
+        return entry(kind, release, now, text, severity=severity)
+    word, about, *_ = key.split()
+    data: dict[str, Scalar] = {"instance": about} if word in ENDINGS else {}
+    return Entry(kind=kind, at=now, text=text, severity=severity, service=service, data=data)
 
 
 def _confirmed(state: State) -> State:

@@ -35,6 +35,8 @@ class Progress:
     """One account for each follower: its candidate against its active pool."""
     verdict: judge.Verdict | None = None
     """The gravest of all, and whose it is."""
+    judged_before: judge.Verdict | None = None
+    """The last word about the target before this one: only for what is told."""
     verdicts: Mapping[ServiceName, judge.Verdict] = field(default_factory=dict)
     target_since: Instant
     warm_until: Instant = Instant(0)

@@ -14,7 +14,7 @@ from lbctl.about import VERSION
 from lbctl.config.home import directory_mode
 from lbctl.config.load import load
 from lbctl.config.reloading import check_reload
-from lbctl.config.settings import Alert, Config, ExecAlert
+from lbctl.config.settings import Alert, Config, ExecAlert, WebhookAlert
 from lbctl.config.show import config_text
 from lbctl.control.listener import Listener, listen
 from lbctl.control.server import ControlServer
@@ -383,6 +383,10 @@ def _told_if_failed(kept: "asyncio.Future[None]") -> None:
 
 
 def _channel(alert: Alert) -> Channel:
-    if isinstance(alert, ExecAlert):
-        return ExecChannel(alert.name, alert.argv, alert.on)
-    return WebhookChannel(alert.name, alert.url.value, alert.secret.value, alert.on)
+    match alert:
+        case ExecAlert():
+            return ExecChannel(alert.name, alert.argv, alert.on)
+        case WebhookAlert():
+            return WebhookChannel(alert.name, alert.url.value, alert.secret.value, alert.on)
+        case _:
+            return alert

@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lbctl.model.entry import Entry
+from lbctl.model.names import ReleaseId
 from lbctl.model.units import Instant
 from lbctl.notify.port import Told
 from lbctl.notify.retry import AGE_MAX_MS
+from lbctl.notify.words import minor, superseded, urgent
 
 WAITING_MAX = 1_000
+LATER_MAX = 20
+"""How many later alerts of the same release are looked at to see whether an earlier one still matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Backlog:
         self.lost = Lost()
         self.dropped = 0
         """Alerts given up because too many waited or the receiver refused them."""
+        self.rushed = False
+        """Something urgent was taken since this was last set to False."""
         self._waiting: deque[Told] = deque()
 
     def __len__(self) -> int:
@@ -58,35 +64,70 @@ class Backlog:
     def take_stored(self, stored: Sequence[Told]) -> None:
         """Add what was read from the journal (at most `room`). Told in the order in which it happened."""
         self._waiting = deque(sorted([*self._waiting, *stored], key=lambda told: told.entry.at))
+        self.rushed = self.rushed or any(urgent(told.entry) for told in stored)
 
     def take_unstored(self, unstored: Unstored) -> None:
         """Add an entry the journal could not take; the oldest waiting alert is given up when there is no room."""
         if not self.room:
-            self.give_up()
+            self.give_up(self._waiting[0])
         self._waiting.append(unstored)
+        self.rushed = self.rushed or urgent(unstored.entry)
 
     def collapse(self, now: Instant) -> None:
         """Turn alerts that are too old into a number."""
         while self._waiting and now - self._waiting[0].entry.at > AGE_MAX_MS:
             self.lost = self.lost.plus(self._waiting.popleft())
 
+    def merge(self) -> None:
+        """Forget what people need not be told of because of what happened since, and waits too."""
+        kept: list[Told] = []
+        later: dict[ReleaseId | None, list[Told]] = {}
+        for told in reversed(self._waiting):
+            after = later.setdefault(told.entry.release, [])
+            if any(superseded(told.entry, one.entry) for one in after):
+                continue
+            kept.append(told)
+            after[:] = [told, *after[:LATER_MAX]]
+        self._waiting = deque(reversed(kept))
+
     def head(self) -> Told | None:
-        """The next alert to tell."""
+        """The next alert to tell, in the order in which they happened."""
         return self._waiting[0] if self._waiting else None
 
-    def told(self, head: Told) -> int:
-        """`head` was delivered (and may have been given up meanwhile); returns the id the cursor may move to, or 0."""
-        if self._waiting and self._waiting[0] is head:
-            self._waiting.popleft()
-        return head.id
+    def next_for_people(self, *, steps_too: bool) -> Told | None:
+        """The next alert to tell: the first urgent one, else the first; single steps only if `steps_too`."""
+        calm = None
+        for told in self._waiting:
+            if urgent(told.entry):
+                return told
+            if calm is None and (steps_too or not minor(told.entry)):
+                calm = told
+        return calm
+
+    def told(self, item: Told) -> int:
+        """`item` was delivered (and may have been given up meanwhile); returns the id the cursor may move to, or 0."""
+        self._remove(item)
+        return self._settled(item.id)
 
     def told_lost(self, lost: Lost) -> int:
         """The summary of `lost` was delivered; what was lost meanwhile stays. Returns the id the cursor may move to."""
         rest = self.lost.count - lost.count
         self.lost = Lost(rest, self.lost.since_wall, self.lost.last_id) if rest else Lost()
-        return lost.last_id
+        return self._settled(lost.last_id)
 
-    def give_up(self) -> None:
-        """Count the head as lost; the next summary names it."""
-        self.dropped += 1
-        self.lost = self.lost.plus(self._waiting.popleft())
+    def give_up(self, item: Told) -> None:
+        """Count `item` as lost, if it still waits; the next summary names it."""
+        if self._remove(item):
+            self.dropped += 1
+            self.lost = self.lost.plus(item)
+
+    def _remove(self, item: Told) -> bool:
+        for index, one in enumerate(self._waiting):
+            if one is item:
+                del self._waiting[index]
+                return True
+        return False
+
+    def _settled(self, entry_id: int) -> int:
+        """The highest id, not above `entry_id`, up to which nothing waits any more."""
+        return min([entry_id, *(one.id - 1 for one in self._waiting if one.id)])

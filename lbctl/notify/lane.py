@@ -2,24 +2,28 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
+from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
 from lbctl.notify.backlog import Backlog, Lost, Unstored
+from lbctl.notify.incident import closes
 from lbctl.notify.message import Composer
-from lbctl.notify.port import Channel, Delivery, Message, Sender, Source, Told
+from lbctl.notify.port import Channel, Delivery, Manner, Message, Sender, Source, Told
 from lbctl.notify.retry import pause_s
-from lbctl.notify.words import wanted
+from lbctl.notify.words import minor, urgent, wanted
 
 log = structlog.get_logger()
 
 PAGE_ROWS = 200
 LOOK_EVERY_S = 0.5
 """How often an idle lane compares the journal's newest id with its own, should nobody wake it."""
+STEPS_EVERY_S = 5.0
+"""How often people are told of single steps at most."""
 JOURNAL_RETRY_S = 5.0
 JOURNAL_WAIT_S = 1.0
 """A disk that hangs must not keep us from telling what is in memory."""
@@ -35,11 +39,26 @@ class Facts:
 
 
 class Lane:
-    """Tells one channel everything it asked for, at least once, in order. `run` ends only by cancellation."""
+    """Tells one channel everything it asked for, at least once. `run` ends only by cancellation.
 
-    def __init__(self, channel: Channel, sender: Sender, source: Source, composer: Composer, facts: Facts) -> None:
+    In order, but for a chat: there single steps are merged, and what is urgent goes first and waits for no pause
+    but the one that the receiver asked for.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        sender: Sender,
+        source: Source,
+        composer: Composer,
+        facts: Facts,
+        manner: Manner = Manner(),  # noqa: B008 - frozen
+    ) -> None:
         self.channel = channel
         self.sender = sender
+        self._manner = manner
+        self._free_at_s = 0.0
+        self._steps_at_s = 0.0
         self.sent = 0
         self.failed = 0
         self._source = source
@@ -70,7 +89,7 @@ class Lane:
 
     def offer(self, unstored: Unstored) -> None:
         """Take an entry that the journal could not; bounded, never waits."""
-        if wanted(unstored.entry, self.channel.on):
+        if self._hears_of(unstored.entry):
             self.backlog.take_unstored(unstored)
             self._wake.set()
 
@@ -83,7 +102,10 @@ class Lane:
             readable = await self._fill()
             self.backlog.collapse(self._facts.now())
             item = self._next()
-            if item is not None:
+            if item is not None and (early_s := self._free_at_s - asyncio.get_running_loop().time()) > 0:
+                # Looked at again then: something urgent may have come meanwhile.
+                await asyncio.sleep(early_s)
+            elif item is not None:
                 await self._try(item)
             else:
                 await self._idle(LOOK_EVERY_S if readable else JOURNAL_RETRY_S)
@@ -98,39 +120,66 @@ class Lane:
             except (StoreError, TimeoutError) as error:
                 log.warning("alert.journal_unreadable", alert=self.channel.name, reason=str(error))
                 return False
-            backlog.take_stored([told for told in page if wanted(told.entry, self.channel.on)])
+            backlog.take_stored([told for told in page if self._hears_of(told.entry)])
             # An empty page below the newest id: the rows in between were trimmed or are damaged.
             backlog.fetched = page[-1].id if page else self._source.newest
         return True
 
+    def _hears_of(self, entry: Entry) -> bool:
+        return wanted(entry, self.channel.on) or (self._manner.pages and closes(entry))
+
     def _next(self) -> Lost | Told | None:
-        return self.backlog.lost if self.backlog.lost.count else self.backlog.head()
+        if not self._manner.chat:
+            return self.backlog.lost if self.backlog.lost.count else self.backlog.head()
+        self.backlog.merge()
+        steps_too = asyncio.get_running_loop().time() >= self._steps_at_s
+        item = self.backlog.next_for_people(steps_too=steps_too)
+        lost = self.backlog.lost
+        return lost if lost.count and (item is None or not urgent(item.entry)) else item
 
     def _composed(self, item: Lost | Told) -> Message:
         if isinstance(item, Lost):
             return self._composer.summary(item.count, item.since_wall, item.last_id)
-        return self._composer.alert(item, self._facts.record())
+        message = self._composer.alert(item, self._facts.record())
+        return replace(message, wanted=wanted(item.entry, self.channel.on))
 
     async def _try(self, item: Lost | Told) -> None:
         message = self._composed(item)
+        self.backlog.rushed = False
         delivery = await self.sender.send(message)
         if delivery.ok:
-            self.sent += 1
-            self._attempt = 0
-            done = self.backlog.told_lost(item) if isinstance(item, Lost) else self.backlog.told(item)
-            await self._move_cursor(done)
+            await self._delivered(item)
             return
         self.failed += 1
         self._attempt += 1
         name, reason = self.channel.name, delivery.detail
         log.warning("alert.failed", alert=name, id=message.id, attempt=self._attempt, reason=reason)
-        if delivery.hopeless and item is self.backlog.head():
+        if delivery.hopeless and not isinstance(item, Lost):
             self._attempt = 1
-            self.backlog.give_up()
-        await asyncio.sleep(self._pause_s(delivery))
+            self.backlog.give_up(item)
+        await self._pause(delivery)
 
-    def _pause_s(self, delivery: Delivery) -> float:
-        return pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
+    async def _delivered(self, item: Lost | Told) -> None:
+        self.sent += 1
+        self._attempt = 0
+        now_s = asyncio.get_running_loop().time()
+        self._free_at_s = now_s + self._manner.pace_s
+        if not isinstance(item, Lost) and minor(item.entry):
+            self._steps_at_s = now_s + STEPS_EVERY_S
+        await self._move_cursor(self.backlog.told_lost(item) if isinstance(item, Lost) else self.backlog.told(item))
+
+    async def _pause(self, delivery: Delivery) -> None:
+        """Wait before the next attempt. A chat is tried at once when something urgent happens, unless it forbade it."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
+        if not self._manner.chat or delivery.retry_after_s:
+            await asyncio.sleep(until_s - loop.time())
+            return
+        look_s = LOOK_EVERY_S
+        while not self.backlog.rushed and (left_s := until_s - loop.time()) > 0:
+            if await self._woken(min(left_s, look_s)):
+                self._wake.clear()
+            look_s = LOOK_EVERY_S if await self._fill() else JOURNAL_RETRY_S
 
     async def _move_cursor(self, entry_id: int) -> None:
         self._cursor = max(self._cursor, entry_id)
@@ -145,8 +194,12 @@ class Lane:
         if not len(self.backlog) and self.backlog.fetched >= self._cursor + PAGE_ROWS:
             # Nothing of a long stretch was wanted: remember that, so that a restart does not read it all again.
             await self._move_cursor(self.backlog.fetched)
+        await self._woken(longest_s)
+
+    async def _woken(self, longest_s: float) -> bool:
+        """Wait until somebody wakes this lane, at most so long; returns whether somebody did."""
         try:
             async with asyncio.timeout(longest_s):
-                await self._wake.wait()
+                return await self._wake.wait()
         except TimeoutError:
-            return
+            return False

@@ -7,9 +7,12 @@ from typing import Any
 from lbctl.model.entry import Kind, Severity
 from lbctl.model.names import ServiceName
 from lbctl.model.record import Member, Phase, Record, Release
-from lbctl.model.units import percent
+from lbctl.model.units import percent, seconds
+from lbctl.notify.figures import action, evidence
+from lbctl.notify.incident import closes, name_of, opens
 from lbctl.notify.plain import plain
 from lbctl.notify.port import Message, Told
+from lbctl.notify.words import minor, urgent
 
 _NEXT = {
     Phase.PREFLIGHT: "the first step when all checks hold",
@@ -49,10 +52,14 @@ class Composer:
             "severity": entry.severity.value, "service": entry.service, "release": entry.release,
             "summary": plain(entry.text), "actor": plain(entry.actor), **about,
             "next": plain(entry.data.get("next") or _next(entry.kind, release)),
-            "command": _command(told, release),
+            "command": _command(told, release), "action": action(entry, release), "evidence": evidence(entry.data),
+            "after": _after(entry.data),
             "host": self.host, "lbctl": self.version, "numbers": _numbers(entry.data),
         }  # fmt: skip
-        return Message(_id(told), entry.kind.value, told.wall, _line(data), data)
+        return Message(
+            _id(told), entry.kind.value, told.wall, _line(data), data, told.id, minor(entry), urgent(entry),
+            incident=name_of(entry), opens=opens(entry), closes=closes(entry),
+        )  # fmt: skip
 
     def summary(self, count: int, since_wall: str, last_id: int) -> Message:
         """Return the message that stands for `count` alerts that could not be delivered in time."""
@@ -61,7 +68,9 @@ class Composer:
             "severity": Severity.WARNING.value, "service": None, "release": None, "summary": what, "count": count,
             "next": "newer alerts follow", "command": "lbctl events", "host": self.host, "lbctl": self.version,
         }  # fmt: skip
-        return Message(f"summary-{last_id}-{count}", "alert.summary", since_wall, _line(data), data)
+        # Among them may be what a person must act on: to a pager it is an incident.
+        name = f"summary-{last_id}-{count}"
+        return Message(name, "alert.summary", since_wall, _line(data), data, incident="alerts", opens=True)
 
     def test(self, name: str, wall: str) -> Message:
         """Return the message of `lbctl notify test NAME`."""
@@ -106,6 +115,7 @@ def _member(name: ServiceName, member: Member, record: Record) -> dict[str, Any]
         "to": member.to.value,
         "version_from": plain(adopted.pool(member.origin).version, 100) if adopted is not None else "unknown",
         "version_to": plain(member.version, 100),
+        "build": plain(member.build, 500),
     }
 
 
@@ -128,6 +138,12 @@ def _command(told: Told, release: Release | None) -> str:
     return f"lbctl explain {plain(number, 20)}" if over or ended or back else f"lbctl rollback {plain(number, 20)}"
 
 
+def _after(data: dict[str, Any]) -> str:
+    """How long the release had run."""
+    spent_ms = data.get("duration_ms")
+    return seconds(spent_ms) if isinstance(spent_ms, int) else ""
+
+
 def _numbers(data: dict[str, Any]) -> dict[str, Any]:
     return {plain(key, 100): plain(value) if isinstance(value, str) else value for key, value in data.items()}
 
@@ -139,6 +155,9 @@ def _line(data: dict[str, Any]) -> str:
     if "members" in data:
         parts.append(", ".join(_way(one, data) for one in data["members"]))
         parts.append(f"at {percent(data['share_bp'])}")
+    parts += [data[key] for key in ("evidence", "action") if data.get(key)]
+    if data.get("after"):
+        parts.append(f"after {data['after']}")
     if data["next"]:
         parts.append(f"next: {data['next']}")
     parts.append(f"`{data['command']}`")

@@ -1,21 +1,27 @@
 """The outbox: every channel's lane, started, woken and stopped together. Nothing in it is awaited by a decision."""
 
 import asyncio
+import datetime as dt
 import random
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
+from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, PagerDutyAlert, SlackAlert, TeamsAlert
 from lbctl.model.entry import Entry
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
+from lbctl.notify import alertmanager, chat_hook, pagerduty, slack, teams
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
 from lbctl.notify.lane import Facts, Lane
+from lbctl.notify.masking import masked, secrets_of
 from lbctl.notify.message import Composer
-from lbctl.notify.port import Channel, ExecChannel, Sender, Source, WebhookChannel
+from lbctl.notify.plain import plain
+from lbctl.notify.port import Channel, Delivery, ExecChannel, Manner, Memory, Message, Sender, Source, WebhookChannel
 from lbctl.notify.webhook import WebhookSender
 
 log = structlog.get_logger()
@@ -44,8 +50,12 @@ class Outbox:
         self._composer = Composer(host or socket.gethostname(), version)
         facts = Facts(record, now, jitter)
         self._lanes = {
-            channel.name: Lane(channel, sender_of(channel), journal, self._composer, facts) for channel in channels
-        }
+            channel.name: Lane(
+                channel, Discreet(channel, sender_of(channel, journal)), journal, self._composer, facts,
+                MANNERS.get(type(channel), Manner()),
+            )
+            for channel in channels
+        }  # fmt: skip
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -83,7 +93,7 @@ class Outbox:
         Raises:
             KeyError: there is no channel of that name.
         """
-        delivery = await self._lanes[name].sender.send(self._composer.test(name, wall or str(time.time_ns())))
+        delivery = await self._lanes[name].sender.send(self._composer.test(name, wall or _now()))
         return delivery.ok, delivery.detail
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -105,13 +115,53 @@ class Outbox:
         return any(lane.behind for lane in self._lanes.values())
 
 
-def sender_of(channel: Channel) -> Sender:
-    """Return the sender for a channel's settings. Raises LbctlError for a webhook url that may not be used."""
+MANNERS: dict[type[Channel], Manner] = {
+    SlackAlert: slack.MANNER,
+    ChatHookAlert: chat_hook.MANNER,
+    PagerDutyAlert: pagerduty.MANNER,
+    AlertmanagerAlert: alertmanager.MANNER,
+    TeamsAlert: teams.MANNER,
+}
+
+
+def sender_of(channel: Channel, memory: Memory) -> Sender:
+    """Return the sender for a channel's settings. Raises LbctlError for a url that may not be used."""
     match channel:
         case ExecChannel():
             return CommandSender(channel)
         case WebhookChannel():
             return WebhookSender(channel)
+        case SlackAlert():
+            return slack.SlackSender(channel, memory)
+        case ChatHookAlert():
+            return chat_hook.ChatHookSender(channel)
+        case PagerDutyAlert():
+            return pagerduty.PagerDutySender(channel, memory)
+        case AlertmanagerAlert():
+            return alertmanager.AlertmanagerSender(channel, memory)
+        case TeamsAlert():
+            return teams.TeamsSender(channel)
+
+
+class Discreet:
+    """A sender whose failures are told without the channel's secrets, whatever the receiver said back."""
+
+    def __init__(self, channel: Channel, sender: Sender) -> None:
+        self._secrets = secrets_of(channel)
+        self._sender = sender
+
+    async def send(self, message: Message) -> Delivery:
+        """Try once."""
+        delivery = await self._sender.send(message)
+        return delivery if delivery.ok else replace(delivery, detail=plain(masked(delivery.detail, self._secrets)))
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._sender.close()
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _kept_running(lane: Lane) -> None:

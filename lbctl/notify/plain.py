@@ -15,6 +15,11 @@ def plain(text: object, limit: int = 1_000) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def unlinked(text: str) -> str:
+    """Return `text` so that Markdown hides no address in it behind other words."""
+    return text.replace("](", "] (").replace("][", "] [")
+
+
 def _visible(character: str) -> str:
     category = unicodedata.category(character)
     if category in {"Cc", "Zl", "Zp"}:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, PagerDutyAlert, SlackAlert, TeamsAlert
 from lbctl.model.entry import Entry
 from lbctl.notify.words import DEFAULT
 
@@ -27,7 +28,20 @@ class WebhookChannel:
     on: frozenset[str] = DEFAULT
 
 
-Channel = ExecChannel | WebhookChannel
+Channel = ExecChannel | WebhookChannel | SlackAlert | ChatHookAlert | PagerDutyAlert | AlertmanagerAlert | TeamsAlert
+"""What is configured; settings that need no translation are taken as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How receivers of one kind want to be told. Programs: everything, in order, as fast as it goes."""
+
+    pace_s: float = 0.0
+    """The least time between two messages."""
+    chat: bool = False
+    """People read it: single steps of a release are merged, and what is urgent goes before what waits."""
+    pages: bool = False
+    """It keeps incidents: it hears of everything that may close one, whatever `on` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +57,25 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One alert for any receiver. `id` is the same at every attempt; `text` is one line; `data` is JSON."""
+    """One alert for any receiver. `id` is the same at every attempt; `text` is one line; `data` is JSON.
+
+    `seq` rises with what happened; 0: unknown, because the journal could not take it. `minor`: a single step of a
+    release; `urgent`: a way back, or a person must act. `incident` is the name of what it opens or closes; not
+    `wanted`: the channel did not ask for it, and hears of it only for what it may close.
+    """
 
     id: str
     kind: str
     wall: str
     text: str
     data: dict[str, Any]
+    seq: int = 0
+    minor: bool = False
+    urgent: bool = False
+    incident: str = ""
+    opens: bool = False
+    closes: bool = False
+    wanted: bool = True
 
 
 class Sender(Protocol):
@@ -61,6 +87,18 @@ class Sender(Protocol):
 
     async def close(self) -> None:
         """Give back connections."""
+        ...
+
+
+class Memory(Protocol):
+    """Small named texts that outlive a restart (the journal's)."""
+
+    def meta(self, key: str) -> str | None:
+        """Return the text of that name."""
+        ...
+
+    def set_meta(self, key: str, value: str) -> Any:
+        """Set it: at once in memory; awaiting the result raises StoreError when it is not durable."""
         ...
 
 
@@ -83,7 +121,7 @@ class Told(Protocol):
         ...
 
 
-class Source(Protocol):
+class Source(Memory, Protocol):
     """The journal as the outbox sees it (lbctl.store.journal.Journal fits)."""
 
     @property

@@ -68,3 +68,21 @@ def wanted(entry: Entry, on: Collection[str]) -> bool:
     if PAGE in on and entry.severity is Severity.PAGE:
         return True
     return any(entry.kind in WORDS.get(word, frozenset()) for word in on)
+
+
+def minor(entry: Entry) -> bool:
+    """Return whether it is one of the single steps of a release: of several only the last one matters to people."""
+    return entry.release is not None and entry.kind in WORDS["step"]
+
+
+def urgent(entry: Entry) -> bool:
+    """Return whether it goes before everything that waits: a way back, or what a person must act on."""
+    return entry.severity is Severity.PAGE or entry.kind in WORDS["rollback"]
+
+
+def superseded(entry: Entry, later: Entry) -> bool:
+    """Return whether people need not be told of `entry` once they are told of `later`."""
+    if entry.release is None or entry.release != later.release:
+        return False
+    paged = (entry.kind, later.kind) == (Kind.HOLD_STARTED, Kind.HOLD_PAGED)
+    return minor(entry) or (paged and entry.data.get("code") == later.data.get("code"))

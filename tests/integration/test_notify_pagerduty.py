@@ -1,0 +1,159 @@
+"""PagerDuty's Events API v2, against a server that behaves as its documentation says."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.config.settings import PagerDutyAlert
+from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.units import Instant
+from lbctl.notify.pagerduty import PagerDutySender
+from lbctl.store.journal import Journal
+from tests.integration.chat_services import PagerDuty, answers, cuts, floods, running
+from tests.integration.test_store_journal import WALL, record
+from tests.integration.told import CANARY, EVERYTHING, HOSTILE, composed, fact, outbox, paged, secret, until
+
+KEY = (CANARY + "x" * 32).replace("-", "")[:32]
+ENDED = fact(Kind.HOLD_ENDED, "nothing holds the release any more")
+BACK = fact(Kind.ROLLBACK_STARTED, "going back to green")
+
+
+@pytest.fixture
+async def pager() -> AsyncIterator[PagerDuty]:
+    async with running(PagerDuty(key=KEY)) as service:
+        assert isinstance(service, PagerDuty)
+        yield service
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Any:
+    opened = Journal.open(tmp_path / "journal.db")
+    yield opened
+    opened.close()
+
+
+def alert(pager: PagerDuty, **changes: Any) -> PagerDutyAlert:
+    settings = {"name": "pager", "routing_key": secret(KEY), "api": pager.url, "on": EVERYTHING}
+    return PagerDutyAlert(**{**settings, **changes})
+
+
+async def test_what_needs_a_person_is_an_incident_until_it_is_over(pager: PagerDuty, journal: Journal) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    assert (await sender.send(composed(paged("blue held at 10 % for 15m")))).ok
+    ((name, incident),) = pager.incidents.items()
+    assert name == "lbctl/lb1/release/7"
+    payload, details = incident["payload"], incident["payload"]["custom_details"]
+    assert (payload["severity"], payload["source"], payload["component"]) == ("critical", "lb1", "storefront")
+    assert "held at 10 %" in payload["summary"]
+    assert details["evidence"].startswith("blue 5 of 40 bad")
+    assert details["versions"] == "storefront 4.1.0 (green) → 4.2.0 (blue)"
+    assert (details["after"], details["command"]) == ("12m34s", "lbctl rollback 7")
+    assert (await sender.send(composed(ENDED, 2))).ok
+    assert (pager.incidents, pager.resolved) == ({}, ["lbctl/lb1/release/7"])
+    await sender.close()
+
+
+async def test_everything_else_is_a_change_event_and_pages_nobody(pager: PagerDuty, journal: Journal) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    for number, one in enumerate((fact(Kind.RELEASE_STARTED), BACK, ENDED), 1):
+        assert (await sender.send(composed(one, number))).ok
+    assert (len(pager.changes), pager.incidents, pager.resolved) == (3, {}, [])
+    await sender.close()
+
+
+async def test_who_asked_for_pages_only_is_told_when_they_are_over_and_of_nothing_else(
+    pager: PagerDuty, journal: Journal
+) -> None:
+    box = outbox(journal, alert(pager, on=frozenset({"page"})))
+    box.start()
+    await journal.append(record(1), [fact(Kind.RELEASE_STARTED), ENDED, paged(), BACK, ENDED], wall=WALL)
+    await until(lambda: pager.resolved)
+    await until(lambda: box.pending == 0)
+    assert (len(pager.seen), pager.changes, pager.incidents) == (2, [], {})
+    await box.close()
+
+
+async def test_a_restart_still_knows_what_is_open(pager: PagerDuty, tmp_path: Path) -> None:
+    for number, one in enumerate((paged(), BACK), 1):
+        journal = Journal.open(tmp_path / "journal.db")
+        sender = PagerDutySender(alert(pager), journal)
+        assert (await sender.send(composed(one, number))).ok
+        await sender.close()
+        journal.close()
+    assert pager.resolved == ["lbctl/lb1/release/7"]
+
+
+@pytest.mark.parametrize(
+    ("opened", "over", "name"),
+    [
+        (Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED, "journal"),
+        (Kind.OPERATION_FAILED, Kind.OPERATION_RECOVERED, "instance/edge/lb1"),
+    ],
+)
+async def test_troubles_of_lbctl_itself_open_and_close_too(
+    pager: PagerDuty, journal: Journal, opened: Kind, over: Kind, name: str
+) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    trouble = Entry(
+        kind=opened, at=Instant(1), text="no", severity=Severity.PAGE, data={"instance": "edge/lb1"}
+    )  # fmt: skip
+    await sender.send(composed(trouble))
+    assert list(pager.incidents) == [f"lbctl/lb1/{name}"]
+    await sender.send(composed(replace(trouble, kind=over, severity=Severity.INFO), 2))
+    assert pager.resolved == [f"lbctl/lb1/{name}"]
+    await sender.close()
+
+
+@pytest.mark.parametrize(
+    ("plan", "said", "hopeless"),
+    [
+        (answers(400, {"errors": ["'payload.summary' is missing \x1b[0m"]}), "is missing", True),
+        (answers(400, {"errors": [f"'routing_key' {KEY}"]}), "put the integration key", False),
+        (answers(400, {"errors": [{"a": 1}, 7]}), "HTTP status 400", True),
+        (answers(429, {"message": "rate limited"}, Retry_After="9"), "HTTP status 429", False),
+        (answers(500, "x"), "HTTP status 500", False),
+        (answers(202, {"status": "queued"}), "not an answer of PagerDuty", False),
+        (answers(200, "<html>"), "not an answer of PagerDuty", False),
+        (floods, "not an answer of PagerDuty", False),
+        (cuts, "ServerDisconnectedError", False),
+    ],
+)  # fmt: skip
+async def test_what_pagerduty_refuses_is_said_and_opens_nothing(
+    pager: PagerDuty, journal: Journal, plan: Any, said: str, hopeless: bool
+) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    pager.plans = [plan]
+    failed = await sender.send(composed(paged()))
+    assert (failed.ok, failed.hopeless, said in failed.detail) == (False, hopeless, True)
+    assert KEY not in failed.detail
+    assert "\x1b" not in failed.detail
+    assert (await sender.send(composed(ENDED, 2))).ok
+    assert (pager.incidents, pager.resolved, len(pager.changes)) == ({}, [], 1)
+    await sender.close()
+
+
+async def test_a_hostile_text_of_any_length_fits(pager: PagerDuty, journal: Journal) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    assert (await sender.send(composed(paged(HOSTILE * 300)))).ok
+    assert "\x1b" not in str(pager.incidents)
+    await sender.close()
+
+
+async def test_a_test_message_pages_nobody(pager: PagerDuty, journal: Journal) -> None:
+    box = outbox(journal, alert(pager))
+    assert await box.test("pager") == (True, "")
+    assert (len(pager.changes), pager.incidents) == (1, {})
+    await box.close()
+
+
+async def test_pages_that_were_never_delivered_are_an_incident_themselves(pager: PagerDuty, journal: Journal) -> None:
+    await journal.set_cursor("alert/pager", 0)
+    await journal.append(record(1), [paged()], wall=WALL)
+    box = outbox(journal, alert(pager), now=lambda: Instant(31 * 60_000))
+    box.start()
+    await until(lambda: pager.incidents)
+    assert "1 alert not delivered" in next(iter(pager.incidents.values()))["payload"]["summary"]
+    await box.close()

@@ -1,0 +1,146 @@
+"""The key `alerts`: every way to tell, every wrong one refused with its place and the next step, no secret shown."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.config.fault import ConfigError
+from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, Config, PagerDutyAlert, SlackAlert, TeamsAlert
+from lbctl.config.show import config_text
+from tests.unit.config_texts import changed, config
+
+OLD = "exec: /usr/local/bin/page-ops"
+CANARY = "c4nary-0123456789"
+
+
+def read(tmp_path: Path, way: str, **secrets: str) -> Config:
+    """Read a config whose only alert goes this way; the secrets are credentials."""
+    for name, value in secrets.items():
+        file = tmp_path / name
+        file.write_text(value)
+        file.chmod(0o600)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    return config(changed((OLD, way)), environ=environ, file=tmp_path / "lbctl.yaml")
+
+
+def refused(tmp_path: Path, way: str, **secrets: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, way, **secrets)
+    text = caught.value.render()
+    assert CANARY not in text
+    return text
+
+
+SLACK = 'slack: {token: {credential: token}, channel: "#deploys"}'
+
+
+def test_slack_is_a_token_and_a_channel(tmp_path: Path) -> None:
+    loaded = read(tmp_path, SLACK, token=f"xoxb-{CANARY}\n")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, SlackAlert)
+    assert (alert.token.value, alert.channel, alert.api) == (f"xoxb-{CANARY}", "#deploys", "https://slack.com/api")
+    assert CANARY not in f"{loaded} {loaded!r} {alert!r} {loaded.effective}{config_text(loaded)}"
+    assert "credential: token" in config_text(loaded)
+
+
+PAGER = "pagerduty: {routing_key: {credential: key}}"
+
+
+@pytest.mark.parametrize(
+    ("way", "api"),
+    [
+        (PAGER, "https://events.pagerduty.com"),
+        (PAGER[:-1] + ", region: eu}", "https://events.eu.pagerduty.com"),
+        (PAGER[:-1] + ", api: 'http://127.0.0.1:8080'}", "http://127.0.0.1:8080"),
+    ],
+)
+def test_pagerduty_is_a_key_and_a_region(tmp_path: Path, way: str, api: str) -> None:
+    loaded = read(tmp_path, way, key=CANARY.replace("-", "").ljust(32, "0"))
+    (alert,) = loaded.alerts
+    assert isinstance(alert, PagerDutyAlert)
+    assert alert.api == api
+    assert CANARY[:6] not in f"{loaded!r} {config_text(loaded)}"
+
+
+AM = "alertmanager: {url: 'http://127.0.0.1:9093/am', authorization: {credential: auth}}"
+
+
+def test_alertmanager_is_an_address_and_perhaps_a_password(tmp_path: Path) -> None:
+    loaded = read(tmp_path, AM, auth=f"Bearer {CANARY}")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, AlertmanagerAlert)
+    assert alert.authorization is not None
+    assert (alert.url, alert.authorization.value) == ("http://127.0.0.1:9093/am", f"Bearer {CANARY}")
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+    (open_one,) = read(tmp_path, "alertmanager: {url: 'http://am:9093'}").alerts
+    assert isinstance(open_one, AlertmanagerAlert)
+    assert open_one.authorization is None
+
+
+TEAMS = "teams: {url: {credential: url}}"
+CONNECTORS = (
+    f"https://contoso.webhook.office.com/webhookb2/{CANARY}",
+    f"https://CONTOSO.Webhook.Office.com:443/webhookb2/{CANARY}",
+    f"https://outlook.office.com/webhook/{CANARY}",
+    f"https://outlook.office365.com/webhook/{CANARY}",
+    f"https://x@outlook.office.com/webhook/{CANARY}",
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://prod-1.westeurope.logic.azure.com:443/workflows/ab/triggers/manual/paths/invoke?sig={CANARY}",
+        f"https://a.b.environment.api.powerplatform.com:443/powerautomate/x?sig={CANARY}",
+        f"https://proxy.example/webhook.office.com/{CANARY}",
+    ],
+)
+def test_teams_is_the_address_of_a_workflow(tmp_path: Path, url: str) -> None:
+    loaded = read(tmp_path, TEAMS, url=url)
+    (alert,) = loaded.alerts
+    assert isinstance(alert, TeamsAlert)
+    assert alert.url.value == url
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+
+
+HOOK = "slack: {webhook: {credential: url}}"
+
+
+def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
+    loaded = read(tmp_path, HOOK, url=f"https://chat.example/hooks/{CANARY}")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, ChatHookAlert)
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+    assert "slack.com" not in config_text(loaded)
+
+
+@pytest.mark.parametrize(
+    ("way", "secrets", "said"),
+    [
+        ("slack: {token: xoxb-1, channel: '#x'}", {}, "slack.token: a secret is written in the config; put it into"),
+        (SLACK, {"token": f"xapp-{CANARY}"}, "credential token holds no bot token of Slack; install the app"),
+        (SLACK, {"token": f"https://hooks.example/{CANARY}"}, "holds no bot token of Slack"),
+        (SLACK.replace('"#deploys"', "deploys"), {"token": "xoxb-1"}, "'deploys' is not a channel; write its name"),
+        (SLACK.replace('"#deploys"', '"#a b"'), {"token": "xoxb-1"}, "is not a channel"),
+        (SLACK.replace('"#deploys"', '"<!channel>"'), {"token": "xoxb-1"}, "is not a channel"),
+        (SLACK.replace("}}", "}}", 1)[:-1] + ", api: ftp://x}", {"token": "xoxb-1"}, "slack.api: "),
+        (SLACK[:-1] + ", api: 'https://u:p@x/'}", {"token": "xoxb-1"}, "slack.api: "),
+        (HOOK, {"url": f"chat.example/{CANARY}"}, "credential url holds no http:// or https:// address"),
+        (HOOK[:-1] + ", channel: '#x'}", {"url": "https://x"}, "slack.channel: a key of a bot, beside webhook; delete"),
+        ("slack: {channel: '#x'}", {}, "the key token is missing; give token and channel of a bot, or webhook alone"),
+        ("slack: {}", {}, "the key channel is missing"),
+        (PAGER, {"key": CANARY}, "credential key holds no integration key; take the key of an Events API v2"),
+        (PAGER[:-1] + ", region: asia}", {"key": "k" * 32}, "pagerduty.region: expected us or eu"),
+        ("alertmanager: {url: 'http://u:p@am:9093'}", {}, "alertmanager.url: "),
+        ("alertmanager: {url: 'http://am/?x=1'}", {}, "alertmanager.url: "),
+        (AM, {"auth": CANARY}, "credential auth holds no value of an Authorization header; write `Bearer TOKEN`"),
+        (TEAMS, {"url": "teams.example"}, "credential url holds no http:// or https:// address"),
+        *((TEAMS, {"url": old}, "which Microsoft has switched off; in Teams make a workflow") for old in CONNECTORS),
+        (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_next_step(
+    tmp_path: Path, way: str, secrets: dict[str, Any], said: str
+) -> None:
+    assert said in refused(tmp_path, way, **secrets)
