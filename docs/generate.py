@@ -65,7 +65,7 @@ EVENTS: dict[Kind, str] = {
     Kind.POOL_CLAIMED: "An idle pool is held to be deployed to.",
     Kind.POOL_EMPTIED: "A claimed pool serves nobody any more: what its servers call is refused from now on.",
     Kind.POOL_GRANTED: "A claimed pool is proved to be apart everywhere: it may be deployed to.",
-    Kind.CLAIM_ENDED: "Nothing was ready within `deadlines.claim`: the pool is held no more.",
+    Kind.CLAIM_ENDED: "A claim was given back, or nothing was ready within `deadlines.claim`: it is held no more.",
     Kind.MAINTENANCE_CHANGED: "Maintenance was switched on or off.",
     Kind.FREEZE_CHANGED: "A person made, changed or removed a freeze window.",
     Kind.RELEASE_STARTED: "A release was accepted and recorded. No traffic has moved.",

@@ -8,7 +8,19 @@ from typing import Any
 
 from lbctl.control.target import names_of
 from lbctl.model.errors import Refused
-from lbctl.model.request import Answer, Claim, DrainServer, Freeze, Request, SayReady, Switch, Undo, Unfreeze, Withdraw
+from lbctl.model.request import (
+    Answer,
+    Claim,
+    DrainServer,
+    Freeze,
+    GiveBack,
+    Request,
+    SayReady,
+    Switch,
+    Undo,
+    Unfreeze,
+    Withdraw,
+)
 from lbctl.model.topology import Plan
 
 Json = dict[str, Any]
@@ -300,6 +312,8 @@ class FakeDesk:
             return {"maintenance": True, "service": None}
         if isinstance(request, Claim):
             return {"service": request.service, "colour": "green", "granted": False, "proved": True}
+        if isinstance(request, GiveBack):
+            return {"service": request.service, "colour": "green", "given_back": True}
         if isinstance(request, SayReady):
             return {"service": request.service, "version": request.version, "build": request.build}
         if isinstance(request, Withdraw):

@@ -2,6 +2,7 @@
 # Release one service from a pipeline: claim a pool, deploy to it, say that it is ready, wait for what becomes of it.
 #
 #   release.sh claim              prints the colour that may be deployed to, once it is safe
+#   release.sh give-back          ends the claim of this build: its deployment failed
 #   release.sh ready              puts the version on the board
 #   release.sh wait               ends with the fate of the build
 #   release.sh retired            prints the colour of the old pool, once it is proved that nobody uses it
@@ -86,6 +87,11 @@ claim() {
     try "$@" --wait --timeout "${LBCTL_CLAIM_TIMEOUT:-1h}" --reason "$LBCTL_BUILD"
 }
 
+give_back() {
+    need LBCTL_SERVICE LBCTL_BUILD
+    try claim "$LBCTL_SERVICE" --give-back --build "$LBCTL_BUILD" --reason "${1:-the deployment failed}"
+}
+
 ready() {
     need LBCTL_SERVICE LBCTL_VERSION LBCTL_BUILD
     set -- release ready "${LBCTL_UNIT:-$LBCTL_SERVICE}" --service "$LBCTL_SERVICE"
@@ -127,6 +133,8 @@ all() {
     esac
     if ! "$@" "$colour" "$LBCTL_VERSION" >&2; then
         tell "the deployment failed: $LBCTL_VERSION is not said to be ready, and no traffic moves"
+        # What failed must have ended, for the next build may deploy there. In a subshell: the exit code stays 1.
+        (give_back >&2) || tell "the claim stays: it ends by itself, or with another try of this build"
         exit 1
     fi
     ready >&2
@@ -143,6 +151,7 @@ word=${1:-}
 [ $# = 0 ] || shift
 case "$word" in
     claim) claim ;;
+    give-back) give_back ;;
     ready) ready ;;
     wait) wait_for_build ;;
     retired) retired ;;
@@ -156,7 +165,7 @@ case "$word" in
         all "$@"
         ;;
     *)
-        tell "usage: release.sh claim | ready | wait | retired | stopped | withdraw | all COMMAND..."
+        tell "usage: release.sh claim | give-back | ready | wait | retired | stopped | withdraw | all COMMAND..."
         exit 2
         ;;
 esac

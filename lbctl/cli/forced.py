@@ -31,7 +31,9 @@ class Rule:
 
 FORM = frozenset({"form", "json"})
 ALLOWED: dict[str, Rule] = {
-    "claim": Rule(shown="claim {service}", own="service", options={"build", "unit", "waiting", "timeout", "reason"}),
+    "claim": Rule(
+        shown="claim {service}", own="service", options={"build", "unit", "waiting", "timeout", "give_back", "reason"}
+    ),
     "release ready": Rule(
         shown="release ready UNIT --service {service}",
         own="service",

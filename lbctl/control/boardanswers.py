@@ -73,6 +73,14 @@ class ClaimAnswer(msgspec.Struct):
     superseded: str | None = None
 
 
+class GivenBackAnswer(msgspec.Struct):
+    """The claim of `colour` has ended. `given_back` false: none was held, `colour` is null."""
+
+    service: str
+    colour: ColourWord | None
+    given_back: bool
+
+
 class ReadyAnswer(msgspec.Struct):
     """A version stands on the board of its unit, or goes already, with `release`. `warning`: servers of the pool that
     say, now, that they run another one."""

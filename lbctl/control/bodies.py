@@ -69,6 +69,14 @@ class TakeOverBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     reason: Text = ""
 
 
+class GiveBackBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`build`: whose claim it is; without one it is the user's. `dry_run`: only say what would be answered."""
+
+    build: Build = ""
+    reason: Text = ""
+    dry_run: bool = False
+
+
 class ReadyBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A version that is deployed to the claimed pool. `unit` is that of the service, or the service itself.
     `dry_run`: only say what would be answered."""

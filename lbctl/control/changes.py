@@ -6,6 +6,7 @@ from typing import Any
 from lbctl.control.bodies import (
     AdoptBody,
     ClaimBody,
+    GiveBackBody,
     MaintenanceBody,
     PromoteBody,
     ReadyBody,
@@ -26,6 +27,7 @@ from lbctl.model.request import (
     Approve,
     Cancel,
     Claim,
+    GiveBack,
     Maintenance,
     Pause,
     Promote,
@@ -74,6 +76,14 @@ async def take_over(call: Call) -> Json:
     return await call.submit(
         Claim(**await call.asked(body.reason), service=service, build=folded(body.build), take_over=True)
     )
+
+
+async def give_back(call: Call) -> Json:
+    """End the claim that one holds: its deployment failed."""
+    body = call.body
+    assert isinstance(body, GiveBackBody)
+    asked = GiveBack(**await call.asked(body.reason), service=_one_service(call), build=folded(body.build))
+    return call.desk.tried(asked) if body.dry_run else await call.submit(asked)
 
 
 async def ready(call: Call) -> Json:

@@ -98,6 +98,7 @@ ROUTES: tuple[Route, ...] = (
         holder=Holder.PATH,
     ),
     _on_service("claim", changes.claim, boardanswers.ClaimAnswer, bodies.ClaimBody),
+    _on_service("give-back", changes.give_back, boardanswers.GivenBackAnswer, bodies.GiveBackBody),
     Route(
         method="POST",
         path="/v1/services/{service}/take-over",

@@ -16,7 +16,7 @@ from lbctl.model.entry import Entry, Kind, Scalar
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Adopted, By, Claimed, PoolState, Record, Release
-from lbctl.model.request import Claim
+from lbctl.model.request import Claim, GiveBack
 from lbctl.model.route import Caller, Pin
 from lbctl.model.units import SECOND, Instant, Span, after, seconds, since
 
@@ -42,7 +42,7 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     held = held if held is not None and held.colour is colour else None
     proved = adopted.pool(colour).certificate is not None if held is None else held.proved
     parked = name in ended.record.board
-    taken = None if held is None or parked or _is_holder(held, request) else held
+    taken = None if held is None or parked or is_holder(held, request) else held
     if taken is not None and not request.take_over:
         raise _of_another(state, name, taken, now)
     facts: Facts = {
@@ -61,7 +61,7 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     return Change(record=_held(ended.record, name, held), entries=(*ended.entries, told)), facts
 
 
-def _is_holder(held: Claimed, request: Claim) -> bool:
+def is_holder(held: Claimed, request: Claim | GiveBack) -> bool:
     """Whether who asks has the claim already: the same build; where neither names one, the same user."""
     if held.build or request.build:
         return held.build == request.build

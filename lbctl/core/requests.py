@@ -16,6 +16,7 @@ from lbctl.core.claims import claim
 from lbctl.core.draining import drain_server
 from lbctl.core.evidence import proved
 from lbctl.core.freezing import frozen_by
+from lbctl.core.givingback import give_back
 from lbctl.core.hooks import closed
 from lbctl.core.patience import outlasted
 from lbctl.core.reasons import said_later
@@ -36,6 +37,7 @@ from lbctl.model.request import (
     Claim,
     DrainServer,
     Freeze,
+    GiveBack,
     Maintenance,
     OnRelease,
     Pause,
@@ -69,19 +71,13 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
             return frozen_by(state, request, now)
         case Claim():
             return claim(state, request, now)
-        case SayReady():
-            service_of(state, request.service)
-            journal_works(state)
-            return ready.say(state, request, now)
+        case GiveBack() | SayReady() | DrainServer():
+            return _of_service(state, request, now)
         case Withdraw():
             return ready.withdraw(state, request, now)
         case Switch():
             _switched(state, request)
             return switch(state, request, now)
-        case DrainServer():
-            service_of(state, request.service)
-            journal_works(state)
-            return drain_server(state, request, now)
         case Undo():
             release = state.record.releases.get(request.unit)
             return undo(state, request, None if release is None else situation(state, release.service, now), now)
@@ -90,6 +86,18 @@ def admit(state: State, request: Request, now: Instant) -> tuple[Change | None, 
 
 
 # ---- services
+
+
+def _of_service(state: State, request: GiveBack | SayReady | DrainServer, now: Instant) -> tuple[Change | None, Facts]:
+    service_of(state, request.service)
+    journal_works(state)
+    match request:
+        case GiveBack():
+            return give_back(state, request, now)
+        case SayReady():
+            return ready.say(state, request, now)
+        case DrainServer():
+            return drain_server(state, request, now)
 
 
 def _maintenance(state: State, request: Maintenance, now: Instant) -> tuple[Change | None, Facts]:

@@ -82,6 +82,14 @@ class Claim(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GiveBack(Asked):
+    """End the claim of `service` that `build` holds; without one that of whoever asks. Nothing is deployed any more."""
+
+    service: ServiceName
+    build: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SayReady(Asked):
     """A version is deployed to the claimed pool of `service` and may go as soon as its unit has a set that fits."""
 
@@ -182,7 +190,20 @@ class Undo(Asked):
 
 
 Steering = Pause | Resume | Approve | Promote | Rollback | Cancel | SayStopped
-Request = Adopt | Maintenance | Freeze | Unfreeze | Claim | SayReady | Withdraw | Switch | Undo | DrainServer | Steering
+Request = (
+    Adopt
+    | Maintenance
+    | Freeze
+    | Unfreeze
+    | Claim
+    | GiveBack
+    | SayReady
+    | Withdraw
+    | Switch
+    | Undo
+    | DrainServer
+    | Steering
+)
 
 
 @dataclass(frozen=True, slots=True)

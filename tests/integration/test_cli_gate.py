@@ -11,7 +11,7 @@ import pytest
 
 from lbctl.control.listener import listen
 from lbctl.control.server import ControlServer
-from lbctl.model.request import Claim, Pause, Rollback, SayReady
+from lbctl.model.request import Claim, GiveBack, Pause, Rollback, SayReady
 from tests.fake_desk import FakeDesk, claimed, joint, shop, unit
 from tests.integration.test_cli_commands import COMMAND, Done, ended
 
@@ -136,3 +136,13 @@ async def test_the_script_of_a_pipeline_gets_every_word_through_ssh_as_it_was(
     assert (ready.service, ready.version, ready.build) == ("accounts", version, BUILD)
     assert ready.contract.provides == {"accounts-api": (1, 2)}
     assert set(ready.contract.requires) == {"ledger"}
+
+
+async def test_a_pipeline_gives_back_the_claim_of_its_build(desk: FakeDesk, path: str) -> None:
+    done = await asked(path, f"claim accounts --give-back --build {BUILD} --reason failed")
+    assert (done.code, done.out) == (0, "accounts   ○ green is given back: the next build may claim it\n")
+    (request,) = desk.asked
+    assert isinstance(request, GiveBack)
+    assert (request.service, request.build, request.reason) == ("accounts", BUILD, "failed")
+    assert (await asked(path, "claim accounts --give-back --wait")).code == 2
+    assert (await asked(path, "claim storefront --give-back")).code == 6

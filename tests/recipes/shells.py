@@ -82,6 +82,8 @@ def github(context: dict[str, str]) -> list[Part]:
     parts = []
     for job in workflow["jobs"].values():
         for step in job["steps"]:
+            if "if" in step:
+                continue  # What is done after a failure.
             if "run" in step:
                 parts.append(Part(step["run"], expanded(step.get("env", {}), context)))
             elif "deploy/github" in step["uses"]:

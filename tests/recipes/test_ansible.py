@@ -164,7 +164,9 @@ async def test_a_freeze_window_is_opened_changed_and_removed_and_stops_a_release
         assert started["changed"]
 
 
-async def test_a_play_in_check_mode_shows_what_would_change_and_deploys_nothing(tmp_path: Path) -> None:
+async def test_a_play_in_check_mode_deploys_nothing_and_one_whose_deployment_fails_gives_its_claim_back(
+    tmp_path: Path,
+) -> None:
     async with scene(tmp_path) as (ansible, here):
         deployed = tmp_path / "deployed"
         task = {"name": "Deploy", "ansible.builtin.copy": {"content": "", "dest": str(deployed), "mode": "0644"}}
@@ -175,6 +177,13 @@ async def test_a_play_in_check_mode_shows_what_would_change_and_deploys_nothing(
         assert '+    "claimed": "green"' in checked.out
         assert not deployed.exists()
         assert (await status(here))["claim"] is None
+        (tmp_path / "deploy.yml").write_text(yaml.safe_dump([{"name": "Deploy", "ansible.builtin.command": "false"}]))
+        failed = await ansible.play("lbctl.core.release", **given)
+        assert failed.code == 2
+        assert "2.0.0 is not said to be ready" in failed.out
+        found = await status(here)
+        assert (found["claim"], found["board"]) == (None, None)
+        assert not (await ansible.module("claim", service=SERVICE, build=BUILD, state="absent"))["changed"]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the role gives its files to root")

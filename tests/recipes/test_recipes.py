@@ -53,6 +53,8 @@ async def test_the_one_script_claims_deploys_says_ready_and_waits(tmp_path: Path
         failed = await there.run(Part("sh ci/release.sh all false"), **variables)
         assert failed.code == 1
         assert "the deployment failed" in failed.err
+        assert "is given back" in failed.err
+        assert (await status(here))["claim"] is None
         assert (await status(here))["board"] is None
 
 

@@ -22,6 +22,7 @@ Json = dict[str, Any]
     "--build", metavar="URL", help="Whose claim it is: another build is refused, here and at `release ready`."
 )
 @click.option("--unit", help="What it will be said ready for: a wrong one is refused now, not after the deployment.")
+@click.option("--give-back", is_flag=True, help="End it: the deployment failed. Only that of --build, or one's own.")
 @click.option("--take-over", is_flag=True, help="Although another has it. First stop what may be deploying there.")
 @reason_option
 @form_option
@@ -33,6 +34,7 @@ def claim(
     timeout: str | None,
     build: str | None,
     unit: str | None,
+    give_back: bool,
     take_over: bool,
     reason: str,
     form: str,
@@ -43,6 +45,12 @@ def claim(
     Without --build it is the user's, and shared by all jobs of that user. While it is held and nothing is said to be
     ready, others are refused (`claimed`); --wait waits for that, too. What the service had on the board is withdrawn.
     """
+    if give_back:
+        if waiting or take_over or unit is not None or timeout is not None:
+            raise click.UsageError("--give-back goes with --build and --reason alone")
+        body = {"reason": reason, "build": build}
+        emit(client(ctx).post(f"/v1/services/{quoted(service)}/give-back", body), form, _given_back)
+        return
     body = {"reason": reason, "build": build, "unit": unit}
     timeout_ms = None if timeout is None else span_ms(timeout, "--timeout")
     if take_over:
@@ -57,6 +65,12 @@ def claim(
         why = f"{data['colour']} is held, but not every load balancer reads back yet that nothing reaches it"
         tell(f"not granted yet, so do not deploy: {why}\n  next  lbctl claim {service}{whose} --wait")
         ctx.exit(Exit.WAITING)
+
+
+def _given_back(data: Json) -> str:
+    if not data["given_back"]:
+        return f"{data['service']}   - nothing of it was claimed"
+    return f"{data['service']}   ○ {data['colour']} is given back: the next build may claim it"
 
 
 def _wait(ctx: click.Context, service: str, body: Json, timeout_ms: int | None, form: str) -> int:

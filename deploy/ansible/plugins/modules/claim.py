@@ -18,6 +18,14 @@ options:
     description: The service.
     type: str
     required: true
+  state:
+    description:
+      - V(present) holds the pool. V(absent) gives the claim of O(build) back, or without one the user's own - its
+        deployment failed and has ended, so the next build need not wait for the end of the claim. The claim of another
+        build is refused.
+    type: str
+    choices: [present, absent]
+    default: present
   unit:
     description: The unit that it will be said ready for. A wrong one is refused here, not only after the deployment.
     type: str
@@ -60,6 +68,12 @@ EXAMPLES = r"""
   ansible.builtin.include_role: {name: accounts}
   vars: {accounts_colour: "{{ claim.colour }}"}
   when: claim.needed
+
+- name: Give it back where the deployment failed
+  lbctl.core.claim:
+    service: accounts
+    build: "{{ build_url }}"
+    state: absent
 """
 
 RETURN = r"""
@@ -99,6 +113,7 @@ def main():
     options = dict(
         OPTIONS,
         service={"type": "str", "required": True},
+        state={"type": "str", "choices": ["present", "absent"], "default": "present"},
         unit={"type": "str"},
         build={"type": "str"},
         wait={"type": "bool", "default": True},
@@ -107,7 +122,8 @@ def main():
     )
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
-        module.exit_json(**_claimed(module, Daemon(module.params["socket"])))
+        absent = module.params["state"] == "absent"
+        module.exit_json(**(_given_back if absent else _claimed)(module, Daemon(module.params["socket"])))
     except Problem as problem:
         problem.fail(module)
 
@@ -131,6 +147,14 @@ def _claimed(module, daemon):
     found = {"colour": asked["colour"], "granted": False} if module.check_mode else None
     found = found or _granted(module, daemon, asked["colour"])
     return dict(found, changed=True, needed=True, diff=told)
+
+
+def _given_back(module, daemon):
+    given = module.params
+    body = {key: given[key] for key in ("build", "reason")}
+    said = daemon.post("services", given["service"], "give-back", dry_run=module.check_mode, **body)
+    told = shown({"claimed": said["colour"]}, {"claimed": None})
+    return {"changed": said["given_back"], "needed": False, "colour": None, "granted": False, "diff": told}
 
 
 def _post(given, daemon, **more):
