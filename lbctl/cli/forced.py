@@ -44,7 +44,7 @@ ALLOWED: dict[str, Rule] = {
         shown="release withdraw UNIT --service {service}", own="service", target="unit", options={"reason"}
     ),
     "release wait": Rule(
-        shown="release wait --build URL", target="target", instead="build", options={"build", "goal", "timeout"}
+        shown="release wait --build URL|TARGET", target="target", instead="build", options={"build", "goal", "timeout"}
     ),
     "release stopped": Rule(
         shown="release stopped RELEASE --service {service}", own="service", options={"target", "reason"}
@@ -52,11 +52,13 @@ ALLOWED: dict[str, Rule] = {
     "retired": Rule(
         shown="retired RELEASE --service {service}", own="service", options={"target", "waiting", "timeout"}
     ),
-    "release status": Rule(shown="release status {service}", target="target"),
-    "pause": Rule(shown="pause {service}", target="target", options={"reason"}),
-    "rollback": Rule(shown="rollback {service}", target="target", options={"reason", "yes"}),
-    "status": Rule(shown="status {service}", target="service"),
-    "why": Rule(shown="why {service}", target="target"),
+    "release status": Rule(shown="release status TARGET", target="target"),
+    "release show": Rule(shown="release show TARGET", target="target"),
+    "pause": Rule(shown="pause TARGET", target="target", options={"reason"}),
+    "rollback": Rule(shown="rollback TARGET", target="target", options={"reason", "yes"}),
+    "status": Rule(shown="status {service}|UNIT", target="service"),
+    "why": Rule(shown="why TARGET", target="target"),
+    "explain": Rule(shown="explain TARGET", target="release"),
     "version": Rule(shown="version"),
 }
 
@@ -87,8 +89,9 @@ def _words(line: str, service: str) -> list[str]:
         raise refused(f"the command cannot be split into words: {str(error).lower()}", service) from None
 
 
-def check(asked: click.Context, rule: Rule, service: str, units: Callable[[], Collection[str]]) -> None:
-    """Return if what the command understood is for the key's service. `units` are asked for where they are needed.
+def check(asked: click.Context, rule: Rule, service: str, belongs: Callable[[str], bool]) -> None:
+    """Return if what the command understood is for the key's service. `belongs`: whether a name that is not the
+    service's is that of its unit, or the number of a release of either; asked where it is needed.
 
     Raises:
         Failure: another service, no service, or an option that a pipeline does not need.
@@ -101,21 +104,22 @@ def check(asked: click.Context, rule: Rule, service: str, units: Callable[[], Co
     if rule.own is not None and asked.params[rule.own] != service:
         raise refused(f"{str(asked.params[rule.own])[:80]} is another service than {service}", service)
     if rule.target is not None:
-        _targeted(asked, rule, service, units)
+        _targeted(asked, rule, service, belongs)
 
 
-def _targeted(asked: click.Context, rule: Rule, service: str, units: Callable[[], Collection[str]]) -> None:
+def _targeted(asked: click.Context, rule: Rule, service: str, belongs: Callable[[str], bool]) -> None:
     target = asked.params[str(rule.target)]
     if target is None and rule.instead is not None and asked.params[rule.instead] is not None:
         return
     if target is None:
         raise refused(f"{asked.info_name} needs a name here: {service}", service)
-    if target != service and target not in units():
-        raise refused(f"{str(target)[:80]} is neither {service} nor its unit", service)
+    if target != service and not belongs(str(target)):
+        raise refused(f"{str(target)[:80]} is neither {service} nor its unit, nor a release of it", service)
 
 
 def refused(what: str, service: str) -> Failure:
     """Return the refusal that says what the key is for."""
     shown = ", ".join(rule.shown.format(service=service) for rule in ALLOWED.values())
-    why = f"it is for the pipeline of {service}; allowed are: {shown}"
+    target = f"TARGET is {service}, its unit, or the number of a release of it"
+    why = f"it is for the pipeline of {service}; allowed are: {shown}; {target}"
     return Failure(what, why=why, code="not_for_this_key", exit_code=Exit.NOT_AUTHORISED)

@@ -12,7 +12,7 @@ import pytest
 from lbctl.control.listener import listen
 from lbctl.control.server import ControlServer
 from lbctl.model.request import Claim, GiveBack, Pause, Rollback, SayReady
-from tests.fake_desk import FakeDesk, claimed, joint, shop, unit
+from tests.fake_desk import FakeDesk, claimed, joint, release, shop, unit
 from tests.integration.test_cli_commands import COMMAND, Done, ended
 
 BUILD = "https://ci-a/118"
@@ -76,13 +76,13 @@ async def test_a_pipeline_stops_its_unit_by_the_name_of_either(desk: FakeDesk, p
     assert isinstance(rollback, Rollback)
 
 
-@pytest.mark.parametrize("line", ["rollback web", "rollback storefront", "rollback 7", "pause 'shop '", "why other"])
+@pytest.mark.parametrize("line", ["rollback web", "rollback storefront", "pause 'shop '", "why other"])
 async def test_what_is_neither_the_service_nor_its_unit_is_refused(desk: FakeDesk, path: str, line: str) -> None:
     """Not even the unit's other service by its own name: what a key may say is as narrow as its work."""
     desk.units["other"] = unit(services=["web"])
     done = await asked(path, line)
     assert done.code == 6, done.err
-    assert "is neither accounts nor its unit" in done.err
+    assert "is neither accounts nor its unit, nor a release of it" in done.err
     assert desk.asked == []
 
 
@@ -146,3 +146,15 @@ async def test_a_pipeline_gives_back_the_claim_of_its_build(desk: FakeDesk, path
     assert (request.service, request.build, request.reason) == ("accounts", BUILD, "failed")
     assert (await asked(path, "claim accounts --give-back --wait")).code == 2
     assert (await asked(path, "claim storefront --give-back")).code == 6
+
+
+async def test_what_lbctl_says_is_next_may_be_done(desk: FakeDesk, path: str) -> None:
+    """Releases are named by their numbers there: those of the key's unit are for it, all others are not."""
+    desk.record = [joint(), release(id="6")]
+    for line in ("why 7", "explain shop", "release show 7", "release status 7", "rollback 7"):
+        assert (await asked(path, line)).code == 0, line
+    (rollback,) = desk.asked
+    assert isinstance(rollback, Rollback)
+    for line in ("why 6", "explain 6", "rollback 99", "rollback 6"):
+        done = await asked(path, line)
+        assert (done.code, "nor a release of it" in done.err) == (6, True), line

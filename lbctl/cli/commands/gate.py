@@ -1,10 +1,11 @@
 """The command behind the ssh key of a pipeline."""
 
 import os
-from collections.abc import Collection
 
 import click
 
+from lbctl.cli.client import quoted
+from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.options import client
 
 ORIGINAL = "SSH_ORIGINAL_COMMAND"
@@ -23,7 +24,7 @@ def gate(ctx: click.Context, service: str) -> None:
 
     name, words = command_of(os.environ.get(ORIGINAL, ""), service)
     with _parsed(ctx, name.split(), words) as asked:
-        check(asked, ALLOWED[name], service, lambda: _units(asked, service))
+        check(asked, ALLOWED[name], service, lambda target: _belongs(asked, service, target))
         asked.command.invoke(asked)
 
 
@@ -41,7 +42,19 @@ def _parsed(ctx: click.Context, names: list[str], words: list[str]) -> click.Con
     return command.make_context(names[-1], words, parent=above)
 
 
-def _units(asked: click.Context, service: str) -> Collection[str]:
-    """Return the units of the service, as the daemon knows them."""
+def _belongs(asked: click.Context, service: str, target: str) -> bool:
+    """Whether a name is that of the service's unit, or the number of a release of it, as the daemon knows them: what
+    lbctl says is next names releases by their numbers."""
     units: dict[str, object] = client(asked).get("/v1/status", service=service)["units"]
-    return units.keys()
+    return target in units or (target.isdecimal() and _unit_of_release(asked, target) in {service, *units})
+
+
+def _unit_of_release(asked: click.Context, number: str) -> str | None:
+    """Return whose release it is; None: nobody's."""
+    try:
+        release = client(asked).get(f"/v1/releases/{quoted(number)}")["release"]
+    except Failure as failure:
+        if failure.exit_code != Exit.NO_SUCH:
+            raise
+        return None
+    return str(release["unit"] or release["service"])
