@@ -59,7 +59,7 @@ def unit_plan_view(
         "unready": _once(_of_each(views, "unready")),
         "warnings": _once(one for one in told if one not in lacking),
         "writes": [*_pin_writes(state, plan, versions, now), *first["writes"]],
-        "better": _better(first, unit, versions),
+        "better": _better(state, first, unit, versions),
     }
 
 
@@ -67,11 +67,16 @@ def _once(told: Iterable[Json]) -> list[Json]:
     return list({one["text"]: one for one in told}.values())
 
 
-def _better(view: Json, unit: Unit, versions: Mapping[ServiceName, str]) -> Json | None:
+def _better(state: State, view: Json, unit: Unit, versions: Mapping[ServiceName, str]) -> Json | None:
     better: Json | None = view["better"]
     if better is None:
         return None
-    named = [f"--version {name}={quote(one)}" for name, one in versions.items() if one != UNKNOWN]
+    # A version that nobody named and no server is asked for would be recorded as unknown.
+    named = [
+        f"--version {name}={'V' if one == UNKNOWN else quote(one)}"
+        for name, one in versions.items()
+        if one != UNKNOWN or state.topology.services[name].version is None
+    ]
     command = better["command"].replace(f"lbctl switch {view['service']} ", f"lbctl switch {unit.name} ", 1)
     return {**better, "command": " ".join([command, *named])}
 
@@ -91,7 +96,8 @@ def _of_each(views: Mapping[ServiceName, Json], key: str) -> Iterator[Json]:
     shared = set.intersection(*texts)
     for name, view in views.items():
         for one in view[key]:
-            yield one if one["text"] in shared else {**one, "text": f"{name}: {one['text']}"}
+            named = one["text"] in shared or one["text"].startswith(f"{name} ")
+            yield one if named else {**one, "text": f"{name}: {one['text']}"}
 
 
 def _pin_writes(state: State, plan: Plan, versions: Mapping[ServiceName, str], now: Instant) -> Iterator[str]:

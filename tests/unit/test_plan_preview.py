@@ -168,3 +168,12 @@ def test_the_screen_shows_the_traffic_and_the_better_plan(state: State) -> None:
     assert "\n     at 5 rps, active 0.1 % bad, dispersion 1 (learned); `sees` is with 90 % power\n" in shown
     assert "\n  better by 25 %, 50 %, 100 %, each held 18m" in shown
     assert f"\n         lbctl switch {SERVICE} --steps 25%,50%,100% --hold 18m --bake 10m --version 2.0.0\n" in shown
+
+
+def test_the_better_plans_command_waits_for_what_refuses_this_one(state: State) -> None:
+    view = clean(planned(state, busy(5), plan=Plan(hold_min=Span(5 * MINUTE))))
+    command = f"lbctl switch {SERVICE} --steps 25%,50%,100%"
+    refused = {**view, "refusals": [{"code": "in_unit", "text": "it goes with its unit"}]}
+    assert f"as soon as nothing refuses it: {command}" in plan_screen(refused)
+    strict = {**view, "refusals": [{"code": "plan_too_short", "text": "a fault may pass unseen"}]}
+    assert f"         {command}" in plan_screen(strict)

@@ -1,6 +1,7 @@
 """Screens about releases: plan, list, show, why, explain, and the end of a wait."""
 
 import shlex
+from collections.abc import Collection
 from typing import Any
 
 from lbctl.cli.screens.lines import columns, event_line, figures_line, moment, phase_words, share
@@ -21,7 +22,7 @@ def plan_screen(plan: Json, switch: str = "") -> str:
     warm = "the old pools stay" if _together(plan) else f"{plan['from']} stays"
     lines.append(f"     bake {seconds(plan['bake_ms'])}, then {warm} warm for {seconds(plan['retain_ms'])}")
     lines.append(f"     at least {seconds(plan['total_min_ms'])} in all")
-    lines += _better(plan.get("better"))
+    lines += _better(plan.get("better"), refused={one["code"] for one in plan["refusals"]} - {"plan_too_short"})
     lines += [f"  ~ {write}" for write in plan["writes"]]
     lines += [f"  ◐ {one['code']}: {one['text']}" for one in plan["warnings"]]
     lines += [f"  ◐ not ready: {one['text']}" for one in plan["unready"]]
@@ -62,10 +63,12 @@ def _switch(plan: Json) -> str:
     return shlex.join(["lbctl", "switch", plan["unit"], *(word for one in versions for word in ("--version", one))])
 
 
-def _better(better: Json | None) -> list[str]:
+def _better(better: Json | None, *, refused: Collection[str]) -> list[str]:
+    """Return the better plan; its command only where that is not refused, too."""
     if better is None:
         return []
-    return [f"  better {better['text']}", f"         {better['command']}"]
+    then = f"as soon as nothing refuses it: {better['command']}" if refused else better["command"]
+    return [f"  better {better['text']}", f"         {then}"]
 
 
 def releases_screen(data: Json) -> str:
