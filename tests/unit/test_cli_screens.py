@@ -337,3 +337,10 @@ def _swapped(value: Any) -> Any:
     if isinstance(value, list):
         return [_swapped(one) for one in value]
     return swap.get(value, value) if isinstance(value, str) else value
+
+
+def test_what_cannot_be_read_is_not_told_to_be_adopted_before_it_can() -> None:
+    away = {**service()["instances"]["edge/lb1"], "reachable": False, "reason": "refused", "routes": [], "boot": None}
+    view = service(active=None, phase=None, release=None, mode="observe", step=None, instances={"edge/lb1": away})
+    told = status_screen({"services": {"web": view}, "units": {}, "daemon": {"journal": "ok"}})
+    assert "  next   see that edge/lb1 can be read, then lbctl adopt web --active blue|green" in told

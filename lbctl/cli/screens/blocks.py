@@ -118,6 +118,13 @@ def instances(view: Json, of: str = "") -> list[str]:
     return lines
 
 
+def adopt_next(name: str, view: Json) -> str:
+    """Return how a service that is only observed is adopted: by load balancers that answer."""
+    away = [one for one, instance in view["instances"].items() if not instance["reachable"]]
+    first = f"see that {', '.join(away)} can be read, then " if away else ""
+    return f"  next   {first}lbctl adopt {name} --active blue|green"
+
+
 def unready(view: Json) -> list[str]:
     """Return what a release would wait for: only a plan would tell it else."""
     return [f"  ! not ready for a release: {one['text']} [{one['code']}]" for one in view.get("unready", [])]

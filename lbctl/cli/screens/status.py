@@ -63,7 +63,7 @@ def _maintenance(view: Json) -> list[str]:
 
 def _way_out(name: str, view: Json) -> list[str]:
     if view["phase"] in ENDED:
-        return [f"  next   lbctl adopt {name} --active blue|green"] if view["active"] is None else []
+        return [blocks.adopt_next(name, view)] if view["active"] is None else []
     if view["phase"] == "rolling_back":
         return [f"  why    lbctl why {name}"]
     return [f"  stop   lbctl rollback {view['release']}"]

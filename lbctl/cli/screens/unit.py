@@ -108,8 +108,7 @@ def _read_back(pin: Json) -> str:
 
 def _way_out(name: str, unit: Json, services: dict[str, Json], *, moves: bool) -> list[str]:
     if not moves:
-        unknown = [one for one, view in services.items() if view["active"] is None]
-        return [f"  next   lbctl adopt {one} --active blue|green" for one in unknown]
+        return [blocks.adopt_next(one, view) for one, view in services.items() if view["active"] is None]
     if unit["phase"] == "rolling_back":
         return [f"  why    lbctl why {name}"]
     return [f"  stop   lbctl rollback {unit['release']}"]
