@@ -317,7 +317,7 @@ class FakeDesk:
         if isinstance(request, SayReady):
             return {"service": request.service, "version": request.version, "build": request.build}
         if isinstance(request, Withdraw):
-            return {"service": request.service}
+            return {"service": request.service, "build": "https://ci-a.example/118"}
         if isinstance(request, DrainServer):
             server = {"colour": request.colour.value, "server": request.server, "drained": request.on}
             return {"service": request.service, **server}

@@ -75,14 +75,15 @@ class _Claim:
         except Failure as failure:
             if failure.code not in WAITED_FOR:
                 raise
-            self._say(f"waits: {failure.what}")
+            # How long it has been held is no news.
+            self._say(f"waits: {failure.what}", failure.what.rpartition(" for ")[0])
             return
         if not self.found["granted"]:
             self._say(f"{self.found['colour']} is held; waits until every load balancer reads back that it is apart")
 
-    def _say(self, text: str) -> None:
-        if text != self._told:
-            self._told = text
+    def _say(self, text: str, news: str = "") -> None:
+        if (news or text) != self._told:
+            self._told = news or text
             self._tell(text)
 
 

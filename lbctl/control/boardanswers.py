@@ -94,12 +94,14 @@ class ReadyAnswer(msgspec.Struct):
 
 
 class WithdrawnAnswer(msgspec.Struct):
-    """Nothing of this service is on the board of its unit. `release`: what runs of it, which goes on, and `version`."""
+    """Nothing of this service is on the board of its unit. `release`: what runs of it, which goes on, and `version`;
+    `build`: whose record was taken off, and whose claim stays."""
 
     unit: str
     service: str
     release: str | None = None
     version: str = ""
+    build: str = ""
 
 
 class BuildAnswer(msgspec.Struct):

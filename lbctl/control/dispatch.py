@@ -18,7 +18,7 @@ from lbctl.control.call import Call
 from lbctl.control.peer import Peer, user
 from lbctl.control.port import Desk
 from lbctl.control.problem import PROBLEM_JSON, Problem, of_refused
-from lbctl.control.rights import Role, authorise
+from lbctl.control.rights import Role, authorise, role_of
 from lbctl.control.routes import Holder, Query, Route
 from lbctl.control.stream import follow
 from lbctl.control.target import chosen
@@ -45,6 +45,8 @@ def answerer(
     async def answer(request: web.Request) -> web.StreamResponse:
         peer = peer_of(request)
         path = {name: _path_part(value) for name, value in request.match_info.items()}
+        if route.holder is Holder.PATH and role_of(peer, access(), (), own_uid) >= Role.OBSERVE:
+            desk.services_of(path["service"])  # Who may look is told of a wrong name, not of a role that it lacks.
         await refuse_unless(route.need, peer, access(), _services(route, path, desk), own_uid)
         query = _query(request.query, route.query)
         body = None if route.body is None else decode(await request.read(), route.body)

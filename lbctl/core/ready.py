@@ -128,7 +128,7 @@ def withdraw(state: State, request: Withdraw, now: Instant) -> tuple[Change | No
     data = _data(ready.version, ready.build, request.reason)
     told = Entry(kind=Kind.VERSION_WITHDRAWN, at=now, text=text, service=name, actor=request.actor, data=data)
     record = replace(state.record, board=board, claims=_held_anew(state.record, name, now=now))
-    return Change(record=record, entries=(told,)), {"service": name}
+    return Change(record=record, entries=(told,)), {"service": name, "build": ready.build}
 
 
 def _held_anew(record: Record, *names: ServiceName, now: Instant) -> dict[ServiceName, Claimed]:

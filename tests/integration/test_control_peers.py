@@ -134,6 +134,14 @@ async def test_a_refusal_names_the_user_who_asked(serve: Callable[..., Any]) -> 
     assert "(daemon) may not do this: it needs the role observe" in body["title"]
 
 
+async def test_a_wrong_name_is_told_to_who_may_look_and_to_nobody_else(serve: Callable[..., Any]) -> None:
+    path = await serve(FakeDesk(), ACCESS)
+    status, body = await ask(path, "POST", "/v1/services/wep/claim", uid=STRANGER, groups=(GATE,))
+    assert (status, body["code"]) == (404, "no_such_service")
+    status, body = await ask(path, "POST", "/v1/services/wep/claim", uid=STRANGER)
+    assert (status, body["code"]) == (403, "not_authorised")
+
+
 READY = {"unit": "shop", "version": "2", "build": "https://ci/1"}
 
 

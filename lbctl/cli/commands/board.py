@@ -144,7 +144,10 @@ def withdraw(ctx: click.Context, unit: str, service: str, reason: str, form: str
 
 def _withdrawn(data: Json) -> str:
     head = f"{data['service']}   - nothing of it is on the board of {data['unit']}"
-    going = data.get("release")
+    going, build = data.get("release"), data.get("build")
+    if build:
+        way = f"lbctl claim {data['service']} --give-back --build {build}"
+        return f"{head}\n  claimed  by {build} still\n  let go   {way}"
     if not going:
         return head
     return f"{head}\n  {data['version']} goes with release {going}\n  stop it  lbctl rollback {going}"
