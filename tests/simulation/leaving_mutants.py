@@ -66,7 +66,7 @@ MUTANTS = (
                 "        elif want is None or not routed(reading, name, want):",
                 "        elif want is None:",
             ),
-            ("retiring", "    return proved(now) and now.progress is not None", "    return now.progress is not None"),
+            ("retiring", "    return proved(now) and progress is not None", "    return progress is not None"),
         ),
         rates=replace(LEAVING, refused=0.3, lost=0.2),
     ),
@@ -77,7 +77,7 @@ MUTANTS = (
         "    return any(isinstance(one, InstanceReading) and one.taken_at >= at for one in readings)",
         also=(
             ("emptiness", '            yield f"the next reading of {instance} is awaited"', "            continue"),
-            ("retiring", "    return proved(now) and now.progress is not None", "    return now.progress is not None"),
+            ("retiring", "    return proved(now) and progress is not None", "    return progress is not None"),
         ),
         rates=replace(STAYING, unreadable=0.03),
         seed=11,
