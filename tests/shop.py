@@ -5,7 +5,8 @@ asks the core who talks to whom.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
 
 from lbctl.core import machine
@@ -152,6 +153,20 @@ class Shop:
             )
         self.run(20)
         self.users = users
+
+    def fork(self) -> "Shop":
+        """Return a shop in which everything is as in this one, and goes on by itself from here."""
+        other = copy(self)
+        for name, value in ((one.name, getattr(self, one.name)) for one in fields(self)):
+            if isinstance(value, dict | list | set | Counter):
+                setattr(other, name, copy(value))
+        other.balancers = {
+            name: deepcopy(one, {id(one.services): one.services}) for name, one in self.balancers.items()
+        }
+        for balancer in other.balancers.values():
+            balancer.clock = lambda: other.now
+        other._ids = copy(self._ids)
+        return other
 
     # ---- people
 
