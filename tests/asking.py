@@ -116,11 +116,12 @@ def asked(going: str, word: str) -> Request:
 
 def at(going: str, phase: str) -> Shop:
     """Return a shop whose first release is in that phase, for the caller to go on with."""
-    return _at(going, phase).fork()
+    return as_it_is(going, phase).fork()
 
 
 @cache
-def _at(going: str, phase: str) -> Shop:
+def as_it_is(going: str, phase: str) -> Shop:
+    """The same, to look at only: everybody shares it."""
     shop = Shop(users=2)
     if phase == "awaiting_approval":
         shop.reconfigure(plan=replace(PLAN, approvals=Approvals(1, "deployers", DEPLOYERS)))
