@@ -190,6 +190,8 @@ def named(shop: Shop, going: str, words: list[str]) -> Request | str:
             return Resume(id=901, actor="t", release=_of(shop, target).id, nonce="n")
         case ["release", "cancel", target]:
             return Cancel(id=901, actor="t", release=_of(shop, target).id)
+        case ["release", "approve", target]:
+            return replace(asked(going, "approve"), release=_of(shop, target).id)  # type: ignore[type-var]
         case ["undo", unit]:
             return Undo(id=901, actor="t", unit=UnitName(unit), plan=PLAN, nonce="n")
         case ["maintenance", "off", *names]:
