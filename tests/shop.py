@@ -4,13 +4,16 @@ Every call of a storefront server to accounts is checked by the pair of versions
 asks the core who talks to whom.
 """
 
+import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
 
 from lbctl.core import machine
 from lbctl.core.claims import claim_granted
 from lbctl.core.matrix import Miscall
+from lbctl.core.matrix_kept import plain, recalled
 from lbctl.core.state import Applied, Apply, Configured, Effect, Free, Mark, Note, Recorded, Reply, Save, State, Tick
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.model.attested import Attested, VersionCheck, VersionIn
@@ -152,6 +155,20 @@ class Shop:
             )
         self.run(20)
         self.users = users
+
+    def fork(self) -> "Shop":
+        """Return a shop in which everything is as in this one, and goes on by itself from here."""
+        other = copy(self)
+        for name, value in ((one.name, getattr(self, one.name)) for one in fields(self)):
+            if isinstance(value, dict | list | set | Counter):
+                setattr(other, name, copy(value))
+        other.balancers = {
+            name: deepcopy(one, {id(one.services): one.services}) for name, one in self.balancers.items()
+        }
+        for balancer in other.balancers.values():
+            balancer.clock = lambda: other.now
+        other._ids = copy(self._ids)
+        return other
 
     # ---- people
 
@@ -330,8 +347,10 @@ class Shop:
         self._take(replace(self.state.topology, services=services))
 
     def crash(self) -> None:
-        """Kill the daemon between two ticks and start it from the disk."""
-        self.state = machine.start(self.disk, TOPOLOGY, self.now)
+        """Kill the daemon between two ticks and start it from the disk, with what it keeps of the matrix."""
+        kept = {name: json.loads(json.dumps(plain(tally))) for name, tally in self.state.matrix.items()}
+        tallies = {name: recalled(one, self.now) for name, one in kept.items()}
+        self.state = machine.start(self.disk, TOPOLOGY, self.now, tallies=tallies)
 
     def reload(self, name: InstanceName) -> None:
         """Reload a load balancer: its old workers go on routing."""

@@ -47,7 +47,7 @@ class PinView(msgspec.Struct):
 
 
 class CellView(msgspec.Struct):
-    """Calls of one consumer pool that one pool of a provider got: `requests` since lbctl was started, `in_release`
+    """Calls of one consumer pool that one pool of a provider got: `requests` since lbctl first watched, `in_release`
     in the last release, `wrong` against the caller's pin since that began. `caller` null: it is no pool of a consumer;
     then `right` is null, too."""
 

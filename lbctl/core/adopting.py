@@ -12,7 +12,7 @@ from lbctl.model.entry import Entry, Kind
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
-from lbctl.model.record import Adopted, Pool, PoolState, Record
+from lbctl.model.record import Adopted, Phase, Pool, PoolState, Record, Release
 from lbctl.model.request import Adopt
 from lbctl.model.topology import Service, Topology
 from lbctl.model.units import BP_FULL, Instant, percent
@@ -26,17 +26,30 @@ def adopt(state: State, request: Adopt, now: Instant) -> tuple[Change | None, Fa
     known = state.record.services.get(request.service)
     running = state.record.running(request.service)
     if running is not None:
-        raise Refused(
-            "in_release", f"{service.name} is in release {running.id}", then=f"lbctl release show {running.id}"
-        )
+        raise _in_release(f"{service.name} is in release {running.id}", running)
     contract_unread(state.topology, request.service, request.contract)
     if known is not None and known.active is request.active and known.pool(known.active).version == request.version:
         return _declared(state, request, known, now), facts
+    _of_no_partner(state, service)
     _adoptable(state, service, request)
     record = _with_partners(state.topology, _adopted(state.record, request, known), request.service)
     text = f"{service.name} is adopted: {request.active} is active with version {request.version}"
     told = about(request, Kind.SERVICE_ADOPTED, now, text, service.name)
     return Change(record=record, entries=(told, *_overtaken(state.record, record, request, now))), facts
+
+
+def _in_release(what: str, running: Release) -> Refused:
+    why = "it was chosen by what is active now, and its pins were set by that"
+    back = "" if running.phase is Phase.ROLLING_BACK else f"   |  lbctl rollback {running.id}"
+    return Refused("in_release", what, why=why, then=f"lbctl release wait {running.id} --for finished{back}")
+
+
+def _of_no_partner(state: State, service: Service) -> None:
+    """Who goes alone meets the active versions of those that it calls and that call it, up to its end."""
+    for other in (*providers_of(state.topology, service.name), *service.consumers):
+        running = state.record.running(other)
+        if running is not None:
+            raise _in_release(f"{service.name} is met by {other}, which is in release {running.id}", running)
 
 
 def _declared(state: State, request: Adopt, known: Adopted, now: Instant) -> Change | None:

@@ -91,8 +91,9 @@ def _running(now: Situation, request: Undo) -> tuple[Change | None, Facts]:
         return None, {**facts, "phase": release.phase.value, "did": "nothing was changed: it is going back"}
     why = f"undo by {request.actor}" + (f": {request.reason}" if request.reason else "")
     change = go_back(now.record, release, now.at, "person", why, By.PERSON, request.actor)
-    phase = change.record.releases[release.unit_name].phase.value
-    return change, {**facts, "phase": phase, "did": f"going back to {release.origin} by a rollback"}
+    phase = change.record.releases[release.unit_name].phase
+    did = "cancelled before first traffic" if phase.ended else f"going back to {release.origin} by a rollback"
+    return change, {**facts, "phase": phase.value, "did": did}
 
 
 def _anew(state: State, request: Undo, release: Release, now: Instant) -> tuple[Change, Facts]:

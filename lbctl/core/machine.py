@@ -60,6 +60,7 @@ def start(
     now: Instant,
     accounts: Mapping[ReleaseId, Mapping[ServiceName, judge.Account]] | None = None,
     learned: dict[ServiceName, judge.Learned] | None = None,
+    tallies: Mapping[ServiceName, matrix.Tally] | None = None,
 ) -> State:
     """Return the state of a daemon that just read `record`. Every instance counts as unresolved for one time-out:
     a stalled load balancer may still carry out what an earlier process sent."""
@@ -76,6 +77,7 @@ def start(
         last_rev=record.rev,
         accounts=accounts or {},
         learned=learned or {},
+        matrix=tallies or {},
         lanes=dict.fromkeys(instances, lane),
         wells=every_pool(topology, Observed(instances={})),
     )

@@ -52,7 +52,7 @@ class Miscall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """All calls of one provider: since lbctl was started, and in the last release that its pins are about."""
+    """All calls of one provider: since lbctl first watched, and in the last release that its pins are about."""
 
     looks: Mapping[InstanceName, Look] = field(default_factory=dict)
     pins: Mapping[Caller, Proved | None] = field(default_factory=dict)

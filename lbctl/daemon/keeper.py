@@ -1,31 +1,40 @@
-"""Saves what the judge knows, so that a restart neither multiplies its budget of false alarms nor forgets a service."""
+"""Saves what the judge knows and who called whom, so that a restart neither multiplies the budget of false alarms nor
+forgets a service, nor a call against a pin."""
 
 from collections.abc import Collection, Mapping
 
 import structlog
 
 from lbctl.core import judge
+from lbctl.core.matrix import Tally
+from lbctl.core.matrix_kept import plain, recalled
 from lbctl.core.state import Progress, State
 from lbctl.model.errors import StoreError
 from lbctl.model.names import ReleaseId, ServiceName
 from lbctl.model.record import Phase, Record, Release
 from lbctl.model.topology import Topology
-from lbctl.model.units import MINUTE, Instant, since
+from lbctl.model.units import MINUTE, SECOND, Instant, since
 from lbctl.store.kept import KeptFiles
 
 log = structlog.get_logger("lbctl.keeper")
 
 LEARNED_EVERY = MINUTE
 """What is learned of a service changes slowly; losing a minute of it is nothing."""
+MATRIX_EVERY = 10 * SECOND
+"""Of one process of a load balancer nothing is lost that way: its counts go on from those that were saved."""
 
 
 class Keeper:
-    """The account of every moving release at every tick, and once a minute what was learned. No fsync."""
+    """The account of every moving release at every tick, once a minute what was learned, and who called whom; that at
+    once if a call was against its pin, or was nobody's. No fsync."""
 
-    def __init__(self, accounts: KeptFiles, learned: KeptFiles) -> None:
+    def __init__(self, accounts: KeptFiles, learned: KeptFiles, matrix: KeptFiles) -> None:
         self._accounts = accounts
         self._learned = learned
+        self._matrix = matrix
         self._learned_at: Instant | None = None
+        self._matrix_at: Instant | None = None
+        self._grave: dict[ServiceName, object] = {}
         self._trouble = ""
 
     def keep(self, state: State, now: Instant) -> None:
@@ -39,6 +48,15 @@ class Keeper:
             for name, learned in state.learned.items():
                 if learned.known_s:
                     self._save(self._learned, name, learned.to_json())
+        self._keep_matrix(state.matrix, now)
+
+    def _keep_matrix(self, matrix: Mapping[ServiceName, Tally], now: Instant) -> None:
+        grave = {name: (one.release, dict(one.wrong), bool(one.unknown)) for name, one in matrix.items()}
+        due = self._matrix_at is None or since(self._matrix_at, now) >= MATRIX_EVERY
+        if due or grave != self._grave:
+            self._matrix_at, self._grave = now, {**grave}
+            for name, tally in matrix.items():
+                self._save(self._matrix, name, plain(tally))
 
     def _save(self, files: KeptFiles, name: str, document: Mapping[str, object]) -> None:
         try:
@@ -46,7 +64,7 @@ class Keeper:
             self._trouble = ""
         except StoreError as error:
             if str(error) != self._trouble:
-                log.warning("judge.unsaved", name=name, reason=str(error))
+                log.warning("memory.unsaved", name=name, reason=str(error))
             self._trouble = str(error)
 
 
@@ -93,9 +111,24 @@ def learned_before(topology: Topology, files: KeptFiles) -> dict[ServiceName, ju
     return found
 
 
+def tallies_before(topology: Topology, files: KeptFiles, now: Instant) -> dict[ServiceName, Tally]:
+    """Return who called whom as earlier processes counted it; what is lost is counted anew."""
+    found: dict[ServiceName, Tally] = {}
+    _swept(files, topology.services)
+    for name in topology.services:
+        loaded = files.load(name)
+        if loaded.document is None:
+            continue
+        try:
+            found[name] = recalled(loaded.document, now)
+        except ValueError as error:
+            log.warning("matrix.lost", service=name, reason=str(error))
+    return found
+
+
 def _swept(files: KeptFiles, wanted: Collection[str]) -> None:
     """Remove what nobody needs any more: files of releases that ended, and of services that are gone."""
     try:
         files.sweep(wanted)
     except StoreError as error:
-        log.warning("judge.unswept", reason=str(error))
+        log.warning("memory.unswept", reason=str(error))

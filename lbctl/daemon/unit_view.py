@@ -107,7 +107,7 @@ def pins(state: State, unit: Unit) -> Json:
 
 
 def matrix(state: State, unit: Unit, now: Instant) -> Json:
-    """Return who called whom since lbctl was started, by provider. `right` null: a caller who is nobody's pool."""
+    """Return who called whom since lbctl first watched, by provider. `right` null: a caller who is nobody's pool."""
     return {
         name: [_cell(state.matrix.get(name, Tally()), cell, now) for cell in _cells(state.matrix.get(name, Tally()))]
         for name in unit.services

@@ -27,7 +27,7 @@ from lbctl.daemon.feed import Feed
 from lbctl.daemon.freezing import frozen
 from lbctl.daemon.headcount import Headcount
 from lbctl.daemon.hooks import Hooks
-from lbctl.daemon.keeper import Keeper, accounts_before, learned_before
+from lbctl.daemon.keeper import Keeper, accounts_before, learned_before, tallies_before
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
@@ -44,7 +44,7 @@ from lbctl.probe.port import targets_of
 from lbctl.probe.supervisor import Prober
 from lbctl.store.clock import META_KEY, Clock
 from lbctl.store.journal import Journal
-from lbctl.store.kept import account_files, learned_files
+from lbctl.store.kept import account_files, learned_files, matrix_files
 from lbctl.store.tables import StoredEntry
 from lbctl.store.token import TokenDir
 from lbctl.telemetry.logs import Mailboxes, RequestLogs, give_back
@@ -199,9 +199,10 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         plant = Plant(config.topology, clock.now, Severing())
         stack.push_async_callback(plant.close)
         await plant.bring_up(record.services.keys())
-        known = learned_before(config.topology, lessons)
-        state = machine.start(record, config.topology, clock.now(), accounts_before(record, accounts), known)
-        keeper = Keeper(accounts, lessons)
+        calls, now = matrix_files(state_dir / "matrix"), clock.now()
+        known, tallies = learned_before(config.topology, lessons), tallies_before(config.topology, calls, now)
+        state = machine.start(record, config.topology, now, accounts_before(record, accounts), known, tallies)
+        keeper = Keeper(accounts, lessons, calls)
         daemon = _assemble(config, state, journal, clock, keeper, tokens, plant, logs, notify)
         await _start(stack, daemon, listener)
         _greet(daemon)

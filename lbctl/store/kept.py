@@ -1,4 +1,5 @@
-"""What the judge keeps over a restart: the account of each running release, and what it learned of each service.
+"""What is kept over a restart beside the journal: the judge's account of each running release, what was learned of each
+service, and who called whom.
 
 Replaced by a rename, not synced: a power loss may lose it, and what is lost only means less evidence.
 """
@@ -95,6 +96,11 @@ def account_files(directory: Path | str) -> KeptFiles:
 def learned_files(directory: Path | str) -> KeptFiles:
     """Return what was learned of services, by name."""
     return KeptFiles(directory, "learned", _SERVICE)
+
+
+def matrix_files(directory: Path | str) -> KeptFiles:
+    """Return who called whom, by provider."""
+    return KeptFiles(directory, "matrix", _SERVICE)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -168,6 +168,38 @@ def test_a_stranger_in_mid_step_stops_the_way_forward_is_paged_and_sends_nobody_
     assert (shop.failed_users, shop.mismatched) == (0, [])
 
 
+@pytest.mark.parametrize("code", ["wrong_cell", "unknown_caller"])
+def test_what_holds_the_first_step_is_not_forgotten_by_a_restart(code: str) -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.misled = {NEW: Colour.BLUE} if code == "wrong_cell" else {}
+    shop.strangers = code == "unknown_caller"
+    shop.run(40)
+    before = held(shop)[code]
+    shop.misled, shop.strangers = {}, False
+    shop.crash()
+    shop.run(60)
+    assert shop.release is not None
+    assert (shop.release.phase.value, held(shop)[code]) == ("preflight", before)
+
+
+def test_calls_that_came_while_lbctl_was_away_are_counted_and_against_no_pin() -> None:
+    shop = Shop()
+    shop.switch(B, A, version=2)
+    shop.until("shifting")
+    shop.run(3)
+    before = sum(shop.state.matrix[A].totals.values())
+    state = shop.state
+    calls = sum(shop.calls.values())
+    for _ in range(20):
+        shop.traffic()
+    shop.state = state
+    shop.crash()
+    shop.run(2)
+    assert sum(shop.state.matrix[A].totals.values()) - before >= sum(shop.calls.values()) - calls - 60
+    assert shop.wronged == set()
+
+
 def test_a_rollback_works_while_a_stranger_calls() -> None:
     shop = Shop()
     shop.switch(B, A, version=2)

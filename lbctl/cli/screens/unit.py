@@ -67,7 +67,7 @@ PIN_WORDS = {"split": "by the split", "none": "refused"}
 
 
 def _calls(unit: Json, *, moves: bool) -> list[str]:
-    """Where each consumer pool's calls should go, and where they went: in the release, or since lbctld was started."""
+    """Where each consumer pool's calls should go, and where they went: in the release, or since lbctl first watched."""
     if not unit["pins"]:
         return []
     rows: list[tuple[str, ...]] = [("CALLS", "WANTED", "READ BACK", "BLUE GOT", "GREEN GOT")]
