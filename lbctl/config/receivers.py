@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from lbctl.config.atoms import NAME, later
+from lbctl.config.atoms import NAME
 from lbctl.config.composite import Items, Key, Section, Values
 from lbctl.config.hostkinds import Argv
 from lbctl.config.kinds import Choice, Text
@@ -12,6 +12,7 @@ from lbctl.config.secret import Secret, SecretRef, url_fault
 from lbctl.config.settings import (
     Alert,
     AlertmanagerAlert,
+    AppriseAlert,
     ChatHookAlert,
     ExecAlert,
     PagerDutyAlert,
@@ -21,7 +22,7 @@ from lbctl.config.settings import (
 )
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
-WAYS = ("exec", "webhook", "slack", "teams", "pagerduty", "alertmanager")
+WAYS = ("exec", "webhook", "slack", "teams", "pagerduty", "alertmanager", "apprise")
 """Each alert has one of these."""
 SLACK_API = "https://slack.com/api"
 PAGERDUTY_APIS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}
@@ -56,6 +57,8 @@ def _alert(values: Values) -> Alert:
             return PagerDutyAlert(name=name, routing_key=given["routing_key"], api=api, on=on)
         case "alertmanager":
             return AlertmanagerAlert(name=name, url=given["url"], authorization=given["authorization"], on=on)
+        case "apprise":
+            return AppriseAlert(name=name, url=given["url"], on=on)
         case "teams":
             return TeamsAlert(name=name, url=given["url"], on=on)
         case _ if given.given("webhook"):
@@ -119,6 +122,12 @@ def _teams(values: Values) -> None:
         values.at("url").fault(what, "in Teams make a workflow `Send webhook alerts to a channel` and take its address")
 
 
+def _apprise(values: Values) -> None:
+    """The address is one, and not that of a file with more of them."""
+    then = "write one address into it, as in tgram://TOKEN/CHAT"
+    _fits(values, "url", r"(?!file:)[a-z][a-z0-9]{1,30}://\S+", "no address of apprise", then)
+
+
 def _fits(values: Values, key: str, pattern: str, what: str, then: str) -> None:
     """Refuse a secret of the wrong shape, without showing it. An empty one was not read: that is checked elsewhere."""
     secret: Any = values[key]
@@ -163,6 +172,10 @@ _TEAMS = Section(
     {"url": Key(kind=SecretRef(), required=True, doc="The address of a workflow that posts what it is sent.")},
     (_teams,),
 )
+_APPRISE = Section(
+    {"url": Key(kind=SecretRef(), required=True, doc="One address as apprise writes it, as in `tgram://…`.")},
+    (_apprise,),
+)
 
 ALERT = Section(
     {
@@ -176,12 +189,12 @@ ALERT = Section(
         "teams": Key(kind=_TEAMS, doc="A card in Microsoft Teams by a workflow."),
         "pagerduty": Key(kind=_PAGERDUTY, doc="What needs a person is an incident until it is over."),
         "alertmanager": Key(kind=_ALERTMANAGER, doc="What needs a person fires until it is over."),
+        "apprise": Key(kind=_APPRISE, doc="All other services, by apprise (the extra `notify`)."),
         "on": Key(
             kind=Items(Choice(ALERT_WORDS), "[rollback, held, page]", "name what it is told of", 1, len(ALERT_WORDS)),
             default=list(ALERT_DEFAULT),
             doc="What it is told of; `page`: everything a person must act on.",
         ),
-        **dict.fromkeys(("apprise",), later()),
     },
     (_one_way,),
 )

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from lbctl.config.fault import ConfigError
-from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, Config, PagerDutyAlert, SlackAlert, TeamsAlert
+from lbctl.config.settings import (
+    AlertmanagerAlert,
+    AppriseAlert,
+    ChatHookAlert,
+    Config,
+    PagerDutyAlert,
+    SlackAlert,
+    TeamsAlert,
+)
 from lbctl.config.show import config_text
 from tests.unit.config_texts import changed, config
 
@@ -104,6 +112,16 @@ def test_teams_is_the_address_of_a_workflow(tmp_path: Path, url: str) -> None:
     assert CANARY not in f"{loaded!r} {config_text(loaded)}"
 
 
+APPRISE = "apprise: {url: {credential: url}}"
+
+
+def test_apprise_is_one_address(tmp_path: Path) -> None:
+    loaded = read(tmp_path, APPRISE, url=f"tgram://{CANARY}/1")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, AppriseAlert)
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+
+
 HOOK = "slack: {webhook: {credential: url}}"
 
 
@@ -137,6 +155,8 @@ def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
         (AM, {"auth": CANARY}, "credential auth holds no value of an Authorization header; write `Bearer TOKEN`"),
         (TEAMS, {"url": "teams.example"}, "credential url holds no http:// or https:// address"),
         *((TEAMS, {"url": old}, "which Microsoft has switched off; in Teams make a workflow") for old in CONNECTORS),
+        (APPRISE, {"url": f"{CANARY}"}, "credential url holds no address of apprise; write one address into it"),
+        (APPRISE, {"url": f"file:///etc/{CANARY}"}, "credential url holds no address of apprise"),
         (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),
     ],
 )
