@@ -1,10 +1,12 @@
 """The key `alerts`: every way to tell, every wrong one refused with its place and the next step, no secret shown."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import lbctl
 from lbctl.config.fault import ConfigError
 from lbctl.config.settings import (
     AlertmanagerAlert,
@@ -16,8 +18,9 @@ from lbctl.config.settings import (
     TeamsAlert,
 )
 from lbctl.config.show import config_text
-from tests.unit.config_texts import changed, config
+from tests.unit.config_texts import VALID, changed, config
 
+CHAT = Path(lbctl.__file__).parents[1] / "docs" / "how-to" / "chat.md"
 OLD = "exec: /usr/local/bin/page-ops"
 CANARY = "c4nary-0123456789"
 
@@ -53,6 +56,27 @@ def test_slack_is_a_token_and_a_channel(tmp_path: Path) -> None:
 
 
 PAGER = "pagerduty: {routing_key: {credential: key}}"
+
+
+SHOWN = re.findall(r"^```yaml\n(.*?)^```$", CHAT.read_text(), re.MULTILINE | re.DOTALL)
+SECRETS = {
+    "slack-token": f"xoxb-{CANARY}",
+    "chat-url": "https://chat.example/x",
+    "teams-url": "https://teams.example/x",
+    "pagerduty-key": "k" * 32,
+    "alertmanager-auth": "Bearer x",
+    "apprise-url": "tgram://x/y",
+}
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda text: re.findall(r"name: (\S+)", text)[0])
+def test_what_the_page_shows_is_taken_as_it_stands(tmp_path: Path, shown: str) -> None:
+    for name, value in SECRETS.items():
+        (tmp_path / name).write_text(value)
+        (tmp_path / name).chmod(0o600)
+    text = VALID[: VALID.index("alerts:\n")] + shown
+    loaded = config(text, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}, file=tmp_path / "lbctl.yaml")
+    assert len(loaded.alerts) == 1
 
 
 @pytest.mark.parametrize(
