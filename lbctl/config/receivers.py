@@ -84,6 +84,14 @@ def _url(values: Values, key: str) -> None:
     problem = url_fault(values[key])
     if problem:
         values.at(key).fault(problem, _WHERE)
+    elif isinstance(values[key], Secret):
+        _open(values, key, values[key].value)
+
+
+def _open(values: Values, key: str, url: Any) -> None:
+    """Warn of a secret that anybody on the way can read."""
+    if isinstance(url, str) and re.match(r"http://(?!localhost|127\.|\[::1\])", url):
+        values.at(key).warn("a secret goes there unencrypted", "use https://")
 
 
 def _slack(values: Values) -> None:
@@ -98,18 +106,22 @@ def _slack(values: Values) -> None:
     for key in ("token", "channel"):
         if not values.given(key) and not values.refused:
             values.place.fault(f"the key {key} is missing", "give token and channel of a bot, or webhook alone")
+    _open(values, "api", values["api"])
     _fits(values, "token", r"xox[bp]-\S+", "no bot token of Slack", "install the app and take its Bot User OAuth Token")
 
 
 def _pagerduty(values: Values) -> None:
     """The key is of the form that PagerDuty gives out: a wrong one is taken by it and comes to nothing."""
     what, then = "no integration key", "take the key of an Events API v2 integration: 32 letters and digits"
+    _open(values, "api", values["api"])
     _fits(values, "routing_key", r"[0-9A-Za-z]{32}", what, then)
 
 
 def _alertmanager(values: Values) -> None:
     """The header names its scheme."""
     then = "write `Bearer TOKEN` or `Basic BASE64` into it"
+    if values.given("authorization"):
+        _open(values, "url", values["url"])
     _fits(values, "authorization", r"[A-Za-z]+ [!-~]+", "no value of an Authorization header", then)
 
 

@@ -158,6 +158,24 @@ def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("way", "secrets", "warned"),
+    [
+        (HOOK, {"url": "http://chat.example/x"}, True),
+        (HOOK, {"url": "http://127.0.0.1/x"}, False),
+        (SLACK[:-1] + ", api: 'http://proxy/x'}", {"token": "xoxb-1"}, True),
+        (PAGER[:-1] + ", api: 'http://localhost:1'}", {"key": "k" * 32}, False),
+        ("alertmanager: {url: 'http://am', authorization: {credential: auth}}", {"auth": "Bearer x"}, True),
+        ("alertmanager: {url: 'http://am'}", {}, False),
+    ],
+)
+def test_a_secret_that_goes_unencrypted_is_warned_of(
+    tmp_path: Path, way: str, secrets: dict[str, Any], warned: bool
+) -> None:
+    found = read(tmp_path, way, **secrets).warnings
+    assert [line.endswith("a secret goes there unencrypted; use https://") for line in found] == [True] * warned
+
+
+@pytest.mark.parametrize(
     ("way", "secrets", "said"),
     [
         ("slack: {token: xoxb-1, channel: '#x'}", {}, "slack.token: a secret is written in the config; put it into"),
