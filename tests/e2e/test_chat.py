@@ -16,6 +16,7 @@ import pytest
 
 from lbctl.demo.stage import Stage
 from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, release, share_is, until
+from tests.e2e.test_daemon import hang_up
 from tests.e2e.test_rollback_speed import off_the_candidate_s
 from tests.integration.chat_services import (
     Alertmanager,
@@ -34,6 +35,7 @@ from tests.integration.chat_services import (
 )
 
 CANARY = "c4nary0123456789c4nary0123456789"
+ROUNDS = 20
 ANSWERS = ("status", "config", "version", "openapi.json", "history", "events?limit=1000", "why/web", "releases")
 
 
@@ -185,9 +187,16 @@ async def test_a_way_back_is_as_fast_with_chats_on_their_worst_day_as_without(
     async with receivers() as day:
         alerts = configured(day, tmp_path / "credentials")
         day.turn_bad()
-        medians = []
-        for channels in ("[]", alerts):
-            async with adopted(envoy(), SLOW_STEP, alerts=channels) as here, await crowd(here, rate=500):
-                medians.append(statistics.median([await off_the_candidate_s(here) for _ in range(25)]))
-    print(f"\nfirst bad answer to the last user: p50 {medians[0]:.3f} s without, {medians[1]:.3f} s with dead chats")
-    assert medians[1] <= medians[0] * 1.05 + 0.02
+        async with adopted(envoy(), SLOW_STEP) as here, await crowd(here, rate=500):
+            quiet = here.config.read_text()
+            noisy = quiet.replace("alerts: []", f"alerts: {alerts}")
+            times: dict[str, list[float]] = {quiet: [], noisy: []}
+            # In turn, so that what else this host does meets both.
+            for text in [quiet, noisy] * ROUNDS:
+                await hang_up(here, text, "config.reloaded")
+                times[text].append(await off_the_candidate_s(here))
+    without, with_chats = (statistics.mean(taken) for taken in times.values())
+    told = f"{without:.3f} s without chats, {with_chats:.3f} s with dead ones, means of {ROUNDS}"
+    print(f"\nfirst bad answer to the last user: {told}")
+    # Five in a hundred, and what the mean of so few differs by itself: readings come every tenth of a second.
+    assert with_chats <= without * 1.05 + 0.1 / ROUNDS**0.5, told
