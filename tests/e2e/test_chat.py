@@ -180,7 +180,7 @@ async def all_told(day: Day) -> bool:
 @pytest.mark.long
 @pytest.mark.envoy
 @pytest.mark.timeout(600)
-async def test_a_way_back_is_as_fast_with_chats_on_their_worst_day_as_without(
+async def test_a_way_back_is_as_fast_with_dead_chats_as_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
