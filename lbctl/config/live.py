@@ -8,9 +8,10 @@ import socket
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 from lbctl.config.fault import Fault
-from lbctl.config.settings import Config, ExecAlert
+from lbctl.config.settings import AppriseAlert, Config, ExecAlert
 from lbctl.model.hook import Hook
 from lbctl.model.topology import Address, Driver, EnvoyMode, Instance, Service
 
@@ -117,6 +118,9 @@ def _files(config: Config) -> Iterator[Fault]:
         if isinstance(alert, ExecAlert) and not os.access(alert.argv[0], os.X_OK):
             what = f"{alert.argv[0]} cannot be run"
             yield config.fault(f"alerts[{index}].exec", what, "correct the path, or chmod +x")
+        if isinstance(alert, AppriseAlert) and find_spec("apprise") is None:
+            then = "install lbctl[notify] where lbctld runs"
+            yield config.fault(f"alerts[{index}].apprise", "apprise is not installed", then)
 
 
 def _hooks(config: Config) -> Iterator[tuple[str, Hook]]:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from lbctl.config.atoms import NAME, later
+from lbctl.config.atoms import NAME
 from lbctl.config.composite import Items, Key, Section, Values
 from lbctl.config.hostkinds import Argv
 from lbctl.config.kinds import Choice, Text
@@ -12,6 +12,7 @@ from lbctl.config.secret import Secret, SecretRef, url_fault
 from lbctl.config.settings import (
     Alert,
     AlertmanagerAlert,
+    AppriseAlert,
     ChatHookAlert,
     ExecAlert,
     PagerDutyAlert,
@@ -21,7 +22,7 @@ from lbctl.config.settings import (
 )
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
-WAYS = ("exec", "webhook", "slack", "teams", "pagerduty", "alertmanager")
+WAYS = ("exec", "webhook", "slack", "teams", "pagerduty", "alertmanager", "apprise")
 """Each alert has one of these."""
 SLACK_API = "https://slack.com/api"
 PAGERDUTY_APIS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}
@@ -56,6 +57,8 @@ def _alert(values: Values) -> Alert:
             return PagerDutyAlert(name=name, routing_key=given["routing_key"], api=api, on=on)
         case "alertmanager":
             return AlertmanagerAlert(name=name, url=given["url"], authorization=given["authorization"], on=on)
+        case "apprise":
+            return AppriseAlert(name=name, url=given["url"], on=on)
         case "teams":
             return TeamsAlert(name=name, url=given["url"], on=on)
         case _ if given.given("webhook"):
@@ -81,6 +84,14 @@ def _url(values: Values, key: str) -> None:
     problem = url_fault(values[key])
     if problem:
         values.at(key).fault(problem, _WHERE)
+    elif isinstance(values[key], Secret):
+        _open(values, key, values[key].value)
+
+
+def _open(values: Values, key: str, url: Any) -> None:
+    """Warn of a secret that anybody on the way can read."""
+    if isinstance(url, str) and re.match(r"http://(?!localhost|127\.|\[::1\])", url):
+        values.at(key).warn("a secret goes there unencrypted", "use https://")
 
 
 def _slack(values: Values) -> None:
@@ -95,18 +106,22 @@ def _slack(values: Values) -> None:
     for key in ("token", "channel"):
         if not values.given(key) and not values.refused:
             values.place.fault(f"the key {key} is missing", "give token and channel of a bot, or webhook alone")
+    _open(values, "api", values["api"])
     _fits(values, "token", r"xox[bp]-\S+", "no bot token of Slack", "install the app and take its Bot User OAuth Token")
 
 
 def _pagerduty(values: Values) -> None:
     """The key is of the form that PagerDuty gives out: a wrong one is taken by it and comes to nothing."""
     what, then = "no integration key", "take the key of an Events API v2 integration: 32 letters and digits"
+    _open(values, "api", values["api"])
     _fits(values, "routing_key", r"[0-9A-Za-z]{32}", what, then)
 
 
 def _alertmanager(values: Values) -> None:
     """The header names its scheme."""
     then = "write `Bearer TOKEN` or `Basic BASE64` into it"
+    if values.given("authorization"):
+        _open(values, "url", values["url"])
     _fits(values, "authorization", r"[A-Za-z]+ [!-~]+", "no value of an Authorization header", then)
 
 
@@ -117,6 +132,12 @@ def _teams(values: Values) -> None:
     if isinstance(url, Secret) and _OLD_CONNECTOR.match(url.value):
         what = f"{url.source} holds the address of an Office 365 connector, which Microsoft has switched off"
         values.at("url").fault(what, "in Teams make a workflow `Send webhook alerts to a channel` and take its address")
+
+
+def _apprise(values: Values) -> None:
+    """The address is one, and not that of a file with more of them."""
+    then = "write one address into it, as in tgram://TOKEN/CHAT"
+    _fits(values, "url", r"(?!file:)[a-z][a-z0-9]{1,30}://\S+", "no address of apprise", then)
 
 
 def _fits(values: Values, key: str, pattern: str, what: str, then: str) -> None:
@@ -163,6 +184,10 @@ _TEAMS = Section(
     {"url": Key(kind=SecretRef(), required=True, doc="The address of a workflow that posts what it is sent.")},
     (_teams,),
 )
+_APPRISE = Section(
+    {"url": Key(kind=SecretRef(), required=True, doc="One address as apprise writes it, as in `tgram://…`.")},
+    (_apprise,),
+)
 
 ALERT = Section(
     {
@@ -176,12 +201,12 @@ ALERT = Section(
         "teams": Key(kind=_TEAMS, doc="A card in Microsoft Teams by a workflow."),
         "pagerduty": Key(kind=_PAGERDUTY, doc="What needs a person is an incident until it is over."),
         "alertmanager": Key(kind=_ALERTMANAGER, doc="What needs a person fires until it is over."),
+        "apprise": Key(kind=_APPRISE, doc="All other services, by apprise (the extra `notify`)."),
         "on": Key(
             kind=Items(Choice(ALERT_WORDS), "[rollback, held, page]", "name what it is told of", 1, len(ALERT_WORDS)),
             default=list(ALERT_DEFAULT),
             doc="What it is told of; `page`: everything a person must act on.",
         ),
-        **dict.fromkeys(("apprise",), later()),
     },
     (_one_way,),
 )

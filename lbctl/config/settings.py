@@ -87,7 +87,18 @@ class TeamsAlert:
     on: frozenset[str]
 
 
-Alert = ExecAlert | WebhookAlert | SlackAlert | ChatHookAlert | PagerDutyAlert | AlertmanagerAlert | TeamsAlert
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppriseAlert:
+    """Tell whatever apprise can reach by `url`."""
+
+    name: str
+    url: Secret
+    on: frozenset[str]
+
+
+Receiver = SlackAlert | ChatHookAlert | TeamsAlert | PagerDutyAlert | AlertmanagerAlert | AppriseAlert
+"""Services that lbctl speaks to itself."""
+Alert = ExecAlert | WebhookAlert | Receiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,8 +41,8 @@ class Facts:
 class Lane:
     """Tells one channel everything it asked for, at least once. `run` ends only by cancellation.
 
-    In order, but for a chat: there single steps are merged, and what is urgent goes first and waits for no pause
-    but the one that the receiver asked for.
+    In order, but for a chat: there single steps are merged, and what is urgent goes first. In a chat or a pager it
+    also waits for no pause but the one that the receiver asked for.
     """
 
     def __init__(
@@ -169,10 +169,10 @@ class Lane:
         await self._move_cursor(self.backlog.told_lost(item) if isinstance(item, Lost) else self.backlog.told(item))
 
     async def _pause(self, delivery: Delivery) -> None:
-        """Wait before the next attempt. A chat is tried at once when something urgent happens, unless it forbade it."""
+        """Wait before the next attempt. People are told of something urgent at once, unless the receiver forbade it."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
-        if not self._manner.chat or delivery.retry_after_s:
+        if not (self._manner.chat or self._manner.pages) or delivery.retry_after_s:
             await asyncio.sleep(until_s - loop.time())
             return
         look_s = LOOK_EVERY_S

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import structlog
 
-from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, PagerDutyAlert, SlackAlert, TeamsAlert
+from lbctl.config.settings import AlertmanagerAlert, AppriseAlert, ChatHookAlert, PagerDutyAlert, SlackAlert, TeamsAlert
 from lbctl.model.entry import Entry
 from lbctl.model.record import Record
 from lbctl.model.units import Instant
-from lbctl.notify import alertmanager, chat_hook, pagerduty, slack, teams
+from lbctl.notify import alertmanager, apprise, chat_hook, pagerduty, slack, teams
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
 from lbctl.notify.lane import Facts, Lane
@@ -121,6 +121,7 @@ MANNERS: dict[type[Channel], Manner] = {
     PagerDutyAlert: pagerduty.MANNER,
     AlertmanagerAlert: alertmanager.MANNER,
     TeamsAlert: teams.MANNER,
+    AppriseAlert: apprise.MANNER,
 }
 
 
@@ -141,6 +142,8 @@ def sender_of(channel: Channel, memory: Memory) -> Sender:
             return alertmanager.AlertmanagerSender(channel, memory)
         case TeamsAlert():
             return teams.TeamsSender(channel)
+        case AppriseAlert():
+            return apprise.AppriseSender(channel)
 
 
 class Discreet:

@@ -3,7 +3,8 @@
 import re
 import unicodedata
 
-_MENTION = re.compile(r"(?<![\w.])@(?=\w)")
+_MENTION = re.compile(r"(?<![\w.])@(?=\w)|@(?=everyone|here|channel|all\b)", re.IGNORECASE)
+"""A name, but not in the middle of an address; words that call a whole room, wherever they stand."""
 _MARKUP = re.compile(r"<(?=[!@#/a-zA-Z])")
 
 

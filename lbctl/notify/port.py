@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, PagerDutyAlert, SlackAlert, TeamsAlert
+from lbctl.config.settings import Receiver
 from lbctl.model.entry import Entry
 from lbctl.notify.words import DEFAULT
 
@@ -28,7 +28,7 @@ class WebhookChannel:
     on: frozenset[str] = DEFAULT
 
 
-Channel = ExecChannel | WebhookChannel | SlackAlert | ChatHookAlert | PagerDutyAlert | AlertmanagerAlert | TeamsAlert
+Channel = ExecChannel | WebhookChannel | Receiver
 """What is configured; settings that need no translation are taken as they are."""
 
 

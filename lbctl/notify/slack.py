@@ -26,7 +26,7 @@ _THIS_MESSAGE = frozenset({"msg_too_long", "msg_blocks_too_long", "no_text", "in
 _NEXT_STEPS = {
     **dict.fromkeys(
         ("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"),
-        "put a valid Bot User OAuth Token into the token's file and reload lbctld",
+        "put a valid Bot User OAuth Token into its file, then reload lbctld (restart it for a credential of systemd)",
     ),
     **dict.fromkeys(("not_in_channel", "channel_not_found"), "invite the bot to the channel, or correct its name"),
     "missing_scope": "give the app the scope chat:write and install it again",

@@ -270,6 +270,17 @@ class Workflow(Service):
         return web.Response(status=202)
 
 
+@dataclass
+class JsonReceiver(Service):
+    """What apprise's own `json://` posts to."""
+
+    taken: list[dict[str, Any]] = field(default_factory=list)
+
+    def well(self, request: web.Request, body: str) -> web.StreamResponse:
+        self.taken.append(json.loads(body))
+        return web.Response(text="taken")
+
+
 def shown(message: dict[str, Any]) -> str:
     """All texts of a Slack message."""
     texts = [message["text"]]

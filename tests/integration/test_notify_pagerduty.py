@@ -1,5 +1,6 @@
 """PagerDuty's Events API v2, against a server that behaves as its documentation says."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -156,4 +157,20 @@ async def test_pages_that_were_never_delivered_are_an_incident_themselves(pager:
     box.start()
     await until(lambda: pager.incidents)
     assert "1 alert not delivered" in next(iter(pager.incidents.values()))["payload"]["summary"]
+    await box.close()
+
+
+async def test_a_page_waits_for_no_pause_after_earlier_failures(pager: PagerDuty, journal: Journal) -> None:
+    pager.plans = [answers(500)] * 4
+    box = outbox(journal, alert(pager))
+    box.start()
+    await journal.append(record(1), [fact(Kind.RELEASE_STARTED)], wall=WALL)
+    await until(lambda: box.counters()["pager"]["failed"] >= 4)
+    # The next attempt is due in four seconds.
+    began = time.monotonic()
+    await journal.append(record(2), [paged()], wall=WALL)
+    box.wake()
+    await until(lambda: pager.incidents)
+    assert time.monotonic() - began < 2.5
+    assert len(pager.changes) == 1
     await box.close()

@@ -404,7 +404,6 @@ def test_envoy_needs_no_request_log() -> None:
 
 LATER = {
     "[1%, 25%, 100%]": "[1%, 25%, 100%]\n    rest_pin: none",
-    "exec: /usr/local/bin": "apprise: /",
 }
 KEYS_LATER = [
     "eject: false", "rest_pin: none",

@@ -1,15 +1,26 @@
 """The key `alerts`: every way to tell, every wrong one refused with its place and the next step, no secret shown."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import lbctl
 from lbctl.config.fault import ConfigError
-from lbctl.config.settings import AlertmanagerAlert, ChatHookAlert, Config, PagerDutyAlert, SlackAlert, TeamsAlert
+from lbctl.config.settings import (
+    AlertmanagerAlert,
+    AppriseAlert,
+    ChatHookAlert,
+    Config,
+    PagerDutyAlert,
+    SlackAlert,
+    TeamsAlert,
+)
 from lbctl.config.show import config_text
-from tests.unit.config_texts import changed, config
+from tests.unit.config_texts import VALID, changed, config
 
+CHAT = Path(lbctl.__file__).parents[1] / "docs" / "how-to" / "chat.md"
 OLD = "exec: /usr/local/bin/page-ops"
 CANARY = "c4nary-0123456789"
 
@@ -45,6 +56,27 @@ def test_slack_is_a_token_and_a_channel(tmp_path: Path) -> None:
 
 
 PAGER = "pagerduty: {routing_key: {credential: key}}"
+
+
+SHOWN = re.findall(r"^```yaml\n(.*?)^```$", CHAT.read_text(), re.MULTILINE | re.DOTALL)
+SECRETS = {
+    "slack-token": f"xoxb-{CANARY}",
+    "chat-url": "https://chat.example/x",
+    "teams-url": "https://teams.example/x",
+    "pagerduty-key": "k" * 32,
+    "alertmanager-auth": "Bearer x",
+    "apprise-url": "tgram://x/y",
+}
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda text: re.findall(r"name: (\S+)", text)[0])
+def test_what_the_page_shows_is_taken_as_it_stands(tmp_path: Path, shown: str) -> None:
+    for name, value in SECRETS.items():
+        (tmp_path / name).write_text(value)
+        (tmp_path / name).chmod(0o600)
+    text = VALID[: VALID.index("alerts:\n")] + shown
+    loaded = config(text, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}, file=tmp_path / "lbctl.yaml")
+    assert len(loaded.alerts) == 1
 
 
 @pytest.mark.parametrize(
@@ -104,6 +136,16 @@ def test_teams_is_the_address_of_a_workflow(tmp_path: Path, url: str) -> None:
     assert CANARY not in f"{loaded!r} {config_text(loaded)}"
 
 
+APPRISE = "apprise: {url: {credential: url}}"
+
+
+def test_apprise_is_one_address(tmp_path: Path) -> None:
+    loaded = read(tmp_path, APPRISE, url=f"tgram://{CANARY}/1")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, AppriseAlert)
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+
+
 HOOK = "slack: {webhook: {credential: url}}"
 
 
@@ -113,6 +155,24 @@ def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
     assert isinstance(alert, ChatHookAlert)
     assert CANARY not in f"{loaded!r} {config_text(loaded)}"
     assert "slack.com" not in config_text(loaded)
+
+
+@pytest.mark.parametrize(
+    ("way", "secrets", "warned"),
+    [
+        (HOOK, {"url": "http://chat.example/x"}, True),
+        (HOOK, {"url": "http://127.0.0.1/x"}, False),
+        (SLACK[:-1] + ", api: 'http://proxy/x'}", {"token": "xoxb-1"}, True),
+        (PAGER[:-1] + ", api: 'http://localhost:1'}", {"key": "k" * 32}, False),
+        ("alertmanager: {url: 'http://am', authorization: {credential: auth}}", {"auth": "Bearer x"}, True),
+        ("alertmanager: {url: 'http://am'}", {}, False),
+    ],
+)
+def test_a_secret_that_goes_unencrypted_is_warned_of(
+    tmp_path: Path, way: str, secrets: dict[str, Any], warned: bool
+) -> None:
+    found = read(tmp_path, way, **secrets).warnings
+    assert [line.endswith("a secret goes there unencrypted; use https://") for line in found] == [True] * warned
 
 
 @pytest.mark.parametrize(
@@ -137,6 +197,8 @@ def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
         (AM, {"auth": CANARY}, "credential auth holds no value of an Authorization header; write `Bearer TOKEN`"),
         (TEAMS, {"url": "teams.example"}, "credential url holds no http:// or https:// address"),
         *((TEAMS, {"url": old}, "which Microsoft has switched off; in Teams make a workflow") for old in CONNECTORS),
+        (APPRISE, {"url": f"{CANARY}"}, "credential url holds no address of apprise; write one address into it"),
+        (APPRISE, {"url": f"file:///etc/{CANARY}"}, "credential url holds no address of apprise"),
         (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),
     ],
 )
