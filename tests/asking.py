@@ -184,14 +184,9 @@ def named(shop: Shop, going: str, words: list[str]) -> Request | str:
             return next(iter(rest), "")
         case ["retired", target, *_]:
             return target
-        case ["rollback", target]:
-            return Rollback(id=901, actor="t", release=_of(shop, target).id)
-        case ["resume", target]:
-            return Resume(id=901, actor="t", release=_of(shop, target).id, nonce="n")
-        case ["release", "cancel", target]:
-            return Cancel(id=901, actor="t", release=_of(shop, target).id)
-        case ["release", "approve", target]:
-            return replace(asked(going, "approve"), release=_of(shop, target).id)  # type: ignore[type-var]
+        case ["rollback" | "resume", target] | ["release", "cancel" | "approve", target]:
+            about = {"id": 901, "actor": "t", "release": _of(shop, target).id, "nonce": "n"}
+            return replace(asked(going, words[-2]), **about)  # type: ignore[type-var, arg-type]
         case ["undo", unit]:
             return Undo(id=901, actor="t", unit=UnitName(unit), plan=PLAN, nonce="n")
         case ["maintenance", "off", *names]:
