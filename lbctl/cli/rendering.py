@@ -12,7 +12,7 @@ from lbctl.cli.failure import Exit, Failure
 from lbctl.config.fault import did_you_mean
 from lbctl.config.settings import Config
 from lbctl.model.errors import Garbled
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.route import Route
 from lbctl.model.topology import EnvoyMode, Instance, Plane, RequestLog, Service
 from lbctl.model.units import BP_FULL, percent
@@ -66,7 +66,7 @@ def rendered(config: Config, asked: Asked, record: Callable[[], Active]) -> tupl
     Raises:
         Failure: no such instance, nobody knows who is active, or the driver cannot say it.
     """
-    plane, instance, services = _chosen(config, asked)
+    plane, instance, services = chosen(config, asked.driver, asked.instance)
     attached = plane.envoy_mode is EnvoyMode.ATTACHED
     active: Active = {}
     if asked.write_maps or (asked.driver == "envoy" and not attached):
@@ -122,17 +122,17 @@ def _kept(path: Path, entries: Mapping[str, str], active: Active) -> Iterator[st
             yield f"kept {path}: {name} {said}, that is {share} to {colour}: what is there is never changed here"
 
 
-def _chosen(config: Config, asked: Asked) -> tuple[Plane, Instance, list[Service]]:
-    """Return the instance, its plane and what it serves; with several, one must be named."""
-    planes = [plane for plane in config.topology.planes.values() if plane.driver.value == asked.driver]
+def chosen(config: Config, driver: str, name: str | None) -> tuple[Plane, Instance, list[Service]]:
+    """Return the instance, its plane and what it serves; with several, one must be named. Raises Failure."""
+    planes = [plane for plane in config.topology.planes.values() if plane.driver.value == driver]
     found = {instance.name: (plane, instance) for plane in planes for instance in plane.instances}
     if not found:
-        what = f"{config.path} has no {asked.driver} data plane"
+        what = f"{config.path} has no {driver} data plane"
         raise Failure(what, then="lbctl config show FILE", exit_code=Exit.NO_SUCH)
-    wanted = asked.instance or (next(iter(found)) if len(found) == 1 else "")
-    for name, (plane, instance) in found.items():
-        if wanted == name:
-            return plane, instance, [one for one in config.topology.services.values() if one.plane == plane.name]
+    wanted = name or (next(iter(found)) if len(found) == 1 else "")
+    if wanted in found:
+        plane, instance = found[InstanceName(wanted)]
+        return plane, instance, [one for one in config.topology.services.values() if one.plane == plane.name]
     what = f"there is no instance {wanted!r}" if wanted else f"there are {len(found)} instances: name one"
     raise Failure(what, then=f"--instance {' | '.join(sorted(found))}", exit_code=Exit.NO_SUCH)
 

@@ -20,6 +20,7 @@ from lbctl.control.listener import Listener, listen
 from lbctl.control.server import ControlServer
 from lbctl.core import machine
 from lbctl.core.state import State
+from lbctl.daemon.activation import handed_over
 from lbctl.daemon.checks import Checks
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
@@ -213,7 +214,7 @@ def _listener(stack: AsyncExitStack, config: Config) -> Listener:
     """Take the control socket; whoever connects now is answered as soon as the answers are true."""
     path = config.daemon.control_socket
     mode = directory_mode(os.path.dirname(path), os.getuid(), os.environ)
-    listener = listen(path, directory_mode=mode)
+    listener = handed_over(os.environ, path) or listen(path, directory_mode=mode)
     stack.callback(listener.close)
     return listener
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -118,23 +119,43 @@ def schema() -> None:
 @click.option("--instance", metavar="NAME", help="Which load balancer, where the config has several of this kind.")
 @click.option("--active", metavar="SERVICE=COLOUR", multiple=True, help="Who is active, where no daemon can say it.")
 @click.option("--write-maps", is_flag=True, help="haproxy: also make missing map files, 100 % on the active pool.")
+@click.option(
+    "--freeze", metavar="DIR", help="To go on without lbctl: copy the split as it is into this new directory."
+)
 @click.pass_context
 def render(
-    ctx: click.Context, driver: str, file: str, instance: str | None, active: tuple[str, ...], write_maps: bool
+    ctx: click.Context,
+    driver: str,
+    file: str,
+    instance: str | None,
+    active: tuple[str, ...],
+    write_maps: bool,
+    freeze: str | None,
 ) -> None:
     """Print the load balancer's configuration for FILE, as `haproxy -c` or `envoy --mode validate` takes it.
 
     Which pool is active comes from the running daemon of FILE, else from --active; an embedded envoy, and haproxy
     with --write-maps, need it (exit 5 without). For an attached envoy it is a bootstrap with comments, whose files
     `lbctl envoy prepare` makes. What --write-maps wrote is told on stderr.
+
+    With --freeze what is printed reads its split from copies in DIR, which nobody moves: it goes on as it is when
+    lbctl is removed, also in mid-release. It needs no daemon.
     """
-    from lbctl.cli import rendering
+    from lbctl.cli import frozen, rendering
 
     if write_maps and driver != "haproxy":
         raise click.UsageError("--write-maps is for haproxy; Envoy's files are made by `lbctl envoy prepare` or start")
     found = loaded_config(file)
+    if freeze is not None:
+        if write_maps or active:
+            raise click.UsageError("--freeze copies what is there: --write-maps and --active do not go with it")
+        _told(*frozen.frozen(found, driver, instance, Path(freeze)))
+        return
     asked = rendering.Asked(driver, instance, rendering.given(active, found), write_maps)
-    text, told = rendering.rendered(found, asked, lambda: rendering.recorded(_daemon_of(ctx, found)))
+    _told(*rendering.rendered(found, asked, lambda: rendering.recorded(_daemon_of(ctx, found))))
+
+
+def _told(text: str, told: Sequence[str]) -> None:
     for line in told:
         tell(line)
     write(text.rstrip("\n"))
