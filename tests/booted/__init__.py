@@ -1,1 +1,1 @@
-"""A real systemd, booted in a container over this host's own files: the package is installed, used, upgraded, removed."""
+"""A real systemd, booted over this host's own files: the package is installed, used, upgraded, removed."""
