@@ -60,6 +60,7 @@ from lbctl.model.topology import (
     Unit,
 )
 from lbctl.model.units import Instant, Span
+from lbctl.sim.site import unconnected
 
 A, B = ServiceName("accounts"), ServiceName("storefront")
 SHOP = UnitName("shop")
@@ -332,6 +333,7 @@ class Shop:
             frozen=dict(self.frozen),
             frozen_for=dict(self.frozen_for),
             attested=said,
+            census=unconnected(self.state.topology, self.now),
         )
         observed = self.alter(observed)
         self.now = Instant(self.now + 1)

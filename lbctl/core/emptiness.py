@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lbctl.core.calm import EVER
+from lbctl.core.connected import census_words, connected, not_yet_counted, uncounted
 from lbctl.core.readback import read_since
 from lbctl.core.reconcile import routed
 from lbctl.core.state import Calm, State
@@ -20,6 +21,8 @@ from lbctl.model.units import Instant, Span, after, seconds, since
 
 PARTIAL = ("NO_MASTER_SOCKET",)
 """Warnings of a load balancer that say what it cannot see, and do not say that anything is there."""
+OLD_WORKERS_UNSEEN = "OLD_WORKERS_UNSEEN"
+"""The warning of a load balancer that may have old workers which nobody sees or steers."""
 LONG_AFTER = Span(1_000)
 """Who is in flight for less is no news: it ends by itself."""
 
@@ -46,9 +49,14 @@ def emptiness(state: State, name: ServiceName, colour: Colour, now: Instant) -> 
 
 
 def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
-    ways = (still_called(state, name, colour, now), in_use(state, name, colour, {}), _unsteered(state, name))
+    ways = (
+        still_called(state, name, colour, now),
+        in_use(state, name, colour, {}),
+        _unsteered(state, name),
+        connected(state, name, colour),
+    )
     used = next((why for way in ways for why in way), "")
-    return used or _not_yet_quiet(state, name, colour, now)
+    return used or _not_yet_quiet(state, name, colour, now) or not_yet_counted(state, name, colour)
 
 
 def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceName, Instant]) -> Iterator[str]:
@@ -86,7 +94,7 @@ def _unsteered(state: State, name: ServiceName) -> Iterator[str]:
         for life in reading.draining_generations:
             if life not in reading.services[name].runtime:
                 yield f"{life} of {instance} routes {name} as its old config says until it ends"
-        yield from (f"{instance}: {text}" for text in reading.warnings if text.startswith("OLD_WORKERS_UNSEEN"))
+        yield from (f"{instance}: {text}" for text in reading.warnings if text.startswith(OLD_WORKERS_UNSEEN))
 
 
 def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
@@ -120,27 +128,15 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
     release = state.record.latest(name)
     seen = {i: one for i, one in readings.items() if isinstance(one, InstanceReading)}
     unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(PARTIAL)]
+    unseen += uncounted(state, name, colour)
     return Certificate(
         at=now,
         since=state.calms[name, colour].quiet_since or now,
         release=None if release is None else release.id,
         counted={i: dict(one.services[name].pools[colour].arrived) for i, one in seen.items()},
         unseen=tuple(unseen),
-        census=_census_words(state, name, colour),
+        census=census_words(state, name, colour),
     )
-
-
-def _census_words(state: State, name: ServiceName, colour: Colour) -> str:
-    """Return what the kernel of this host counts. Connections that load balancers keep for later are no use of it."""
-    seen = state.observed.census.get((name, colour))
-    if seen is None:
-        return ""
-    total = seen.total(server.address for server in state.topology.services[name].pool(colour).servers)
-    if total is None:
-        return f"this host's connections could not be counted: {seen.cannot or 'its servers are new in the config'}"
-    if not total.count:
-        return "no connection of this host to its servers"
-    return f"{total.count} connections of this host to its servers, with nothing in flight by any load balancer"
 
 
 def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) -> str:
