@@ -16,7 +16,7 @@ from lbctl.core.stopped import still_called
 from lbctl.core.targets import target
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import Holder, InstanceReading
-from lbctl.model.record import Certificate, Pool
+from lbctl.model.record import Certificate
 from lbctl.model.units import Instant, Span, after, seconds, since
 
 PARTIAL = ("NO_MASTER_SOCKET",)
@@ -52,7 +52,7 @@ def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> s
     ways = (
         still_called(state, name, colour, now),
         in_use(state, name, colour, {}),
-        _unsteered(state, name),
+        unsteered(state, name),
         connected(state, name, colour),
     )
     used = next((why for way in ways for why in way), "")
@@ -85,8 +85,8 @@ def holder_words(one: Holder) -> str:
     return f"{client} at {one.server} for {'at least ' * one.least}{seconds(one.age)}"
 
 
-def _unsteered(state: State, name: ServiceName) -> Iterator[str]:
-    """Old generations that lbctl cannot steer, or cannot see: they may still send there what they like."""
+def unsteered(state: State, name: ServiceName) -> Iterator[str]:
+    """Yield old generations that lbctl cannot steer, or cannot see: they may still send there what they like."""
     for instance in state.topology.instances_of(name):
         reading = state.observed.instances.get(instance)
         if not isinstance(reading, InstanceReading) or name not in reading.services:
@@ -125,7 +125,8 @@ def _looked_since(state: State, name: ServiceName, at: Instant) -> bool:
 def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) -> Certificate:
     """Return who looked, what was counted, since when."""
     readings = {i: state.observed.instances[i] for i in state.topology.instances_of(name)}
-    release = state.record.latest(name)
+    handed_out = state.record.services[name].pool(colour).handed_out
+    release = None if handed_out else state.record.latest(name)
     seen = {i: one for i, one in readings.items() if isinstance(one, InstanceReading)}
     unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(PARTIAL)]
     unseen += uncounted(state, name, colour)
@@ -137,18 +138,3 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
         unseen=tuple(unseen),
         census=census_words(state, name, colour),
     )
-
-
-def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) -> str:
-    """Return which load balancer counted a request of a pool after it was certified; empty if none did."""
-    if pool.certificate is None:
-        return ""
-    for instance in state.topology.instances_of(name):
-        reading = state.observed.instances.get(instance)
-        if not isinstance(reading, InstanceReading) or name not in reading.services:
-            continue
-        known = pool.certificate.counted.get(instance, {})
-        for life, count in reading.services[name].pools[colour].arrived.items():
-            if count > known.get(life, 0):
-                return f"{count - known.get(life, 0)} came through {instance} ({life})"
-    return ""

@@ -138,8 +138,9 @@ class Confidence(StrEnum):
 class Certificate:
     """The record that a pool is proved unused: who looked, what was counted, since when.
 
-    `release` left the pool, if one did. `counted`: by load balancer and generation, how many requests of the pool it
-    had ever counted; one more makes the certificate void. `unseen`: what could not be looked at, and why.
+    `release` left the pool, if one did and nobody may have deployed there since. `counted`: by load balancer and
+    generation, how many requests of the pool it had ever counted; one more makes the certificate void. `unseen`: what
+    could not be looked at, and why.
     """
 
     at: Instant
