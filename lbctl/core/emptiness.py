@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lbctl.core.calm import EVER
 from lbctl.core.connected import census_words, connected, not_yet_counted, uncounted
+from lbctl.core.oldworkers import unseen_workers
 from lbctl.core.readback import read_since
 from lbctl.core.reconcile import routed
 from lbctl.core.state import Calm, State
@@ -21,8 +22,6 @@ from lbctl.model.units import Instant, Span, after, seconds, since
 
 PARTIAL = ("NO_MASTER_SOCKET",)
 """Warnings of a load balancer that say what it cannot see, and do not say that anything is there."""
-OLD_WORKERS_UNSEEN = "OLD_WORKERS_UNSEEN"
-"""The warning of a load balancer that may have old workers which nobody sees or steers."""
 LONG_AFTER = Span(1_000)
 """Who is in flight for less is no news: it ends by itself."""
 
@@ -94,7 +93,7 @@ def unsteered(state: State, name: ServiceName) -> Iterator[str]:
         for life in reading.draining_generations:
             if life not in reading.services[name].runtime:
                 yield f"{life} of {instance} routes {name} as its old config says until it ends"
-        yield from (f"{instance}: {text}" for text in reading.warnings if text.startswith(OLD_WORKERS_UNSEEN))
+        yield from (f"{instance}: {text}" for text in unseen_workers(state.record, instance, reading))
 
 
 def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:

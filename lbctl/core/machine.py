@@ -21,7 +21,7 @@ from lbctl.core.leaving import leave_on
 from lbctl.core.noreturn import waits_for_the_journal, withdrawn
 from lbctl.core.notes import noted
 from lbctl.core.requests import admit
-from lbctl.core.rest import at_rest
+from lbctl.core.rest import at_rest, remembered
 from lbctl.core.rules import decide
 from lbctl.core.situation import Situation, Situations, situations
 from lbctl.core.standing import standing
@@ -227,8 +227,9 @@ def _learned(state: State, name: ServiceName, here: Situation | None, counted: C
 def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
     found = (_change_of(state, here, name, now) for name in state.topology.services)
-    # A certificate that does not hold any more is taken back before anything is built on it.
-    changes = [change for change in (*voided(state, now), *found, *_due(state, now)) if change is not None]
+    # A certificate that does not hold any more, and what hides who is there, come before anything is built on them.
+    first = (*voided(state, now), *remembered(state))
+    changes = [change for change in (*first, *found, *_due(state, now)) if change is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
     if chosen is None and state.overtaken and state.ordered is state.record:

@@ -5,7 +5,7 @@ Nothing seen is not nobody there: a load balancer that is not read, or was not t
 
 from collections.abc import Iterator
 
-from lbctl.core.emptiness import OLD_WORKERS_UNSEEN
+from lbctl.core.oldworkers import unseen_workers
 from lbctl.core.state import State
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import Admin, InstanceReading, ServerReading
@@ -59,5 +59,4 @@ def _seen(state: State, instance: InstanceName, name: ServiceName, colour: Colou
 
 def _unseen(state: State, instance: InstanceName) -> list[str]:
     reading = state.observed.instances.get(instance)
-    warnings = reading.warnings if isinstance(reading, InstanceReading) else ()
-    return [text for text in warnings if text.startswith(OLD_WORKERS_UNSEEN)]
+    return [*unseen_workers(state.record, instance, reading)] if isinstance(reading, InstanceReading) else []

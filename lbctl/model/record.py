@@ -347,6 +347,9 @@ class Record:
     clock: Instant = Instant(0)
     generations: Mapping[InstanceName, Generation] = field(default_factory=dict)
     """The last known life of every instance: a reload is told once for all services at rest."""
+    unseen: Mapping[InstanceName, Generation] = field(default_factory=dict)
+    """Load balancers that were reloaded or restarted and do not show whether older workers live; the life that began
+    then."""
     services: Mapping[ServiceName, Adopted] = field(default_factory=dict)
     releases: Mapping[UnitName, Release] = field(default_factory=dict)
     """The running release of each unit, or the last one that ended."""
