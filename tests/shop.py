@@ -6,6 +6,7 @@ asks the core who talks to whom.
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, fields, replace
 from itertools import count
@@ -14,13 +15,28 @@ from lbctl.core import machine
 from lbctl.core.claims import claim_granted
 from lbctl.core.matrix import Miscall
 from lbctl.core.matrix_kept import plain, recalled
-from lbctl.core.state import Applied, Apply, Configured, Effect, Free, Mark, Note, Recorded, Reply, Save, State, Tick
+from lbctl.core.state import (
+    Administer,
+    Administered,
+    Applied,
+    Apply,
+    Configured,
+    Effect,
+    Free,
+    Mark,
+    Note,
+    Recorded,
+    Reply,
+    Save,
+    State,
+    Tick,
+)
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.model.attested import Attested, VersionCheck, VersionIn
 from lbctl.model.entry import Entry
 from lbctl.model.hook import Ask, HookAnswer, Point, Word
 from lbctl.model.names import Colour, InstanceName, PlaneName, ReleaseId, ServerName, ServiceName, UnitName
-from lbctl.model.operation import SetRoute
+from lbctl.model.operation import Operation, SetClosing
 from lbctl.model.reading import Health, Observed, Token
 from lbctl.model.record import Contract, Record, Release
 from lbctl.model.request import Adopt, Answer, Claim, Request, SayReady, Switch, Withdraw
@@ -44,6 +60,7 @@ from lbctl.model.topology import (
     Unit,
 )
 from lbctl.model.units import Instant, Span
+from lbctl.sim.site import unconnected
 
 A, B = ServiceName("accounts"), ServiceName("storefront")
 SHOP = UnitName("shop")
@@ -130,6 +147,8 @@ class Shop:
     hooks: dict[Point, Word | None] = field(default_factory=dict)
     """What the hooks of a point say; None: nothing, ever. Where nothing is set they say yes."""
     asked: list[Ask] = field(default_factory=list)
+    alter: Callable[[Observed], Observed] = lambda observed: observed
+    """What is seen instead of what is there."""
     state: State = field(init=False)
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -314,7 +333,9 @@ class Shop:
             frozen=dict(self.frozen),
             frozen_for=dict(self.frozen_for),
             attested=said,
+            census=unconnected(self.state.topology, self.now),
         )
+        observed = self.alter(observed)
         self.now = Instant(self.now + 1)
         self.state, effects = machine.step(self.state, Tick(self.now, observed))
         self.wronged |= set(self.state.matrix[A].wrong)
@@ -359,12 +380,8 @@ class Shop:
     def _carry_out(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             match effect:
-                case Mark(release, _, token):
-                    self.tokens[release] = token
-                    if token is Token.NONE:
-                        self.tokens.pop(release)
-                case Free(release, _):
-                    self.tokens[release] = Token.GO
+                case Mark() | Free():
+                    self._mark(effect)
                 case Save(record, entries):
                     error = "" if self.journal_works else "full"
                     if not error:
@@ -375,6 +392,8 @@ class Shop:
                     self.told += entries
                 case Apply(instance, operations):
                     self._apply(instance, operations)
+                case Administer():
+                    self._administer(effect)
                 case Reply(answer):
                     self.answers.append(answer)
                 case Ask(key):
@@ -383,14 +402,26 @@ class Shop:
                     if word is not None:
                         self._step(HookAnswer(self.now, key, word, f"{word} of {key.point}"))
 
-    def _apply(self, instance: InstanceName, operations: tuple[SetRoute, ...]) -> None:
+    def _apply(self, instance: InstanceName, operations: tuple[Operation, ...]) -> None:
         sent_at, results = self.now, []
         for operation in operations:
-            results.append(_waited(self.balancers[instance].apply(operation)))
+            balancer = self.balancers[instance]
+            does = balancer.set_closing if isinstance(operation, SetClosing) else balancer.apply
+            results.append(_waited(does(operation)))  # type: ignore[arg-type]
             self.traffic()
         self._step(Applied(self.now, instance, operations, tuple(results), sent_at))
 
-    def _step(self, event: Recorded | Applied | HookAnswer) -> None:
+    def _mark(self, mark: Mark | Free) -> None:
+        self.tokens[mark.release] = mark.token if isinstance(mark, Mark) else Token.GO
+        if self.tokens[mark.release] is Token.NONE:
+            self.tokens.pop(mark.release)
+
+    def _administer(self, wanted: Administer) -> None:
+        for operation in wanted.operations:
+            _waited(self.balancers[wanted.instance].administer(operation))
+        self._step(Administered(self.now, wanted.instance))
+
+    def _step(self, event: Recorded | Applied | Administered | HookAnswer) -> None:
         self.state, effects = machine.step(self.state, event)
         self._carry_out(effects)
 

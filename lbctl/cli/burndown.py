@@ -36,6 +36,10 @@ class BurnDown:
         if self.first is None and rate is not None and now_s - self.seen[0][0] >= WINDOW_S / 2:
             self.first = (now_s, rate)
 
+    def blind(self, now_s: float) -> None:
+        """Nobody can say what is there now: the quiet time begins anew."""
+        self.last_at_s = now_s
+
     @property
     def rate(self) -> float | None:
         """Requests per second lately; None: not known yet."""

@@ -17,8 +17,19 @@ class Held(msgspec.Struct):
     needs: str = ""
 
 
+class DrainedView(msgspec.Struct):
+    """A server that a person drains (`drain`), or lets be ready again (`ends`). `read_back`: by every load balancer."""
+
+    by: str
+    state: Literal["drain", "ends"]
+    read_back: bool
+    waits: str
+    """Why it is not read back, or why nobody can say that nobody is there; empty: it is."""
+
+
 class ServerView(msgspec.Struct):
-    """One server. Null: not known; counts are so as long as one of the load balancers cannot be read."""
+    """One server. Null: not known; counts are so as long as one of the load balancers cannot be read. `in_flight` is by
+    all their workers."""
 
     up: bool | None
     weight: int | None
@@ -27,7 +38,7 @@ class ServerView(msgspec.Struct):
     detail: str
     requests: int | None
     errors: int | None
-    drained: dict[str, str] | None = None
+    drained: DrainedView | None = None
     says: str | None = None
     """The version that it named last; null: it was not asked lately, or named none."""
 

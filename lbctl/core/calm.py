@@ -26,11 +26,12 @@ def calms(state: State, now: Instant) -> Calms:
         (name, colour): _folded(state, name, colour, state.calms.get((name, colour), Calm()), now)
         for name in state.topology.services
         for colour in Colour
-        if _is_leaving(state.record, name, colour)
+        if is_leaving(state.record, name, colour)
     }
 
 
-def _is_leaving(record: Record, name: ServiceName, colour: Colour) -> bool:
+def is_leaving(record: Record, name: ServiceName, colour: Colour) -> bool:
+    """Whether a pool is to become unused."""
     adopted = record.services.get(name)
     if adopted is None or adopted.active is colour:
         return False

@@ -7,8 +7,9 @@ after a reload: a freshly deployed storefront that calls in the background must 
 from dataclasses import replace
 
 from lbctl.core.change import Change, cancel
+from lbctl.core.connected import connected
 from lbctl.core.coupling import providers_of
-from lbctl.core.emptiness import in_use
+from lbctl.core.emptiness import in_use, unsteered
 from lbctl.core.readback import read_since
 from lbctl.core.reply import Facts
 from lbctl.core.state import State
@@ -158,7 +159,8 @@ def grant(state: State, name: ServiceName, now: Instant) -> Change | None:
 def lacking(state: State, name: ServiceName, held: Claimed) -> str:
     """Return what the next step of a claim waits for, for people; empty if nothing is in its way.
 
-    A pool that served must be empty first: nothing reaches it any more, and nothing that did is still being answered.
+    A pool that served must be empty first: nothing reaches it any more, not by old workers nor past the load balancers,
+    and nothing that did is still being answered.
     Then, idle, it must be apart: what its servers call is refused.
     """
     idle, lanes = _is_idle(state, name, held), state.lanes
@@ -166,7 +168,12 @@ def lacking(state: State, name: ServiceName, held: Claimed) -> str:
         i: held.since if idle else after(max(held.since, lanes[i].ended_at), LAST_ARRIVAL)
         for i in state.topology.instances_of(name)
     }
-    if used := next(in_use(state, name, held.colour, at), ""):
+    ways = (
+        in_use(state, name, held.colour, at),
+        unsteered(state, name),
+        () if idle else connected(state, name, held.colour),
+    )
+    if used := next((why for way in ways for why in way), ""):
         return used
     caller = Caller(name, held.colour)
     for provider in providers_of(state.topology, name) if idle else ():

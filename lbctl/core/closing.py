@@ -13,8 +13,10 @@ from lbctl.model.entry import Kind
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.operation import SetClosing
 from lbctl.model.reading import InstanceReading
-from lbctl.model.units import MINUTE, Instant, Span, since
+from lbctl.model.units import MINUTE, SECOND, Instant, Span, since
 
+TURN = Span(10 * SECOND)
+"""How long a load balancer has its turn."""
 TRY_AGAIN = Span(MINUTE // 2)
 """A load balancer that cannot close says so at once: it is not asked with every reading."""
 
@@ -27,7 +29,7 @@ def closings(state: State, name: ServiceName, instance: InstanceName, now: Insta
         return
     for colour in Colour:
         now_per_second = seen.pools[colour].closing.per_second
-        per_second = _wanted(state, name, colour, instance)
+        per_second = _wanted(state, name, colour, instance, now)
         if per_second == now_per_second or (per_second and _waits(state, name, colour, state.lanes[instance], now)):
             continue
         yield SetClosing(service=name, colour=colour, per_second=per_second, fence=state.ordered.rev)
@@ -40,15 +42,22 @@ def closing_news(state: State) -> Iterator[tuple[str, tuple[Kind, str, ServiceNa
             yield from _news(state, name, colour)
 
 
-def _wanted(state: State, name: ServiceName, colour: Colour, instance: InstanceName) -> int:
-    """The part of one instance: each has its share of the rate, and at least one connection a second."""
+def _wanted(state: State, name: ServiceName, colour: Colour, instance: InstanceName, now: Instant) -> int:
+    """The part of one instance."""
     adopted = state.ordered.services.get(name)
     per_second = None if adopted is None else closing_per_second(adopted.pool(colour))
     if per_second is None or not gone_from(state.ordered, name, colour) or unwelcome(state, name, colour):
         return 0
     names = state.topology.instances_of(name)
-    share, rest = divmod(per_second, len(names))
-    return max(1, share + (names.index(instance) < rest))
+    return shares(per_second, len(names), now)[names.index(instance)]
+
+
+def shares(per_second: int, count: int, now: Instant) -> list[int]:
+    """Return the parts of a rate that so many load balancers have now. Where there are more of them than connections a
+    second, they take turns: together they never close more."""
+    share, rest = divmod(per_second, count)
+    turn = (now // TURN) * rest if share == 0 else 0
+    return [share + ((one - turn) % count < rest) for one in range(count)]
 
 
 def _waits(state: State, name: ServiceName, colour: Colour, lane: Lane, now: Instant) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lbctl.core.calm import EVER
+from lbctl.core.connected import census_words, connected, not_yet_counted, uncounted
+from lbctl.core.oldworkers import unseen_workers
 from lbctl.core.readback import read_since
 from lbctl.core.reconcile import routed
 from lbctl.core.state import Calm, State
@@ -15,7 +17,7 @@ from lbctl.core.stopped import still_called
 from lbctl.core.targets import target
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import Holder, InstanceReading
-from lbctl.model.record import Certificate, Pool
+from lbctl.model.record import Certificate
 from lbctl.model.units import Instant, Span, after, seconds, since
 
 PARTIAL = ("NO_MASTER_SOCKET",)
@@ -46,9 +48,14 @@ def emptiness(state: State, name: ServiceName, colour: Colour, now: Instant) -> 
 
 
 def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
-    ways = (still_called(state, name, colour, now), in_use(state, name, colour, {}), _unsteered(state, name))
+    ways = (
+        still_called(state, name, colour, now),
+        in_use(state, name, colour, {}),
+        unsteered(state, name),
+        connected(state, name, colour),
+    )
     used = next((why for way in ways for why in way), "")
-    return used or _not_yet_quiet(state, name, colour, now)
+    return used or _not_yet_quiet(state, name, colour, now) or not_yet_counted(state, name, colour)
 
 
 def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceName, Instant]) -> Iterator[str]:
@@ -77,8 +84,8 @@ def holder_words(one: Holder) -> str:
     return f"{client} at {one.server} for {'at least ' * one.least}{seconds(one.age)}"
 
 
-def _unsteered(state: State, name: ServiceName) -> Iterator[str]:
-    """Old generations that lbctl cannot steer, or cannot see: they may still send there what they like."""
+def unsteered(state: State, name: ServiceName) -> Iterator[str]:
+    """Yield old generations that lbctl cannot steer, or cannot see: they may still send there what they like."""
     for instance in state.topology.instances_of(name):
         reading = state.observed.instances.get(instance)
         if not isinstance(reading, InstanceReading) or name not in reading.services:
@@ -86,7 +93,7 @@ def _unsteered(state: State, name: ServiceName) -> Iterator[str]:
         for life in reading.draining_generations:
             if life not in reading.services[name].runtime:
                 yield f"{life} of {instance} routes {name} as its old config says until it ends"
-        yield from (f"{instance}: {text}" for text in reading.warnings if text.startswith("OLD_WORKERS_UNSEEN"))
+        yield from (f"{instance}: {text}" for text in unseen_workers(state.record, instance, reading))
 
 
 def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
@@ -117,42 +124,16 @@ def _looked_since(state: State, name: ServiceName, at: Instant) -> bool:
 def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) -> Certificate:
     """Return who looked, what was counted, since when."""
     readings = {i: state.observed.instances[i] for i in state.topology.instances_of(name)}
-    release = state.record.latest(name)
+    handed_out = state.record.services[name].pool(colour).handed_out
+    release = None if handed_out else state.record.latest(name)
     seen = {i: one for i, one in readings.items() if isinstance(one, InstanceReading)}
     unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(PARTIAL)]
+    unseen += uncounted(state, name, colour)
     return Certificate(
         at=now,
         since=state.calms[name, colour].quiet_since or now,
         release=None if release is None else release.id,
         counted={i: dict(one.services[name].pools[colour].arrived) for i, one in seen.items()},
         unseen=tuple(unseen),
-        census=_census_words(state, name, colour),
+        census=census_words(state, name, colour),
     )
-
-
-def _census_words(state: State, name: ServiceName, colour: Colour) -> str:
-    """Return what the kernel of this host counts. Connections that load balancers keep for later are no use of it."""
-    seen = state.observed.census.get((name, colour))
-    if seen is None:
-        return ""
-    total = seen.total(server.address for server in state.topology.services[name].pool(colour).servers)
-    if total is None:
-        return f"this host's connections could not be counted: {seen.cannot or 'its servers are new in the config'}"
-    if not total.count:
-        return "no connection of this host to its servers"
-    return f"{total.count} connections of this host to its servers, with nothing in flight by any load balancer"
-
-
-def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) -> str:
-    """Return which load balancer counted a request of a pool after it was certified; empty if none did."""
-    if pool.certificate is None:
-        return ""
-    for instance in state.topology.instances_of(name):
-        reading = state.observed.instances.get(instance)
-        if not isinstance(reading, InstanceReading) or name not in reading.services:
-            continue
-        known = pool.certificate.counted.get(instance, {})
-        for life, count in reading.services[name].pools[colour].arrived.items():
-            if count > known.get(life, 0):
-                return f"{count - known.get(life, 0)} came through {instance} ({life})"
-    return ""

@@ -12,6 +12,7 @@ from lbctl.core import judge
 from lbctl.core.attestation import unattested
 from lbctl.core.matching import miscalled, unpinned, unproved_pin, unwatched_pin
 from lbctl.core.measured import contradiction
+from lbctl.core.oldworkers import unseen_workers
 from lbctl.core.patience import outlasted
 from lbctl.model.reading import InstanceReading, Token, Unreadable
 from lbctl.model.record import Phase
@@ -137,9 +138,8 @@ def _fresh(now: "Situation") -> Hold | None:
 def _old_workers(now: "Situation") -> Hold | None:
     for name, reading in now.readings.items():
         if isinstance(reading, InstanceReading):
-            for warning in reading.warnings:
-                if warning.startswith("OLD_WORKERS_UNSEEN"):
-                    return Hold("old_workers", f"{name}: {warning}", "the end of the old ones")
+            for warning in unseen_workers(now.record, name, reading):
+                return Hold("old_workers", f"{name}: {warning}", "the end of the old ones")
     return None
 
 

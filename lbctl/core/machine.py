@@ -16,12 +16,12 @@ from lbctl.core.draining import administer, administered, undrained
 from lbctl.core.evidence import begin, follow, learn, replace_in
 from lbctl.core.hooks import answered, asked
 from lbctl.core.lanes import applied, apply_all
+from lbctl.core.late import counted_anew, voided
 from lbctl.core.leaving import leave_on
 from lbctl.core.noreturn import waits_for_the_journal, withdrawn
 from lbctl.core.notes import noted
 from lbctl.core.requests import admit
-from lbctl.core.rest import at_rest
-from lbctl.core.retiring import voided
+from lbctl.core.rest import at_rest, remembered
 from lbctl.core.rules import decide
 from lbctl.core.situation import Situation, Situations, situations
 from lbctl.core.standing import standing
@@ -227,7 +227,9 @@ def _learned(state: State, name: ServiceName, here: Situation | None, counted: C
 def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
     found = (_change_of(state, here, name, now) for name in state.topology.services)
-    changes = [change for change in (*found, *_due(state, now)) if change is not None]
+    # A certificate that does not hold any more, and what hides who is there, come before anything is built on them.
+    first = (*voided(state, now), *remembered(state))
+    changes = [change for change in (*first, *found, *_due(state, now)) if change is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
     if chosen is None and state.overtaken and state.ordered is state.record:
@@ -246,7 +248,7 @@ def _due(state: State, now: Instant) -> Iterator[Change | None]:
     """Look at claims and versions that wait, and for a set to cut in every unit with a record on the board; a service
     that left the config waits there."""
     yield from standing(state, now)
-    yield from voided(state, now)
+    yield from counted_anew(state)
     yield from undrained(state, now)
     waiting = [name for name in state.record.board if name in state.topology.services]
     units = {unit.name: unit for unit in map(state.topology.unit_of, waiting)}

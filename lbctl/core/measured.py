@@ -7,6 +7,7 @@ contradict nothing: with little traffic a step never waits for this.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import sqrt
 
 from lbctl.model.names import Colour, InstanceName
@@ -24,7 +25,7 @@ Drawn = Mapping[InstanceName, Mapping[Colour, int]]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Requests drawn since the split is read back. `bases` are the counts at the begin of this window and of the one
+    """Requests drawn since the split is read back. `bases` are the counts at the begin of this window and of the two
     before it; `began_at` is when this one began; None: not yet."""
 
     began_at: Instant | None = None
@@ -42,13 +43,13 @@ def measure(
     if known.began_at is None:
         return Measured(now, (counts,), counts) if since(reached_since, now) >= SETTLES else known
     if since(known.began_at, now) >= WINDOW:
-        return Measured(now, (*known.bases[-1:], counts), known.since_reached)
+        return Measured(now, (*known.bases[-2:], counts), known.since_reached)
     return known
 
 
-def between(before: Drawn, seen: Mapping[InstanceName, Attendance], name: InstanceName) -> dict[Colour, int]:
-    """Return what one instance drew since; nothing where it began to count anew."""
-    now, then = seen[name].drawn, before.get(name)
+def between(before: Drawn, after: Drawn, name: InstanceName) -> dict[Colour, int]:
+    """Return what one instance drew between two counts; nothing where it began to count anew."""
+    now, then = after.get(name, {}), before.get(name)
     if then is None or any(now.get(colour, 0) < then.get(colour, 0) for colour in Colour):
         return dict.fromkeys(Colour, 0)
     return {colour: now.get(colour, 0) - then.get(colour, 0) for colour in Colour}
@@ -63,13 +64,17 @@ def agrees(count: int, total: int, share_bp: int) -> bool:
 
 def contradiction(known: Measured, seen: Mapping[InstanceName, Attendance], to: Colour, share_bp: int) -> str:
     """Return which instance gives a pool another share than it reads back; empty if none does. The last whole window
-    and this one must both say so."""
+    must say so, and this one or the one before it: a window that has just begun takes nothing back."""
     if len(known.bases) < 2:
         return ""
+    now = {name: one.drawn for name, one in seen.items()}
+    counts = (*known.bases, now)
     for name in seen:
-        whole, last = (between(base, seen, name) for base in known.bases)
-        if all(not agrees(one[to], sum(one.values()), share_bp) for one in (whole, last)):
-            total = sum(whole.values())
-            got = percent(round(whole[to] * BP_FULL / total))
-            return f"{name} gave {to} {got} of {total} new requests, and {percent(share_bp)} is set and read back"
+        windows = [between(before, after, name) for before, after in pairwise(counts)]
+        *earlier, whole, this = [not agrees(one[to], sum(one.values()), share_bp) for one in windows]
+        if whole and (this or any(earlier)):
+            drew = between(known.bases[-2], now, name)
+            got = percent(round(drew[to] * BP_FULL / max(1, sum(drew.values()))))
+            part = f"{got} of {sum(drew.values())} new requests"
+            return f"{name} gave {to} {part}, and {percent(share_bp)} is set and read back"
     return ""

@@ -1,5 +1,8 @@
 """Services without a running release: what is noted about them, and how their old pools become unused. Their traffic
-is corrected by `lanes`. Pure."""
+is corrected by `lanes`. And what is noted of load balancers whatever runs. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import replace
 
 from lbctl.core.change import Change
 from lbctl.core.drift import noted_generations
@@ -27,3 +30,17 @@ def at_rest(state: State, name: ServiceName, now: Instant) -> Change | None:
     text = f"{', '.join(changed)} was reloaded or restarted"
     told = Entry(kind=Kind.INSTANCE_RELOADED, at=now, text=text, severity=Severity.WARNING, service=name)
     return Change(record=record, entries=(told,) if changed else ())
+
+
+def remembered(state: State) -> Iterator[Change]:
+    """Yield that a load balancer that does not show its old workers has a new life, or shows them."""
+    record = state.record
+    for instance, reading in state.observed.instances.items():
+        if not isinstance(reading, InstanceReading):
+            continue
+        life, known = reading.generation, record.generations.get(instance)
+        if reading.blind and known not in {None, life} and record.unseen.get(instance) != life:
+            yield Change(record=replace(record, unseen={**record.unseen, instance: life}))
+        if not reading.blind and instance in record.unseen:
+            left = {one: life for one, life in record.unseen.items() if one != instance}
+            yield Change(record=replace(record, unseen=left))

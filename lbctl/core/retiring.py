@@ -5,17 +5,17 @@ the point of no return: CI may stop the pool from then on. At rest the same is d
 unused yet: one that was left unproven, or that users still had sessions on after a way back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lbctl.core.change import Change, entry, to_phase
-from lbctl.core.emptiness import emptiness, late_request
+from lbctl.core.emptiness import emptiness
 from lbctl.core.evidence import proved
 from lbctl.core.holds import UNKNOWN_CALLER
 from lbctl.core.matching import unpinned
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
-from lbctl.model.entry import Entry, Kind, Scalar, Severity
+from lbctl.model.entry import Entry, Kind, Scalar
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Certificate, Phase, PoolState, Record, Release
 from lbctl.model.units import Instant, Span, seconds, since
@@ -193,37 +193,3 @@ def retire(state: State, name: ServiceName, now: Instant) -> Change | None:
         kind=Kind.POOL_CERTIFIED, at=now, text=text, service=name, release=proof.certificate.release, data=data
     )
     return Change(record=record, entries=(told,))
-
-
-def voided(state: State, now: Instant) -> Iterator[Change]:
-    """Yield the end of each certificate whose pool got a request since: whoever stopped that pool must know."""
-    for name in state.topology.services:
-        adopted = state.record.services.get(name)
-        for colour in Colour if adopted is not None else ():
-            assert adopted is not None
-            late = late_request(state, name, colour, adopted.pool(colour))
-            if late:
-                yield _voided(state.record, name, colour, late, now)
-
-
-def _voided(record: Record, name: ServiceName, colour: Colour, late: str, now: Instant) -> Change:
-    """In a release its consumers' pins still lead there, and it may still call: it is draining again. At rest it stays
-    apart."""
-    adopted, release = record.services[name], record.running(name)
-    state = PoolState.IDLE if release is None else PoolState.DRAINING
-    pool = replace(adopted.pool(colour), certificate=None, state=state)
-    text = (
-        f"{colour} of {name} was proved unused and got a late request: {late}. Its certificate is void: do not stop "
-        f"it, and find who still uses it; where it is stopped already, that request failed"
-    )
-    latest = record.latest(name)
-    told = Entry(
-        kind=Kind.CERTIFICATE_VOID,
-        at=now,
-        text=text,
-        severity=Severity.PAGE,
-        service=name,
-        release=None if latest is None else latest.id,
-        data={"colour": colour.value},
-    )
-    return Change(record=record.with_service(name, adopted.with_pool(colour, pool)), entries=(told,))

@@ -48,9 +48,9 @@ def _calls(state: State, name: ServiceName, who: Caller, colour: Colour, now: In
 
 def not_stopped(state: State, release: Release, name: ServiceName, colour: Colour, now: Instant) -> str:
     """Return why a pool does not count as stopped; empty if every server has refused connections for `quiet`, or
-    somebody said that it is stopped."""
+    somebody said that it is stopped and no check contradicts."""
     if name in release.stopped:
-        return ""
+        return _contradicted(state, name, colour, release.stopped[name])
     service, said = state.topology.services[name], f"lbctl release stopped {release.id} --service {name}"
     if not _is_asked(service):
         return f"lbctl does not check its servers at their own port; then {said}"
@@ -61,6 +61,15 @@ def not_stopped(state: State, release: Release, name: ServiceName, colour: Colou
     names = ", ".join(alive[:NAMES_MAX]) + ", …" * (len(alive) > NAMES_MAX)
     what = f"{len(alive)} of {len(servers)} servers ({names}) have not refused connections for {seconds(quiet)}"
     return f"{what}; stop them, or {said}"
+
+
+def _contradicted(state: State, name: ServiceName, colour: Colour, by: str) -> str:
+    """Return which servers pass their checks although somebody said that they are stopped; empty if none does."""
+    service = state.topology.services[name]
+    health = ((one.name, state.observed.health.get((name, one.name))) for one in service.pool(colour).servers)
+    alive = [server for server, seen in health if seen is not None and seen.up] if _is_asked(service) else []
+    names = ", ".join(alive[:NAMES_MAX]) + ", …" * (len(alive) > NAMES_MAX)
+    return f"{by} said that it is stopped, but {len(alive)} servers ({names}) pass their checks" if alive else ""
 
 
 def _is_asked(service: Service) -> bool:

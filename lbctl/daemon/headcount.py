@@ -2,29 +2,35 @@
 
 It is a second witness beside the load balancers: it sees every program of this host, also one that goes around them,
 and an old worker that nobody knows of. It sees no other host. Idle connections that a load balancer keeps for later are
-in it as well, so that it proves nobody's use by itself; nobody at all is a strong word.
+no use of a pool; whoever else has one uses it.
 """
 
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+from lbctl.core.calm import is_leaving
 from lbctl.daemon.ports import HostConnections, Now
-from lbctl.model.census import Census
-from lbctl.model.names import Colour, ServiceName
-from lbctl.model.record import PoolState, Record
+from lbctl.model.census import Census, Strangers
+from lbctl.model.names import Colour, InstanceName, ServiceName, pid_of
+from lbctl.model.reading import InstanceReading, Unreadable
+from lbctl.model.record import Record
 from lbctl.model.topology import Address, Topology
 from lbctl.model.units import SECOND, Instant, Span, since
 
 Json = dict[str, Any]
 Key = tuple[ServiceName, Colour]
+Readings = Mapping[InstanceName, InstanceReading | Unreadable]
 AGAIN = Span(5 * SECOND)
+"""How often it is counted; more often where a pool is to be quiet for less."""
+SOONEST = Span(SECOND // 2)
 SHOWN_MAX = 20
 
 
 class Headcount:
-    """The last census of every draining pool. `census` takes no time: when one is due it is taken beside it."""
+    """The last census of every pool that is to become unused. `census` takes no time: it is taken beside it."""
 
     def __init__(self, topology: Topology, sockets: HostConnections, now: Now) -> None:
         self._topology = topology
@@ -40,13 +46,13 @@ class Headcount:
         self._topology = topology
         self._named.clear()
 
-    def census(self, record: Record) -> Mapping[Key, Census]:
+    def census(self, record: Record, readings: Readings) -> Mapping[Key, Census]:
         """Return what is known of draining pools, and see that it stays so. Call it in the event loop."""
-        wanted = {key: self._servers(*key) for key in _draining(record) if key[0] in self._topology.services}
+        wanted = {key: self._servers(*key) for key in _leaving(record) if key[0] in self._topology.services}
         self._known = {key: one for key, one in self._known.items() if key in wanted}
         missing = wanted.keys() - self._known.keys()
         if wanted and self._taking is None and (missing or self._now() >= self._due_at):
-            self._taking = asyncio.create_task(self._take(wanted), name="census")
+            self._taking = asyncio.create_task(self._take(wanted, dict(readings)), name="census")
         return self._known
 
     async def connections(self, service: ServiceName, colour: Colour) -> list[Json]:
@@ -76,21 +82,42 @@ class Headcount:
             with suppress(asyncio.CancelledError):
                 await self._taking
 
-    async def _take(self, wanted: Mapping[Key, tuple[Address, ...]]) -> None:
+    async def _take(self, wanted: Mapping[Key, tuple[Address, ...]], readings: Readings) -> None:
         try:
             seen = await self._sockets.census({one for servers in wanted.values() for one in servers})
             for key, servers in wanted.items():
                 counted = {one: seen.servers[one] for one in servers if one in seen.servers}
-                self._known[key] = Census(taken_at=seen.taken_at, servers=counted, cannot=seen.cannot)
+                one = Census(taken_at=seen.taken_at, servers=counted, cannot=seen.cannot)
+                self._known[key] = replace(one, strangers=await self._strangers(key[0], one, servers, readings))
         finally:
-            self._taking, self._due_at = None, Instant(self._now() + AGAIN)
+            quiet = (self._topology.services[name].drain.quiet for name, _ in wanted if name in self._topology.services)
+            self._taking, self._due_at = None, Instant(self._now() + max(SOONEST, min(AGAIN, *quiet)))
+
+    async def _strangers(
+        self, name: ServiceName, seen: Census, servers: tuple[Address, ...], readings: Readings
+    ) -> Strangers | None:
+        """Look up whose the connections are, where there are any: that costs more than their count."""
+        total = seen.total(servers)
+        if total is None or not total.established:
+            return None if total is None else Strangers()
+        return await self._sockets.strangers(servers, self._balancers(name, readings))
+
+    def _balancers(self, name: ServiceName, readings: Readings) -> frozenset[int]:
+        """Return the processes of a service's load balancers, old workers that are seen among them."""
+        found = (readings.get(instance) for instance in self._topology.instances_of(name))
+        lives = (
+            life
+            for one in found
+            if isinstance(one, InstanceReading)
+            for life in (one.generation, *one.draining_generations)
+        )
+        return frozenset(pid for pid in map(pid_of, lives) if pid is not None)
 
     def _servers(self, service: ServiceName, colour: Colour) -> tuple[Address, ...]:
         return tuple(one.address for one in self._topology.services[service].pool(colour).servers)
 
 
-def _draining(record: Record) -> Iterable[Key]:
-    for name, adopted in record.services.items():
-        for colour in Colour:
-            if adopted.pool(colour).state is PoolState.DRAINING:
-                yield name, colour
+def _leaving(record: Record) -> Iterable[Key]:
+    """Yield the pools that are to become unused."""
+    for name in record.services:
+        yield from ((name, colour) for colour in Colour if is_leaving(record, name, colour))

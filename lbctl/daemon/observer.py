@@ -19,6 +19,10 @@ from lbctl.model.sessions import Attendance
 
 log = structlog.get_logger("lbctl.observer")
 
+Counting = Callable[
+    [Record, Mapping[InstanceName, InstanceReading | Unreadable]], Mapping[tuple[ServiceName, Colour], Census]
+]
+"""Returns the kernel's count of pools that are to become unused, and takes no time."""
 PACE_BUSY_S = 0.1
 """10 Hz while a service behind the instance is in release."""
 PACE_REST_S = 1.0
@@ -39,7 +43,7 @@ class Observer:
         seen: Callable[[], None],
         repair: Callable[[InstanceName], None],
         frozen: Callable[[], Closed] = Closed,
-        census: Callable[[Record], Mapping[tuple[ServiceName, Colour], Census]] = lambda _: {},
+        census: Counting = lambda _record, _readings: {},
     ) -> None:
         self._planes = dict(planes)
         self._checks = checks
@@ -88,7 +92,7 @@ class Observer:
             checker_suspect=self._checks.suspects(now),
             frozen=closed.why,
             frozen_for=closed.lasts,
-            census=dict(self._census(record)),
+            census=dict(self._census(record, self.readings)),
             timing=self._timing() | dict(self._times.timing(self.readings, now)),
             sessions=self._sessions() | dict(self._times.sessions(now)),
             attested=self._versions.attested(record),

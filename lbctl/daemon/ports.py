@@ -5,7 +5,7 @@ from typing import Protocol
 
 from lbctl.core.state import State
 from lbctl.model.attested import Attested
-from lbctl.model.census import Census, OpenSockets
+from lbctl.model.census import Census, OpenSockets, Strangers
 from lbctl.model.entry import Entry
 from lbctl.model.names import InstanceName, ReleaseId, ServerName, ServiceName
 from lbctl.model.reading import Health, InstanceReading, Observed, Timing, Token, Unreadable
@@ -94,6 +94,9 @@ class HostConnections(Protocol):
 
     async def sockets(self, servers: Collection[Address]) -> OpenSockets:
         """Name the connections to these servers and who has them."""
+
+    async def strangers(self, servers: Collection[Address], balancers: Collection[int]) -> Strangers:
+        """Say who else than these processes, by the numbers that they know themselves by, is connected to them."""
 
 
 class RequestTimes(Protocol):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lbctl.core.emptiness import emptiness
+from lbctl.core.late import late_request
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.model.errors import Refused
@@ -28,10 +29,12 @@ def certificate_view(found: Certificate, now: Instant) -> Json:
 
 
 def valid(state: State, name: ServiceName, colour: Colour) -> Certificate | None:
-    """Return the certificate of a pool that is on disk and that nothing newer has taken back."""
+    """Return the certificate of a pool that is on disk and that nothing newer has taken back, written or not."""
     records = [state.durable, state.record]
-    found = [one.services[name].pool(colour).certificate for one in records if name in one.services]
-    return found[0] if len(found) == 2 and found[0] == found[1] else None
+    pools = [one.services[name].pool(colour) for one in records if name in one.services]
+    found = [pool.certificate for pool in pools]
+    stands = len(found) == 2 and found[0] == found[1] and not late_request(state, name, colour, pools[0])
+    return found[0] if stands else None
 
 
 def retired_view(state: State, release: Release, name: ServiceName, now: Instant) -> Json:
@@ -72,12 +75,16 @@ def _gone(state: State, release: Release, name: ServiceName) -> str:
     held = state.record.claims.get(name)
     if held is not None and held.colour is release.members[name].origin:
         return f"{held.colour} of {name} is claimed by {held.by}: its certificate is void"
+    if state.record.services[name].pool(release.members[name].origin).handed_out:
+        return f"{release.members[name].origin} of {name} was claimed since it served: another build may run there"
     return ""
 
 
 def _waits(state: State, release: Release, name: ServiceName, colour: Colour, now: Instant) -> str:
     if not release.phase.swapped and not release.phase.ended:
         return f"release {release.id} is in {release.phase.value.replace('_', ' ')}: {colour} serves"
+    if late := late_request(state, name, colour, state.record.services[name].pool(colour)):
+        return f"its certificate is void: a late request came: {late}"
     left = release.plan.retain - since(release.phase_since, now)
     proof = emptiness(state, name, colour, now).waits
     if release.phase is Phase.DRAINING and left > 0:

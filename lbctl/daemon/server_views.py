@@ -4,6 +4,7 @@ from typing import Any
 
 from lbctl.core.state import State
 from lbctl.core.wellness import Wellness, wellness
+from lbctl.daemon.emptying import drained_view, in_flight
 from lbctl.daemon.named import said
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading
@@ -30,9 +31,9 @@ def server_views(state: State, service: Service) -> Json:
             servers[server.name] = {
                 "up": _up(well, server.name, is_seen=bool(seen) or health is not None),
                 "weight": min(one.weight for one in seen) if seen else None,
-                "in_flight": sum(one.in_flight for one in seen) if seen and whole else None,
+                "in_flight": in_flight(state, service.name, colour, server.name),
                 "pool": colour.value,
-                "drained": _drained(state, service.name, server.name),
+                "drained": drained_view(state, service.name, server.name),
                 "detail": trouble
                 or (health.detail if health is not None else "")
                 or next((o.detail for o in seen if o.detail), ""),
@@ -41,13 +42,6 @@ def server_views(state: State, service: Service) -> Json:
                 "says": said(state, service, server.name),
             }
     return servers
-
-
-def _drained(state: State, name: ServiceName, server: ServerName) -> dict[str, str] | None:
-    """Who drains a server, and whether that is being ended; None: nobody."""
-    adopted = state.record.services.get(name)
-    one = None if adopted is None else adopted.drained.get(server)
-    return None if one is None else {"by": one.by, "state": "ends" if one.ends else "drain"}
 
 
 def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:

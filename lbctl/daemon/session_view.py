@@ -37,7 +37,7 @@ def measured(state: State, name: ServiceName, instance: InstanceName) -> Json | 
     progress = None if release is None else state.progress.get(release.id)
     if release is None or progress is None or seen is None or release.service != name:
         return None
-    drawn = between(progress.measured.since_reached, {instance: seen}, instance)
+    drawn = between(progress.measured.since_reached, {instance: seen.drawn}, instance)
     here = {colour: len(seen.buckets.get(colour, ())) for colour in Colour}
     return {
         "requests": sum(drawn.values()),

@@ -22,10 +22,11 @@ IDLE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What one beat closed, and how many are left."""
+    """What one beat closed, and how many are left. `trouble`: what went wrong besides, as `CODE: text`."""
 
     closed: int
     left: int
+    trouble: str = ""
 
 
 LATE_BEATS = 2
@@ -50,7 +51,9 @@ class Closings:
         if self.of(*key).per_second == operation.per_second and (key in self._tasks) is bool(operation.per_second):
             return
         self._stop(key)
-        self._known[key] = replace(self.of(*key), per_second=operation.per_second, left=None, trouble="")
+        known = self.of(*key)
+        left = None if operation.per_second else known.left
+        self._known[key] = replace(known, per_second=operation.per_second, left=left, trouble="")
         if operation.per_second:
             self._tasks[key] = asyncio.create_task(self._run(key, operation.per_second), name=f"close {key}")
 
@@ -102,7 +105,7 @@ class Closings:
                 due -= cut.closed
                 before = self.of(*key)
                 # That somebody else was hit is told until there is another order, not for a moment.
-                trouble = before.trouble if before.trouble.startswith(ANOTHER) else ""
+                trouble = cut.trouble or (before.trouble if before.trouble.startswith(ANOTHER) else "")
                 self._known[key] = replace(before, closed=before.closed + cut.closed, left=cut.left, trouble=trouble)
 
     def _note(self, key: Key, trouble: str) -> None:

@@ -31,17 +31,44 @@ class Connections:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program with established connections. `pid` None: only the user is known that it runs as."""
+
+    process: str
+    pid: int | None
+    uid: int
+    count: int
+
+    def __str__(self) -> str:
+        who = f"a program of uid {self.uid}" if self.pid is None else f"{self.process or 'a program'} (pid {self.pid})"
+        return f"{who} has {self.count} connections" if self.count > 1 else f"{who} has a connection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strangers:
+    """Who else than some load balancers has established connections to servers. `unnamed`: so many more that may be
+    theirs or not: nobody may look. `cannot`, as of `Census`."""
+
+    programs: tuple[Program, ...] = ()
+    unnamed: int = 0
+    cannot: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
     """Connections from this host to servers, by server; every server that was asked about has an entry.
 
     `cannot` is why nothing is known, as `CODE: text`; `servers` is empty then. Connections from other hosts are never
     seen, nor those of other network namespaces (containers), nor lbctl's own health checks. Those that live shorter
     than the time between two censuses may never be seen.
+
+    `strangers` have some of the established ones and are no load balancer of the service; None: nobody looked.
     """
 
     taken_at: Instant
     servers: Mapping[Address, Connections] = field(default_factory=dict)
     cannot: str = ""
+    strangers: Strangers | None = None
 
     def total(self, addresses: Iterable[Address]) -> Connections | None:
         """Return the sum over these servers; None: one of them was not counted."""

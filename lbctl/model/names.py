@@ -16,6 +16,12 @@ Generation = NewType("Generation", str)
 """One life of a data-plane process: `PID@START`."""
 
 
+def pid_of(life: Generation) -> int | None:
+    """Return the process of a life, by the number that it knows itself by."""
+    pid = life.partition("@")[0]
+    return int(pid) if pid.isdecimal() else None
+
+
 class Colour(StrEnum):
     """A pool's name. It says nothing about which pool is old: colours swap their states at every release."""
 

@@ -166,6 +166,8 @@ class InstanceReading:
     """Times of requests, from a load balancer that keeps histograms of them."""
     sessions: Mapping[ServiceName, Attendance] = field(default_factory=dict)
     """Who came back, from a load balancer that counts by bucket."""
+    blind: bool = False
+    """Older generations, from before this process's first look too, cannot be seen nor excluded."""
     unsent_log_lines: Mapping[Generation, int] = field(default_factory=dict)
     """Log lines, of any log, that a generation could not send; monotonic."""
 

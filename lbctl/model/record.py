@@ -138,8 +138,9 @@ class Confidence(StrEnum):
 class Certificate:
     """The record that a pool is proved unused: who looked, what was counted, since when.
 
-    `release` left the pool, if one did. `counted`: by load balancer and generation, how many requests of the pool it
-    had ever counted; one more makes the certificate void. `unseen`: what could not be looked at, and why.
+    `release` left the pool, if one did and nobody may have deployed there since. `counted`: by load balancer and
+    generation, how many requests of the pool it had ever counted; one more makes the certificate void. `unseen`: what
+    could not be looked at, and why.
     """
 
     at: Instant
@@ -346,6 +347,9 @@ class Record:
     clock: Instant = Instant(0)
     generations: Mapping[InstanceName, Generation] = field(default_factory=dict)
     """The last known life of every instance: a reload is told once for all services at rest."""
+    unseen: Mapping[InstanceName, Generation] = field(default_factory=dict)
+    """Load balancers that were reloaded or restarted and do not show whether older workers live; the life that began
+    then."""
     services: Mapping[ServiceName, Adopted] = field(default_factory=dict)
     releases: Mapping[UnitName, Release] = field(default_factory=dict)
     """The running release of each unit, or the last one that ended."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lbctl.model.census import Census, Connections, Strangers
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.sessions import SessionPolicy
 from lbctl.model.topology import (
@@ -18,7 +19,7 @@ from lbctl.model.topology import (
     Service,
     Topology,
 )
-from lbctl.model.units import Span
+from lbctl.model.units import Instant, Span
 
 SERVICE = ServiceName("shop")
 NEIGHBOUR = ServiceName("pay")
@@ -56,3 +57,16 @@ def _service(name: ServiceName, blind_limit: Span | None, sessions: SessionPolic
         judge=JudgeSettings(blind_limit=blind_limit),
         sessions=sessions,
     )
+
+
+def unconnected(topology: Topology, now: Instant) -> dict[tuple[ServiceName, Colour], Census]:
+    """Return that the kernel knows of no connection to any server."""
+    return {
+        (service.name, colour): Census(
+            taken_at=now,
+            servers={server.address: Connections() for server in service.pool(colour).servers},
+            strangers=Strangers(),
+        )
+        for service in topology.services.values()
+        for colour in Colour
+    }

@@ -19,7 +19,7 @@ from lbctl.sim.guests import stay
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
 from lbctl.sim.sessions import Users
-from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology
+from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology, unconnected
 from lbctl.sim.watch import Sent, ViolationError, Watch
 
 TICK_MS = 100
@@ -213,7 +213,8 @@ class World:
         }
         suspect = {SERVICE: "most of both pools look dead"} if self.checker == "suspect" else {}
         sessions = {(name, SERVICE): call.look(self.now) for name, call in self.users.calls.items()}
-        return Observed(dict(self.readings), health, checker_suspect=suspect, sessions=sessions)
+        census = unconnected(self.topology, self.now)
+        return Observed(dict(self.readings), health, checker_suspect=suspect, sessions=sessions, census=census)
 
     def told(self, what: str, fact: Any) -> None:
         """Let the watch look at what the process is about to do."""

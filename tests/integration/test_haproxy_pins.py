@@ -294,7 +294,7 @@ async def test_a_preview_that_is_under_way_is_in_flight_and_nothing_else() -> No
         client.headers["x-lbctl-preview"] = "green"
         await client.upgrade()
         pool = await here.pool(Colour.GREEN)
-        assert (pool.in_flight, pool.started, pool.requests) == (1, 0, 0)
+        assert (pool.in_flight, pool.started, pool.requests, sum(pool.arrived.values())) == (1, 0, 0, 1)
 
 
 async def test_an_old_worker_from_before_the_rules_is_read_as_unpinned_until_it_ends() -> None:

@@ -229,6 +229,10 @@ async def answers(world: HaproxyWorld) -> bool:
     return True
 
 
+async def unseen(world: HaproxyWorld) -> bool:
+    return any("OLD_WORKERS_UNSEEN" in text for text in (await world.driver.observe()).warnings)
+
+
 async def test_without_a_master_socket_it_works_and_says_what_it_cannot_see() -> None:
     async with haproxy_world(master=False) as world:
         here = Operator(world)
@@ -236,10 +240,20 @@ async def test_without_a_master_socket_it_works_and_says_what_it_cannot_see() ->
         assert not able.sees_old_generations
         assert able.cannot[0].startswith("NO_MASTER_SOCKET: ")
         await here.route(2_500)
-        assert not any("OLD_WORKERS_UNSEEN" in text for text in (await world.driver.observe()).warnings)
+        assert not await unseen(world)
+        _, writer = await world.upgraded()
         await world.reloaded()
-        assert any("OLD_WORKERS_UNSEEN" in text for text in (await world.driver.observe()).warnings)
+        assert await unseen(world)
         assert set((await here.reading()).runtime.values()) == {Route(2_500)}
+        # A daemon that was started since knows of it as well, and of its end.
+        await world.driver.close()
+        world.driver = world.another_driver()
+        assert await unseen(world)
+        assert not (await world.driver.observe()).blind
+        writer.transport.abort()
+        async with asyncio.timeout(10):
+            while await unseen(world):
+                await asyncio.sleep(0.02)
 
 
 async def test_two_commands_with_one_prefix_would_lose_the_second_and_ours_do_not() -> None:

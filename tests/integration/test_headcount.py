@@ -1,14 +1,19 @@
 """The kernel's count of draining pools, as the daemon keeps it."""
 
 import asyncio
+import os
 import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from lbctl.daemon.headcount import Headcount
-from lbctl.model.census import Connections
-from lbctl.model.names import Colour, PlaneName, ServerName, ServiceName
-from lbctl.model.record import Adopted, Pool, PoolState, Record
-from lbctl.model.topology import Address, Server, Service, Topology
+from lbctl.model.census import Connections, Strangers
+from lbctl.model.names import Colour, Generation, InstanceName, PlaneName, ServerName, ServiceName
+from lbctl.model.reading import InstanceReading, Unreadable
+from lbctl.model.record import Adopted, Certificate, Pool, PoolState, Record
+from lbctl.model.topology import Address, Driver, Instance, Plane, Server, Service, Topology
 from lbctl.model.topology import Pool as Servers
 from lbctl.model.units import Instant
 from lbctl.telemetry.sockets.census import SocketCensus
@@ -20,6 +25,8 @@ RECORD = Record(
     }
 )
 BLUE = (SHOP, Colour.BLUE)
+LB = InstanceName("edge/lb1")
+PLANE = Plane(name=PlaneName("edge"), driver=Driver.HAPROXY, instances=(Instance(name=LB, directory="/x"),))
 
 
 def topology(blue: int, green: int) -> Topology:
@@ -28,12 +35,12 @@ def topology(blue: int, green: int) -> Topology:
         for colour, port in ((Colour.BLUE, blue), (Colour.GREEN, green))
     }
     shop = Service(name=SHOP, plane=PlaneName("edge"), blue=pools[Colour.BLUE], green=pools[Colour.GREEN])
-    return Topology(planes={}, services={SHOP: shop})
+    return Topology(planes={PLANE.name: PLANE}, services={SHOP: shop})
 
 
 async def counted(kept: Headcount, record: Record = RECORD) -> None:
     """Let a census that is due be taken."""
-    kept.census(record)
+    kept.census(record, {})
     await kept.close()
 
 
@@ -47,21 +54,22 @@ async def test_only_draining_pools_are_counted_and_again_when_it_is_due() -> Non
 
         kept = Headcount(topology(*ports), SocketCensus(now, own=lambda: ()), now)
         with socket.create_connection(("127.0.0.1", ports[0])), socket.create_connection(("127.0.0.1", ports[1])):
-            assert kept.census(RECORD) == {}
+            assert kept.census(RECORD, {}) == {}
             await kept.close()
-            (seen,) = kept.census(RECORD).values()
+            (seen,) = kept.census(RECORD, {}).values()
             assert seen.servers == {Address("127.0.0.1", ports[0]): Connections(established=1)}
             await kept.close()
         clock[0] = 4_000
         await counted(kept)
-        assert kept.census(RECORD)[BLUE].taken_at == 0
+        assert kept.census(RECORD, {})[BLUE].taken_at == 0
         clock[0] = 6_000
         await counted(kept)
-        again = kept.census(RECORD)[BLUE]
+        again = kept.census(RECORD, {})[BLUE]
         assert again.taken_at == 6_000
         assert again.total([Address("127.0.0.1", ports[0])]) is not None
-        idle = RECORD.services[SHOP].with_pool(Colour.BLUE, Pool(state=PoolState.IDLE))
-        assert kept.census(replace(RECORD, services={SHOP: idle})) == {}
+        proved = Certificate(at=Instant(0), since=Instant(0))
+        idle = RECORD.services[SHOP].with_pool(Colour.BLUE, Pool(state=PoolState.IDLE, certificate=proved))
+        assert kept.census(replace(RECORD, services={SHOP: idle}), {}) == {}
         await kept.close()
 
 
@@ -75,3 +83,57 @@ async def test_who_is_connected_is_named_by_program_and_server() -> None:
         assert one["process"]
         assert await kept.connections(ServiceName("gone"), Colour.BLUE) == []
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "census"]
+
+
+HOLD = """
+import socket, sys
+one = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("here", flush=True)
+sys.stdin.read()
+"""
+
+
+@asynccontextmanager
+async def program(port: int) -> AsyncIterator[int]:
+    """Another program with one connection; its pid."""
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLD, str(port), **pipes)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    try:
+        yield process.pid
+    finally:
+        await process.communicate(b"")
+
+
+def balanced_by(*pids: int) -> dict[InstanceName, InstanceReading | Unreadable]:
+    """A load balancer of these processes."""
+    newest, *old = (Generation(f"{pid}@1") for pid in pids)
+    return {LB: InstanceReading(Instant(0), newest, {}, draining_generations=tuple(old))}
+
+
+async def test_whoever_is_connected_and_is_no_load_balancer_of_the_service_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as blue:
+        port = blue.getsockname()[1]
+        async with program(port) as stranger, program(port) as new, program(port) as old:
+            kept = Headcount(topology(port, 1), SocketCensus(lambda: Instant(0), own=lambda: ()), lambda: Instant(0))
+            kept.census(RECORD, balanced_by(new, old))
+            await kept.close()
+            seen = kept.census(RECORD, {})[BLUE]
+            assert seen.servers[Address("127.0.0.1", port)].established == 3
+            assert seen.strangers is not None
+            assert [(one.pid, one.count, one.uid) for one in seen.strangers.programs] == [(stranger, 1, os.getuid())]
+            assert seen.strangers.unnamed == 0
+            await kept.close()
+
+
+async def test_idle_connections_of_the_load_balancers_and_of_lbctl_are_nobodys() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as blue:
+        port = blue.getsockname()[1]
+        server = Address("127.0.0.1", port)
+        sockets = SocketCensus(lambda: Instant(0), own=lambda: (os.getpid(),))
+        async with program(port) as balancer:
+            with socket.create_connection(("127.0.0.1", port)):
+                assert await sockets.strangers([server], [balancer]) == Strangers()
+                (one,) = (await sockets.strangers([server], [])).programs
+                assert one.pid == balancer

@@ -17,7 +17,8 @@ from lbctl.model.census import Connections
 from lbctl.model.topology import Address
 from lbctl.model.units import Instant
 from lbctl.telemetry.sockets import ending
-from lbctl.telemetry.sockets.census import SocketCensus, rows_to
+from lbctl.telemetry.sockets.census import SocketCensus
+from lbctl.telemetry.sockets.rows import rows_to
 
 HOLDING = """
 import socket, sys

@@ -134,6 +134,9 @@ async def test_one_server_is_drained_until_it_is_empty_and_comes_back(tmp_path: 
         back = await ansible.module("drain", **place, state="ready", timeout=20)
         assert (back["changed"], back["drained"]) == (True, False)
         assert not (await ansible.module("drain", **place, state="ready", timeout=20))["changed"]
+        await here.control.post("/v1/maintenance", {"on": True})
+        blind = await ansible.module("drain", **place, empty=True, quiet=1, timeout=3)
+        assert (blind["failed"], blind["exit_code"]) == (True, 22)
 
 
 async def test_a_freeze_window_is_opened_changed_and_removed_and_stops_a_release_meanwhile(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from lbctl.core import machine
 from lbctl.core.claims import claim_granted, lacking
 from lbctl.core.targets import pin
-from lbctl.model.names import Colour, ServerName
+from lbctl.model.names import Colour, Generation, ServerName
+from lbctl.model.reading import Observed
 from lbctl.model.record import By, Contract, PoolState
 from lbctl.model.request import Adopt, Claim, Maintenance, Rollback, Switch
 from lbctl.model.route import Caller, Pin
@@ -360,4 +361,24 @@ def test_a_daemon_that_starts_anew_keeps_what_stands() -> None:
     shop.run(20)
     assert list(shop.state.record.board) == [A]
     assert claim_granted(shop.state, A)
+    assert claim_granted(shop.state, B)
+
+
+@pytest.mark.parametrize("how", ["unseen", "unsteered"])
+def test_a_claim_waits_for_old_workers_that_nobody_sees_or_steers(how: str) -> None:
+    shop = Shop(users=3)
+    unseen = "OLD_WORKERS_UNSEEN: it was reloaded, and old workers may still route; set `master_socket`"
+    more = {"warnings": (unseen,)} if how == "unseen" else {"draining_generations": (Generation("9@9"),)}
+
+    def alter(seen: Observed) -> Observed:
+        readings = {name: replace(one, **more) for name, one in seen.instances.items()}  # type: ignore[arg-type,type-var]
+        return replace(seen, instances=readings)
+
+    shop.alter = alter
+    shop.run(3)
+    assert shop.ask(Claim(id=1_000, actor="ci", service=B)).accepted
+    shop.run(40)
+    assert not claim_granted(shop.state, B)
+    shop.alter = lambda seen: seen
+    shop.run(5)
     assert claim_granted(shop.state, B)

@@ -64,4 +64,30 @@ def test_an_instance_that_gives_another_share_is_named_after_two_windows() -> No
 def test_it_begins_anew_with_every_target_and_with_every_new_count() -> None:
     known, _ = watched(100, 0.3, 40)
     assert measure(known, drawn(1, 1), None, at(41)) == Measured()
-    assert between(known.since_reached, drawn(1, 1), LB) == {Colour.BLUE: 0, Colour.GREEN: 0}
+    assert between(known.since_reached, {LB: drawn(1, 1)[LB].drawn}, LB) == {Colour.BLUE: 0, Colour.GREEN: 0}
+
+
+def verdicts(parts: dict[int, float], seconds: int) -> list[bool]:
+    """Whether the share is contradicted, ten times a second, of a load balancer at 10 % that gives green this part of
+    200 requests a second from these seconds on."""
+    known, blue, green, part, found = Measured(), 0.0, 0.0, 0.1, []
+    for tenth in range(seconds * 10):
+        part = parts.get(tenth // 10, part)
+        blue, green = blue + 20 * (1 - part), green + 20 * part
+        seen = drawn(round(blue), round(green))
+        known = measure(known, seen, START, at(tenth / 10))
+        found.append(bool(contradiction(known, seen, Colour.GREEN, 1_000)))
+    return found
+
+
+def test_once_contradicted_it_stays_so_over_every_turn_of_the_window() -> None:
+    found = verdicts({0: 0.5}, 90)
+    first = found.index(True)
+    assert 150 <= first <= 160
+    assert all(found[first:])
+
+
+def test_it_ends_within_two_windows_once_the_share_is_given() -> None:
+    found = verdicts({0: 0.5, 40: 0.1}, 90)
+    assert all(found[160:400])
+    assert not any(found[600:])

@@ -1,12 +1,17 @@
 """Old pools on their way to a certificate: consumers first, providers when those are stopped; and the way back."""
 
+from dataclasses import replace
+
 import pytest
 
 from lbctl.core.emptiness import emptiness
+from lbctl.daemon.retired_view import retired_view
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.record import Confidence, Pool, PoolState
 from lbctl.model.request import Answer, Claim, DrainServer, Rollback, SayStopped, Undo
-from tests.shop import PLAN, SHOP, A, B, Shop
+from lbctl.model.topology import HealthCheck, Probe
+from lbctl.model.units import HOUR, Instant
+from tests.shop import LB1, PLAN, SHOP, A, B, Shop
 
 BLUE = Colour.BLUE
 
@@ -52,7 +57,7 @@ def test_the_consumer_is_certified_first_and_the_provider_when_that_is_stopped()
     assert not shop.failed_users
 
 
-def test_a_word_that_a_consumer_is_stopped_is_believed_but_its_calls_are_counted() -> None:
+def test_a_word_that_a_consumer_is_stopped_does_not_count_against_its_own_checks() -> None:
     shop = finishing()
     refused = shop.on_release(SayStopped, service=A)  # type: ignore[arg-type]
     assert (refused.accepted, refused.body["code"]) == (False, "not_certified")
@@ -61,10 +66,72 @@ def test_a_word_that_a_consumer_is_stopped_is_believed_but_its_calls_are_counted
     shop.run(10)
     # It was not true: it goes on calling.
     assert old(shop, A).certificate is None
-    assert why(shop, A) == "sessions on blue of accounts are honoured; the last one was there just now"
+    assert why(shop, A).startswith("storefront-blue is not stopped (")
+    assert "t said that it is stopped, but 7 servers (s-blue-0, s-blue-1, s-blue-2, …) pass their checks" in why(
+        shop, A
+    )
     shop.stop(B, BLUE)
     shop.until("finished")
     assert old(shop, A).certificate is not None
+
+
+def test_a_word_that_it_is_stopped_does_not_outlive_the_proof_that_it_was_wrong() -> None:
+    shop = finishing()
+    shop.until("retiring")
+    unchecked(shop)
+    assert shop.on_release(SayStopped, service=B).accepted  # type: ignore[arg-type]
+    lb = shop.balancers[LB1]
+    lb.pools[B, BLUE].arrived[lb.generation] += 1
+    shop.run(2)
+    assert shop.release is not None
+    assert not shop.release.stopped
+    assert old(shop, B).certificate is None
+
+
+def test_a_consumer_that_was_not_stopped_after_all_voids_the_certificate_of_whom_it_calls() -> None:
+    shop = Shop(users=3)
+    shop.drain(300, 600_000)
+    assert shop.switch(B, A, version=2).accepted
+    shop.until("retiring")
+    shop.stop(B, BLUE)
+    shop.run(5)
+    # Both are certified within the same release, and then the old storefront is used again.
+    while old(shop, A).certificate is None:
+        shop.tick()
+    assert shop.release is not None
+    assert shop.release.phase.value == "retiring"
+    lb = shop.balancers[LB1]
+    lb.pools[B, BLUE].arrived[lb.generation] += 1
+    shop.tick()
+    assert (old(shop, B).certificate, old(shop, A).certificate) == (None, None)
+    assert (old(shop, B).state, old(shop, A).state) == (PoolState.DRAINING, PoolState.DRAINING)
+
+
+def test_after_a_claim_the_old_pool_is_no_releases_any_more() -> None:
+    shop = finishing()
+    shop.until("retiring")
+    shop.stop(B, BLUE)
+    shop.until("finished")
+    first = shop.release
+    assert first is not None
+    assert shop.claim(B).accepted
+    shop.deployed[B, BLUE] = 3
+    shop.now = Instant(shop.now + HOUR)
+    shop.run(60)
+    assert B not in shop.state.record.claims
+    certificate = old(shop, B).certificate
+    assert certificate is not None
+    assert certificate.release is None
+    view = retired_view(shop.state, first, B, shop.now)
+    assert (view["certified"], view["final"]) == (False, True)
+    assert view["waits"] == "blue of storefront was claimed since it served: another build may run there"
+
+
+def unchecked(shop: Shop) -> None:
+    """Take a config in which nobody's servers are checked at their own port."""
+    health = HealthCheck(kind=Probe.HTTP, port=9)
+    services = {name: replace(one, health=health) for name, one in shop.state.topology.services.items()}
+    shop._take(replace(shop.state.topology, services=services))
 
 
 def test_no_rollback_after_the_first_certificate_and_a_crash_forgets_neither() -> None:

@@ -1,5 +1,8 @@
 """The fake closes what is in flight at its rate, by its own clock."""
 
+import asyncio
+
+from lbctl.dataplane.closing import Closings, Cut
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.operation import Place, SetClosing, SetRoute
@@ -30,3 +33,23 @@ async def test_what_is_in_flight_is_closed_at_the_rate_and_only_where_nobody_is_
     assert await closing(2_000) == Closing(10, closed=10, left=20)
     assert await closing(9_000) == Closing(10, closed=30, left=0)
     assert server.in_flight == 0
+
+
+async def test_what_was_closed_counts_also_where_something_went_wrong_besides() -> None:
+    async def cut(service: ServiceName, colour: Colour, most: int) -> Cut:
+        del service, colour
+        asked.append(most)
+        return Cut(most, 100, "CLOSED_ANOTHER: somebody" if most else "")
+
+    asked: list[int] = []
+    closings = Closings(cut)
+    closings.set(SetClosing(service=SHOP, colour=Colour.BLUE, per_second=50, fence=1))
+    async with asyncio.timeout(5):
+        while sum(asked) < 20:
+            await asyncio.sleep(0.01)
+    seen = closings.of(SHOP, Colour.BLUE)
+    assert seen.closed == sum(asked)
+    assert seen.trouble == "CLOSED_ANOTHER: somebody"
+    closings.set(SetClosing(service=SHOP, colour=Colour.BLUE, per_second=0, fence=2))
+    assert closings.of(SHOP, Colour.BLUE).left == 100
+    closings.close()

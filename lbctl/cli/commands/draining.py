@@ -45,7 +45,9 @@ def drain(
 ) -> None:
     """Give one server no new sessions; it keeps those it has. Refused where it would take the last healthy capacity.
 
-    With --wait: in-flight, requests per second and the time left go to stderr. Ctrl-C detaches; it stays drained.
+    With --wait: in-flight, requests per second and the time left go to stderr. It is over when every load balancer
+    reads it back, nothing is in flight on any, and nothing came for --quiet; whoever cannot be read is waited for.
+    Exit 5: it is not drained any more. Ctrl-C detaches; it stays drained.
     """
     quiet_ms, timeout_ms = span_ms(quiet, "--quiet"), None if timeout is None else span_ms(timeout, "--timeout")
     data = _ask(client(ctx), place, on=True, reason=reason)
@@ -82,12 +84,12 @@ def _said(data: Json) -> str:
     where = f"{data['service']}/{data['colour']}/{data['server']}"
     if not data["drained"]:
         return f"{where}   ● is to be ready again"
-    end = "nobody is there any more" if data.get("empty") else "gets no new sessions"
+    end = "nobody is there any more" if data.get("empty") else "no new sessions, once every load balancer reads it back"
     return f"{where}   ◐ drained: {end}\n  back   lbctl undrain {where}"
 
 
 def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_s: float | None) -> Exit:
-    """Tell how it empties until nobody is there, or the time is over."""
+    """Tell how it empties until nobody is there, it is not drained any more, or the time is over."""
     from lbctl.cli.burndown import BurnDown
 
     service, _, server = place
@@ -96,25 +98,40 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
         now_s = time.monotonic()
         one = daemon.get("/v1/status", service=service)["services"][service]["servers"][server]
         seen.look(now_s, one["requests"])
-        in_flight = one["in_flight"]
-        if in_flight == 0 and seen.quiet_s(now_s) >= quiet_s:
+        if not _is_drained(one):
+            tell(f"{server} is not drained any more: somebody lets it be ready again")
+            return Exit.REFUSED
+        if (unknown := _unknown(one)) or one["in_flight"]:
+            seen.blind(now_s)
+        elif seen.quiet_s(now_s) >= quiet_s:
             return Exit.DONE
         if timeout_s is not None and now_s - began_s >= timeout_s:
-            tell(f"the time is over: {server} stays drained, with {_known(in_flight)} in flight")
+            tell(f"the time is over: {server} stays drained; {unknown or _in_flight(one)}")
             return Exit.TIMED_OUT
         if now_s - told_s >= TELL_EVERY_S:
             told_s = now_s
-            tell(_line(server, in_flight, seen.rate, seen.eta_s(now_s)))
+            tell(_line(server, unknown or _in_flight(one), seen.rate, seen.eta_s(now_s)))
         time.sleep(POLL_S)
 
 
-def _known(count: int | None) -> str:
-    return "?" if count is None else str(count)
+def _is_drained(one: Json) -> bool:
+    return bool(one["drained"]) and one["drained"]["state"] == "drain"
 
 
-def _line(server: str, in_flight: int | None, rate: float | None, eta_s: float | None) -> str:
+def _unknown(one: Json) -> str:
+    """Return why nobody can say what is in flight at a drained server; empty: everybody was asked."""
+    if not one["drained"]["read_back"]:
+        return str(one["drained"]["waits"])
+    return "not every load balancer could be read" if one["in_flight"] is None else ""
+
+
+def _in_flight(one: Json) -> str:
+    return f"{one['in_flight']} in flight"
+
+
+def _line(server: str, now: str, rate: float | None, eta_s: float | None) -> str:
     from lbctl.model.units import Span, seconds
 
     often = "? requests/s" if rate is None else f"{rate:.1f} requests/s of its sessions"
     left = "time left not known" if eta_s is None else f"about {seconds(Span(int(eta_s * 1000)))} left"
-    return f"{server}: {_known(in_flight)} in flight, {often}, {left}"
+    return f"{server}: {now}, {often}, {left}"

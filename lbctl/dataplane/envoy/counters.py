@@ -165,10 +165,10 @@ def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -
 
 
 def arrived(service: Service, colour: Colour, stats: Stats) -> int:
-    """Return what grows with every request that comes to a pool: when a server gets it, and, of those that Envoy
-    answers without one, when it is answered."""
-    scope = f"cluster.{cluster_name(service.name, colour)}.upstream_rq"
-    return _number(stats, f"{scope}_total") + _number(stats, f"{scope}_completed")
+    """Return what grows with every request or preview that comes to a pool: when a server gets it, and, of those that
+    Envoy answers without one, when it is answered."""
+    names = (cluster_name(service.name, colour), preview_name(service.name, colour))
+    return sum(_number(stats, f"cluster.{one}.upstream_rq_{word}") for one in names for word in ("total", "completed"))
 
 
 def _in_flight(stats: Stats, cluster: str) -> int:

@@ -16,7 +16,7 @@ from lbctl.dataplane.haproxy.form import Form
 from lbctl.dataplane.haproxy.holders import SHOW, parse_age
 from lbctl.dataplane.haproxy.looking import Look, look_at_all
 from lbctl.dataplane.haproxy.workers import ask_worker, batches
-from lbctl.model.errors import Garbled
+from lbctl.model.errors import DataPlaneError, Garbled
 from lbctl.model.names import Colour, Generation, ServiceName
 from lbctl.model.topology import Instance, Service
 from lbctl.model.units import Span
@@ -88,8 +88,9 @@ class Sessions:
         by_worker: dict[Generation, tuple[Look, list[Session]]] = {}
         for look, one in doomed:
             by_worker.setdefault(look.life, (look, []))[1].append(one)
-        closed = sum(await asyncio.gather(*(self._end(look, some) for look, some in by_worker.values())))
-        return Cut(closed, len(found) - closed)
+        done = await asyncio.gather(*(self._ended(look, some) for look, some in by_worker.values()))
+        closed = sum(count for count, _ in done)
+        return Cut(closed, len(found) - closed, next((trouble for _, trouble in done if trouble), ""))
 
     def _check_unfed(self, form: Form, looks: Sequence[Look], colour: Colour) -> None:
         """Raise Garbled if a worker still sends somebody to this pool, whatever lbctl ordered."""
@@ -98,17 +99,24 @@ class Sessions:
             if route is not None and route.feeds(colour):
                 raise Garbled(f"STILL_ROUTED: {look.life} of {self._instance.name} still sends somebody to {colour}")
 
-    async def _end(self, look: Look, sessions: Sequence[Session]) -> int:
-        """End these sessions of one worker; return how many were there. Raises Garbled if another one was hit."""
+    async def _ended(self, look: Look, sessions: Sequence[Session]) -> tuple[int, str]:
+        """End these sessions of one worker; return how many were there, and what went wrong: what was closed counts."""
+        try:
+            return await self._end(look, sessions)
+        except DataPlaneError as error:
+            return 0, str(error)
+
+    async def _end(self, look: Look, sessions: Sequence[Session]) -> tuple[int, str]:
+        """End them. Raises Unreachable, Garbled, where nothing is known to be closed."""
         commands = [text for one in sessions for text in (f"{SHOW} {one.place}", f"shutdown session {one.place}")]
         answers: list[list[str]] = []
         for part in batches(commands):
             answers += await ask_worker(self._instance, look.worker, part, ASK_S)
-        ended = 0
+        ended, trouble = 0, ""
         for one, detail, said in zip(sessions, answers[::2], answers[1::2], strict=True):
             if said:
                 continue
             if not is_there(one, detail):
-                raise Garbled(f"{ANOTHER}{look.life} ended whoever had taken the place of {one.client}")
+                trouble = f"{ANOTHER}{look.life} ended whoever had taken the place of {one.client}"
             ended += 1
-        return ended
+        return ended, trouble

@@ -12,6 +12,7 @@ from lbctl.dataplane.haproxy.holders import Holders
 from lbctl.dataplane.haproxy.looking import Look, look, look_at_all
 from lbctl.dataplane.haproxy.pins import ALL_KINDS
 from lbctl.dataplane.haproxy.probing import abilities, checked, unloaded_map
+from lbctl.dataplane.haproxy.siblings import Older
 from lbctl.dataplane.haproxy.statemap import map_path, parse_route
 from lbctl.dataplane.haproxy.workers import Worker, ask_worker, workers
 from lbctl.dataplane.haproxy.writing import Writer
@@ -46,8 +47,7 @@ class HaproxyInstance:
         self._boot = BootFiles(instance)
         self._holders = Holders(instance, {name: form.backends for name, form in self._forms.items()})
         self._closings = Closings(Sessions(instance, self._forms, services).cut)
-        self._first: Generation | None = None
-        self._was_reloaded = False
+        self._older = Older()
 
     @property
     def name(self) -> InstanceName:
@@ -93,6 +93,7 @@ class HaproxyInstance:
             services=services,
             draining_generations=tuple(one.life for one in looks if one.worker.is_old),
             warnings=(*self._unseen(looks[0].life), *self._warnings(looks, boot), *obstacles),
+            blind=self._instance.master_socket is None and self._older.unknown,
             unsent_log_lines={one.life: one.unsent_log_lines for one in looks},
         )
 
@@ -186,12 +187,10 @@ class HaproxyInstance:
         return f"{socket}: not read within {OPERATION_TIMEOUT_S:g} s: HAProxy is stopped, overloaded or being reloaded"
 
     def _unseen(self, newest: Generation) -> tuple[str, ...]:
-        """Without a master socket a change of generation means old workers that nobody sees."""
+        """Without a master socket old workers cannot be asked."""
         if self._instance.master_socket is not None:
             return ()
-        self._first = self._first or newest
-        self._was_reloaded = self._was_reloaded or newest != self._first
-        return (NO_MASTER, UNSEEN) if self._was_reloaded else (NO_MASTER,)
+        return (NO_MASTER, UNSEEN) if self._older.may_be(newest) else (NO_MASTER,)
 
     # ---- writing
 

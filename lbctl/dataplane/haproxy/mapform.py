@@ -72,7 +72,7 @@ class MapForm:
             pools[colour] = replace(
                 pool,
                 in_flight=pool.in_flight + self._previews.in_flight(colour, looks),
-                arrived={life: table.taken for life, table in tables.items()},
+                arrived=self._previews.added(colour, looks, {life: one.taken for life, one in tables.items()}),
             )
         routes = {look.life: self.runtime(look) for look in looks}
         runtime = {life: route for life, route in routes.items() if route is not None}

@@ -8,39 +8,20 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 
-from lbctl.model.census import Census, Connections, OpenSocket, OpenSockets
+from lbctl.model.census import Census, Connections, OpenSocket, OpenSockets, Strangers
 from lbctl.model.topology import Address
 from lbctl.model.units import Instant
-from lbctl.telemetry.sockets.answer import Counts, Ended, Row, Unusable, row, walk
-from lbctl.telemetry.sockets.owners import holders_of, inodes_of
-from lbctl.telemetry.sockets.question import TcpState, destinations, packed
+from lbctl.telemetry.sockets.answer import Counts, Row, Unusable
+from lbctl.telemetry.sockets.owners import holders_of
+from lbctl.telemetry.sockets.question import TcpState, destinations
 from lbctl.telemetry.sockets.reader import listed
+from lbctl.telemetry.sockets.rows import Own, own_inodes, place_of, rows_to
+from lbctl.telemetry.sockets.strangers import strangers_to
 
 SOCKETS_MAX = 1_000
 """So many connections are named one by one."""
 _OPENING = frozenset({TcpState.SYN_SENT, TcpState.SYN_RECEIVED})
-Own = Callable[[], Collection[int]]
-
-
-@dataclass(slots=True)
-class Rows:
-    """Takes rows one by one, those to `wanted` only, each socket once."""
-
-    sequence: int
-    wanted: frozenset[tuple[bytes, bytes]]
-    rows: dict[bytes, Row] = field(default_factory=dict)
-
-    def take(self, chunk: memoryview) -> Ended:
-        """See `reader.Taker`."""
-
-        def take_one(body: memoryview) -> None:
-            one = row(body)
-            if _place(one.remote) in self.wanted:
-                self.rows[one.socket_id] = one
-
-        return walk(chunk, self.sequence, take_one)
 
 
 class SocketCensus:
@@ -72,32 +53,31 @@ class SocketCensus:
         named, left_out = tuple(found[:SOCKETS_MAX]), max(0, len(found) - SOCKETS_MAX)
         return OpenSockets(taken_at=taken_at, sockets=named, left_out=left_out)
 
-
-def rows_to(servers: frozenset[Address]) -> list[Row]:
-    """Return every connection of this host to these servers. Blocks. Raises Unusable."""
-    if not servers:
-        return []
-    wanted = frozenset(_place(one) for one in servers)
-    taker = listed(destinations(servers), lambda sequence: Rows(sequence, wanted))
-    return list(taker.rows.values())
+    async def strangers(self, servers: Collection[Address], balancers: Collection[int]) -> Strangers:
+        """Say who else than these processes has established connections to these servers."""
+        async with self._one_at_a_time:
+            try:
+                return await asyncio.to_thread(strangers_to, frozenset(servers), balancers, self._own)
+            except Unusable as error:
+                return Strangers(cannot=str(error))
 
 
 def _counted(servers: frozenset[Address], own: Own) -> dict[Address, Connections]:
     """A check that begins or ends during the census is ours too: our sockets are looked up before and after it."""
     if not servers:
         return {}
-    before = _own_inodes(own)
+    before = own_inodes(own)
     counts = listed(destinations(servers), lambda sequence: Counts(sequence, before))
-    if counts.found and (fresh := _own_inodes(own) - before):
+    if counts.found and (fresh := own_inodes(own) - before):
         counts = listed(destinations(servers), lambda sequence: Counts(sequence, before | fresh))
     by_place: dict[tuple[bytes, bytes], Connections] = {}
     for (state, port, host), count in counts.found.items():
         by_place[port, host] = by_place.get((port, host), Connections()).plus(_connections(state, count))
-    return {server: by_place.get(_place(server), Connections()) for server in servers}
+    return {server: by_place.get(place_of(server), Connections()) for server in servers}
 
 
 def _named(servers: frozenset[Address], own: Own) -> list[OpenSocket]:
-    ours = _own_inodes(own)
+    ours = own_inodes(own)
     rows = sorted((one for one in rows_to(servers) if one.inode not in ours), key=lambda one: str(one.local))
     owners = holders_of({one.inode for one in rows[:SOCKETS_MAX]})
     return list(_sockets(rows, owners))
@@ -120,10 +100,6 @@ def _sockets(rows: list[Row], owners: Mapping[int, tuple[int, str]]) -> Iterator
         )
 
 
-def _own_inodes(own: Own) -> frozenset[int]:
-    return inodes_of(own()) or frozenset()
-
-
 def _connections(state: int, count: int) -> Connections:
     if state == TcpState.ESTABLISHED:
         return Connections(established=count)
@@ -135,8 +111,3 @@ def _word(state: int) -> str:
         return TcpState(state).name.lower().replace("_", " ")
     except ValueError:
         return f"state {state}"
-
-
-def _place(server: Address) -> tuple[bytes, bytes]:
-    _, host, port = packed(server)
-    return port, host

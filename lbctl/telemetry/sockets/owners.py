@@ -51,6 +51,23 @@ def with_descendants(pids: Collection[int]) -> frozenset[int]:
     return frozenset(found)
 
 
+def inner_pids(pid: int) -> frozenset[int]:
+    """Return the numbers of a process, here and in the containers that it is in."""
+    return frozenset({pid, *_numbers(pid, "NSpid:")})
+
+
+def users_of(pids: Collection[int]) -> frozenset[int]:
+    """Return the users that these processes run as, as far as they are known."""
+    return frozenset(uid for pid in pids for uid in _numbers(pid, "Uid:"))
+
+
+def _numbers(pid: int, key: str) -> list[int]:
+    """Return a line of numbers of what the kernel says of a process. Its directory may be root's, if it was root."""
+    with suppress(OSError, ValueError), open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as said:
+        return [int(word) for line in said if line.startswith(key) for word in line.split()[1:]]
+    return []
+
+
 def _pids() -> list[int]:
     with suppress(OSError):
         return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())[:PROCESSES_MAX]

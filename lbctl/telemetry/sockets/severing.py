@@ -11,10 +11,10 @@ from collections.abc import Collection
 from lbctl.model.census import Owner
 from lbctl.model.topology import Address
 from lbctl.telemetry.sockets.answer import Row, Unusable
-from lbctl.telemetry.sockets.census import rows_to
 from lbctl.telemetry.sockets.ending import end, why_not
 from lbctl.telemetry.sockets.owners import inodes_of
 from lbctl.telemetry.sockets.question import TcpState
+from lbctl.telemetry.sockets.rows import rows_to
 
 OPEN = frozenset({TcpState.SYN_SENT, TcpState.ESTABLISHED, TcpState.CLOSE_WAIT})
 """The others are ending by themselves."""

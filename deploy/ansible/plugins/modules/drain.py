@@ -32,7 +32,9 @@ options:
     choices: [drained, ready]
     default: drained
   empty:
-    description: With V(state=drained), wait until nothing is in flight there and nothing came for O(quiet) seconds.
+    description:
+      - With V(state=drained), wait until every load balancer reads it back, nothing is in flight on any, and nothing
+        came for O(quiet) seconds. A load balancer that cannot be read is waited for.
     type: bool
     default: false
   quiet:
@@ -74,7 +76,7 @@ drained:
   type: bool
   sample: true
 in_flight:
-  description: How many requests or connections are in flight there; none where a load balancer cannot be read.
+  description: How many requests or connections are in flight there; null where not every load balancer can be read.
   returned: always
   type: int
   sample: 0
@@ -130,8 +132,12 @@ def _settled(given, daemon, wish):
             return one if one["drained"] is None else None
         if not given["empty"]:
             return one if _is_drained(one) else None
+        if not _is_drained(one):
+            what = "{} is not drained any more".format(given["server"])
+            raise Problem(what, why="somebody lets it be ready again", code="not_drained", exit_code=5)
         # Where nobody knows a number, somebody may be there.
-        if one["requests"] is None or one["requests"] != seen["requests"] or one["in_flight"] != 0:
+        unknown = one["requests"] is None or not one["drained"]["read_back"]
+        if unknown or one["requests"] != seen["requests"] or one["in_flight"] != 0:
             seen.update(requests=one["requests"], since=time.monotonic())
         return one if time.monotonic() - seen["since"] >= given["quiet"] else None
 

@@ -1,0 +1,56 @@
+"""What the kernel of lbctl's host says of the connections to a pool: a second witness beside its load balancers. Pure.
+
+A program that calls the servers by themselves is seen by no load balancer; so is an old worker that nobody knows of.
+"""
+
+from collections.abc import Iterator
+
+from lbctl.core.state import State
+from lbctl.model.census import Census, Connections
+from lbctl.model.names import Colour, ServiceName
+
+NAMES_MAX = 3
+
+
+def connected(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
+    """Yield who of this host has a connection to a pool and is no load balancer of it: it calls around them."""
+    seen = state.observed.census.get((name, colour))
+    if seen is not None and seen.strangers is not None and seen.strangers.programs:
+        who = ", ".join(map(str, seen.strangers.programs[:NAMES_MAX]))
+        yield f"{colour} of {name} is connected to past its load balancers, as this host's kernel counts: {who}"
+
+
+def not_yet_counted(state: State, name: ServiceName, colour: Colour) -> str:
+    """Return that it must be counted again: what was counted before the pool became quiet says nothing."""
+    seen, calm = state.observed.census.get((name, colour)), state.calms.get((name, colour))
+    if seen is None or calm is None or calm.quiet_since is None or seen.taken_at >= calm.quiet_since:
+        return ""
+    return f"this host's connections to {colour} of {name} are to be counted again"
+
+
+def uncounted(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
+    """Yield what the kernel of this host could not be asked of the connections to a pool."""
+    seen = state.observed.census.get((name, colour))
+    if seen is None:
+        yield "nobody counted this host's connections to its servers"
+    elif _total(state, name, colour, seen) is None or seen.strangers is None:
+        yield f"this host's connections could not be counted: {seen.cannot or 'its servers are new in the config'}"
+    elif seen.strangers.cannot:
+        yield f"whose this host's connections are could not be told: {seen.strangers.cannot}"
+    elif seen.strangers.unnamed:
+        yield f"{seen.strangers.unnamed} of this host's connections are taken for its load balancers': nobody may look"
+
+
+def _total(state: State, name: ServiceName, colour: Colour, seen: Census) -> Connections | None:
+    return seen.total(server.address for server in state.topology.services[name].pool(colour).servers)
+
+
+def census_words(state: State, name: ServiceName, colour: Colour) -> str:
+    """Return what the kernel of this host counts. Connections that load balancers keep for later are no use of it."""
+    seen = state.observed.census.get((name, colour))
+    total = None if seen is None else _total(state, name, colour, seen)
+    if total is None:
+        return ""
+    if not total.count:
+        return "no connection of this host to its servers"
+    return f"{total.count} connections of this host to its servers, of load balancers, with nothing in flight"

@@ -1,0 +1,133 @@
+"""Requests that come to a pool after it was proved unused: they void its certificate. Pure.
+
+A certificate holds what every generation had counted. A greater count is a late request; so is any count of one that
+has begun to count anew (somebody cleared its counters), and then what it counts now is what later ones are told by.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from lbctl.core.change import Change
+from lbctl.core.state import State
+from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
+from lbctl.model.reading import InstanceReading
+from lbctl.model.record import Adopted, Pool, PoolState, Record, Release
+from lbctl.model.units import Instant
+
+Counts = Mapping[Generation, int]
+Key = tuple[ServiceName, Colour]
+
+
+def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) -> str:
+    """Return which load balancer counted a request of a pool after it was certified; empty if none did."""
+    for instance, known, counts in _compared(state, name, colour, pool):
+        for life, count in counts.items():
+            base = known.get(life, 0)
+            late = count - base if count >= base else count
+            if late:
+                return f"{late} came through {instance} ({life})"
+    return ""
+
+
+def _compared(
+    state: State, name: ServiceName, colour: Colour, pool: Pool
+) -> Iterator[tuple[InstanceName, Counts, Counts]]:
+    """Yield what each load balancer had counted when the pool was certified, and counts now. One that was not there
+    then is no witness: whatever it counted, it may have counted before."""
+    for instance in state.topology.instances_of(name):
+        reading = state.observed.instances.get(instance)
+        known = None if pool.certificate is None else pool.certificate.counted.get(instance)
+        if known is not None and isinstance(reading, InstanceReading) and name in reading.services:
+            yield instance, known, reading.services[name].pools[colour].arrived
+
+
+def counted_anew(state: State) -> Iterator[Change]:
+    """Yield certificates whose load balancers count from 0 again, or are new in the config: from now on theirs is what
+    a late request is told by."""
+    for name, colour, adopted in _certified(state):
+        pool = adopted.pool(colour)
+        assert pool.certificate is not None
+        counted = {**pool.certificate.counted, **_first_seen(state, name, colour, pool)}
+        for instance, known, counts in _compared(state, name, colour, pool):
+            counted[instance] = {**known, **{life: 0 for life, count in counts.items() if count < known.get(life, 0)}}
+        if counted != pool.certificate.counted:
+            pool = replace(pool, certificate=replace(pool.certificate, counted=counted))
+            yield Change(record=state.record.with_service(name, adopted.with_pool(colour, pool)))
+
+
+def _first_seen(state: State, name: ServiceName, colour: Colour, pool: Pool) -> dict[InstanceName, Counts]:
+    found: dict[InstanceName, Counts] = {}
+    for instance in state.topology.instances_of(name):
+        reading = state.observed.instances.get(instance)
+        known = {} if pool.certificate is None else pool.certificate.counted
+        if instance not in known and isinstance(reading, InstanceReading) and name in reading.services:
+            found[instance] = dict(reading.services[name].pools[colour].arrived)
+    return found
+
+
+def _certified(state: State) -> Iterator[tuple[ServiceName, Colour, Adopted]]:
+    for name in state.topology.services:
+        adopted = state.record.services.get(name)
+        for colour in Colour if adopted is not None else ():
+            if adopted is not None and adopted.pool(colour).certificate is not None:
+                yield name, colour, adopted
+
+
+def voided(state: State, now: Instant) -> Iterator[Change]:
+    """Yield the end of each certificate whose pool got a request since: whoever stopped that pool must know, also while
+    the journal does not work."""
+    for name, colour, adopted in _certified(state):
+        late = late_request(state, name, colour, adopted.pool(colour))
+        if late:
+            change = _voided(state.record, name, colour, late, now)
+            yield replace(change, lowering=bool(state.journal_error) and _is_alone(state, name, colour))
+
+
+def _is_alone(state: State, name: ServiceName, colour: Colour) -> bool:
+    """Whether nothing else that waits for the journal would be kept with it."""
+    adopted = state.durable.services.get(name)
+    known = adopted is not None and adopted.pool(colour).certificate is not None
+    return known and not state.offered and state.record is state.ordered
+
+
+def _voided(record: Record, name: ServiceName, colour: Colour, late: str, now: Instant) -> Change:
+    """In a release its consumers' pins still lead there, and it may still call: it is draining again, whoever said that
+    it is stopped. At rest it stays apart."""
+    adopted, release = record.services[name], record.running(name)
+    text = (
+        f"{colour} of {name} was proved unused and got a late request: {late}. Its certificate is void: do not stop "
+        f"it, and find who still uses it; where it is stopped already, that request failed"
+    )
+    partners = _partners(record, name, adopted.pool(colour), release)
+    called = " and ".join(f"{old} of {one}" for one, old in partners)
+    text += f". It may call {called}: that certificate is void, too" if called else ""
+    latest = record.latest(name)
+    told = Entry(
+        kind=Kind.CERTIFICATE_VOID,
+        at=now,
+        text=text,
+        severity=Severity.PAGE,
+        service=name,
+        release=None if latest is None else latest.id,
+        data={"colour": colour.value},
+    )
+    if release is not None:
+        said = {one: by for one, by in release.stopped.items() if one != name}
+        record = record.with_release(replace(release, stopped=said))
+    for one, old in (name, colour), *partners:
+        record = _in_use(record, one, old, release)
+    return Change(record=record, entries=(told,))
+
+
+def _partners(record: Record, name: ServiceName, pool: Pool, release: Release | None) -> list[Key]:
+    """Return the old pools of providers that this one may call again: they were certified because it was stopped."""
+    found = [] if release is None else [(one, colour) for one, colour in pool.paired.items() if one in record.services]
+    return [(one, colour) for one, colour in found if record.services[one].pool(colour).certificate is not None]
+
+
+def _in_use(record: Record, name: ServiceName, colour: Colour, release: Release | None) -> Record:
+    state = PoolState.IDLE if release is None else PoolState.DRAINING
+    adopted = record.services[name]
+    pool = replace(adopted.pool(colour), certificate=None, state=state)
+    return record.with_service(name, adopted.with_pool(colour, pool))

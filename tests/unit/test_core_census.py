@@ -1,0 +1,81 @@
+"""The kernel's count is a gate of the proof: who goes around the load balancers keeps a pool in use, and is named."""
+
+from dataclasses import replace
+
+from lbctl.core.emptiness import emptiness
+from lbctl.model.census import Census, Connections, Program, Strangers
+from lbctl.model.names import Colour
+from lbctl.model.reading import Observed
+from lbctl.model.record import Certificate
+from lbctl.model.units import Instant
+from tests.shop import TOPOLOGY, B, Shop
+
+BLUE = (B, Colour.BLUE)
+CURL = Program(process="curl", pid=12, uid=0, count=3)
+
+
+def retiring(**counted: object) -> Shop:
+    """Both went over, and this is what the kernel counts at the old storefront."""
+    shop = Shop(users=3)
+    shop.drain(300, 60_000)
+    see(shop, **counted)
+    assert shop.switch(B, *(name for name in TOPOLOGY.services if name != B), version=2).accepted
+    shop.until("draining")
+    shop.run(40)
+    return shop
+
+
+def see(shop: Shop, **counted: object) -> None:
+    """Let the kernel say this of the old storefront from now on."""
+    servers = {one.address: Connections(established=5) for one in TOPOLOGY.services[B].blue.servers}
+
+    def alter(seen: Observed) -> Observed:
+        given = {"taken_at": shop.now, "servers": servers, "strangers": Strangers(), **counted}
+        return replace(seen, census={**seen.census, BLUE: Census(**given)})  # type: ignore[arg-type]
+
+    shop.alter = alter
+
+
+def certificate(shop: Shop) -> Certificate | None:
+    return shop.state.record.services[B].blue.certificate
+
+
+def waits(shop: Shop) -> str:
+    return emptiness(shop.state, *BLUE, shop.now).waits
+
+
+def test_idle_connections_of_load_balancers_are_no_use_of_a_pool() -> None:
+    found = certificate(retiring())
+    assert found is not None
+    assert (found.confidence.value, found.unseen) == ("full", ())
+    assert found.census == "35 connections of this host to its servers, of load balancers, with nothing in flight"
+
+
+def test_a_program_that_goes_around_the_load_balancers_keeps_the_pool_in_use_by_name() -> None:
+    shop = retiring(strangers=Strangers(programs=(CURL,)))
+    assert certificate(shop) is None
+    past = "blue of storefront is connected to past its load balancers, as this host's kernel counts: "
+    assert waits(shop) == f"{past}curl (pid 12) has 3 connections"
+    see(shop)
+    shop.run(20)
+    assert certificate(shop) is not None
+
+
+def test_what_was_counted_before_it_became_quiet_counts_for_nothing() -> None:
+    shop = retiring(taken_at=Instant(0))
+    assert certificate(shop) is None
+    assert waits(shop) == "this host's connections to blue of storefront are to be counted again"
+
+
+def test_what_the_kernel_does_not_tell_makes_it_partial_and_is_said() -> None:
+    for counted, said in (
+        ({"servers": {}, "cannot": "NO_NETLINK: no"}, "this host's connections could not be counted: NO_NETLINK: no"),
+        ({"strangers": Strangers(cannot="SLOW: no")}, "whose this host's connections are could not be told: SLOW: no"),
+        (
+            {"strangers": Strangers(unnamed=4)},
+            "4 of this host's connections are taken for its load balancers': nobody may look",
+        ),
+    ):
+        found = certificate(retiring(**counted))
+        assert found is not None
+        assert (found.confidence.value, found.unseen) == ("partial", (said,))
