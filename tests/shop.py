@@ -149,6 +149,9 @@ class Shop:
     asked: list[Ask] = field(default_factory=list)
     alter: Callable[[Observed], Observed] = lambda observed: observed
     """What is seen instead of what is there."""
+    orders: list[Administer] = field(default_factory=list)
+    """What servers were told and have not been carried out, while orders do not arrive."""
+    orders_arrive: bool = True
     state: State = field(init=False)
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -202,7 +205,7 @@ class Shop:
             self.tick()
         raise AssertionError("no answer")
 
-    def switch(self, carrier: ServiceName, *followers: ServiceName, version: int) -> Answer:
+    def switch(self, carrier: ServiceName, *followers: ServiceName, version: int, plan: Plan = PLAN) -> Answer:
         """Deploy `version` to the idle pools, and release them. One service alone goes by the board, unchecked."""
         if not followers:
             self.reconfigure(rendezvous=Rendezvous.NONE)
@@ -219,7 +222,7 @@ class Shop:
             service=carrier,
             to=None,
             version=str(version),
-            plan=PLAN,
+            plan=plan,
             nonce=f"n{version}",
             followers=dict.fromkeys(followers, str(version)),
             unchecked=True,
@@ -383,17 +386,13 @@ class Shop:
                 case Mark() | Free():
                     self._mark(effect)
                 case Save(record, entries):
-                    error = "" if self.journal_works else "full"
-                    if not error:
-                        self.disk = record
-                        self.told += entries
-                    self._step(Recorded(self.now, record.rev, error))
+                    self._save(record, entries)
                 case Note(entries):
                     self.told += entries
                 case Apply(instance, operations):
                     self._apply(instance, operations)
                 case Administer():
-                    self._administer(effect)
+                    self._order(effect)
                 case Reply(answer):
                     self.answers.append(answer)
                 case Ask(key):
@@ -401,6 +400,26 @@ class Shop:
                     word = self.hooks.get(key.point, Word.YES)
                     if word is not None:
                         self._step(HookAnswer(self.now, key, word, f"{word} of {key.point}"))
+
+    def _save(self, record: Record, entries: tuple[Entry, ...]) -> None:
+        error = "" if self.journal_works else "full"
+        if not error:
+            self.disk = record
+            self.told += entries
+        self._step(Recorded(self.now, record.rev, error))
+
+    def _order(self, order: Administer) -> None:
+        self.orders.append(order)
+        if self.orders_arrive:
+            self.let_orders_go()
+
+    def let_orders_go(self) -> None:
+        """Carry out what servers were told."""
+        self.orders_arrive, waiting, self.orders = True, self.orders, []
+        for order in waiting:
+            for operation in order.operations:
+                _waited(self.balancers[order.instance].administer(operation))
+            self._step(Administered(self.now, order.instance))
 
     def _apply(self, instance: InstanceName, operations: tuple[Operation, ...]) -> None:
         sent_at, results = self.now, []
@@ -415,11 +434,6 @@ class Shop:
         self.tokens[mark.release] = mark.token if isinstance(mark, Mark) else Token.GO
         if self.tokens[mark.release] is Token.NONE:
             self.tokens.pop(mark.release)
-
-    def _administer(self, wanted: Administer) -> None:
-        for operation in wanted.operations:
-            _waited(self.balancers[wanted.instance].administer(operation))
-        self._step(Administered(self.now, wanted.instance))
 
     def _step(self, event: Recorded | Applied | Administered | HookAnswer) -> None:
         self.state, effects = machine.step(self.state, event)

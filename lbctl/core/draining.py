@@ -16,7 +16,7 @@ from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.operation import SetServer
 from lbctl.model.reading import Admin, InstanceReading
-from lbctl.model.record import Adopted, Drained
+from lbctl.model.record import Adopted, Drained, Phase
 from lbctl.model.request import DrainServer
 from lbctl.model.units import BP_FULL, SECOND, Instant, Span, since
 
@@ -66,22 +66,32 @@ def _adopted(state: State, request: DrainServer) -> Adopted:
 
 
 def _enough_left(state: State, request: DrainServer, adopted: Adopted) -> None:
-    """A pool that takes new traffic keeps a healthy server, and the part of them that a way back needs."""
+    """A pool that takes new traffic, or is the way back, keeps a healthy server and the part that its traffic needs."""
     name, colour = request.service, request.colour
-    want = target(state.topology, state.record, name)
     pool, plan = state.topology.services[name].pool(colour), state.topology.services[name].plan
     down = state.wells[name, colour].down.keys() | state.wells[name, colour].unknown.keys()
     gone = {server for server, one in adopted.drained.items() if one.colour is colour and not one.ends}
     left = [one.name for one in pool.servers if one.name not in down | gone | {request.server}]
-    takes = want is None or want.share_bp(colour) > 0 or adopted.active is colour
-    if not takes or (left and len(left) * BP_FULL >= plan.min_healthy_bp * len(pool.servers)):
+    use = _use(state, name, colour)
+    if not use or (left and len(left) * BP_FULL >= plan.min_healthy_bp * len(pool.servers)):
         return
     raise Refused(
         "last_capacity",
         f"{request.server} is needed: {len(left)} of {len(pool.servers)} servers of {colour} of {name} would be left",
-        why=f"{colour} takes traffic, and needs {plan.min_healthy_bp / 100:g} % of its servers, one at least",
+        why=f"{colour} {use}, and needs {plan.min_healthy_bp / 100:g} % of its servers, one at least",
         then=f"lbctl status {name} --servers; bring others up, or lbctl undrain one first",
     )
+
+
+def _use(state: State, name: ServiceName, colour: Colour) -> str:
+    """Return what a pool is needed for; empty if its servers may all be drained."""
+    want, adopted = target(state.topology, state.record, name), state.record.services[name]
+    if want is None or want.share_bp(colour) > 0 or adopted.active is colour:
+        return "takes traffic"
+    release = state.record.running(name)
+    if release is None or release.phase is Phase.RETIRING or release.members[name].origin is not colour:
+        return ""
+    return f"is the way back of release {release.id}"
 
 
 def _differing(state: State, instance: InstanceName) -> Iterator[SetServer]:
@@ -130,15 +140,17 @@ def undrained(state: State, now: Instant) -> Iterator[Change]:
         for server, drained in adopted.drained.items():
             if not drained.ends or name not in state.topology.services:
                 continue
-            readings = [state.observed.instances.get(one) for one in state.topology.instances_of(name)]
-            ready = all(
-                isinstance(one, InstanceReading)
-                and one.taken_at > state.changed_at
-                and name in one.services
-                and _admin(one, name, drained.colour, server) in {Admin.READY, None}
-                for one in readings
-            )
-            if ready:
+            instances = state.topology.instances_of(name)
+            if all(_reads_ready(state, one, name, drained.colour, server) for one in instances):
                 left = {other: one for other, one in adopted.drained.items() if other != server}
                 yield Change(record=state.record.with_service(name, replace(adopted, drained=left)))
-    del now
+
+
+def _reads_ready(state: State, instance: InstanceName, name: ServiceName, colour: Colour, server: ServerName) -> bool:
+    """Whether a reading says so that was taken after the change, and after the last order: none is under way."""
+    reading = state.observed.instances.get(instance)
+    ordered_at, busy = state.administering.get(instance, (state.changed_at, False))
+    if busy or not isinstance(reading, InstanceReading) or name not in reading.services:
+        return False
+    fresh = reading.taken_at > state.changed_at and reading.taken_at >= ordered_at
+    return fresh and _admin(reading, name, colour, server) in {Admin.READY, None}

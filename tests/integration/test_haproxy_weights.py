@@ -14,8 +14,8 @@ from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.firstfiles import write_maps
 from lbctl.dataplane.haproxy.serverstate import StateFile, state_path
 from lbctl.model.names import Colour, ServerName
-from lbctl.model.operation import Place, Status
-from lbctl.model.reading import ServiceReading
+from lbctl.model.operation import Place, SetServer, Status
+from lbctl.model.reading import Admin, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Address, HaproxyForm, Pool, Server, Service
 from tests.conformance.haproxy_harness import HaproxyWorld, haproxy_world
@@ -418,3 +418,20 @@ def many(service: Service, count: int) -> Service:
         for colour in Colour
     }
     return replace(service, health=None, **pools)  # type: ignore[arg-type]
+
+
+async def test_a_server_drained_while_its_pool_has_no_weight_reads_as_drained_until_it_is_ready_again() -> None:
+    async with weights_world() as (world, here):
+
+        async def told(admin: Admin) -> Admin:
+            order = SetServer(service=SHOP, colour=Colour.GREEN, server=ServerName("green-1"), admin=admin)
+            assert (await world.driver.administer(order)).status is Status.DONE
+            return (await here.reading()).pools[Colour.GREEN].servers[ServerName("green-1")].admin
+
+        await here.route(0)
+        untouched = (await here.reading()).pools[Colour.GREEN].servers[ServerName("green-2")]
+        assert untouched.admin is Admin.READY, "no weight is no order"
+        assert await told(Admin.DRAIN) is Admin.DRAIN
+        assert await told(Admin.READY) is Admin.READY
+        await here.route(10_000)
+        assert (await here.reading()).pools[Colour.GREEN].servers[ServerName("green-1")].usable

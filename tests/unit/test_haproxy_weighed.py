@@ -248,11 +248,12 @@ ANSWER = f"""1
 def test_states_are_read_from_haproxys_answer_and_from_our_own_file() -> None:
     first = serverstate.parse_states("be", ANSWER.splitlines())
     assert first == {
-        "b1": serverstate.State("3", "1", 133, 100, 0, "9101"),
+        "b1": serverstate.State("3", "1", 133, 100, 0, "9101", drained=True),
         "b2": serverstate.State("3", "2", 0, 100, 900, "9102"),
     }
     again = serverstate.parse_states("be", serverstate.rendered("be", first).decode().splitlines())
-    assert again == {**first, "b1": replace(first[ServerName("b1")], unchanged_s=serverstate.UNCHANGED_MIN_S)}
+    started = replace(first[ServerName("b1")], unchanged_s=serverstate.UNCHANGED_MIN_S, drained=False)
+    assert again == {**first, "b1": started}
 
 
 def test_our_file_keeps_no_server_down_or_in_maintenance() -> None:

@@ -18,7 +18,9 @@ FIELDS = (
     "srv_check_state", "srv_agent_state", "bk_f_forced_id", "srv_f_forced_id", "srv_fqdn", "srv_port", "srvrecord",
 )  # fmt: skip
 """Those of the format's version 1 that must be there; HAProxy takes lines without the later ones."""
-NUMBERS = ("srv_uweight", "srv_iweight", "srv_time_since_last_change")
+NUMBERS = ("srv_uweight", "srv_iweight", "srv_time_since_last_change", "srv_admin_state")
+DRAINED = 0x08 | 0x10
+"""Bits of `srv_admin_state`: by an order, or after another server."""
 HEAD = f"1\n# {' '.join(FIELDS)}\n# Written by lbctl after every change of a weight.\n"
 UNCHANGED_MIN_S = 60
 """A server that has been in its state for longer than its process lives shows that the file was loaded."""
@@ -38,6 +40,8 @@ class State:
     configured: int
     unchanged_s: int
     port: str
+    drained: bool = False
+    """Whether somebody ordered it. A server of weight 0 is shown as drained whatever was ordered."""
 
 
 States = Mapping[ServerName, State]
@@ -58,10 +62,11 @@ def parse_states(backend: str, lines: Sequence[str]) -> dict[ServerName, State] 
         if len(fields) < len(FIELDS) or line.startswith("#") or fields[1] != backend:
             continue
         one = dict(zip(FIELDS, fields, strict=False))
-        weight, configured, unchanged = (one[key] for key in NUMBERS)
-        if not all(number.isascii() and number.isdigit() for number in (weight, configured, unchanged)):
+        if not all(one[key].isascii() and one[key].isdigit() for key in NUMBERS):
             return None
-        state = State(one["be_id"], one["srv_id"], int(weight), int(configured), int(unchanged), one["srv_port"])
+        weight, configured, unchanged, admin = (int(one[key]) for key in NUMBERS)
+        drained = bool(admin & DRAINED)
+        state = State(one["be_id"], one["srv_id"], weight, configured, unchanged, one["srv_port"], drained)
         # The first of two equal lines counts, as in HAProxy.
         found.setdefault(ServerName(one["srv_name"]), state)
     return found

@@ -30,9 +30,9 @@ from lbctl.dataplane.haproxy.weighed import (
     route_of,
 )
 from lbctl.model.errors import Garbled
-from lbctl.model.names import Colour, ServerName
+from lbctl.model.names import Colour, Generation, ServerName
 from lbctl.model.operation import Ability
-from lbctl.model.reading import ServiceReading
+from lbctl.model.reading import Admin, PoolReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import HaproxyBinding, Instance, Service
 from lbctl.model.units import BP_FULL, percent
@@ -92,10 +92,18 @@ class WeightsForm:
         return ServiceReading(
             runtime={life: route for life, (route, _) in routes.items()},
             boot=None if boot is None else self._boot(boot),
-            pools={c: replace(one, arrived=arrived(tables, one.servers)) for c, one in counted.items()},
+            pools={c: self._pool(one, tables) for c, one in counted.items()},
             skewed={life: instead for life, (_, instead) in routes.items() if instead is not None},
             obstacles=obstacles(self._service, backend, pools, self._states, newest.uptime_s),
         )
+
+    def _pool(self, pool: PoolReading, tables: Mapping[Generation, Table]) -> PoolReading:
+        """A row of weight 0 is shown as drained whatever somebody ordered: that is told by the state."""
+        drained = {name: replace(one, admin=Admin.DRAIN) for name, one in pool.servers.items() if self._drained(name)}
+        return replace(pool, arrived=arrived(tables, pool.servers), servers={**pool.servers, **drained})
+
+    def _drained(self, server: ServerName) -> bool:
+        return server in self._states and self._states[server].drained
 
     def runtime(self, look: Look) -> Route | None:
         """See `Form.runtime`."""
