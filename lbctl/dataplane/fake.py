@@ -49,6 +49,8 @@ class FakePool:
     """Requests that came, by the generation that took them."""
     closing: Closing = NO_CLOSING
     closing_since: Instant = Instant(0)
+    bound: int = 0
+    """Users whom a table brings here, whatever the route says."""
 
     def order(self, per_second: int, now: Instant) -> None:
         """Close what is in flight at this rate, from now on."""
@@ -80,6 +82,7 @@ class FakePool:
             in_flight=sum(server.in_flight for server in servers),
             arrived={life: self.arrived[life] for life in lives},
             closing=self.closing,
+            bound=self.bound,
         )
 
 

@@ -93,6 +93,10 @@ class PoolReading:
     holders: tuple["Holder", ...] = ()
     """Who is in flight for long there, the oldest first; not all of them, where there are many."""
     closing: Closing = NO_CLOSING
+    bound: int = 0
+    """How many users a table of the load balancer brings to this pool, whatever its share and limit are."""
+    uncounted: str = ""
+    """Why nobody knows how many those are; empty if it is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,3 +208,29 @@ async def test_without_the_backend_it_names_it() -> None:
         for call in (world.driver.probe(), world.driver.observe()):
             with pytest.raises(Garbled, match="till_all"):
                 await call
+
+
+@pytest.mark.parametrize("table", ["shop_all", "elsewhere"])
+async def test_whom_a_table_brings_to_a_pool_without_weight_is_counted_until_the_entry_is_gone(table: str) -> None:
+    rule = f"stick on src table {table}"
+    sticky = ("\nbackend shop_all", f"\nbackend shop_all{TABLE}\n    {rule}")
+    if table == "elsewhere":
+        sticky = ("\nbackend shop_all", f"\nbackend elsewhere{TABLE}\n\nbackend shop_all\n    {rule}")
+    async with edited(sticky) as (world, here):
+
+        async def until(count: int) -> None:
+            async with asyncio.timeout(5):
+                while (pool := (await here.reading()).pools[Colour.BLUE]).uncounted or pool.bound != count:
+                    await asyncio.sleep(0.02)
+
+        assert "blue" in (await world.client().get()).body
+        assert (await here.reading()).pools[Colour.BLUE].uncounted, "more may come: nobody counts"
+        await here.route(10_000, 0, 10_000)
+        await until(1)
+        assert "blue" in (await world.client().get()).body
+        assert await ask(str(world.directory / "admin.sock"), [f"clear table {table} key 127.0.0.1"], 1.0) == [[]]
+        await until(0)
+        assert "green" in (await world.client().get()).body
+        await here.route(5_000)
+        await here.route(10_000, 0, 10_000)
+        await until(0)

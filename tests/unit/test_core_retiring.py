@@ -11,7 +11,7 @@ from lbctl.model.record import Confidence, Pool, PoolState
 from lbctl.model.request import Answer, Claim, DrainServer, Rollback, SayStopped, Undo
 from lbctl.model.topology import HealthCheck, Probe
 from lbctl.model.units import HOUR, Instant
-from tests.shop import LB1, PLAN, SHOP, A, B, Shop
+from tests.shop import LB1, LB2, PLAN, SHOP, A, B, Shop
 
 BLUE = Colour.BLUE
 
@@ -228,3 +228,15 @@ def test_a_server_of_a_pool_without_traffic_is_drained_without_asking_for_more(*
     )
     assert shop.ask(wanted).accepted
     assert bool(shop.state.record.services[A].drained) is known
+
+
+def test_a_pool_to_which_a_table_binds_users_is_not_certified_and_they_are_counted() -> None:
+    shop = finishing()
+    shop.until("draining")
+    shop.balancers[LB2].pools[B, BLUE].bound = 3
+    shop.run(20)
+    assert old(shop, B).certificate is None
+    assert why(shop, B) == "edge/lb2: entries of stick tables bind 3 users to blue of storefront"
+    shop.balancers[LB2].pools[B, BLUE].bound = 0
+    shop.until("retiring")
+    assert old(shop, B).certificate is not None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
 from lbctl.dataplane.closing import Closings
+from lbctl.dataplane.haproxy.bindings import Bindings
 from lbctl.dataplane.haproxy.bootfile import BootFiles
 from lbctl.dataplane.haproxy.closing import Sessions
 from lbctl.dataplane.haproxy.form import Entries, Form
@@ -46,6 +47,7 @@ class HaproxyInstance:
         self._writer = Writer(instance, self._forms)
         self._boot = BootFiles(instance)
         self._holders = Holders(instance, {name: form.backends for name, form in self._forms.items()})
+        self._bindings = Bindings(instance, services)
         self._closings = Closings(Sessions(instance, self._forms, services).cut)
         self._older = Older()
 
@@ -85,6 +87,7 @@ class HaproxyInstance:
         services = await self._holders.added(
             looks, {name: form.reading(looks, boot) for name, form in self._forms.items()}
         )
+        services = self._bindings.added(looks, services)
         services = {name: self._closings.added(name, one) for name, one in services.items()}
         obstacles = [text for one in services.values() for text in one.obstacles]
         return InstanceReading(
@@ -154,6 +157,7 @@ class HaproxyInstance:
     async def close(self) -> None:
         """See `DataPlane.close`. Batches that HAProxy has not answered by now may still be carried out."""
         self._closings.close()
+        self._bindings.close()
         self._writer.close()
 
     # ---- reading

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from lbctl.dataplane.haproxy.bindings import SHOW, bound_entries, names_servers, tables_of
 from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.form import Form
 from lbctl.dataplane.haproxy.looking import Look
@@ -13,8 +14,6 @@ from lbctl.model.operation import Ability
 from lbctl.model.topology import Instance
 
 OLDEST = (2, 4)
-TABLES_MAX = 200
-TABLE = "# table: "
 
 
 async def checked(instance: Instance, timeout_s: float) -> str:
@@ -51,16 +50,16 @@ async def abilities(
 
 async def _stick_tables(instance: Instance, newest: Look, timeout_s: float) -> dict[str, bool]:
     """Return every stick table, and whether its entries name servers: others only count."""
-    (lines,) = await ask_worker(instance, newest.worker, ["show table"], timeout_s)
-    names = [line[len(TABLE) :].split(",", 1)[0] for line in lines if line.startswith(TABLE)][:TABLES_MAX]
-    commands = [f"show table {name} data.server_id gt 0" for name in names]
+    (lines,) = await ask_worker(instance, newest.worker, [SHOW], timeout_s)
+    names = tables_of(lines)
+    commands = [bound_entries(name) for name in names]
     answers = [
         answer
         for part in batches(commands)
         if part
         for answer in await ask_worker(instance, newest.worker, part, timeout_s)
     ]
-    return {name: bool(lines) and lines[0].startswith(TABLE) for name, lines in zip(names, answers, strict=True)}
+    return {name: names_servers(lines) for name, lines in zip(names, answers, strict=True)}
 
 
 def _check_level(instance: Instance, path: str, level: Sequence[str]) -> None:
