@@ -3,12 +3,16 @@
 The rate is in sessions, the limit in buckets, and nobody keeps a list of sessions. So the limit is put where as many
 occupied buckets lie above it as sessions may go now. Where the buckets are not known, just after a start, the last
 count is taken for evenly spread; where sessions were never countable, equal parts go until the deadline.
+
+Who is passed by the limit moves only when he comes back. So nothing goes on while nobody comes at all, as in an outage
+of the users' line: all of them would come back at once. And who comes back seldom is paid for like the others.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil, log
 
+from lbctl.core.rollcall import LATELY, REMEMBERED
 from lbctl.model.names import Colour
 from lbctl.model.record import Pool
 from lbctl.model.sessions import Attendance, Leaving
@@ -18,17 +22,28 @@ WATCHED_MIN = Span(10 * SECOND)
 """A shorter watch has not seen most of the sessions."""
 WATCHED_WELL = Span(30 * SECOND)
 """Before that, what was counted earlier is the better guide."""
+NOBODY = Span(5 * SECOND)
+"""No request of anybody for so long, where there were many, is no end of sessions: their way here is cut off."""
+MANY = 30
+TOO_MANY = 1.2
+"""More than this part of the promised rate moved over the time of the promise: then it waits."""
 CATCH_UP_MAX = Span(2 * SECOND)
 """The most time that is made good at once: after an outage the rate is not exceeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """The occupied buckets of one pool on all instances together, ascending."""
+    """The occupied buckets of one pool on all instances together, ascending: of the last minute, and of the last ten.
+
+    `silence`: since when nobody was heard of. `moved_lately`: how many sessions left within the last ten seconds.
+    """
 
     grain: int
     occupied: tuple[int, ...]
     watched: Span
+    remembered: tuple[int, ...] = ()
+    silence: Span = Span(0)
+    moved_lately: int = 0
 
     @property
     def known(self) -> bool:
@@ -38,7 +53,15 @@ class Seats:
     def below(self, keep_bp: int) -> "Seats":
         """Only those that the limit still honours."""
         level = level_of(keep_bp, self.grain)
-        return replace(self, occupied=tuple(one for one in self.occupied if one < level))
+        occupied, remembered = (
+            (tuple(one for one in some if one < level)) for some in (self.occupied, self.remembered)
+        )
+        return replace(self, occupied=occupied, remembered=remembered)
+
+    @property
+    def in_memory(self) -> "Seats":
+        """The same, by all that are remembered: those who come back seldom are among them."""
+        return replace(self, occupied=tuple(sorted({*self.occupied, *self.remembered})))
 
     def count(self, keep_bp: int = BP_FULL) -> int:
         """Return about how many sessions there are: several may share a bucket."""
@@ -55,8 +78,18 @@ def seats(seen: Iterable[Attendance], colour: Colour, now: Instant) -> Seats | N
     found = list(seen)
     if not found or len({one.grain for one in found}) > 1:
         return None
-    occupied = sorted({bucket for one in found for bucket in one.buckets.get(colour, ())})
-    return Seats(found[0].grain, tuple(occupied), min(since(one.since, now) for one in found))
+    return Seats(
+        grain=found[0].grain,
+        occupied=_union(one.buckets.get(colour, ()) for one in found),
+        watched=min(since(one.since, now) for one in found),
+        remembered=_union(one.remembered.get(colour, ()) for one in found),
+        silence=min(Span(0) if one.heard_at is None else since(one.heard_at, now) for one in found),
+        moved_lately=sum(one.moved_lately.get(colour, 0) for one in found),
+    )
+
+
+def _union(buckets: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sorted(set().union(*buckets)))
 
 
 def level_of(keep_bp: int, grain: int) -> int:
@@ -76,7 +109,7 @@ def part(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> tu
     if leaving.per_second is None or not keep_bp:
         return None
     if seen is not None and seen.watched >= (WATCHED_MIN if leaving.left is None else WATCHED_WELL):
-        return _by_seats(keep_bp, leaving, leaving.per_second, seen.below(keep_bp), now)
+        return _by_seats(keep_bp, leaving, leaving.per_second, seen.below(keep_bp).in_memory, now)
     if leaving.left is not None:
         return _evenly(keep_bp, leaving, leaving.left / leaving.per_second * SECOND, now, leaving.left)
     if seen is None and since(leaving.began_at, now) >= WATCHED_MIN:
@@ -93,18 +126,33 @@ def closing_per_second(pool: Pool) -> int | None:
 
 def _by_seats(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now: Instant) -> tuple[int, Leaving] | None:
     used, count = len(seen.occupied), seen.count(keep_bp)
-    if not used:
+    if _waits(leaving, per_second, seen):
+        return None
+    if seen.watched < REMEMBERED:
+        # Who comes back seldom was not seen yet, but may have been counted before.
+        count = max(count, leaving.left or 0)
+    if not used and not count:
         return 0, replace(leaving, paced_at=now, left=0)
+    if not used:
+        return _evenly(keep_bp, leaving, count / per_second * SECOND, now, count)
     each = max(1.0, count / used)
     needed = each / per_second * SECOND
     spent, paced_at = _spent(leaving, needed, now)
     going = min(used, int(spent / needed))
     if not going:
         return None
-    left = max(0, count - round(going * each))
+    left = count * (used - going) // used
     after = replace(leaving, paced_at=Instant(paced_at + round(going * needed)), left=left)
     level = seen.occupied[used - going] if going < used else 0
     return min(keep_bp, limit_of(level, seen.grain)), after
+
+
+def _waits(leaving: Leaving, per_second: int, seen: Seats) -> bool:
+    """Whether no more may go now. At the deadline of a closing nobody is waited for."""
+    if seen.moved_lately > TOO_MANY * per_second * (LATELY // SECOND):
+        return True
+    few = len(seen.occupied) < MANY and (seen.occupied or seen.watched >= REMEMBERED)
+    return seen.silence >= NOBODY and not few and not leaving.closing
 
 
 def _evenly(keep_bp: int, leaving: Leaving, lasts: float, now: Instant, left: int | None) -> tuple[int, Leaving] | None:

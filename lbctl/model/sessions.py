@@ -51,13 +51,17 @@ class Attendance:
     """Which sessions of a service came back lately on one instance, and what new traffic was drawn.
 
     `buckets` has the occupied ones, ascending, of sessions that were seen within the last minute; it is watched since
-    `since`. `drawn` counts requests that neither a pin nor a session decided, `moved` those of sessions that just left
-    that colour; both rise for as long as `since` is the same.
+    `since`; `remembered` those of the last ten minutes. `heard_at`: when any request was last heard of. `drawn` counts
+    requests that neither a pin nor a session decided, `moved` those of sessions that just left that colour; both rise
+    for as long as `since` is the same. `moved_lately`: how many left within the last ten seconds.
     """
 
     taken_at: Instant
     since: Instant
     grain: int = BP_FULL
     buckets: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
+    remembered: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
+    heard_at: Instant | None = None
     drawn: Mapping[Colour, int] = field(default_factory=dict)
     moved: Mapping[Colour, int] = field(default_factory=dict)
+    moved_lately: Mapping[Colour, int] = field(default_factory=dict)

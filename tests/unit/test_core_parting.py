@@ -113,9 +113,10 @@ def test_a_session_is_known_for_a_minute_and_counted_once_on_all_instances() -> 
         one.kept(Colour.BLUE, 20_000)
     calls[1].kept(Colour.BLUE, 7)
     found = seats([one.look(Instant(NOW + 40 * SECOND)) for one in calls], Colour.BLUE, Instant(NOW + 40 * SECOND))
-    assert found == Seats(BP_FULL, (5, 7), Span(40 * SECOND))
-    later = Instant(NOW + 80 * SECOND)
-    assert calls[0].look(later).buckets[Colour.BLUE] == ()
+    assert found == Seats(BP_FULL, (5, 7), Span(40 * SECOND), remembered=(5, 7))
+    later = calls[0].look(Instant(NOW + 80 * SECOND))
+    assert (later.buckets[Colour.BLUE], later.remembered[Colour.BLUE]) == ((), (5,))
+    assert calls[0].look(Instant(NOW + 11 * MINUTE)).remembered[Colour.BLUE] == ()
 
 
 def test_a_session_that_moved_is_one_of_the_other_colour() -> None:
@@ -125,3 +126,56 @@ def test_a_session_that_moved_is_one_of_the_other_colour() -> None:
     seen_now = call.look(NOW)
     assert (seen_now.buckets[Colour.BLUE], seen_now.buckets[Colour.GREEN]) == ((), (5,))
     assert seen_now.moved[Colour.BLUE] == 1
+
+
+def moved_every_ten_seconds(count: int, think_s: int, away_s: range = range(0), until_s: int = 420) -> list[int]:
+    """Users who come back every `think_s`, and for a while cannot; from 90 s on 10/s may move. A tick is 500 ms."""
+    chance, call, keep_bp, leaving = Random(1), RollCall(Instant(0)), BP_FULL, None
+    coming: dict[int, list[int]] = {}
+    for bucket in crowd(count):
+        coming.setdefault(chance.randrange(2 * think_s), []).append(bucket)
+    moved = [0] * (until_s // 10)
+    for tick in range(2 * until_s):
+        now = Instant(tick * 500)
+        for bucket in coming.pop(tick, ()):
+            if tick // 2 in away_s:
+                coming.setdefault(2 * away_s.stop + chance.randrange(4), []).append(bucket)
+            elif bucket < level_of(keep_bp, BP_FULL):
+                call.kept(Colour.BLUE, bucket)
+                coming.setdefault(tick + round(2 * think_s * chance.uniform(0.9, 1.1)), []).append(bucket)
+            else:
+                call.moved(Colour.BLUE, bucket)
+                moved[tick // 20] += 1
+        if tick // 2 not in away_s:
+            call.drew(Colour.GREEN)
+        seated = seats([call.look(now)], Colour.BLUE, now)
+        if tick >= 180:
+            leaving = leaving or replace(PACED, per_second=10, began_at=now, paced_at=now, deadline=Instant(10**9))
+            keep_bp, leaving = part(keep_bp, leaving, seated, now) or (keep_bp, leaving)
+    return moved
+
+
+def test_users_who_were_all_away_for_a_minute_do_not_all_move_when_they_come_back() -> None:
+    moved = moved_every_ten_seconds(2_000, 20, range(100, 175))
+    assert max(moved) <= 160, moved
+    assert sum(moved[:20]) <= 300, "for 35 s they could come and go"
+    assert sum(moved) > 1_000, "and it goes on"
+
+
+def test_users_who_come_back_every_five_minutes_move_at_the_rate_as_well() -> None:
+    moved = moved_every_ten_seconds(4_000, 300)
+    assert max(moved) <= 160, moved
+    assert sum(moved[-10:]) > 700, moved
+
+
+def test_a_count_of_nobody_ends_it_only_while_others_come_or_after_a_long_watch() -> None:
+    nobody, late = Seats(BP_FULL, (), LONG), Instant(NOW + MINUTE)
+    assert part(BP_FULL, PACED, nobody, late) == (0, replace(PACED, paced_at=late, left=0))
+    assert part(BP_FULL, PACED, replace(nobody, silence=Span(6 * SECOND)), late) is None
+    long_since = replace(nobody, silence=Span(9 * MINUTE), watched=Span(11 * MINUTE))
+    assert part(BP_FULL, PACED, long_since, late) == (0, replace(PACED, paced_at=late, left=0))
+    counted = part(BP_FULL, replace(PACED, left=1_000), nobody, late)
+    assert counted is not None
+    assert counted[0] >= 8_900, "those of the last count come back seldom, or have not come yet"
+    closing = replace(PACED, closing=True)
+    assert part(BP_FULL, closing, replace(nobody, silence=Span(6 * SECOND)), late) is not None
