@@ -91,13 +91,15 @@ class Attendances:
         return self._asked_at is None or since(self._asked_at, now) >= ASK_EVERY
 
     def take(self, body: bytes, generation: Generation, now: Instant) -> None:
-        """Take an answer to `TARGET`. A new life counts from nothing."""
+        """Take an answer to `TARGET`. A new life counts from nothing; one that was met in mid-life has a past, whose
+        sessions may be gone long since."""
+        met = self._generation is None
         if generation != self._generation:
             self._generation, self._before = generation, {}
         self._asked_at = now
         lines = map(_COUNTER.fullmatch, body.decode("utf-8", "replace").splitlines())
         found = {line.groups()[:5]: int(line[6]) for line in lines if line is not None}
-        for key, count in found.items():
+        for key, count in found.items() if not met else ():
             if count > self._before.get(key, 0):
                 self._grew(key, count - self._before.get(key, 0))
         self._before = found
