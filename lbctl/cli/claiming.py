@@ -9,7 +9,7 @@ from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.waiting import POLL_S, Patience
 
 Json = dict[str, Any]
-WAITED_FOR = frozenset({"in_release", "still_called", "claimed"})
+WAITED_FOR = frozenset({"in_release", "still_called", "claimed", "sessions_kept"})
 """Refusals that end when others go on: the pool is part of a release, serves an old pool of its consumer, or is held by
 another."""
 ASK_EVERY_S = 2.0

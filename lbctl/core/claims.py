@@ -9,7 +9,8 @@ from dataclasses import replace
 from lbctl.core.change import Change, cancel
 from lbctl.core.connected import connected
 from lbctl.core.coupling import providers_of
-from lbctl.core.emptiness import in_use, unsteered
+from lbctl.core.emptiness import emptiness, in_use, unsteered
+from lbctl.core.leaving import seats_of
 from lbctl.core.readback import read_since
 from lbctl.core.reply import Facts
 from lbctl.core.state import State
@@ -19,6 +20,7 @@ from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Adopted, By, Claimed, PoolState, Record, Release
 from lbctl.model.request import Claim, GiveBack
 from lbctl.model.route import Caller, Pin
+from lbctl.model.topology import Protocol
 from lbctl.model.units import SECOND, Instant, Span, after, seconds, since
 
 LAST_ARRIVAL = Span(SECOND)
@@ -46,6 +48,9 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     taken = None if held is None or parked or is_holder(held, request) else held
     if taken is not None and not request.take_over:
         raise _of_another(state, name, taken, now)
+    kept = "" if held is not None else sessions_there(state, name, colour, now)
+    if kept and not request.take_over:
+        raise _of_its_users(name, colour, kept)
     facts: Facts = {
         "service": name,
         "colour": colour.value,
@@ -59,7 +64,37 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     facts["granted"] = False
     held = Claimed(colour=colour, by=request.actor, since=now, proved=proved, build=request.build, uid=request.uid)
     told = _told(state, ended.record, request, held, taken, now)
+    told = (
+        told if not kept else replace(told, text=f"{told.text}; {kept} move to {colour.other} with their next request")
+    )
     return Change(record=_held(ended.record, name, held), entries=(*ended.entries, told)), facts
+
+
+def sessions_there(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
+    """Return whose sessions a pool still honours, for people; empty if none are, or nobody came for `quiet`.
+
+    Sessions change colour by a release, at their rate; whoever wants to deploy waits for them. Only a carrier has
+    sessions of its own: the calls of a follower's old pool are pinned.
+    """
+    pool, left = state.record.services[name].pool(colour), state.record.latest(name)
+    carried = left is not None and left.service == name and left.peak_bp > 0
+    plain = state.topology.services[name].protocol is Protocol.HTTP
+    if not carried or not plain or pool.state is not PoolState.DRAINING or not pool.keep_bp:
+        return ""
+    if emptiness(state, name, colour, now).silent:
+        return ""
+    seen = seats_of(state, name, colour, now)
+    count = None if seen is None or not seen.known else seen.below(pool.keep_bp).in_memory.count(pool.keep_bp)
+    return "sessions that nobody counted" if count is None else f"about {count} sessions"
+
+
+def _of_its_users(name: ServiceName, colour: Colour, kept: str) -> Refused:
+    return Refused(
+        "sessions_kept",
+        f"{colour} of {name} still serves {kept}, which stay by the policy of the release before",
+        why="a pool is deployable when no request came to it for `drain.quiet`, and its sessions leave at their rate",
+        then=f"lbctl claim {name} --wait; lbctl claim {name} --take-over moves them all with their next request",
+    )
 
 
 def is_holder(held: Claimed, request: Claim | GiveBack) -> bool:

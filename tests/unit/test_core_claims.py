@@ -75,7 +75,7 @@ def test_a_pool_that_still_answers_keeps_its_partners_until_it_is_empty() -> Non
     old = Caller(B, Colour.BLUE)
     for balancer in shop.balancers.values():
         balancer.pools[B, Colour.BLUE].servers[ServerName("s-blue-0")].in_flight = 2
-    shop.ask(Claim(id=900, actor="ci", service=B))
+    shop.ask(Claim(id=900, actor="ann", service=B, take_over=True))
     shop.run(40)
     held = shop.state.record.claims[B]
     assert lacking(shop.state, B, held) == "2 requests or connections are in flight at blue of storefront on edge/lb1"
@@ -382,3 +382,34 @@ def test_a_claim_waits_for_old_workers_that_nobody_sees_or_steers(how: str) -> N
     shop.alter = lambda seen: seen
     shop.run(5)
     assert claim_granted(shop.state, B)
+
+
+# ---- sessions that the old pool still serves
+
+
+def test_a_claim_moves_no_session_that_a_rollback_kept_and_waits_until_nobody_came_for_the_quiet_time() -> None:
+    shop = Shop()
+    shop.drain(2_000, 300)
+    assert shop.switch(B, A, version=2).accepted
+    shop.until("shifting")
+    shop.run(5)
+    shop.on_release(Rollback)
+    shop.until("rolled_back")
+    refused = shop.ask(Claim(id=900, actor="ci", service=B))
+    assert (refused.body["code"], shop.state.record.services[B].green.keep_bp) == ("sessions_kept", 10_000)
+    assert "green of storefront still serves sessions that nobody counted" in str(refused.body["what"])
+    shop.run(25)
+    assert shop.ask(Claim(id=901, actor="ci", service=B)).accepted
+
+
+def test_a_person_may_have_all_sessions_moved_and_the_event_says_so() -> None:
+    shop = Shop()
+    assert shop.switch(B, A, version=2).accepted
+    shop.until("shifting")
+    shop.run(5)
+    shop.on_release(Rollback)
+    shop.until("rolled_back")
+    assert shop.ask(Claim(id=900, actor="ann", service=B, take_over=True)).accepted
+    shop.run(2)
+    assert told(shop, "pool.claimed")[-1].endswith("sessions that nobody counted move to blue with their next request")
+    assert shop.state.record.services[B].green.keep_bp == 0

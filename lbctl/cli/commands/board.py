@@ -23,7 +23,11 @@ Json = dict[str, Any]
 )
 @click.option("--unit", help="What it will be said ready for: a wrong one is refused now, not after the deployment.")
 @click.option("--give-back", is_flag=True, help="End it: the deployment failed. Only that of --build, or one's own.")
-@click.option("--take-over", is_flag=True, help="Although another has it. First stop what may be deploying there.")
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Although another has it, or sessions are kept there: they move at once. First stop what may be deploying.",
+)
 @reason_option
 @form_option
 @click.pass_context
