@@ -12,7 +12,7 @@ from lbctl.core.state import State
 from lbctl.core.switching import called_by_strangers, switchable
 from lbctl.model.entry import Kind
 from lbctl.model.errors import Refused
-from lbctl.model.names import ServiceName
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import By, Phase, Pool, Ready, Record, Release
 from lbctl.model.request import SayStopped, Undo
 from lbctl.model.units import Instant
@@ -68,15 +68,23 @@ def undo(state: State, request: Undo, here: Situation | None, now: Instant) -> t
         Refused: there is nothing to undo, or what served before is not there any more; the text names it.
     """
     release = state.record.releases.get(request.unit)
-    if release is None or release.phase in {Phase.ROLLED_BACK, Phase.CANCELLED}:
-        why = "it had no release yet" if release is None else f"release {release.id}: {release.outcome}"
-        raise Refused("nothing_to_undo", f"what served before serves {request.unit} now", why=why, then="lbctl history")
+    if release is None or (_failed(release) and release.undoes is None):
+        raise _nothing_to_undo(request, release)
     if release.phase.ended:
         return _anew(state, request, release, now)
     if here is None:
         gone = ", ".join(name for name in release.members if name not in state.topology.services)
         raise Refused("not_configured", f"{gone} is not in the config any more", then="restore it, then reload")
     return _running(here, request)
+
+
+def _nothing_to_undo(request: Undo, release: Release | None) -> Refused:
+    if release is None:
+        return Refused("nothing_to_undo", f"{request.unit} had no release yet", then=f"lbctl status {request.unit}")
+    what = f"what served before release {release.id} serves {request.unit} now"
+    return Refused(
+        "nothing_to_undo", what, why=f"it was {release.phase.value}: {release.outcome}", then="lbctl history"
+    )
 
 
 def _running(now: Situation, request: Undo) -> tuple[Change | None, Facts]:
@@ -100,7 +108,8 @@ def _anew(state: State, request: Undo, release: Release, now: Instant) -> tuple[
     """Return the release of what served before."""
     for refused in _hindrances(state, request, release, now):
         raise refused
-    pools = {name: state.record.services[name].pool(member.origin) for name, member in release.members.items()}
+    pools = {name: state.record.services[name].pool(colour) for name, colour in _back_to(release).items()}
+    undone = release.undoes if _failed(release) else release.id
     going = Cut(
         carrier=release.service,
         versions={name: Version(pool.version, pool.build, pool.contract) for name, pool in pools.items()},
@@ -109,7 +118,8 @@ def _anew(state: State, request: Undo, release: Release, now: Instant) -> tuple[
         wall=request.wall,
         by=request.actor,
         uids=request.people,
-        reason=f"undo of release {release.id}" + (f": {request.reason}" if request.reason else ""),
+        reason=f"undo of release {undone}" + (f": {request.reason}" if request.reason else ""),
+        undoes=undone,
     )
     change = cut(state, going, now)
     begun = change.record.releases[release.unit_name]
@@ -124,17 +134,26 @@ def _anew(state: State, request: Undo, release: Release, now: Instant) -> tuple[
     }
 
 
+def _failed(release: Release) -> bool:
+    return release.phase in {Phase.ROLLED_BACK, Phase.CANCELLED}
+
+
+def _back_to(release: Release) -> dict[ServiceName, Colour]:
+    """Return the pools that served before: those of the way back itself, where one was tried in vain."""
+    return {name: member.to if _failed(release) else member.origin for name, member in release.members.items()}
+
+
 def _hindrances(state: State, request: Undo, release: Release, now: Instant) -> Iterator[Refused]:
     """Yield why what served before cannot come back."""
-    for name, member in release.members.items():
+    for name, colour in _back_to(release).items():
         if name not in state.topology.services:
             yield Refused("not_configured", f"{name} is not in the config any more", then="restore it, then reload")
             return
         switchable(state, state.topology.services[name], None)
-        pool, well = state.record.services[name].pool(member.origin), state.wells[name, member.origin]
-        whose, deploy = f"{member.origin} of {name}", f"lbctl claim {name} --wait, deploy the older version, then ready"
-        if state.record.services[name].active is not member.to:
-            yield Refused("overtaken", f"{member.to} of {name} is not active any more", then=f"lbctl status {name}")
+        pool, well = state.record.services[name].pool(colour), state.wells[name, colour]
+        whose, deploy = f"{colour} of {name}", f"lbctl claim {name} --wait, deploy the older version, then ready"
+        if state.record.services[name].active is colour:
+            yield Refused("overtaken", f"{colour.other} of {name} is not active any more", then=f"lbctl status {name}")
         if pool.handed_out:
             what = f"{whose} was claimed since it served: nobody knows that {pool.version} is still there"
             yield Refused("handed_out", what, then=deploy)
@@ -148,7 +167,7 @@ def _hindrances(state: State, request: Undo, release: Release, now: Instant) -> 
 def _unfit(state: State, release: Release, now: Instant) -> Iterator[Refused]:
     """What served before meets what serves beside it now: by contract, as on the board."""
     unit = state.topology.unit_of(release.service)
-    pools = {name: state.record.services[name].pool(member.origin) for name, member in release.members.items()}
+    pools = {name: state.record.services[name].pool(colour) for name, colour in _back_to(release).items()}
     board = {name: _ready(pool, now) for name, pool in pools.items()}
     found = obstacle(state.topology, _on_board(state.record, board), unit, tuple(release.members))
     if found is not None and all(pool.contract.declared for pool in pools.values()):

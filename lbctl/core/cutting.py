@@ -36,6 +36,7 @@ class Cut:
     by: str
     uids: tuple[int, ...] = ()
     reason: str = ""
+    undoes: ReleaseId | None = None
 
 
 def cut(state: State, going: Cut, now: Instant) -> Change:
@@ -72,6 +73,7 @@ def cut(state: State, going: Cut, now: Instant) -> Change:
         phase_since=now,
         claims={name: one for name, one in state.record.claims.items() if name in members},
         ready={name: one for name, one in state.record.board.items() if name in members},
+        undoes=going.undoes,
     )
     record = _without(_paired(state, release), release).with_release(release)
     steps = ", ".join(percent(step) for step in plan.steps_bp)

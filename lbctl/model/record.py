@@ -312,6 +312,8 @@ class Release:
     """Services whose old pool is stopped because somebody said so, and who."""
     cut_short: bool = False
     """It is to be undone: it waits for no further certificate."""
+    undoes: ReleaseId | None = None
+    """The release whose way back it is: where it did not get there, that may be asked again."""
 
     @property
     def unapproved_count(self) -> int:

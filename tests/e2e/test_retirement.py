@@ -101,7 +101,7 @@ async def test_undo_is_a_rollback_while_the_old_pool_drains_and_a_new_release_af
         back = await found.here.control.post("/v1/units/shop/undo", {"reason": "no"})
         assert (back["release"], back["phase"], back["again"]) == (first, "rolling_back", False)
         assert (await found.ended(first))["phase"] == "rolled_back"
-        with pytest.raises(RefusedError, match="what served before serves shop now"):
+        with pytest.raises(RefusedError, match=f"what served before release {first} serves shop now"):
             await found.here.control.post("/v1/units/shop/undo", {})
         await users.log_out()
         second = await found.both(3)

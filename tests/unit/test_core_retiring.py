@@ -8,7 +8,7 @@ from lbctl.core.emptiness import emptiness
 from lbctl.daemon.retired_view import retired_view
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.record import Confidence, Pool, PoolState
-from lbctl.model.request import Answer, Claim, DrainServer, Rollback, SayStopped, Undo
+from lbctl.model.request import Answer, Cancel, Claim, DrainServer, Request, Rollback, SayStopped, Undo
 from lbctl.model.topology import HealthCheck, Probe
 from lbctl.model.units import HOUR, Instant
 from tests.shop import LB1, LB2, PLAN, SHOP, A, B, Shop
@@ -167,6 +167,45 @@ def test_undo_of_a_retiring_release_ends_it_and_then_brings_the_recorded_version
     assert (shop.active(A), shop.active(B)) == (BLUE, BLUE)
     assert not shop.mismatched
     assert not shop.failed_users
+
+
+@pytest.mark.parametrize("fails", [Cancel, Rollback])
+def test_an_undo_that_did_not_get_there_may_be_asked_again(fails: type[Request]) -> None:
+    shop = finishing()
+    shop.until("retiring")
+    ask_undo(shop)
+    shop.until("finished")
+    if fails is Cancel:
+        shop.down.add((A, BLUE))
+        shop.run(3)
+        assert ask_undo(shop).body["code"] == "stopped"
+        shop.says[ServerName("a-blue-0")] = "7"
+        shop.ask_versions()
+        shop.down.clear()
+        shop.run(3)
+    assert ask_undo(shop).accepted
+    shop.until("preflight" if fails is Cancel else "shifting")
+    assert shop.on_release(fails).accepted
+    shop.until("cancelled" if fails is Cancel else "rolled_back")
+    shop.says.clear()
+    shop.run(20)
+    again = ask_undo(shop)
+    assert again.body.get("did") == "release 3 brings back storefront 1, accounts 1"
+    shop.until("draining")
+    assert (shop.active(A), shop.active(B)) == (BLUE, BLUE)
+    assert shop.release is not None
+    assert shop.release.reason == "undo of release 1"
+
+
+def test_a_release_that_changed_nothing_is_no_way_back_to_the_one_before_it() -> None:
+    shop = finishing()
+    ask_undo(shop)
+    shop.until("rolled_back")
+    refused = ask_undo(shop)
+    assert (refused.body["code"], refused.body["what"]) == (
+        "nothing_to_undo",
+        "what served before release 1 serves shop now",
+    )
 
 
 def test_undo_names_what_is_not_there_any_more() -> None:
