@@ -49,7 +49,7 @@ class Names:
         return self._known[host]
 
     def _only(self, host: str) -> str:
-        found = [str(ipaddress.ip_address(text)) for text in dict.fromkeys(self._bounded(host))]
+        found = list(dict.fromkeys(_plain(ipaddress.ip_address(text)) for text in self._bounded(host)))
         if len(found) != 1:
             some = ", ".join(found[:4]) or "none"
             raise ValueError(f"{host} has {len(found)} addresses ({some}), not one")
@@ -102,7 +102,7 @@ def _split(text: str) -> tuple[str, str]:
 
 def _host(host: str, names: Names | None) -> str:
     if host.startswith("["):
-        return str(_ipv6(host[1:-1]))
+        return _plain(_ipv6(host[1:-1]))
     if _NUMERIC.fullmatch(host):
         try:
             return str(ipaddress.IPv4Address(host))
@@ -113,6 +113,11 @@ def _host(host: str, names: Names | None) -> str:
     if names is None:
         raise ValueError(f"{shown(host)} is a name, and only an address can be listened on")
     return names.address(host)
+
+
+def _plain(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """An IPv4 address that is written as IPv6 is that IPv4 address: the kernel makes one connection of both."""
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def _ipv6(text: str) -> ipaddress.IPv6Address:

@@ -210,6 +210,14 @@ def test_a_name_that_is_another_servers_address_is_seen_through() -> None:
     assert "10.9.9.9:80 is already the address of blue.blue-1" in faults(text)[0]
 
 
+@pytest.mark.parametrize(
+    "written", ["[::ffff:127.0.0.1]:8081", "[::ffff:7f00:1]:8081", "[0:0:0:0:0:FFFF:127.0.0.1]:8081"]
+)
+def test_an_ipv4_address_that_is_written_as_ipv6_is_the_same_server(written: str) -> None:
+    text = changed(("127.0.0.1:8091", f'"{written}"'))
+    assert "127.0.0.1:8081 is already the address of blue.blue-1" in faults(text)[0]
+
+
 def test_the_same_host_with_another_port_is_another_server() -> None:
     assert faults(changed(("127.0.0.1:8091", "127.0.0.1:8082"))) == []
 
