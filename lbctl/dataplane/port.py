@@ -21,14 +21,15 @@ OPERATION_TIMEOUT_S = 1.0
 class HostSockets(Protocol):
     """The connections of this host, for load balancers that cut none of their own."""
 
-    async def why_not(self) -> str:
-        """Return why none can be ended, as `CODE: text`; empty if they can. Found out once."""
+    async def why_not(self, owner: Owner) -> str:
+        """Return why none of this owner's can be ended, as `CODE: text`; empty if they can. Both parts are tried: that
+        the kernel ends one, and that it is told which ones are this owner's."""
 
     async def end(self, servers: Collection[Address], owner: Owner, most: int) -> tuple[int, int]:
         """End at most so many of this owner's connections to these servers; return how many, and how many are left.
 
         Raises:
-            LbctlError: none can be ended now, or not told whose they are; the text is `CODE: text`.
+            LbctlError: none can be ended now, or it is not told whose they are; the text is `CODE: text`.
         """
 
 

@@ -40,6 +40,43 @@ def test_every_line_of_a_unit_is_known_to_systemd(analyze: str, unit: Path) -> N
     assert not unknown
 
 
+def drop_in() -> str:
+    """What the documentation says to add for forced closing behind Envoy."""
+    text = (UNITS.parent / "docs" / "how-to" / "systemd.md").read_text()
+    found = re.search(r"```\n(\[Service\]\nCapabilityBoundingSet=.*?)```", text, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def capabilities(text: str, key: str) -> set[str]:
+    """What a unit has under this key."""
+    return {word for line in re.findall(rf"^{key}=(.*)$", text, re.MULTILINE) for word in line.split()}
+
+
+def test_with_the_drop_in_for_closing_lbctl_may_do_at_least_what_envoy_may() -> None:
+    for key in ("CapabilityBoundingSet", "AmbientCapabilities"):
+        envoys, ours = capabilities(ENVOY.read_text(), key), capabilities(drop_in(), key)
+        assert envoys < ours, "else the kernel does not tell lbctl which connections are Envoy's"
+        assert "CAP_NET_ADMIN" in ours
+    for key in ("User", "Group"):
+        assert capabilities(ENVOY.read_text(), key) == capabilities(UNIT.read_text(), key)
+
+
+def test_with_the_drop_in_the_unit_exposes_no_more_than_documented(analyze: str, tmp_path: Path) -> None:
+    edited = tmp_path / UNIT.name
+    plain = re.sub(r"(?m)^(CapabilityBoundingSet|AmbientCapabilities)=.*\n", "", UNIT.read_text())
+    edited.write_text(plain.replace("[Service]\n", drop_in(), 1))
+    command = [analyze, "security", "--offline=yes", str(edited)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"exposure level for .*: ([0-9.]+)", said.stdout)
+    assert found, said.stdout[-500:] + said.stderr
+    documented = re.search(
+        r"security` then gives ([0-9][.][0-9])", (UNITS.parent / "docs/how-to/systemd.md").read_text()
+    )
+    assert documented
+    assert found[1] == documented[1]
+
+
 def test_the_unit_never_hides_who_the_peers_are() -> None:
     text = UNIT.read_text()
     assert "PrivateUsers" not in text, "it would turn every peer into nobody, and authorisation with it"

@@ -216,3 +216,39 @@ def test_without_the_capability_it_says_what_to_give() -> None:
     told = ["setpriv", "--bounding-set=-net_admin", sys.executable, "-c", code]
     said = subprocess.run(told, capture_output=True, text=True, check=True).stdout
     assert said == "NO_PERMISSION: the kernel forbids it: give lbctld CAP_NET_ADMIN\n"
+
+
+ASKED = """
+import asyncio, sys
+from lbctl.model.census import Owner
+from lbctl.telemetry.sockets.severing import Severing
+print(asyncio.run(Severing().why_not(Owner((int(sys.argv[1]),), 0))))
+"""
+
+
+# As in the shipped units: the load balancer may take low ports, and lbctld runs as its user; or as another one.
+LOW_PORTS, OTHER_USER = "--bounding-set=-all,+net_bind_service", "--reuid=1"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "code"),
+    [
+        (LOW_PORTS, "+net_admin", "NO_OWNER"),
+        (LOW_PORTS, "+net_admin,+net_bind_service", ""),
+        (OTHER_USER, "+net_admin", "NO_OWNER"),
+    ],
+)
+def test_whether_connections_can_be_told_apart_is_tried_on_the_process_that_has_them(
+    theirs: str, ours: str, code: str
+) -> None:
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root can give rights up, and only with setpriv")
+    with subprocess.Popen(["setpriv", theirs, "sleep", "30"]) as load_balancer:
+        try:
+            told = ["setpriv", f"--bounding-set=-all,{ours}", sys.executable, "-c", ASKED, str(load_balancer.pid)]
+            said = subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
+        finally:
+            load_balancer.kill()
+    if said.startswith("NO_PERMISSION"):
+        pytest.skip(said)
+    assert said.partition(":")[0] == code

@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from lbctl.dataplane.closing import Cut
 from lbctl.dataplane.envoy import counters
-from lbctl.dataplane.envoy.lives import Lives
+from lbctl.dataplane.envoy.lives import Lives, Said
 from lbctl.dataplane.envoy.looking import looked
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, HostSockets
 from lbctl.model.census import Owner
-from lbctl.model.errors import Garbled
+from lbctl.model.errors import DataPlaneError, Garbled
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.topology import Address, Service
 
@@ -37,8 +37,16 @@ class Connections:
         if shared := self._shared(service):
             why = f"{shared}: the kernel cannot tell whose connections these are"
         else:
-            why = ALONE if self._sockets is None else (await self._sockets.why_not()).partition(": ")[2]
+            why = ALONE if self._sockets is None else await self._forbidden(self._sockets)
         return f"NO_FORCED_CLOSE: {service}: {why}" if why else ""
+
+    async def _forbidden(self, sockets: HostSockets) -> str:
+        """Tried on the processes that are there now. Where none answers, that is another trouble, and told as such."""
+        try:
+            said = await self._lives.ask([counters.CLUSTERS], _ANSWER_S)
+        except DataPlaneError:
+            return ""
+        return (await sockets.why_not(_owner(said))).partition(": ")[2]
 
     async def cut(self, service: ServiceName, colour: Colour, most: int) -> Cut:
         """Close connections of a pool. Raises LbctlError."""
@@ -52,8 +60,8 @@ class Connections:
         pool = counters.pool_reading(one, colour, looks[0].stats, counters.read_hosts(said[0].bodies[1]))
         if not pool.in_flight:
             return Cut(0, 0)
-        owner = Owner(tuple(each.peer.pid for each in said), said[0].peer.uid)
-        ended, left = await self._sockets.end([server.address for server in one.pool(colour).servers], owner, most)
+        servers = [server.address for server in one.pool(colour).servers]
+        ended, left = await self._sockets.end(servers, _owner(said), most)
         if not ended + left:
             where = "it runs in a network namespace of its own"
             raise Garbled(f"NOT_ON_THIS_HOST: {pool.in_flight} are in flight, and this host has no connection: {where}")
@@ -69,6 +77,10 @@ class Connections:
                 if at == address and (other, its_colour) != (name, colour):
                     return f"{address} is in {colour} and in {its_colour} of {other}"
         return ""
+
+
+def _owner(said: Sequence[Said]) -> Owner:
+    return Owner(tuple(each.peer.pid for each in said), said[0].peer.uid)
 
 
 def _users(services: Mapping[ServiceName, Service]) -> Collection[tuple[ServiceName, Colour, Address]]:

@@ -1,11 +1,10 @@
 """Ends a program's connections to some servers, and nobody else's. Implements `lbctl.dataplane.port.HostSockets`.
 
-Whose a connection is, is told by the program's open files. Where those may not be read (another user's), it is told by
-the user that made it; connections of lbctl's own user are then never ended.
+Whose a connection is, is told by the program's open files, and by nothing else: a user may run other programs beside
+the load balancer. Reading them needs the program's user, and at least its capabilities.
 """
 
 import asyncio
-import os
 from collections.abc import Collection
 
 from lbctl.model.census import Owner
@@ -20,17 +19,26 @@ OPEN = frozenset({TcpState.SYN_SENT, TcpState.ESTABLISHED, TcpState.CLOSE_WAIT})
 """The others are ending by themselves."""
 
 
+NO_OWNER = (
+    "whose connections these are cannot be told: the files of the load balancer's process may not be read: run lbctld "
+    "as its user, with at least its capabilities"
+)
+
+
 class Severing:
     """The connections of this host."""
 
     def __init__(self) -> None:
         self._why_not: str | None = None
 
-    async def why_not(self) -> str:
-        """See `HostSockets.why_not`: tried on a connection of our own, the first time."""
+    async def why_not(self, owner: Owner) -> str:
+        """See `HostSockets.why_not`: the kernel is tried on a connection of our own, the first time."""
         if self._why_not is None:
             self._why_not = await why_not()
-        return self._why_not
+        if self._why_not:
+            return self._why_not
+        known = await asyncio.to_thread(inodes_of, owner.pids)
+        return f"NO_OWNER: {NO_OWNER}" if known is None else ""
 
     async def end(self, servers: Collection[Address], owner: Owner, most: int) -> tuple[int, int]:
         """See `HostSockets.end`. Raises Unusable."""
@@ -41,10 +49,7 @@ class Severing:
 
 def _theirs(servers: frozenset[Address], owner: Owner) -> list[Row]:
     rows = [one for one in rows_to(servers) if one.state in OPEN and one.inode and one.uid == owner.uid]
-    ours = os.geteuid()
-    known = inodes_of(owner.pids) if ours in {0, owner.uid} else None
-    if known is not None:
-        return [one for one in rows if one.inode in known]
-    if owner.uid == ours:
-        raise Unusable("NO_OWNER", "whose connections these are cannot be told: /proc hides our own user's files")
-    return rows
+    known = inodes_of(owner.pids)
+    if known is None:
+        raise Unusable("NO_OWNER", NO_OWNER)
+    return [one for one in rows if one.inode in known]
