@@ -1,7 +1,8 @@
 """Closing by force what is left on a pool whose sessions had their time: when it is ordered, and what is told. Pure.
 
 It begins only where nobody is sent to the pool any more, read back from every instance, and stops with whatever stops
-lbctl from moving sessions: a pause, maintenance, a home that is not fit. Ending it needs nothing.
+lbctl from moving sessions: a pause, maintenance, a home that is not fit. Ending it needs no reading: a load balancer
+that is not read closes nothing, by itself.
 """
 
 from collections.abc import Iterator

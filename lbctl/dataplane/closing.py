@@ -1,6 +1,7 @@
 """The forced closing of pools, at a set rate: when how many may go. Which ones, and how, is each driver's own.
 
-It never makes up for lost time: after a pause the rate is what it was. It ends with the process that runs it.
+It never makes up for lost time: after a pause the rate is what it was. It ends with the process that runs it, and rests
+while its load balancer is not read: whoever ordered it then cannot see that it should end.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from lbctl.model.route import Route
 
 BEAT_S = 0.2
 """How often some are closed: at 20/s four at a time."""
+LEASE_S = 3.0
+"""How long an order stands without a reading of its load balancer."""
 IDLE_S = 1.0
 """How often it is looked for late ones when none is left."""
 
@@ -32,6 +35,7 @@ class Cut:
 LATE_BEATS = 2
 ANOTHER = "CLOSED_ANOTHER: "
 """The word in front of the trouble that somebody was hit who was not meant."""
+UNREAD = f"CLOSING_UNREAD: the load balancer was not read for {LEASE_S:g} s: nothing is closed until it is"
 Key = tuple[ServiceName, Colour]
 Cutter = Callable[[ServiceName, Colour, int], Awaitable[Cut]]
 """Closes at most so many connections of a pool. Raises LbctlError: `CODE: text` says why it did not."""
@@ -44,10 +48,12 @@ class Closings:
         self._cut = cut
         self._known: dict[Key, Closing] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._read_at_s = 0.0
 
     def set(self, operation: SetClosing) -> None:
         """Take an order; the same one again changes nothing."""
         key = operation.service, operation.colour
+        self._read_at_s = asyncio.get_running_loop().time()
         if self.of(*key).per_second == operation.per_second and (key in self._tasks) is bool(operation.per_second):
             return
         self._stop(key)
@@ -67,7 +73,8 @@ class Closings:
         return self._known.get((service, colour), NO_CLOSING)
 
     def added(self, service: ServiceName, seen: ServiceReading) -> ServiceReading:
-        """Return a reading with how far its pools' closings are."""
+        """Return a reading with how far its pools' closings are. Every reading lets them go on for a while."""
+        self._read_at_s = asyncio.get_running_loop().time()
         if not any(key[0] == service for key in self._known):
             return seen
         pools = {colour: replace(pool, closing=self.of(service, colour)) for colour, pool in seen.pools.items()}
@@ -93,6 +100,10 @@ class Closings:
             passed_s, looked_at = loop.time() - looked_at, loop.time()
             # What a pause missed is not made good: at most two beats' worth goes at once.
             due = min(due + per_second * passed_s, max(1.0, per_second * beat_s * LATE_BEATS))
+            if looked_at - self._read_at_s > LEASE_S:
+                due = 0.0
+                self._note(key, trouble=UNREAD)
+                continue
             try:
                 async with asyncio.timeout(OPERATION_TIMEOUT_S):
                     cut = await self._cut(*key, int(due + 1e-9))

@@ -143,6 +143,26 @@ async def test_exactly_the_old_pools_connections_are_closed_at_the_rate(opened: 
         assert (await scene.closing(GREEN)).closed == 0
 
 
+@pytest.mark.haproxy
+async def test_a_load_balancer_that_is_not_read_any_more_closes_nothing_until_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lbctl.dataplane.closing.LEASE_S", 0.5)
+    watching: set[asyncio.Task[None]] = set()
+    async with behind_haproxy() as scene:
+        await scene.route(Route(0))
+        await scene.opened(20, watching)
+        await scene.route(LEFT)
+        await scene.close(10)
+        # As when one of its backends is missing after a reload: it answers, but no reading comes of it.
+        await asyncio.sleep(2)
+        assert 1 <= len(scene.ended_at) <= 12
+        unread = len(scene.ended_at)
+        assert (await scene.closing()).trouble.startswith("CLOSING_UNREAD: ")
+        assert (await scene.none_left()).trouble == ""
+        assert len(scene.ended_at) > unread
+
+
 @EACH
 async def test_nobody_is_cut_off_from_a_pool_that_somebody_is_still_sent_to(opened: Any) -> None:
     async with opened() as scene:
