@@ -94,7 +94,7 @@ class Observer:
             frozen_for=closed.lasts,
             census=dict(self._census(record, self.readings)),
             timing=self._timing() | dict(self._times.timing(self.readings, now)),
-            sessions=self._sessions() | dict(self._times.sessions(now)),
+            sessions=dict(self._times.sessions(now)) | self._sessions(),
             attested=self._versions.attested(record),
         )
 

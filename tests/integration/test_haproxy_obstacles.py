@@ -175,8 +175,10 @@ async def test_a_user_in_a_stick_table_stays_at_weight_zero_which_is_why() -> No
     async with edited(("backend shop_all", sticky)) as (world, here):
         await here.route(0)
         assert (await world.visitor().ask()).colour is Colour.BLUE
-        await here.bring(SHOP, Route(10_000, 0))
+        await here.bring(SHOP, Route(10_000))
         assert {(await world.visitor().ask()).colour for _ in range(5)} == {Colour.BLUE}
+        await here.bring(SHOP, Route(10_000, 0))
+        assert {(await world.visitor().ask()).colour for _ in range(5)} == {Colour.GREEN}
 
 
 async def test_without_cookie_and_table_nobody_is_bound() -> None:
@@ -225,7 +227,7 @@ async def test_whom_a_table_brings_to_a_pool_without_weight_is_counted_until_the
 
         assert "blue" in (await world.client().get()).body
         assert (await here.reading()).pools[Colour.BLUE].uncounted, "more may come: nobody counts"
-        await here.route(10_000, 0, 10_000)
+        await here.route(10_000)
         await until(1)
         assert "blue" in (await world.client().get()).body
         assert await ask(str(world.directory / "admin.sock"), [f"clear table {table} key 127.0.0.1"], 1.0) == [[]]

@@ -1,81 +1,50 @@
-"""Whom stick tables bring to the servers of a pool, whatever its weights are: entries of the newest worker, counted.
+"""Whom stick tables bring to the servers of a pool, whatever its weights are: how many, and in which buckets.
 
 Only form `weights` needs it: with a backend per colour a table binds inside its pool. A table is read in the background
-and seldom enough that it costs HAProxy little, and only while a pool gets nothing new: before that, more come.
+and seldom enough that it costs HAProxy little, and only while a pool gets nothing new: before that, more come. What is
+to be cleared is cleared with the route (`weightsform`); what is left there, or came again, reads back as honoured.
 """
 
 import asyncio
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
+from lbctl.core.rollcall import REMEMBERED
+from lbctl.dataplane.haproxy.client import Blocks
 from lbctl.dataplane.haproxy.looking import Look
 from lbctl.dataplane.haproxy.serverstate import parse_states
-from lbctl.dataplane.haproxy.workers import Worker, ask_worker, batches
+from lbctl.dataplane.haproxy.sticktables import Bound, bound_anywhere, lifted, of_pool, strange_tables
+from lbctl.dataplane.haproxy.weighed import parse_backend
+from lbctl.dataplane.haproxy.workers import ask_worker, batches
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, ServiceName
 from lbctl.model.reading import PoolReading, ServiceReading
+from lbctl.model.route import Route
+from lbctl.model.sessions import Attendance
 from lbctl.model.topology import HaproxyForm, Instance, Service
+from lbctl.model.units import Instant
 
-SHOW = "show table"
-HEAD = "# table: "
-TABLES_MAX = 200
 ASK_S = 5.0
 EVERY_S = 1.0
 REST = 50
 """After a look nobody looks for so many times as long as it took: a table of 100,000 entries takes a while."""
-_ENTRY = re.compile(r"0x[0-9a-f]+: key=(.*) use=\d+ exp=\d+(.*)")
-"""The key is the user's own text, and may look like anything: what follows it is found from behind."""
-_SERVER = re.compile(r" server_(id|key|name)=(\S+)")
 
 Key = tuple[ServiceName, Colour]
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """One entry that names a server: by its number in the backend, and by the name that counts where there is one."""
-
-    key: str
-    number: str
-    name: str
-
-
-def entries_of(lines: Sequence[str]) -> Iterator[Bound]:
-    """Yield the entries of a `show table` answer that name a server."""
-    for line in lines:
-        found = _ENTRY.fullmatch(line)
-        named = dict(_SERVER.findall(found[2])) if found is not None else {}
-        if found is not None and named.get("id", "0") != "0":
-            yield Bound(found[1], named["id"], named.get("key") or named.get("name", ""))
-
-
-def names_servers(lines: Sequence[str]) -> bool:
-    """Whether this answer is of a table whose entries name servers: others only count."""
-    return bool(lines) and lines[0].startswith(HEAD)
-
-
-def tables_of(lines: Sequence[str]) -> list[str]:
-    """Return the names of all tables; each is its proxy's."""
-    return [line[len(HEAD) :].split(",", 1)[0] for line in lines if line.startswith(HEAD)][:TABLES_MAX]
-
-
-def bound_entries(table: str) -> str:
-    """Return what to ask a table for."""
-    return f"{SHOW} {table} data.server_id gt 0"
-
-
 class Bindings:
-    """Counts, between two looks, who is bound to pools that get nothing new."""
+    """Knows, between two looks, who is bound to pools that get nothing new."""
 
     def __init__(self, instance: Instance, services: Sequence[Service]) -> None:
         self._instance = instance
-        self._services = [one for one in services if one.haproxy and one.haproxy.form is HaproxyForm.WEIGHTS]
-        self._backends = {one.name: one.haproxy.backends[Colour.BLUE] for one in self._services if one.haproxy}
-        ours = {backend for one in services if one.haproxy for backend in one.haproxy.backends.values()}
-        self._strange = ours - set(self._backends.values())
-        """Those of services in form `map`: their tables bind inside one pool."""
+        self._services = {one.name: one for one in services if one.haproxy and one.haproxy.form is HaproxyForm.WEIGHTS}
+        self._backends = {one.name: one.haproxy.backends[Colour.BLUE] for one in services if one.haproxy}
+        self._strange = strange_tables(services)
         self._life: Generation | None = None
-        self._counts: dict[Key, int] = {}
+        self._found: dict[Key, tuple[int, ...]] = {}
+        """By pool that gets nothing new: the bucket of each entry, ascending."""
+        self._by_table: dict[ServiceName, bool] = {}
+        """Whether a table alone brings its users back. Where a cookie does too, the request log knows them better."""
         self._trouble = "they are just being counted"
         self._asking: asyncio.Task[None] | None = None
         self._asked: frozenset[Key] = frozenset()
@@ -86,17 +55,43 @@ class Bindings:
     ) -> Mapping[ServiceName, ServiceReading]:
         """Return the readings with who is bound to a pool that gets nothing new."""
         shut = frozenset(
-            (one.name, colour) for one in self._services for colour in Colour if _is_shut(services[one.name], colour)
+            (name, colour) for name in self._services for colour in Colour if _is_shut(services[name], colour)
         )
         if self._life != looks[0].life:
-            self._life, self._counts, self._asked = looks[0].life, {}, frozenset()
+            self._life, self._found, self._asked = looks[0].life, {}, frozenset()
         self._asked &= shut
-        self._counts = {key: count for key, count in self._counts.items() if key in shut}
+        self._found = {key: found for key, found in self._found.items() if key in shut}
         now_s = asyncio.get_running_loop().time()
         if shut and self._asking is None and (now_s >= self._due_s or shut - self._asked):
             self._asked = shut
             self._asking = asyncio.create_task(self._ask(looks[0]))
         return {name: self._with(name, one) for name, one in services.items()}
+
+    def sessions(self, seen: Mapping[ServiceName, ServiceReading], now: Instant) -> dict[ServiceName, Attendance]:
+        """Return the sessions of services with a table: all of them are known at once, also who is away. Before a
+        table was read, the watch has just begun. Nobody can tell here whom the split alone gave to a pool."""
+        return {
+            name: self._attendance(name, seen[name], now) for name in self._services if self._tells(name, seen[name])
+        }
+
+    def _tells(self, name: ServiceName, seen: ServiceReading) -> bool:
+        return self._by_table.get(name, any(_is_shut(seen, colour) for colour in Colour))
+
+    def _attendance(self, name: ServiceName, seen: ServiceReading, now: Instant) -> Attendance:
+        shut = [colour for colour in Colour if _is_shut(seen, colour)]
+        known = bool(shut) and all((name, colour) in self._found for colour in shut)
+        buckets = {colour: tuple(sorted(set(self._found[name, colour]))) for colour in shut if known}
+        began = Instant(now - REMEMBERED) if known else now
+        return Attendance(taken_at=now, since=began, buckets=buckets, remembered=buckets)
+
+    def honoured(self, name: ServiceName, route: Route) -> Route:
+        """Return what the newest worker honours where its map and weights say `route`."""
+        return lifted(route, {colour: self._found.get((name, colour), ()) for colour in Colour})
+
+    def renew(self, name: ServiceName) -> None:
+        """A route was written, and entries may have been cleared: what was seen before is the past."""
+        self._asked = frozenset(key for key in self._asked if key[0] != name)
+        self._found = {key: found for key, found in self._found.items() if key[0] != name}
 
     def close(self) -> None:
         """Ask nothing more."""
@@ -104,48 +99,45 @@ class Bindings:
             self._asking.cancel()
 
     def _with(self, name: ServiceName, seen: ServiceReading) -> ServiceReading:
-        if name not in {one.name for one in self._services}:
+        if name not in self._services:
             return seen
-        return replace(seen, pools={colour: self._pool(name, colour, pool) for colour, pool in seen.pools.items()})
+        newest = {life: self.honoured(name, route) for life, route in seen.runtime.items() if life == self._life}
+        pools = {colour: self._pool(name, colour, pool) for colour, pool in seen.pools.items()}
+        return replace(seen, pools=pools, runtime={**seen.runtime, **newest})
 
     def _pool(self, name: ServiceName, colour: Colour, pool: PoolReading) -> PoolReading:
-        count = self._counts.get((name, colour))
-        return replace(pool, uncounted=self._trouble) if count is None else replace(pool, bound=count)
+        found = self._found.get((name, colour))
+        return replace(pool, uncounted=self._trouble) if found is None else replace(pool, bound=len(found))
 
     # ---- asking
 
     async def _ask(self, newest: Look) -> None:
+        async def ask(*commands: str) -> Blocks:
+            parts = batches(commands)
+            return [one for part in parts for one in await ask_worker(self._instance, newest.worker, part, ASK_S)]
+
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         try:
-            found = await self._entries(newest.worker)
+            found = await bound_anywhere(ask, self._strange)
             if newest.life == self._life:
-                self._counts |= {key: sum(self._of(key, newest, found)) for key in self._asked}
+                self._found |= {key: self._buckets(key, newest, found.entries) for key in self._asked}
+                self._by_table |= {name: self._is_by_table(name, newest, found.tables) for name in self._services}
         except DataPlaneError as error:
-            self._counts, self._trouble = {}, str(error)
+            self._found, self._trouble = {}, str(error)
         finally:
             self._asking = None
             self._due_s = loop.time() + max(EVERY_S, REST * (loop.time() - began_s))
 
-    async def _entries(self, worker: Worker) -> dict[str, list[Bound]]:
-        """Return the entries of every table that may bind to our servers. Raises Unreachable, Garbled."""
-        (lines,) = await ask_worker(self._instance, worker, [SHOW], ASK_S)
-        tables = [one for one in tables_of(lines) if one not in self._strange]
-        parts = [part for part in batches([bound_entries(one) for one in tables]) if part]
-        answers = [one for part in parts for one in await ask_worker(self._instance, worker, part, ASK_S)]
-        found = dict(zip(tables, answers, strict=True))
-        return {table: list(entries_of(lines)) for table, lines in found.items() if names_servers(lines)}
-
-    def _of(self, key: Key, newest: Look, tables: Mapping[str, Sequence[Bound]]) -> Iterator[bool]:
-        """Yield of every entry whether it brings its user to this pool: by name, else by its number in the backend."""
-        service, colour = next(one for one in self._services if one.name == key[0]), key[1]
-        backend, servers = self._backends[service.name], service.pool(colour).servers
-        names = {one.name for one in servers} | {str(one.address) for one in servers}
+    def _buckets(self, key: Key, newest: Look, found: Sequence[Bound]) -> tuple[int, ...]:
+        service, colour, backend = self._services[key[0]], key[1], self._backends[key[0]]
         states = parse_states(backend, newest.answers[f"show servers state {backend}"]) or {}
-        numbers = {states[one.name].number for one in servers if one.name in states}
-        for table, entries in tables.items():
-            for one in entries:
-                yield one.name in names if one.name else table == backend and one.number in numbers
+        return tuple(sorted(one.bucket for one in of_pool(service, colour, states, found)))
+
+    def _is_by_table(self, name: ServiceName, newest: Look, tables: Collection[str]) -> bool:
+        backend = self._backends[name]
+        bound = backend in tables or any(self._found.get((name, colour)) for colour in Colour)
+        return bound and not parse_backend(backend, newest.answers[f"show stat {backend} 6 -1"]).cookie
 
 
 def _is_shut(seen: ServiceReading, colour: Colour) -> bool:

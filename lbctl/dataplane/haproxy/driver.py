@@ -97,6 +97,7 @@ class HaproxyInstance:
             draining_generations=tuple(one.life for one in looks if one.worker.is_old),
             warnings=(*self._unseen(looks[0].life), *self._warnings(looks, boot), *obstacles),
             blind=self._instance.master_socket is None and self._older.unknown,
+            sessions=self._bindings.sessions(services, taken_at),
             unsent_log_lines={one.life: one.unsent_log_lines for one in looks},
         )
 
@@ -204,10 +205,13 @@ class HaproxyInstance:
         if (unexpected := await self._unexpected(form, operation)) is not None:
             return unexpected
         self._writer.admit(operation)
+        self._bindings.renew(operation.service)
         try:
             return await self._write_everywhere(operation, await self._listed(operation))
         except DataPlaneError as error:
             return Result(Status.UNKNOWN, f"not every worker was written: {error}")
+        finally:
+            self._bindings.renew(operation.service)
 
     async def _listed(self, operation: SetRoute) -> list[Worker]:
         """List the workers. If the master does not answer at once, whoever is at the admin socket is written first."""
@@ -239,6 +243,7 @@ class HaproxyInstance:
             newest = (await workers(self._instance, ANSWER_S))[0]
             seen = await look(self._instance, newest, form.steering, ANSWER_S)
             now = form.runtime(seen)
+            now = None if now is None else self._bindings.honoured(operation.service, now)
         except DataPlaneError as error:
             return Result(Status.REFUSED, f"nothing was written: {error}")
         if operation.expect_generation not in {None, seen.life}:

@@ -17,4 +17,4 @@ def form_of(instance: Instance, service: Service, services: Sequence[Service]) -
         case HaproxyForm.MAP:
             return MapForm(instance, service, service.haproxy, services)
         case HaproxyForm.WEIGHTS:
-            return WeightsForm(instance, service, service.haproxy)
+            return WeightsForm(instance, service, service.haproxy, services)

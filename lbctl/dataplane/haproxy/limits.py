@@ -39,9 +39,9 @@ WEIGHTS_WITH_CONSUMERS = (
 IN_TABLE: Mapping[HaproxyForm, str] = {
     HaproxyForm.MAP: "STICK_TABLE: {name}: a stick table binds users inside a pool only: while new traffic is split, "
     "those without the session cookie are drawn anew at every request",
-    HaproxyForm.WEIGHTS: "STICK_TABLE: {name}: users in a stick table stay on their server whatever the weights are: "
-    "lbctl cannot move them, after a rollback they are on the candidate until their entries expire, and as long "
-    "nobody certifies or claims the pool",
+    HaproxyForm.WEIGHTS: "STICK_TABLE: {name}: users in a stick table stay on their server while new traffic is split: "
+    "they move when their pool gets nothing new, by clearing their entries; where a cookie binds them too, the rate is "
+    "that of the cookies",
 }
 
 

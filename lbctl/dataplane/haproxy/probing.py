@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from lbctl.dataplane.haproxy.bindings import SHOW, bound_entries, names_servers, tables_of
 from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.form import Form
 from lbctl.dataplane.haproxy.looking import Look
 from lbctl.dataplane.haproxy.statemap import map_path
+from lbctl.dataplane.haproxy.sticktables import SHOW, bound_entries, names_servers, tables_of
 from lbctl.dataplane.haproxy.workers import ask_worker, batches, facts, workers
 from lbctl.model.errors import Garbled
 from lbctl.model.names import ServiceName

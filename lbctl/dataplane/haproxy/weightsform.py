@@ -19,6 +19,7 @@ from lbctl.dataplane.haproxy.obstacles import obstacles
 from lbctl.dataplane.haproxy.sharedpools import SharedPools, arrived
 from lbctl.dataplane.haproxy.statemap import map_path, parse_lines, parse_value, read_file, value_of, write_entry
 from lbctl.dataplane.haproxy.statistics import Table
+from lbctl.dataplane.haproxy.sticktables import bound_anywhere, clearing, strange_tables
 from lbctl.dataplane.haproxy.weighed import (
     Backend,
     Pools,
@@ -41,7 +42,9 @@ from lbctl.model.units import BP_FULL, percent
 class WeightsForm:
     """Implements `Form`."""
 
-    def __init__(self, instance: Instance, service: Service, binding: HaproxyBinding) -> None:
+    def __init__(
+        self, instance: Instance, service: Service, binding: HaproxyBinding, services: Sequence[Service] = ()
+    ) -> None:
         self._instance = instance
         self._service = service
         self._backend = binding.backends[Colour.BLUE]
@@ -51,6 +54,7 @@ class WeightsForm:
         self._show_state = f"show servers state {self._backend}"
         names = {colour: [server.name for server in service.pool(colour).servers] for colour in Colour}
         self._counted = SharedPools(self._backend, names)
+        self._strange = strange_tables(services)
         self._file = serverstate.StateFile(instance, service.name, self._backend)
         self._states: serverstate.States = {}
         """What the newest worker said last: the boot file needs the configured weights."""
@@ -171,7 +175,18 @@ class WeightsForm:
         if all_weights(self._pools(stat)) != goal:
             complaint = next((lines[0] for lines in said if lines), "another hand sets them")
             return f"HAProxy does not take the weights of {route}: {complaint}"
+        await self._cleared(line, route)
         return ""
+
+    async def _cleared(self, line: Line, route: Route) -> None:
+        """Whom a table brings to a pool that honours him no more is let go, once nothing new comes there."""
+        if all(route.share_bp(colour) or route.keep_bp(colour) == BP_FULL for colour in Colour):
+            return
+        found = await bound_anywhere(line.ask, self._strange)
+        (lines,) = await line.ask(self._show_state) if found.entries else ([],)
+        states = serverstate.parse_states(self._backend, lines) or {}
+        if commands := clearing(self._service, states, found.entries, route):
+            await line.change(*commands)
 
     def _pools(self, stat: Sequence[str]) -> Pools:
         return pools_of(self._service, parse_backend(self._backend, stat))
