@@ -15,7 +15,7 @@ import pytest
 from lbctl.core.claims import claim_granted
 from lbctl.model.names import ServiceName
 from lbctl.model.request import Approve, Claim, Maintenance, Pause, Request, Resume, SayReady
-from lbctl.model.units import HOUR, Instant
+from lbctl.model.units import HOUR, MINUTE, Instant
 from tests.asking import (
     BEFORE,
     CELLS,
@@ -157,6 +157,9 @@ def _later(shop: Shop) -> Shop:
     for _ in range(400):
         release = later.state.record.releases[SHOP]
         if release.phase.ended and not later.state.record.claims:
+            later.run(3)
+            later.now = Instant(later.now + MINUTE)  # nobody came to the old pool for its quiet time
+            later.run(3)
             return later
         if release.phase.value == "awaiting_approval":
             later.ask(_yes(later))
