@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from lbctl.demo.control import Json
+from lbctl.demo.control import Json, RefusedError
 from lbctl.demo.shop import UNIT, ShopStage
 
 PATIENCE_S = 60.0
+KEPT = "still serves"
+"""Said of a pool with sessions of the release before: a pipeline waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,19 @@ class Team:
         await self.here.control.post(f"/v1/services/{self.service}/adopt", body)
 
     async def claim(self) -> str:
-        """Return the colour that may be deployed to, once nothing reaches it."""
+        """Return the colour that may be deployed to, once nothing reaches it and no session is kept there."""
         async with asyncio.timeout(PATIENCE_S):
-            while True:
-                answer = await self.here.control.post(f"/v1/services/{self.service}/claim", {"reason": "demo"})
-                if answer["granted"]:
-                    return str(answer["colour"])
+            while not (answer := await self._claimed())["granted"]:
                 await asyncio.sleep(0.1)
+        return str(answer["colour"])
+
+    async def _claimed(self) -> Json:
+        try:
+            return await self.here.control.post(f"/v1/services/{self.service}/claim", {"reason": "demo"})
+        except RefusedError as refused:
+            if KEPT not in str(refused):
+                raise
+            return {"granted": False}
 
     async def ready(self, version: Version) -> str:
         """Say that a version is deployed; returns its build."""

@@ -104,7 +104,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lbctl.core.plugins.module_utils.control import OPTIONS, Daemon, Problem, shown, wait_until
 
 SETTLED = ("waiting", "released")
-WAITED_FOR = ("in_release", "still_called", "claimed")
+WAITED_FOR = ("in_release", "still_called", "claimed", "sessions_kept")
 """Refusals that end when others go on."""
 
 
