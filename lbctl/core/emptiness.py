@@ -16,7 +16,7 @@ from lbctl.core.state import Calm, State
 from lbctl.core.stopped import still_called
 from lbctl.core.targets import target
 from lbctl.model.names import Colour, InstanceName, ServiceName
-from lbctl.model.reading import Holder, InstanceReading, PoolReading
+from lbctl.model.reading import Holder, InstanceReading
 from lbctl.model.record import Certificate
 from lbctl.model.units import Instant, Span, after, seconds, since
 
@@ -66,19 +66,16 @@ def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceNam
         reading = read_since(state, instance, name, at.get(instance, EVER))
         if reading is None:
             yield f"the next reading of {instance} is awaited"
+            continue
+        pool = reading.services[name].pools[colour]
+        if pool.bound:
+            yield f"{instance}: entries of stick tables bind {pool.bound} users to {colour} of {name}"
         elif want is None or not routed(reading, name, want):
             yield f"{instance} does not read back yet that nothing reaches {colour} of {name}"
-        elif in_flight := reading.services[name].pools[colour].in_flight:
-            yield _in_flight(reading, name, colour, instance, in_flight)
-        elif bound := _bound(reading.services[name].pools[colour]):
-            yield f"{instance}: {bound} to {colour} of {name}"
-
-
-def _bound(pool: PoolReading) -> str:
-    """Return who comes back to a pool by a table, whatever the route says. It ends with the entries, or by clearing."""
-    if pool.uncounted:
-        return f"nobody knows whom stick tables bind ({pool.uncounted})"
-    return f"entries of stick tables bind {pool.bound} users" if pool.bound else ""
+        elif pool.in_flight:
+            yield _in_flight(reading, name, colour, instance, pool.in_flight)
+        elif pool.uncounted:
+            yield f"{instance}: nobody knows whom stick tables bind to {colour} of {name} ({pool.uncounted})"
 
 
 def _in_flight(reading: InstanceReading, name: ServiceName, colour: Colour, instance: InstanceName, count: int) -> str:

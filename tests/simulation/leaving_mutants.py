@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         "what is in flight keeps nobody",
         "emptiness",
-        "        elif in_flight := reading.services[name].pools[colour].in_flight:",
-        "        elif in_flight := 0:",
+        "        elif pool.in_flight:",
+        "        elif False:",
         also=(("calm", "pool.in_flight > 0 or ", ""),),
         rates=STAYING,
         seed=1,
