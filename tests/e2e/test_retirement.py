@@ -204,6 +204,25 @@ async def test_a_websocket_and_a_long_request_across_a_reload_keep_the_old_pool_
         assert (await visitors.stop()).failed_requests == 0
 
 
+@pytest.mark.parametrize("make", proxies())
+async def test_a_program_that_calls_past_the_load_balancer_keeps_the_old_pool_by_name(make: Any) -> None:
+    async with adopted(make(), QUICK, drain=DRAIN) as here:
+        users = await crowd(here, rate=100, sessions=0, visitors=1.0)
+        with socket.create_connection(here.pools["blue"].servers["blue-1"]):
+            number = await release(here)
+
+            async def named() -> bool:
+                return f"(pid {os.getpid()}) has a connection" in (await of(here, number))["waits"]
+
+            await until(named)
+            found = await of(here, number)
+            assert found["waits"].startswith("blue of shop is connected to past its load balancers"), found
+            assert not found["certified"]
+        proof = await proof_of(here, number)
+        assert proof["certificate"]["confidence"] == "full", proof
+        assert (await users.stop()).failed_requests == 0
+
+
 @pytest.mark.envoy
 async def test_envoy_says_where_somebody_is_and_for_how_long_at_least() -> None:
     async with adopted(envoy(), QUICK, drain=DRAIN) as here:
