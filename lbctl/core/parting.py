@@ -16,7 +16,7 @@ from lbctl.core.rollcall import LATELY, REMEMBERED
 from lbctl.model.names import Colour
 from lbctl.model.record import Pool
 from lbctl.model.sessions import Attendance, Leaving
-from lbctl.model.units import BP_FULL, SECOND, Instant, Span, since
+from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span, since
 
 WATCHED_MIN = Span(10 * SECOND)
 """A shorter watch has not seen most of the sessions."""
@@ -27,6 +27,8 @@ NOBODY = Span(5 * SECOND)
 MANY = 30
 TOO_MANY = 1.2
 """More than this part of the promised rate moved over the time of the promise: then it waits."""
+UNCOUNTED = Span(MINUTE)
+"""At the deadline of a closing, sessions that nobody can count are moved in equal parts for so long."""
 CATCH_UP_MAX = Span(2 * SECOND)
 """The most time that is made good at once: after an outage the rate is not exceeded."""
 
@@ -113,7 +115,8 @@ def part(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> tu
     if leaving.left is not None:
         return _evenly(keep_bp, leaving, leaving.left / leaving.per_second * SECOND, now, leaving.left)
     if seen is None and since(leaving.began_at, now) >= WATCHED_MIN:
-        return _evenly(keep_bp, leaving, max(1, leaving.deadline - leaving.paced_at), now, None)
+        until = leaving.deadline + (UNCOUNTED if leaving.closing else 0)
+        return _evenly(keep_bp, leaving, max(1, until - leaving.paced_at), now, None)
     return None
 
 

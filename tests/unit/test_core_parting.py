@@ -74,6 +74,20 @@ def test_sessions_that_nobody_can_count_go_in_equal_parts_until_the_deadline() -
     assert now == pytest.approx(PACED.deadline, abs=40 * SECOND)
 
 
+def test_sessions_that_nobody_can_count_do_not_all_go_at_once_at_the_deadline_of_a_closing() -> None:
+    over = Instant(PACED.deadline + SECOND)
+    leaving, keep_bp = replace(PACED, paced_at=over, closing=True), BP_FULL
+    parts = []
+    for half in range(1, 125):
+        found = part(keep_bp, leaving, None, Instant(over + half * 500))
+        if found is not None:
+            parts.append(keep_bp - found[0])
+            keep_bp, leaving = found
+    assert keep_bp == 0
+    assert len(parts) > 100
+    assert max(parts) < 200
+
+
 def test_an_outage_is_not_made_good_by_a_rush() -> None:
     found = part(BP_FULL, PACED, seen(crowd(1_000)), Instant(NOW + 10 * MINUTE))
     assert found is not None
