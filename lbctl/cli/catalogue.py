@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "notify": ("services:notify", "Alerts: test."),
     "gate": ("gate:gate", "For sshd: what the ssh key of a pipeline may do."),
     "envoy": ("envoy:envoy", "The embedded Envoy: start, stop, status."),
-    "config": ("config:config", "Config files: validate, show, schema, render."),
+    "config": ("config:config", "Config files: validate, show, schema, render, import."),
     "demo": ("demo:demo", "Two real releases on this machine, in under 90 s."),
     "judge": ("judge:judge", "The judge over recorded or live counters, without a daemon."),
     "version": ("reads:version", "Versions of lbctl and of the daemon."),

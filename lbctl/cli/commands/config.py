@@ -1,4 +1,4 @@
-"""`lbctl config`: validate, show, schema, render. None of them needs a running daemon."""
+"""`lbctl config`: validate, show, schema, render, import. None of them needs a running daemon."""
 
 import json
 import os
@@ -111,6 +111,46 @@ def schema() -> None:
     from lbctl.config.json_schema import json_schema
 
     write(json.dumps(json_schema(), indent=2))
+
+
+@config.command(name="import")
+@click.argument("files", metavar="HAPROXY.CFG…", nargs=-1, required=True)
+@click.option("--only", metavar="BACKEND", multiple=True, help="Propose these backends, and no others.")
+@click.option("--env", metavar="NAME=VALUE", multiple=True, help="A variable of HAProxy's own environment.")
+@click.option(
+    "--assume", metavar="CONDITION=yes|no", multiple=True, help="What an `.if` means that only HAProxy knows."
+)
+@click.option("--master-socket", metavar="PATH", help="What HAProxy's -S names.  [default: Debian's, if it is here]")
+@click.option("--map-dir", metavar="PATH", default="/var/lib/lbctl/haproxy", show_default=True, help="For map files.")
+@form_option
+@click.pass_context
+def import_(
+    ctx: click.Context,
+    files: tuple[str, ...],
+    only: tuple[str, ...],
+    env: tuple[str, ...],
+    assume: tuple[str, ...],
+    master_socket: str | None,
+    map_dir: str,
+    form: str,
+) -> None:
+    """Propose a config for an HAProxy that is there already, from its config files. Nothing is changed.
+
+    The proposal goes to stdout, every key with its reason and the line it comes from. What only a person can know is
+    marked FILL IN, listed on stderr, and ends with exit 4; else `config validate` takes it as it is. Several files, or
+    a directory, are read as HAProxy reads them.
+    """
+    from lbctl.cli import importing
+
+    document = importing.document_of(files, env, assume)
+    master = importing.found_master_socket() if master_socket is None else master_socket
+    found = importing.proposed(document, only, " ".join(files), master, map_dir)
+    if form == "json":
+        write(json.dumps(found, indent=2))
+    else:
+        write(found["config"].rstrip("\n"))
+        tell(importing.report(found))
+    ctx.exit(Exit.DONE if found["complete"] and found["services"] else Exit.CONFIG)
 
 
 @config.command()
