@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("gate:gate", "For sshd: what the ssh key of a pipeline may do."),
     "envoy": ("envoy:envoy", "The embedded Envoy: start, stop, status."),
     "config": ("config:config", "Config files: validate, show, schema, render, import."),
+    "doctor": ("doctor:doctor", "What bites on this host: config, load balancers, host; with fixes."),
     "demo": ("demo:demo", "Two real releases on this machine, in under 90 s."),
     "judge": ("judge:judge", "The judge over recorded or live counters, without a daemon."),
     "version": ("reads:version", "Versions of lbctl and of the daemon."),
