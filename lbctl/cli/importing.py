@@ -31,7 +31,7 @@ def document_of(files: Sequence[str], env: Sequence[str], assumed: Sequence[str]
     variables = dict(_pair(one, "--env") for one in env)
     holds = {name: _truth(value) for name, value in (_pair(one, "--assume") for one in assumed)}
     paths = [path for file in files for path in _paths(Path(file))]
-    return read([(_shown(path), _text(path)) for path in paths], variables, holds)
+    return read([(_shown(path), text_of(path)) for path in paths], variables, holds)
 
 
 def proposed(document: Document, only: Sequence[str], files: str, master_socket: str, map_dir: str) -> Json:
@@ -137,7 +137,8 @@ def _shown(path: Path) -> str:
     return path.name
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return the text of a file that is not too large. Raises Failure."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(SIZE_MAX + 1)

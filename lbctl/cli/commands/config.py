@@ -158,6 +158,7 @@ def import_(
 @click.option("--config", "file", metavar="FILE", required=True, help="The config of lbctld.")
 @click.option("--instance", metavar="NAME", help="Which load balancer, where the config has several of this kind.")
 @click.option("--active", metavar="SERVICE=COLOUR", multiple=True, help="Who is active, where no daemon can say it.")
+@click.option("--into", metavar="HAPROXY.CFG", help="haproxy: print this file with lbctl's rules put into it.")
 @click.option("--write-maps", is_flag=True, help="haproxy: also make missing map files, 100 % on the active pool.")
 @click.option(
     "--freeze", metavar="DIR", help="To go on without lbctl: copy the split as it is into this new directory."
@@ -169,6 +170,7 @@ def render(
     file: str,
     instance: str | None,
     active: tuple[str, ...],
+    into: str | None,
     write_maps: bool,
     freeze: str | None,
 ) -> None:
@@ -180,18 +182,23 @@ def render(
 
     With --freeze what is printed reads its split from copies in DIR, which nobody moves: it goes on as it is when
     lbctl is removed, also in mid-release. It needs no daemon.
+
+    With --into HAProxy's own config is printed as it is, with lbctl's rules where its frontends chose the services'
+    backends, and with the backends that are missing. The file itself is not changed.
     """
     from lbctl.cli import frozen, rendering
 
     if write_maps and driver != "haproxy":
         raise click.UsageError("--write-maps is for haproxy; Envoy's files are made by `lbctl envoy prepare` or start")
+    if into and driver != "haproxy":
+        raise click.UsageError("--into is for haproxy")
     found = loaded_config(file)
     if freeze is not None:
-        if write_maps or active:
-            raise click.UsageError("--freeze copies what is there: --write-maps and --active do not go with it")
+        if write_maps or active or into:
+            raise click.UsageError("--freeze copies what is there: --write-maps, --active and --into do not go with it")
         _told(*frozen.frozen(found, driver, instance, Path(freeze)))
         return
-    asked = rendering.Asked(driver, instance, rendering.given(active, found), write_maps)
+    asked = rendering.Asked(driver, instance, rendering.given(active, found), write_maps, into)
     _told(*rendering.rendered(found, asked, lambda: rendering.recorded(_daemon_of(ctx, found))))
 
 
