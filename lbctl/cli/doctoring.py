@@ -129,7 +129,7 @@ def _lines(found: Json) -> Iterator[str]:
     yield f"{found['config']}   {who}"
     for one in found["findings"]:
         glyph = {"fault": "✖", "warning": "!"}.get(one["weight"], "-")
-        yield f"{glyph} {one['code']}   {one['where']}"
+        yield f"{glyph} {one['code']}   {one['where']}".rstrip()
         yield f"    {one['what']}"
         if one["fix"]:
             yield f"    fix  {one['fix']}"

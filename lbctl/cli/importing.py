@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lbctl.cli.failure import Exit, Failure
-from lbctl.config.fault import ConfigError
+from lbctl.config.fault import ConfigError, did_you_mean
 from lbctl.config.load import load_text
 from lbctl.dataplane.haproxy.existing import yamltext
 from lbctl.dataplane.haproxy.existing.findings import Finding
@@ -37,6 +37,10 @@ def document_of(files: Sequence[str], env: Sequence[str], assumed: Sequence[str]
 def proposed(document: Document, only: Sequence[str], files: str, master_socket: str, map_dir: str) -> Json:
     """Return the proposal as data: the text, what a person must fill in, what bites, what was not understood."""
     made = propose(document, only)
+    if only and not made.services:
+        named = [section.name for section in document.of("backend", "listen")]
+        what = f"there is no backend with servers called {' or '.join(only)}"
+        raise Failure(what, then=did_you_mean(only[0], named), exit_code=Exit.NO_SUCH)
     text = yamltext.text(made, files, master_socket, map_dir)
     faults = _faults(text)
     return {

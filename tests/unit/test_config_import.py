@@ -208,3 +208,8 @@ def test_a_config_of_years_is_read_whole(tmp_path: Path, capsys: Captured) -> No
 def test_a_file_that_cannot_be_read_says_so(tmp_path: Path, capsys: Captured) -> None:
     assert main(["config", "import", str(tmp_path / "none.cfg")]) == 4
     assert "cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_a_backend_that_is_not_there_names_the_closest(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["config", "import", str(_written(tmp_path, PAIR)), "--only", "web_gren"]) == 7
+    assert "did you mean web_green?" in capsys.readouterr().err

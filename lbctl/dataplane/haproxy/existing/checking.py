@@ -96,7 +96,7 @@ def _expected(section: Section, found: Checked) -> Iterator[tuple[Line | Server,
             rest = [word for word in line.rest[1:] if word not in {"min-recv", "comment"}]
             status = _STATUS.fullmatch(rest[-1]) if rest[:1] == ["status"] else None
             if status:
-                found.keys["status"] = f"{status[1]}-{status[2] or status[1]}"
+                found.keys["status"] = f"{status[1]}-{status[2]}" if status[2] else status[1]
             else:
                 yield line, f"`{' '.join(line.words)}`: lbctl looks at the status alone"
         elif line.rest[:1] not in {("send",), ("disable-on-404",), ("send-state",)}:

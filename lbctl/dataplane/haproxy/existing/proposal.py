@@ -148,7 +148,8 @@ def _unlike(made: Proposed) -> Iterator[tuple[Line | Server, str]]:
     green = made.found.backends[Colour.GREEN]
     other = checked(green, made.found.pools[Colour.GREEN])
     if other.keys != made.health.keys and other.why is not None:
-        yield other.why, f"{green.name} is checked otherwise ({other.keys}); lbctl checks both pools as written here"
+        keys = ", ".join(sorted({key for key, _ in {*other.keys.items()} ^ {*made.health.keys.items()}}))
+        yield other.why, f"{green.name} is checked otherwise ({keys}); lbctl checks both pools as written here"
 
 
 def _form(one: Found, protocol: Protocol) -> tuple[HaproxyForm, Remark]:
