@@ -106,7 +106,10 @@ def _of_config(
         found.append(Finding("CONFIG_NOT_FOUND", Weight.NOTE, "", what, "lbctl doctor --haproxy-cfg FILE"))
     found += host.management(directories, dict(_texts(files)), root)
     if haproxies and files:
-        document = document_of(files, env, assume)
+        try:
+            document = document_of(files, env, assume)
+        except Failure as failure:
+            return [*found, Finding("CONFIG_NOT_FOUND", Weight.NOTE, files[0], failure.what, failure.then)]
         for plane in haproxies:
             found += haproxycfg.compared(document, plane, [one for one in services if one.plane == plane.name])
     return found
@@ -115,7 +118,7 @@ def _of_config(
 def _texts(files: Sequence[str]) -> Iterator[tuple[str, str]]:
     for file in files:
         path = Path(file)
-        if path.is_file():
+        if path.is_file() and os.access(path, os.R_OK):
             yield file, path.read_text(encoding="utf-8", errors="replace")[:4_096]
 
 

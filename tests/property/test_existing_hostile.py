@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from lbctl.config.fault import ConfigError
 from lbctl.config.load import load_text
 from lbctl.config.yaml import read as read_yaml
-from lbctl.dataplane.haproxy.existing.proposal import propose
+from lbctl.dataplane.haproxy.existing.merging import MARK, merged
+from lbctl.dataplane.haproxy.existing.proposal import propose, service_of
 from lbctl.dataplane.haproxy.existing.sections import read
 from lbctl.dataplane.haproxy.existing.yamltext import text
+from lbctl.model.errors import Garbled
+from lbctl.model.names import InstanceName
+from lbctl.model.topology import Instance
 
 LINES = (Path(__file__).parents[1] / "existing" / "complex.cfg").read_text().splitlines()
 WORDS = sorted({word for line in LINES for word in line.split()})
@@ -59,3 +63,18 @@ def test_what_is_accepted_is_what_stood_there(name: str, cookie: str, last: int)
     assert (server.name, server.cookie or server.name, str(server.address)) == (
         name, cookie or name, f"10.0.0.{last}:80",
     )  # fmt: skip
+
+
+@given(MIXED)
+@example("\n".join(LINES))
+def test_rules_that_are_put_into_any_text_leave_every_line_of_it_in_place(config: str) -> None:
+    document = read([("h.cfg", config)])
+    instance = Instance(name=InstanceName("edge/lb1"), directory="/m", socket="/s")
+    services = [service_of(one) for one in propose(document).services if not one.found.single]
+    try:
+        result, _ = merged(config, document, instance, services)
+    except Garbled:
+        return
+    ours = iter(result.split("\n"))
+    for line in config.rstrip("\n").split("\n"):
+        assert any(one == line or one == f"    {MARK} was: {line.strip()}" for one in ours), line

@@ -213,3 +213,14 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path, capsys: Captured) ->
 def test_a_backend_that_is_not_there_names_the_closest(tmp_path: Path, capsys: Captured) -> None:
     assert main(["config", "import", str(_written(tmp_path, PAIR)), "--only", "web_gren"]) == 7
     assert "did you mean web_green?" in capsys.readouterr().err
+
+
+def test_a_condition_that_cannot_be_taken_over_as_it_is_is_refused_not_dropped(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    text = PAIR.replace("  default_backend", "  use_backend %[req.hdr('X  Y')] if { path /x }\n  default_backend")
+    file = _written(tmp_path, text)
+    (tmp_path / "lbctl.yaml").write_text(imported(tmp_path, capsys, text)[1]["config"])
+    words = ["config", "render", "haproxy", "--config", f"{tmp_path}/lbctl.yaml", "--into", str(file)]
+    assert main(words) == 4
+    assert "h.cfg:11: the condition of this `use_backend`" in capsys.readouterr().err

@@ -7,6 +7,7 @@ other backends keep their lines. What lbctl adds stands between `# lbctl:` marks
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from lbctl.dataplane.haproxy.existing.binding import Rendered, cut
@@ -14,6 +15,7 @@ from lbctl.dataplane.haproxy.existing.findings import mode_of
 from lbctl.dataplane.haproxy.existing.routing import Choice, choices
 from lbctl.dataplane.haproxy.existing.sections import Document, Section, has_option
 from lbctl.dataplane.haproxy.existing.swapping import like
+from lbctl.dataplane.haproxy.existing.words import Reader, Unreadable
 from lbctl.dataplane.haproxy.render import render
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
@@ -23,6 +25,7 @@ MARK = "# lbctl:"
 OTHER = "-"
 _CHOICE = re.compile(r"\s*(?:use_backend\s+\S+|default_backend\s+\S+)\s*(.*?)\s*$")
 _NOWHERE = Address("127.0.0.1", 1)
+_CHOOSING = frozenset({"use_backend", "default_backend"})
 _LATE = frozenset({"use_backend", "default_backend", "use-server", "server", "server-template", "default-server"})
 
 
@@ -63,11 +66,12 @@ def merged(
         here = _services_of(section, mine, owners)
         served |= {service.name for service in here}
         if here:
-            _frontend(edits, section, mine, here, owners, pieces)
+            _frontend(edits, section, mine, here, owners, pieces, document.variables)
     if missing := [service.name for service in services if service.name not in served]:
-        raise Garbled(f"no frontend of this file chooses a backend of {', '.join(missing)}")
+        then = "write `default_backend` or `use_backend` with one of them where their traffic comes in, then again"
+        raise Garbled(f"no frontend of this file chooses a backend of {', '.join(missing)}: {then}")
     added = [part for service in services for part in _backends(edits, document, service, pieces[service.name])]
-    return edits.text().rstrip("\n") + "\n" + "".join(added), [*_told(services)]
+    return edits.text().rstrip("\n") + "\n" + "".join(added), [*_told(document, services)]
 
 
 def _piece(instance: Instance, service: Service, log: RequestLog | None) -> Rendered:
@@ -91,6 +95,7 @@ def _frontend(
     here: Sequence[Service],
     owners: Mapping[str, Service],
     pieces: Mapping[str, Rendered],
+    variables: Mapping[str, str],
 ) -> None:
     """Put the rules of `here` into one frontend."""
     own = {line.place.line for line in section.lines}
@@ -101,10 +106,12 @@ def _frontend(
         block.append("    option idle-close-on-response")
     block += list(dict.fromkeys(line for service in here for line in pieces[service.name].logging))
     if guarded:
-        block += _which(edits, section, mine, owners)
-    for service in here:
-        rules = pieces[service.name].rules
-        block += [_guarded(line, service.name) for line in rules] if guarded else rules
+        block += _which(edits, section, mine, owners, variables)
+    lines = [
+        _guarded(line, service.name) if guarded else line for service in here for line in pieces[service.name].rules
+    ]
+    # HAProxy runs every rule before the first choice, and warns where they are not written so.
+    block += sorted(lines, key=lambda line: line.split(maxsplit=1)[0] in _CHOOSING)
     if section.kind == "listen":
         block = [line for line in block if line.split() != ["default_backend", section.name]]
     block.append(f"    {MARK} end")
@@ -126,7 +133,9 @@ def _insert(edits: _Edits, section: Section, block: list[str]) -> None:
         edits.after.setdefault(last, []).extend(block)
 
 
-def _which(edits: _Edits, section: Section, mine: Sequence[Choice], owners: Mapping[str, Service]) -> Iterator[str]:
+def _which(
+    edits: _Edits, section: Section, mine: Sequence[Choice], owners: Mapping[str, Service], variables: Mapping[str, str]
+) -> Iterator[str]:
     """Say of each request which service it is of. The first line that fits counts, so it is written last."""
     rule = "http-request" if mode_of(section) == "http" else "tcp-request content"
     if section.kind == "listen" and section.name in owners:
@@ -134,10 +143,17 @@ def _which(edits: _Edits, section: Section, mine: Sequence[Choice], owners: Mapp
     for choice in reversed(mine):
         owner = owners.get(choice.target)
         name = owner.name if owner else OTHER
-        raw = edits.lines[choice.line.place.line - 1]
-        found = _CHOICE.fullmatch(raw) if choice.condition else None
-        condition = f" {found[1]}" if found and found[1] else ""
+        condition = _condition(edits.lines[choice.line.place.line - 1], choice, variables) if choice.condition else ""
         yield f"    {rule} set-var(txn.lb_service) str({name}){condition}"
+
+
+def _condition(raw: str, choice: Choice, variables: Mapping[str, str]) -> str:
+    """Return the condition as it is written. Raises Garbled rather than to take over another one."""
+    found = _CHOICE.fullmatch(raw)
+    with suppress(Unreadable):
+        if found is not None and tuple(Reader(variables).words(found[1])) == choice.condition:
+            return f" {found[1]}"
+    raise Garbled(f"{choice.line.place}: the condition of this `use_backend` cannot be told from its name: quote less")
 
 
 def _guarded(line: str, name: str) -> str:
@@ -167,7 +183,9 @@ def _backends(edits: _Edits, document: Document, service: Service, piece: Render
         edits.after.setdefault(shared.place.line, []).extend(piece.state_file)
 
 
-def _told(services: Sequence[Service]) -> Iterator[str]:
+def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:
+    for remark in document.not_understood:
+        yield f"{remark.place}: not looked at: {remark.text}"
     maps = "`lbctl config render haproxy --write-maps` makes the map files first: HAProxy does not start without them"
     yield f"compare it with your file, check it with `haproxy -c`, then reload; {maps}"
     for service in services:
