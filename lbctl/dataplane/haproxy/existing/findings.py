@@ -61,7 +61,7 @@ def of_global(document: Document) -> Iterator[Finding]:
             if line.key == "chroot":
                 what = "HAProxy looks for a `unix:` request log inside this directory"
                 yield Finding("CHROOT", Weight.NOTE, str(line.place), what,
-                              "request_log: udp://127.0.0.1:PORT, or a socket inside, as its manual says")  # fmt: skip
+                              "`request_log: udp://…`, or a socket inside: docs/how-to/haproxy.md")  # fmt: skip
     yield from _peers(document)
 
 
