@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lbctl.core.transitions import EDGES
+from lbctl.doctor.catalogue import CODES
 from lbctl.model.entry import Kind
 from lbctl.model.record import Phase, PoolState
 from lbctl.notify.words import WORDS
@@ -128,7 +129,12 @@ def events() -> str:
     return "\n".join(_events()) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"states.md": states, "events.md": events}
+def doctor() -> str:
+    """Return docs/reference/doctor.md."""
+    return "\n".join(_doctor()) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"states.md": states, "events.md": events, "doctor.md": doctor}
 
 
 def _states() -> Iterator[str]:
@@ -175,6 +181,19 @@ def _events() -> Iterator[str]:
     yield "| kind | what happened | `on:` |\n|---|---|---|"
     for kind in Kind:
         yield f"| `{kind.value}` | {EVENTS[kind]} | {_words(kind)} |"
+
+
+def _doctor() -> Iterator[str]:
+    yield f"# Findings of doctor\n\n{GENERATED}"
+    yield (
+        "`lbctl doctor` and `lbctl config import` tell findings with a code, a place, what it means here, and the\n"
+        "fix. A **fault** (✖): a release would not go, or not safely; `doctor` then exits 4. A **warning** (!): it\n"
+        "goes, with a loss. A **note** (-): know it. What load balancers say themselves has the codes of\n"
+        "[limits](limits.md).\n"
+    )
+    yield "| code | what it means | what to do |\n|---|---|---|"
+    for code, (what, then) in CODES.items():
+        yield f"| `{code}` | {what} | {then} |"
 
 
 def _words(kind: Kind) -> str:

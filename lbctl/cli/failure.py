@@ -30,7 +30,7 @@ MEANING = {
     Exit.BUG: "unexpected error",
     Exit.USAGE: "wrong use of the command",
     Exit.UNREACHABLE: "no daemon answers at the sockets tried",
-    Exit.CONFIG: "the config is invalid",
+    Exit.CONFIG: "the config is invalid; `config import`: something must be filled in; `doctor`: there is a fault",
     Exit.REFUSED: "refused: it may not be done now",
     Exit.NOT_AUTHORISED: "not authorised (user or group of the caller)",
     Exit.NO_SUCH: "no such service, release or alert",

@@ -28,6 +28,8 @@ class Asked:
     instance: str | None
     active: Active
     write_maps: bool
+    into: str | None = None
+    """HAProxy's own config, to be printed with lbctl's rules in it."""
 
 
 def given(texts: Sequence[str], config: Config) -> dict[ServiceName, Colour]:
@@ -104,11 +106,26 @@ def _haproxy(
     from lbctl.dataplane.haproxy.render import render
     from lbctl.dataplane.haproxy.statemap import map_path, read_file
 
-    text = render(instance, services, log)
+    text, told = (
+        (render(instance, services, log), ()) if asked.into is None else _into(asked.into, instance, services, log)
+    )
     if not asked.write_maps:
-        return text, ()
+        return text, told
     wrote = write_maps(instance, services, active)
-    return text, [*(f"wrote {line}" for line in wrote), *_kept(map_path(instance), read_file(instance) or {}, active)]
+    return text, [
+        *told,
+        *(f"wrote {line}" for line in wrote),
+        *_kept(map_path(instance), read_file(instance) or {}, active),
+    ]
+
+
+def _into(
+    file: str, instance: Instance, services: Sequence[Service], log: RequestLog | None
+) -> tuple[str, Sequence[str]]:
+    from lbctl.cli.importing import document_of, text_of
+    from lbctl.dataplane.haproxy.existing.merging import merged
+
+    return merged(text_of(Path(file)), document_of([file], (), ()), instance, services, log)
 
 
 def _kept(path: Path, entries: Mapping[str, str], active: Active) -> Iterator[str]:

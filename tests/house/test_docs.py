@@ -156,6 +156,15 @@ def test_every_code_of_plan_and_status_is_explained_and_no_other() -> None:
     assert codes == _codes_of_lacks()
 
 
+def test_every_finding_is_explained_and_no_other() -> None:
+    found = {_text(call.args[0]) for name, call in _calls("dataplane", "doctor", "cli") if name == "Finding"}
+    found |= {_text(call.args[0]) for name, call in _calls("cli") if name == "_fault"}
+    found |= {_text(call.args[3]) for name, call in _calls("doctor") if name == "_too_small"}
+    own = {code for code in found if code}
+    assert own >= {"STALE_STATE_FILE", "OTHER_BALANCER", "QUEUE_SHORT"}
+    assert own == _first_cells(REFERENCE / "doctor.md") | (own & _first_cells(REFERENCE / "limits.md"))
+
+
 def test_every_exit_code_is_explained_and_no_other() -> None:
     rows = (REFERENCE / "exit-codes.md").read_text().splitlines()
     told = {int(found[1]) for row in rows if (found := re.match(r"\| (\d+) \|", row))}

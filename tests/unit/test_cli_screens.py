@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from lbctl.cli.doctoring import screen as doctor_screen
+from lbctl.cli.importing import document_of, proposed, report
 from lbctl.cli.output import clean
 from lbctl.cli.screens.lines import event_line, waiting_line
 from lbctl.cli.screens.release import (
@@ -106,6 +108,25 @@ def hostile() -> Json:
     name = "evil\x1b[2J\x07\r\nfake  ● up\u202e\u200b"
     view["services"]["web"]["servers"][name] = {**servers()["green-1"], "up": False, "detail": "\x9b31m\tgotcha\x00"}
     return view
+
+
+def existing() -> Json:
+    """What is proposed of an HAProxy with everything in it."""
+    document = document_of([str(FILES.parents[1] / "existing" / "complex.cfg")], (), ())
+    return proposed(document, (), "complex.cfg", "/run/haproxy-master.sock", "/var/lib/lbctl/haproxy")
+
+
+def examined() -> Json:
+    """What doctor found, of each weight."""
+    named = [
+        ("STALE_STATE_FILE", "fault", "haproxy.cfg:31", "web loads a server-state file", "none, there"),
+        ("OTHER_BALANCER", "warning", "keepalived", "keepalived runs (VRRP)", "release there, too"),
+        ("CLOCK_UNSYNCHRONISED", "note", "", "no time server keeps this host's clock", "timedatectl set-ntp true"),
+    ]
+    keys = ("code", "weight", "where", "what", "fix")
+    found = [dict(zip(keys, one, strict=True)) for one in named]
+    counts = {"fault": 1, "warning": 1, "note": 1}
+    return {"config": "/etc/lbctl/lbctl.yaml", "daemon": True, "findings": found, "counts": counts}
 
 
 def foreseen() -> Json:
@@ -294,6 +315,9 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
         },
     ),
     "event": (event_line, event(9, "release.paused", "paused", actor="uid 1000 (eva) pid 4711", severity="warning")),
+    "import": (report, existing()),
+    "import-yaml": ("\n".join, existing()["config"].splitlines()),
+    "doctor": (doctor_screen, examined()),
     "waiting": (waiting_line, {"what": "no request was judged yet", "since_ms": 61000, "needs": "lbctl promote 7"}),
 }
 

@@ -1,4 +1,4 @@
-"""`lbctl config`: validate, show, schema, render. None of them needs a running daemon."""
+"""`lbctl config`: validate, show, schema, render, import. None of them needs a running daemon."""
 
 import json
 import os
@@ -113,11 +113,52 @@ def schema() -> None:
     write(json.dumps(json_schema(), indent=2))
 
 
+@config.command(name="import")
+@click.argument("files", metavar="HAPROXY.CFG…", nargs=-1, required=True)
+@click.option("--only", metavar="BACKEND", multiple=True, help="Propose these backends, and no others.")
+@click.option("--env", metavar="NAME=VALUE", multiple=True, help="A variable of HAProxy's own environment.")
+@click.option(
+    "--assume", metavar="CONDITION=yes|no", multiple=True, help="What an `.if` means that only HAProxy knows."
+)
+@click.option("--master-socket", metavar="PATH", help="What HAProxy's -S names.  [default: Debian's, if it is here]")
+@click.option("--map-dir", metavar="PATH", default="/var/lib/lbctl/haproxy", show_default=True, help="For map files.")
+@form_option
+@click.pass_context
+def import_(
+    ctx: click.Context,
+    files: tuple[str, ...],
+    only: tuple[str, ...],
+    env: tuple[str, ...],
+    assume: tuple[str, ...],
+    master_socket: str | None,
+    map_dir: str,
+    form: str,
+) -> None:
+    """Propose a config for an HAProxy that is there already, from its config files. Nothing is changed.
+
+    The proposal goes to stdout, every key with its reason and the line it comes from. What only a person can know is
+    marked FILL IN, listed on stderr, and ends with exit 4; else `config validate` takes it as it is. Several files, or
+    a directory, are read as HAProxy reads them.
+    """
+    from lbctl.cli import importing
+
+    document = importing.document_of(files, env, assume)
+    master = importing.found_master_socket() if master_socket is None else master_socket
+    found = importing.proposed(document, only, " ".join(files), master, map_dir)
+    if form == "json":
+        write(json.dumps(found, indent=2))
+    else:
+        write(found["config"].rstrip("\n"))
+        tell(importing.report(found))
+    ctx.exit(Exit.DONE if found["complete"] and found["services"] else Exit.CONFIG)
+
+
 @config.command()
 @click.argument("driver", metavar="haproxy|envoy", type=click.Choice(["haproxy", "envoy"]))
 @click.option("--config", "file", metavar="FILE", required=True, help="The config of lbctld.")
 @click.option("--instance", metavar="NAME", help="Which load balancer, where the config has several of this kind.")
 @click.option("--active", metavar="SERVICE=COLOUR", multiple=True, help="Who is active, where no daemon can say it.")
+@click.option("--into", metavar="HAPROXY.CFG", help="haproxy: print this file with lbctl's rules put into it.")
 @click.option("--write-maps", is_flag=True, help="haproxy: also make missing map files, 100 % on the active pool.")
 @click.option(
     "--freeze", metavar="DIR", help="To go on without lbctl: copy the split as it is into this new directory."
@@ -129,6 +170,7 @@ def render(
     file: str,
     instance: str | None,
     active: tuple[str, ...],
+    into: str | None,
     write_maps: bool,
     freeze: str | None,
 ) -> None:
@@ -140,18 +182,23 @@ def render(
 
     With --freeze what is printed reads its split from copies in DIR, which nobody moves: it goes on as it is when
     lbctl is removed, also in mid-release. It needs no daemon.
+
+    With --into HAProxy's own config is printed as it is, with lbctl's rules where its frontends chose the services'
+    backends, and with the backends that are missing. The file itself is not changed.
     """
     from lbctl.cli import frozen, rendering
 
     if write_maps and driver != "haproxy":
         raise click.UsageError("--write-maps is for haproxy; Envoy's files are made by `lbctl envoy prepare` or start")
+    if into and driver != "haproxy":
+        raise click.UsageError("--into is for haproxy")
     found = loaded_config(file)
     if freeze is not None:
-        if write_maps or active:
-            raise click.UsageError("--freeze copies what is there: --write-maps and --active do not go with it")
+        if write_maps or active or into:
+            raise click.UsageError("--freeze copies what is there: --write-maps, --active and --into do not go with it")
         _told(*frozen.frozen(found, driver, instance, Path(freeze)))
         return
-    asked = rendering.Asked(driver, instance, rendering.given(active, found), write_maps)
+    asked = rendering.Asked(driver, instance, rendering.given(active, found), write_maps, into)
     _told(*rendering.rendered(found, asked, lambda: rendering.recorded(_daemon_of(ctx, found))))
 
 

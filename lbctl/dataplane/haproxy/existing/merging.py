@@ -1,0 +1,192 @@
+"""lbctl's rules put into an HAProxy config that is there already: every other line stays as it is. Pure.
+
+In each frontend that chooses a service's backends, the lines that choose them become comments, and the rendered rules
+take their place. Where a frontend serves several, its own conditions first say which service a request is of; its
+other backends keep their lines. What lbctl adds stands between `# lbctl:` marks, for `diff` and for people.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from lbctl.dataplane.haproxy.existing.binding import Rendered, cut
+from lbctl.dataplane.haproxy.existing.findings import mode_of
+from lbctl.dataplane.haproxy.existing.routing import Choice, choices
+from lbctl.dataplane.haproxy.existing.sections import Document, Section, has_option
+from lbctl.dataplane.haproxy.existing.swapping import like
+from lbctl.dataplane.haproxy.existing.words import Reader, Unreadable
+from lbctl.dataplane.haproxy.render import render
+from lbctl.model.errors import Garbled
+from lbctl.model.names import Colour
+from lbctl.model.topology import Address, HaproxyForm, Instance, RequestLog, Service
+
+MARK = "# lbctl:"
+OTHER = "-"
+_CHOICE = re.compile(r"\s*(?:use_backend\s+\S+|default_backend\s+\S+)\s*(.*?)\s*$")
+_NOWHERE = Address("127.0.0.1", 1)
+_CHOOSING = frozenset({"use_backend", "default_backend"})
+_LATE = frozenset({"use_backend", "default_backend", "use-server", "server", "server-template", "default-server"})
+
+
+@dataclass(slots=True)
+class _Edits:
+    """What becomes of the lines of one file, counted from 1."""
+
+    lines: list[str]
+    before: dict[int, list[str]] = field(default_factory=dict)
+    after: dict[int, list[str]] = field(default_factory=dict)
+
+    def text(self) -> str:
+        found: list[str] = []
+        for number, line in enumerate(self.lines, start=1):
+            found += [*self.before.get(number, ()), line, *self.after.get(number, ())]
+        return "\n".join(found)
+
+
+def merged(
+    text: str, document: Document, instance: Instance, services: Sequence[Service], log: RequestLog | None = None
+) -> tuple[str, list[str]]:
+    """Return the config with lbctl's lines in it, and what people must know.
+
+    `document` is what `text` says, read alone.
+
+    Raises:
+        Garbled: a service cannot be merged so: it is called by consumers, no frontend chooses it, or the text has
+            lbctl's lines already.
+    """
+    if MARK in text:
+        raise Garbled("it has lbctl's lines already: start from the file without them")
+    pieces: dict[str, Rendered] = {service.name: _piece(instance, service, log) for service in services}
+    owners = {name: service for service in services if service.haproxy for name in service.haproxy.backends.values()}
+    edits = _Edits(text.split("\n"))
+    served: set[str] = set()
+    for section in document.of("frontend", "listen"):
+        mine = [choice for choice in choices(document) if choice.frontend is section]
+        here = _services_of(section, mine, owners)
+        served |= {service.name for service in here}
+        if here:
+            _frontend(edits, section, mine, here, owners, pieces, document.variables)
+    if missing := [service.name for service in services if service.name not in served]:
+        then = "write `default_backend` or `use_backend` with one of them where their traffic comes in, then again"
+        raise Garbled(f"no frontend of this file chooses a backend of {', '.join(missing)}: {then}")
+    added = [part for service in services for part in _backends(edits, document, service, pieces[service.name])]
+    return edits.text().rstrip("\n") + "\n" + "".join(added), [*_told(document, services)]
+
+
+def _piece(instance: Instance, service: Service, log: RequestLog | None) -> Rendered:
+    if service.consumers:
+        then = "its callers need listeners of their own: include what `lbctl config render haproxy` prints, whole"
+        raise Garbled(f"{service.name} has consumers, and cannot be put into a frontend of yours: {then}")
+    listening = service if service.listen is not None else replace(service, listen=_NOWHERE)
+    return cut(render(instance, [listening], log))
+
+
+def _services_of(section: Section, mine: Sequence[Choice], owners: Mapping[str, Service]) -> list[Service]:
+    found = [owners[choice.target] for choice in mine if choice.target in owners]
+    found += [owners[section.name]] if section.kind == "listen" and section.name in owners else []
+    return list({service.name: service for service in found}.values())
+
+
+def _frontend(
+    edits: _Edits,
+    section: Section,
+    mine: Sequence[Choice],
+    here: Sequence[Service],
+    owners: Mapping[str, Service],
+    pieces: Mapping[str, Rendered],
+    variables: Mapping[str, str],
+) -> None:
+    """Put the rules of `here` into one frontend."""
+    own = {line.place.line for line in section.lines}
+    ours = [choice for choice in mine if choice.target in owners]
+    guarded = len(here) > 1 or len(ours) < len(mine)
+    block = [f"    {MARK} begin"]
+    if mode_of(section) == "http" and not has_option(section, "idle-close-on-response"):
+        block.append("    option idle-close-on-response")
+    block += list(dict.fromkeys(line for service in here for line in pieces[service.name].logging))
+    if guarded:
+        block += _which(edits, section, mine, owners, variables)
+    lines = [
+        _guarded(line, service.name) if guarded else line for service in here for line in pieces[service.name].rules
+    ]
+    # HAProxy runs every rule before the first choice, and warns where they are not written so.
+    block += sorted(lines, key=lambda line: line.split(maxsplit=1)[0] in _CHOOSING)
+    if section.kind == "listen":
+        block = [line for line in block if line.split() != ["default_backend", section.name]]
+    block.append(f"    {MARK} end")
+    for choice in ours:
+        number = choice.line.place.line
+        if number in own:
+            edits.lines[number - 1] = f"    {MARK} was: {edits.lines[number - 1].strip()}"
+    _insert(edits, section, block)
+
+
+def _insert(edits: _Edits, section: Section, block: list[str]) -> None:
+    """Before the first line that chooses, if no rule or ACL follows it; else behind everything."""
+    late = [line.place.line for line in section.lines if line.key in _LATE]
+    rules = [line.place.line for line in section.lines if line.key not in _LATE]
+    if late and (not rules or max(rules) < min(late)):
+        edits.before.setdefault(min(late), []).extend(block)
+    else:
+        last = max([section.place.line, *(line.place.line for line in section.lines)])
+        edits.after.setdefault(last, []).extend(block)
+
+
+def _which(
+    edits: _Edits, section: Section, mine: Sequence[Choice], owners: Mapping[str, Service], variables: Mapping[str, str]
+) -> Iterator[str]:
+    """Say of each request which service it is of. The first line that fits counts, so it is written last."""
+    rule = "http-request" if mode_of(section) == "http" else "tcp-request content"
+    if section.kind == "listen" and section.name in owners:
+        yield f"    {rule} set-var(txn.lb_service) str({owners[section.name].name})"
+    for choice in reversed(mine):
+        owner = owners.get(choice.target)
+        name = owner.name if owner else OTHER
+        condition = _condition(edits.lines[choice.line.place.line - 1], choice, variables) if choice.condition else ""
+        yield f"    {rule} set-var(txn.lb_service) str({name}){condition}"
+
+
+def _condition(raw: str, choice: Choice, variables: Mapping[str, str]) -> str:
+    """Return the condition as it is written. Raises Garbled rather than to take over another one."""
+    found = _CHOICE.fullmatch(raw)
+    with suppress(Unreadable):
+        if found is not None and tuple(Reader(variables).words(found[1])) == choice.condition:
+            return f" {found[1]}"
+    raise Garbled(f"{choice.line.place}: the condition of this `use_backend` cannot be told from its name: quote less")
+
+
+def _guarded(line: str, name: str) -> str:
+    """Return a rendered line for requests of one service only; all its conditions are joined by `and`."""
+    if not line.strip() or line.strip().startswith("#"):
+        return line
+    guard = f"{{ var(txn.lb_service) -m str {name} }}"
+    if line.split(maxsplit=1)[0] == "default_backend":
+        line = line.replace("default_backend", "use_backend", 1)
+    return f"{line} {guard}" if " if " in line else f"{line} if {guard}"
+
+
+def _backends(edits: _Edits, document: Document, service: Service, piece: Rendered) -> Iterator[str]:
+    """Yield the sections that are missing; what a shared backend needs for its weights goes into it."""
+    assert service.haproxy is not None
+    there = {section.name: section for section in document.of("backend", "listen")}
+    names = service.haproxy.backends
+    for colour in Colour:
+        other = there.get(names[colour.other])
+        if names[colour] not in there and other is not None and other.kind == "backend":
+            piece.backends[names[colour]] = like(edits.lines, other, service, colour)
+    for name, text in piece.backends.items():
+        if name not in there:
+            yield f"\n{MARK} begin{text.rstrip()}\n{MARK} end\n"
+    shared = there.get(names[Colour.BLUE]) if service.haproxy.form is HaproxyForm.WEIGHTS else None
+    if shared is not None and not shared.own("server-state-file-name"):
+        edits.after.setdefault(shared.place.line, []).extend(piece.state_file)
+
+
+def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:
+    for remark in document.not_understood:
+        yield f"{remark.place}: not looked at: {remark.text}"
+    maps = "`lbctl config render haproxy --write-maps` makes the map files first: HAProxy does not start without them"
+    yield f"compare it with your file, check it with `haproxy -c`, then reload; {maps}"
+    for service in services:
+        yield f"{service.name}: nothing moves by it: the map says what was true before"
