@@ -18,7 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("reads:history", "Past releases."),
     "events": ("events:events", "What happened, one line each."),
     "explain": ("reads:explain", "Every decision of a release with its numbers."),
-    "watch": ("events:watch", "Follow live."),
+    "watch": ("events:watch", "Follow live, with keys to pause, resume and roll back."),
+    "top": ("events:top", "Servers by what they do now: requests, errors, in flight."),
     "adopt": ("services:adopt", "Start driving a service."),
     "maintenance": ("services:maintenance", "Stop or resume all writes."),
     "freeze": ("freezing:freeze", "Freeze windows: add, list, remove."),
@@ -29,5 +30,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor:doctor", "What bites on this host: config, load balancers, host; with fixes."),
     "demo": ("demo:demo", "Two real releases on this machine, in under 90 s."),
     "judge": ("judge:judge", "The judge over recorded or live counters, without a daemon."),
+    "completion": ("completion:completion", "What bash, zsh or fish must read to complete lbctl."),
     "version": ("reads:version", "Versions of lbctl and of the daemon."),
 }

@@ -26,10 +26,13 @@ from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
 from lbctl.daemon.freezing import frozen
+from lbctl.daemon.greeting import greetings
 from lbctl.daemon.headcount import Headcount
 from lbctl.daemon.hooks import Hooks
 from lbctl.daemon.keeper import Keeper, accounts_before, learned_before, tallies_before
 from lbctl.daemon.loop import Loop
+from lbctl.daemon.metrics.counted import Counted
+from lbctl.daemon.metrics.served import metrics_of, serve
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant, Rebuilt
@@ -84,6 +87,7 @@ class Running:
     clock: Clock
     notify: NotifySocket
     outbox: Outbox
+    counted: Counted
     failed: "asyncio.Future[None]"
     """Ends with the loop: then a rule of lbctl's own was broken, and the daemon ends with it."""
     refused: str = ""
@@ -233,7 +237,9 @@ def _assemble(
     checks = Checks(config.topology, clock.now)
     asker = Asker()
     versions = Versions(config.topology, asker.ask, clock.now)
-    loop, prober = Loop(state, keeper, clock.now), Prober(checks.heard)
+    loop = Loop(state, keeper, clock.now)
+    counted = Counted(lambda: loop.state.record)
+    prober = Prober(counted.beside(checks.heard))
     headcount = Headcount(config.topology, SocketCensus(clock.now, own=lambda: _own_pids(prober)), clock.now)
     observer = Observer(
         plant.planes,
@@ -252,6 +258,7 @@ def _assemble(
 
     def told(entries: tuple[StoredEntry, ...]) -> None:
         feed.tell(entries)
+        counted.told(entries)
         executor.outbox.wake()
 
     executor = Executor(
@@ -265,8 +272,9 @@ def _assemble(
         answered=loop.answered,
         told=told,
         ask=hooks.ask,
+        wrote=counted.wrote,
     )
-    loop.connect(observer, executor, ticked=notify.feed)
+    loop.connect(observer, executor, ticked=counted.after(notify.feed))
     return Running(
         config=config,
         loop=loop,
@@ -285,6 +293,7 @@ def _assemble(
         clock=clock,
         notify=notify,
         outbox=outbox,
+        counted=counted,
         failed=asyncio.get_running_loop().create_future(),
     )
 
@@ -321,6 +330,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     await stack.enter_async_context(_deciding(daemon))
     asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
     stack.callback(asking.cancel)
+    metrics = metrics_of(daemon.loop, daemon.counted, lambda: daemon.outbox, daemon.checks, daemon.clock.now)
     desk = Desk(
         loop=daemon.loop,
         journal=daemon.journal,
@@ -332,8 +342,10 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         able=daemon.plant.able,
         asking=daemon.versions,
         connections=daemon.headcount.connections,
+        metrics=metrics.text,
         now=daemon.clock.now,
     )
+    await serve(stack, daemon.config.daemon.metrics, metrics.text)
     server = ControlServer(desk, listener, access=lambda: daemon.config.access)
     stack.push_async_callback(server.stop)
     await server.start()
@@ -358,21 +370,10 @@ async def _deciding(daemon: Running) -> AsyncIterator[None]:
 
 def _greet(daemon: Running) -> None:
     """Say that the daemon is up, and everything a person should know about how it found its files."""
-    names = ", ".join(daemon.config.topology.services)
-    daemon.tell(
-        Kind.DAEMON_STARTED, f"lbctld {VERSION} is up for {names}, from revision {daemon.loop.state.record.rev}"
-    )
-    for trouble in (daemon.journal.damage, daemon.journal.read_only):
-        if trouble:
-            daemon.tell(Kind.JOURNAL_FAILED, f"the journal was found in trouble: {trouble}", Severity.PAGE)
-    for release in daemon.loop.state.record.releases.values():
-        gone = [name for name in release.members if name not in daemon.config.topology.services]
-        if not release.phase.ended and gone:
-            text = (
-                f"release {release.id} is in {release.phase}, but {', '.join(gone)} is not in the config: "
-                "it stays as it is until the service is back in the config and lbctld has reloaded it"
-            )
-            daemon.tell(Kind.HOLD_PAGED, text, Severity.PAGE)
+    journal = daemon.journal
+    troubles = (journal.damage, journal.read_only)
+    for kind, text, severity in greetings(daemon.config.topology, daemon.loop.state.record, troubles):
+        daemon.tell(kind, text, severity)
     if not daemon.journal.read_only:
         kept = daemon.journal.set_meta(META_KEY, daemon.clock.origin)
         kept.add_done_callback(_told_if_failed)
