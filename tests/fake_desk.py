@@ -476,6 +476,9 @@ class FakeDesk:
     def config_text(self) -> str:
         return "apiVersion: lbctl/v1\n"
 
+    def metrics(self) -> bytes:
+        return b"lbctl_leader 1.0\n"
+
     def version(self) -> Json:
         return {"version": "0.1.0", "pid": 42, "config": "/etc/lbctl/lbctl.yaml", "uptime_s": 90}
 

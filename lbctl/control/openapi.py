@@ -47,7 +47,7 @@ def _operation(route: Route) -> Json:
 
 def _answer(route: Route) -> Json:
     if route.answer is None:
-        return {"description": "text", "content": {"text/yaml": {"schema": {"type": "string"}}}}
+        return {"description": "text", "content": {route.media: {"schema": {"type": "string"}}}}
     return _content(route.answer, "application/json")
 
 

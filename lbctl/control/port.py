@@ -80,5 +80,8 @@ class Desk(Protocol):
     def config_text(self) -> str:
         """The effective config, secrets masked."""
 
+    def metrics(self) -> bytes:
+        """Every metric, as Prometheus' text."""
+
     def version(self) -> Json:
         """Who is running."""

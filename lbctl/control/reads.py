@@ -13,6 +13,7 @@ from lbctl.model.errors import Refused
 Json = dict[str, Any]
 HISTORY_DEFAULT = 50
 EVENTS_DEFAULT = 100
+METRICS_MEDIA = "text/plain; version=0.0.4"
 
 
 async def status(call: Call) -> Json:
@@ -90,6 +91,11 @@ async def of_a_service(call: Call) -> str | None:
 async def config(call: Call) -> web.Response:
     """The effective config as YAML, secrets masked."""
     return web.Response(text=call.desk.config_text(), content_type="text/yaml")
+
+
+async def metrics(call: Call) -> web.Response:
+    """What Prometheus reads; every name is in docs/reference/metrics.md."""
+    return web.Response(body=call.desk.metrics(), headers={"Content-Type": f"{METRICS_MEDIA}; charset=utf-8"})
 
 
 async def version(call: Call) -> Json:

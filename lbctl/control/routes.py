@@ -46,6 +46,8 @@ class Route:
     query: tuple[Query, ...] = ()
     holder: Holder = Holder.NONE
     status: int = 200
+    media: str = "text/yaml"
+    """Of an answer without a form."""
 
     @property
     def name(self) -> str:
@@ -192,5 +194,8 @@ ROUTES: tuple[Route, ...] = (
         body=bodies.Why,
     ),
     _get("/v1/config", reads.config, None),
+    Route(
+        method="GET", path="/metrics", need=Role.OBSERVE, handle=reads.metrics, answer=None, media=reads.METRICS_MEDIA
+    ),
     _get("/v1/version", reads.version, answers.VersionAnswer),
 )

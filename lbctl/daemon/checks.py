@@ -7,7 +7,7 @@ from lbctl.daemon.ports import Now
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.reading import Health
 from lbctl.model.topology import Service, Topology
-from lbctl.model.units import Instant
+from lbctl.model.units import Instant, Span, since
 from lbctl.probe.port import ProbeResult, key_of
 
 Key = tuple[ServiceName, ServerName]
@@ -48,6 +48,14 @@ class Checks:
         """Return what is known of every server; silence alone makes a server unknown."""
         self._states = {key: refresh(state, now, self._settings[key[0]]) for key, state in self._states.items()}
         return {key: state.health for key, state in self._states.items()}
+
+    def silences(self, now: Instant) -> Mapping[ServiceName, Span]:
+        """Return for how long each service's server that was checked least lately was not."""
+        found: dict[ServiceName, Span] = {}
+        for (service, _), state in self._states.items():
+            heard = state.since if state.heard_at is None else state.heard_at
+            found[service] = max(found.get(service, Span(0)), since(heard, now))
+        return found
 
     def suspects(self, now: Instant) -> Mapping[ServiceName, str]:
         """Return the services for which the checker itself is suspect, and why."""

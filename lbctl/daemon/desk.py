@@ -57,6 +57,7 @@ class Desk:
         able: Capable,
         asking: Asking,
         connections: Callable[[ServiceName, Colour], Awaitable[list[Json]]],
+        metrics: Callable[[], bytes],
         now: Now,
     ) -> None:
         self._loop = loop
@@ -69,6 +70,7 @@ class Desk:
         self._able = able
         self._asking = asking
         self._connections = connections
+        self._metrics = metrics
         self._now = now
         self._started = now()
         self._last_id = 0
@@ -258,6 +260,10 @@ class Desk:
     def config_text(self) -> str:
         """The effective config, secrets masked."""
         return self._config_text()
+
+    def metrics(self) -> bytes:
+        """Every metric, as Prometheus' text."""
+        return self._metrics()
 
     def version(self) -> dict[str, Any]:
         """Who is running."""

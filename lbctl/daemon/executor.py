@@ -41,7 +41,9 @@ class Executor:
         answered: Callable[[Answer], None],
         told: Callable[[tuple[StoredEntry, ...]], None],
         ask: Callable[[Ask], None],
+        wrote: Callable[[InstanceName, Result, float], None] = lambda *_: None,
     ) -> None:
+        """`wrote` is told of every change of a load balancer, and how many seconds it took."""
         self.planes = planes
         self._journal = journal
         self._tokens = tokens
@@ -52,6 +54,7 @@ class Executor:
         self._answered = answered
         self._told = told
         self._ask = ask
+        self._wrote = wrote
         self._tasks: set[asyncio.Task[None]] = set()
         self._offered: set[tuple[str, int, str]] = set()
         """What the outbox was given although the journal failed: a kept decision is tried again every second."""
@@ -141,11 +144,18 @@ class Executor:
             gone = tuple(Result(Status.STALE, "this instance is not configured any more") for _ in apply.operations)
             self._arrived(Applied(self._now(), apply.instance, apply.operations, gone, sent_at))
             return
-        results = tuple(await asyncio.gather(*(_one(plane, operation) for operation in apply.operations)))
+        results = tuple(await asyncio.gather(*(self._timed(plane, operation) for operation in apply.operations)))
         for operation, result in zip(apply.operations, results, strict=True):
             told = {"instance": apply.instance, "service": operation.service, **_said(operation)}
             log.info("operation.applied", **told, status=result.status.value, detail=result.detail)
         self._arrived(Applied(self._now(), apply.instance, apply.operations, results, sent_at))
+
+    async def _timed(self, plane: DataPlane, operation: Operation) -> Result:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        result = await _one(plane, operation)
+        self._wrote(plane.name, result, loop.time() - began_s)
+        return result
 
     async def _administer(self, order: Administer) -> None:
         plane = self.planes.get(order.instance)

@@ -54,11 +54,12 @@ class Loop:
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._eyes: Eyes
         self._executor: Executor
-        self._ticked: Callable[[], None]
+        self._ticked: Callable[[float], None]
+        self._due = float("inf")
 
-    def connect(self, eyes: Eyes, executor: Executor, *, ticked: Callable[[], None]) -> None:
-        """Give the loop its eyes and hands, before `run`. `ticked` is called after every completed tick: the watchdog
-        is fed there and nowhere else."""
+    def connect(self, eyes: Eyes, executor: Executor, *, ticked: Callable[[float], None]) -> None:
+        """Give the loop its eyes and hands, before `run`. `ticked` is called after every completed tick with
+        the seconds since it was due: the watchdog is fed there and nowhere else."""
         self._eyes = eyes
         self._executor = executor
         self._ticked = ticked
@@ -66,7 +67,7 @@ class Loop:
     def arrive(self, arrival: Recorded | Applied | Administered | HookAnswer) -> None:
         """Take a fact. Bounded by what the daemon itself has under way."""
         self._inbox.put_nowait(arrival)
-        self._wake.set()
+        self.wake()
 
     async def reconfigure(
         self, topology: Topology, *, refused: Callable[[Record], str], take: Callable[[], None]
@@ -80,6 +81,7 @@ class Loop:
 
     def wake(self) -> None:
         """A new reading is there: decide now."""
+        self._due = min(self._due, asyncio.get_running_loop().time())
         self._wake.set()
 
     async def submit(self, request: Request) -> Answer:
@@ -93,7 +95,7 @@ class Loop:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
         self._inbox.put_nowait(request)
-        self._wake.set()
+        self.wake()
         try:
             return await asyncio.wait_for(future, ANSWER_TIMEOUT_S)
         except TimeoutError:
@@ -115,13 +117,17 @@ class Loop:
 
     async def run(self) -> None:
         """Decide until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
+            pause_s = TICK_BUSY_S if self._busy() else TICK_REST_S
+            by_the_clock = loop.time() + pause_s
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_BUSY_S if self._busy() else TICK_REST_S)
+                await asyncio.wait_for(self._wake.wait(), pause_s)
+            due, self._due = min(self._due, by_the_clock), float("inf")
             self._wake.clear()
             self._drain()
             self._tick()
-            self._ticked()
+            self._ticked(loop.time() - due)
 
     def _busy(self) -> bool:
         record = self.state.record

@@ -12,10 +12,12 @@ from lbctl.model.reading import Health, InstanceReading, Observed, Timing, Token
 from lbctl.model.record import Record
 from lbctl.model.sessions import Attendance
 from lbctl.model.topology import Address
-from lbctl.model.units import Instant
+from lbctl.model.units import Instant, Span
 from lbctl.store.tables import StoredEntry
 
 Now = Callable[[], Instant]
+Silences = Callable[[Instant], Mapping[ServiceName, Span]]
+"""By service with checks: for how long its server that was checked least lately was not."""
 
 
 class Journal(Protocol):
@@ -97,6 +99,16 @@ class HostConnections(Protocol):
 
     async def strangers(self, servers: Collection[Address], balancers: Collection[int]) -> Strangers:
         """Say who else than these processes, by the numbers that they know themselves by, is connected to them."""
+
+
+class Alerts(Protocol):
+    """The outbox, as whoever counts alerts sees it."""
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """Return by channel what was `sent`, `failed` and `dropped`."""
+
+    def oldest(self, now: Instant) -> Span:
+        """Return how long the oldest alert has waited; 0: none waits."""
 
 
 class RequestTimes(Protocol):

@@ -10,7 +10,7 @@ from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Certificate, Phase, Release
-from lbctl.model.units import Instant, seconds, since
+from lbctl.model.units import Instant, Span, seconds, since
 
 Json = dict[str, Any]
 HOLDERS_MAX = 20
@@ -137,13 +137,17 @@ def drain_lines(here: Situation) -> list[Json]:
     return lines
 
 
-def drain_limit(here: Situation) -> tuple[str, str]:
-    """Return when a release that drains or retires ends, and what happens then."""
+def drain_left(here: Situation) -> Span:
+    """Return how long a release that drains or retires may still last; 0: its limit is over."""
     release = here.release
     limits = [here.services[name].drain.limit for name in release.members]
     limit = max(limits) if release.phase is Phase.RETIRING else max(release.plan.retain, here.service.drain.limit)
-    left = seconds(max(0, limit - since(release.phase_since, here.at)))
-    return f"in {left}", "finished, unproven: what is not certified is kept as draining"
+    return Span(max(0, limit - since(release.phase_since, here.at)))
+
+
+def drain_limit(here: Situation) -> tuple[str, str]:
+    """Return when a release that drains or retires ends, and what happens then."""
+    return f"in {seconds(drain_left(here))}", "finished, unproven: what is not certified is kept as draining"
 
 
 def next_of_draining(here: Situation) -> str:

@@ -30,6 +30,8 @@ from lbctl.daemon.headcount import Headcount
 from lbctl.daemon.hooks import Hooks
 from lbctl.daemon.keeper import Keeper, accounts_before, learned_before, tallies_before
 from lbctl.daemon.loop import Loop
+from lbctl.daemon.metrics.counted import Counted
+from lbctl.daemon.metrics.exposition import Metrics
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant, Rebuilt
@@ -84,6 +86,7 @@ class Running:
     clock: Clock
     notify: NotifySocket
     outbox: Outbox
+    counted: Counted
     failed: "asyncio.Future[None]"
     """Ends with the loop: then a rule of lbctl's own was broken, and the daemon ends with it."""
     refused: str = ""
@@ -233,7 +236,9 @@ def _assemble(
     checks = Checks(config.topology, clock.now)
     asker = Asker()
     versions = Versions(config.topology, asker.ask, clock.now)
-    loop, prober = Loop(state, keeper, clock.now), Prober(checks.heard)
+    loop = Loop(state, keeper, clock.now)
+    counted = Counted(lambda: loop.state.record)
+    prober = Prober(counted.beside(checks.heard))
     headcount = Headcount(config.topology, SocketCensus(clock.now, own=lambda: _own_pids(prober)), clock.now)
     observer = Observer(
         plant.planes,
@@ -252,6 +257,7 @@ def _assemble(
 
     def told(entries: tuple[StoredEntry, ...]) -> None:
         feed.tell(entries)
+        counted.told(entries)
         executor.outbox.wake()
 
     executor = Executor(
@@ -265,8 +271,9 @@ def _assemble(
         answered=loop.answered,
         told=told,
         ask=hooks.ask,
+        wrote=counted.wrote,
     )
-    loop.connect(observer, executor, ticked=notify.feed)
+    loop.connect(observer, executor, ticked=counted.after(notify.feed))
     return Running(
         config=config,
         loop=loop,
@@ -285,6 +292,7 @@ def _assemble(
         clock=clock,
         notify=notify,
         outbox=outbox,
+        counted=counted,
         failed=asyncio.get_running_loop().create_future(),
     )
 
@@ -321,6 +329,13 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     await stack.enter_async_context(_deciding(daemon))
     asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
     stack.callback(asking.cancel)
+    metrics = Metrics(
+        state=lambda: daemon.loop.state,
+        counted=daemon.counted,
+        alerts=lambda: daemon.outbox,
+        silences=daemon.checks.silences,
+        now=daemon.clock.now,
+    )
     desk = Desk(
         loop=daemon.loop,
         journal=daemon.journal,
@@ -332,6 +347,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         able=daemon.plant.able,
         asking=daemon.versions,
         connections=daemon.headcount.connections,
+        metrics=metrics.text,
         now=daemon.clock.now,
     )
     server = ControlServer(desk, listener, access=lambda: daemon.config.access)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lbctl.model.entry import Entry
 from lbctl.model.names import ReleaseId
-from lbctl.model.units import Instant
+from lbctl.model.units import Instant, Span, since
 from lbctl.notify.port import Told
 from lbctl.notify.retry import AGE_MAX_MS
 from lbctl.notify.words import minor, superseded, urgent
@@ -89,6 +89,12 @@ class Backlog:
             kept.append(told)
             after[:] = [told, *after[:LATER_MAX]]
         self._waiting = deque(reversed(kept))
+
+    def oldest(self, now: Instant) -> Span:
+        """How long the oldest alert has waited; 0: none waits. What was collapsed to a number is at the limit of age."""
+        if self.lost.count:
+            return Span(AGE_MAX_MS)
+        return since(self._waiting[0].entry.at, now) if self._waiting else Span(0)
 
     def head(self) -> Told | None:
         """The next alert to tell, in the order in which they happened."""

@@ -13,7 +13,7 @@ import structlog
 from lbctl.config.settings import AlertmanagerAlert, AppriseAlert, ChatHookAlert, PagerDutyAlert, SlackAlert, TeamsAlert
 from lbctl.model.entry import Entry
 from lbctl.model.record import Record
-from lbctl.model.units import Instant
+from lbctl.model.units import Instant, Span
 from lbctl.notify import alertmanager, apprise, chat_hook, pagerduty, slack, teams
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
@@ -69,6 +69,10 @@ class Outbox:
             name: {"sent": lane.sent, "failed": lane.failed, "dropped": lane.backlog.dropped, "pending": lane.pending}
             for name, lane in self._lanes.items()
         }
+
+    def oldest(self, now: Instant) -> Span:
+        """How long the oldest alert of all channels has waited; 0: none waits."""
+        return max((lane.backlog.oldest(now) for lane in self._lanes.values()), default=Span(0))
 
     def start(self) -> None:
         """Start the lanes' tasks; they run until `close`."""

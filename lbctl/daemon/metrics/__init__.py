@@ -1,0 +1,1 @@
+"""What Prometheus reads of lbctl. Everything here only looks on: nothing is ever decided by it."""
