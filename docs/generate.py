@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lbctl.core.transitions import EDGES
+from lbctl.daemon.metrics.catalogue import METRICS, Metric
 from lbctl.doctor.catalogue import CODES
 from lbctl.model.entry import Kind
 from lbctl.model.record import Phase, PoolState
@@ -134,7 +135,17 @@ def doctor() -> str:
     return "\n".join(_doctor()) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"states.md": states, "events.md": events, "doctor.md": doctor}
+def metrics() -> str:
+    """Return docs/reference/metrics.md."""
+    return "\n".join(_metrics()) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "states.md": states,
+    "events.md": events,
+    "doctor.md": doctor,
+    "metrics.md": metrics,
+}
 
 
 def _states() -> Iterator[str]:
@@ -181,6 +192,28 @@ def _events() -> Iterator[str]:
     yield "| kind | what happened | `on:` |\n|---|---|---|"
     for kind in Kind:
         yield f"| `{kind.value}` | {EVENTS[kind]} | {_words(kind)} |"
+
+
+def _metrics() -> Iterator[str]:
+    yield f"# Metrics\n\n{GENERATED}"
+    yield (
+        "`GET /metrics` at the control socket (role `observe`), and at `daemon.metrics` where that is configured; how\n"
+        "to scrape it, the alert rules and the dashboard: [metrics](../how-to/metrics.md). Names are an interface.\n"
+        "Base units; ratios from 0 to 1. Counters begin at 0 with each start of lbctld. 20 servers make at most 600\n"
+        "series, and the number of a release is a label of `lbctl_release_info` alone. What nobody can say has no\n"
+        "series: unknown is never 0. `color` is the colour of a pool, never its role.\n"
+    )
+    yield "| metric | kind | labels | meaning |\n|---|---|---|---|"
+    yield from map(_metric, METRICS)
+    yield "\n## Buckets\n\n| histogram | upper bounds, besides `+Inf` |\n|---|---|"
+    for metric in METRICS:
+        if metric.buckets:
+            yield f"| `{metric.name}` | {', '.join(f'{bound:g}' for bound in metric.buckets)} |"
+
+
+def _metric(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.doc} |"
 
 
 def _doctor() -> Iterator[str]:

@@ -52,7 +52,7 @@ def topology(root: Values) -> Topology:
 def daemon(root: Values) -> DaemonSettings:
     """Return where lbctl's own files are."""
     values = root["daemon"]
-    return DaemonSettings(**{key: values[key] for key in ("state_dir", "runtime_dir", "control_socket")})
+    return DaemonSettings(**{key: values[key] for key in ("state_dir", "runtime_dir", "control_socket", "metrics")})
 
 
 def access(root: Values) -> Access:

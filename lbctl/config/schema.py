@@ -11,6 +11,7 @@ from lbctl.config.hostkinds import People
 from lbctl.config.kinds import Choice
 from lbctl.config.planes import PLANE
 from lbctl.config.receivers import ALERT
+from lbctl.config.scraping import ScrapeAddress
 from lbctl.config.services import SERVICE
 from lbctl.config.units import UNIT
 
@@ -28,6 +29,11 @@ DAEMON = Section(
         ),
         "control_socket": Key(
             kind=SOCKET, default_words="control.sock in runtime_dir", doc="Where the command line talks to the daemon."
+        ),
+        "metrics": Key(
+            kind=ScrapeAddress(),
+            doc="A second place for Prometheus besides the control socket: `GET /metrics` and nothing else. Whoever "
+            "reaches it may read.",
         ),
     }
 )

@@ -7,7 +7,7 @@ from lbctl.config.accounts import Principal
 from lbctl.config.fault import Fault, Mark
 from lbctl.config.secret import Secret
 from lbctl.model.names import ServiceName
-from lbctl.model.topology import Topology
+from lbctl.model.topology import Address, Topology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,8 @@ class DaemonSettings:
     state_dir: str
     runtime_dir: str
     control_socket: str
+    metrics: Address | str | None = None
+    """Where Prometheus reads besides the control socket: on loopback, or the path of a unix socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

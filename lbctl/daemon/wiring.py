@@ -26,12 +26,14 @@ from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
 from lbctl.daemon.freezing import frozen
+from lbctl.daemon.greeting import greetings
 from lbctl.daemon.headcount import Headcount
 from lbctl.daemon.hooks import Hooks
 from lbctl.daemon.keeper import Keeper, accounts_before, learned_before, tallies_before
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.metrics.counted import Counted
 from lbctl.daemon.metrics.exposition import Metrics
+from lbctl.daemon.metrics.served import serve
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant, Rebuilt
@@ -350,6 +352,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         metrics=metrics.text,
         now=daemon.clock.now,
     )
+    await serve(stack, daemon.config.daemon.metrics, metrics.text)
     server = ControlServer(desk, listener, access=lambda: daemon.config.access)
     stack.push_async_callback(server.stop)
     await server.start()
@@ -374,21 +377,10 @@ async def _deciding(daemon: Running) -> AsyncIterator[None]:
 
 def _greet(daemon: Running) -> None:
     """Say that the daemon is up, and everything a person should know about how it found its files."""
-    names = ", ".join(daemon.config.topology.services)
-    daemon.tell(
-        Kind.DAEMON_STARTED, f"lbctld {VERSION} is up for {names}, from revision {daemon.loop.state.record.rev}"
-    )
-    for trouble in (daemon.journal.damage, daemon.journal.read_only):
-        if trouble:
-            daemon.tell(Kind.JOURNAL_FAILED, f"the journal was found in trouble: {trouble}", Severity.PAGE)
-    for release in daemon.loop.state.record.releases.values():
-        gone = [name for name in release.members if name not in daemon.config.topology.services]
-        if not release.phase.ended and gone:
-            text = (
-                f"release {release.id} is in {release.phase}, but {', '.join(gone)} is not in the config: "
-                "it stays as it is until the service is back in the config and lbctld has reloaded it"
-            )
-            daemon.tell(Kind.HOLD_PAGED, text, Severity.PAGE)
+    journal = daemon.journal
+    troubles = (journal.damage, journal.read_only)
+    for kind, text, severity in greetings(daemon.config.topology, daemon.loop.state.record, troubles):
+        daemon.tell(kind, text, severity)
     if not daemon.journal.read_only:
         kept = daemon.journal.set_meta(META_KEY, daemon.clock.origin)
         kept.add_done_callback(_told_if_failed)

@@ -91,7 +91,7 @@ class Backlog:
         self._waiting = deque(reversed(kept))
 
     def oldest(self, now: Instant) -> Span:
-        """How long the oldest alert has waited; 0: none waits. What was collapsed to a number is at the limit of age."""
+        """How long the oldest alert has waited; 0: none waits. One that only counts any more is at the limit of age."""
         if self.lost.count:
             return Span(AGE_MAX_MS)
         return since(self._waiting[0].entry.at, now) if self._waiting else Span(0)

@@ -68,6 +68,7 @@ class Office:
             able=self.able,
             asking=self,
             connections=self.connections,
+            metrics=bytes,
             now=lambda: self.shop.now,
         )
 

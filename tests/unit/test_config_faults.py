@@ -381,6 +381,37 @@ def test_a_request_log_comes_in_on_this_host_and_nowhere_else(value: str, expect
     assert found == [f"lbctl.yaml:6:18: data_planes.edge.request_log: {expected}"]
 
 
+SCRAPE_THEN = "write it as 127.0.0.1:9464, or as the path of a unix socket"
+SCRAPES = [
+    ("[]", f"expected where metrics are read, not a list; {SCRAPE_THEN}"),
+    ("9464", f"expected where metrics are read, not '9464'; {SCRAPE_THEN}"),
+    ("http://127.0.0.1:9464", f"expected where metrics are read, not a URL; {SCRAPE_THEN}"),
+    ("localhost:9464", f"'localhost' is a name, and only an address can be listened on; {SCRAPE_THEN}"),
+    ("127.0.0.1:99999", f"'99999' is not a port within 1..65535; {SCRAPE_THEN}"),
+    *(
+        (
+            f"'{host}:9464'",
+            f"{host.strip('[]')} is not a loopback address: anybody on the network could read names and versions; "
+            "use 127.0.0.1 or [::1], and let a proxy that asks who it is forward it",
+        )
+        for host in ("0.0.0.0", "10.0.0.5", "[::]")
+    ),
+    (f"/{'x' * 107}", "a unix socket's path has at most 107 bytes in one line; use a shorter directory"),
+    ("/run/lbctl/control.sock", "/run/lbctl/control.sock is already daemon.control_socket; write a path of its own"),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), SCRAPES, ids=[value[:30] for value, _ in SCRAPES])
+def test_metrics_are_read_on_this_host_alone(value: str, expected: str) -> None:
+    found = faults(
+        changed(
+            ("control_socket: /run/lbctl/control.sock", f"metrics: {value}, control_socket: CONTROL"),
+            ("CONTROL", "/run/lbctl/control.sock"),
+        )
+    )
+    assert found == [f"lbctl.yaml:2:71: daemon.metrics: {expected}"]
+
+
 def test_two_data_planes_have_two_request_logs() -> None:
     second = (
         "  rim: {driver: haproxy, request_log: 'udp://127.0.0.1:5514', instances: {a: {socket: /a, map_dir: /m}}}\n"

@@ -68,9 +68,10 @@ def _drifted(state: State, name: ServiceName) -> bool:
         return False
     for instance in state.topology.instances_of(name):
         reading, lane = state.observed.instances.get(instance), state.lanes.get(instance)
-        if isinstance(reading, InstanceReading) and not under_way(lane, name, reading):
-            if not routed(reading, name, want):
-                return True
+        if not isinstance(reading, InstanceReading) or under_way(lane, name, reading):
+            continue
+        if not routed(reading, name, want):
+            return True
     return False
 
 
