@@ -14,6 +14,9 @@ from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.options import SOCKET
 from lbctl.cli.output import tell
 
+COMPLETE = "_LBCTL_COMPLETE"
+"""Set by the script of `lbctl completion`."""
+
 
 class Lazy(click.Group):
     """The commands of the catalogue; a module is imported when its command is called, so that `status` starts fast."""
@@ -67,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        # A shell that completes calls without a word; the command behind an ssh key never does.
+        code = _completed() if not arguments and os.environ.get(COMPLETE) else _run(arguments)
         sys.stdout.flush()
     except OSError as error:
         # Nothing more can be said on stdout, and the interpreter must not try it again at its end.
@@ -76,6 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return Exit.PIPE_CLOSED
         return _failed(Failure(f"stdout cannot be written: {error.strerror}"))
     return int(code)
+
+
+def _completed() -> int:
+    from lbctl.cli.completing import complete
+
+    return complete(os.environ[COMPLETE])
 
 
 def _nowhere() -> TextIO:

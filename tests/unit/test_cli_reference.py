@@ -45,6 +45,7 @@ def test_every_command_that_prints_data_can_print_json() -> None:
     for section in PAGE.split("\n#")[1:]:
         title = section.splitlines()[0].lstrip("# ")
         one_form = (
+            "lbctl completion",
             "lbctl gate",
             "lbctl config schema",
             "lbctl config render",

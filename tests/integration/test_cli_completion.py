@@ -1,0 +1,91 @@
+"""Completion by real shells, with the names that a daemon knows."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from lbctl.cli.completing import SHELLS, script
+from lbctl.control.listener import listen
+from lbctl.control.server import ControlServer
+from tests.fake_desk import FakeDesk
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+async def socket(tmp_path: Path) -> AsyncIterator[str]:
+    path = str(tmp_path / "control.sock")
+    server = ControlServer(FakeDesk(), listen(path))
+    await server.start()
+    yield path
+    await server.stop()
+
+
+async def ran(call: list[str], socket: str, **environ: str) -> str:
+    env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "LBCTL_SOCKET": socket, **environ}
+    process = await asyncio.create_subprocess_exec(*call, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert err == b""
+    return out.decode()
+
+
+def shell(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed here")
+    return found
+
+
+async def completed(socket: str, line: str) -> list[str]:
+    words = line.split(" ")
+    asked = f"COMP_WORDS=({' '.join(words)} ) COMP_CWORD={len(words) - 1}\n_lbctl_completion lbctl"
+    told = 'eval "$(lbctl completion bash)"\n' + asked + '\necho "${COMPREPLY[@]}"'
+    return (await ran([shell("bash"), "-c", told], socket)).split()
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("lbctl sta", ["status"]),
+        ("lbctl release wi", ["withdraw"]),
+        ("lbctl switch --st", ["--steps"]),
+        ("lbctl status w", ["web"]),
+        ("lbctl rollback 7", ["7"]),
+        ("lbctl status 7", []),
+        ("lbctl completion f", ["fish"]),
+    ],
+)
+async def test_bash_completes(socket: str, line: str, found: list[str]) -> None:
+    assert await completed(socket, line) == found
+
+
+async def test_without_a_daemon_nothing_is_shown_and_nothing_said(tmp_path: Path) -> None:
+    assert await completed(str(tmp_path / "none.sock"), "lbctl status w") == []
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_script_is_one_that_the_shell_understands(name: str) -> None:
+    text = script(name)
+    assert "_LBCTL_COMPLETE" in text
+    done = subprocess.run([shell(name), "-n"], input=text, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["zsh", "fish"])
+async def test_zsh_and_fish_ask_in_their_own_way(socket: str, name: str) -> None:
+    environ = {"COMP_WORDS": "lbctl status w", "COMP_CWORD": "2" if name == "zsh" else "w"}
+    out = await ran(["lbctl"], socket, _LBCTL_COMPLETE=f"{name}_complete", **environ)
+    assert "web" in out
+
+
+async def test_a_wrong_instruction_is_wrong_usage() -> None:
+    for word in ("bash_source", "tcsh_complete", "x", "bash_complete"):
+        env = {**os.environ, "_LBCTL_COMPLETE": word}
+        done = subprocess.run([BIN / "lbctl"], env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
