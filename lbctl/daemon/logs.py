@@ -1,10 +1,13 @@
-"""How the daemon logs: one line per event on stderr; JSON when a service manager reads it, plain on a terminal."""
+"""How the daemon logs: one line per event; with fields in systemd's journal, JSON elsewhere, plain on a terminal."""
 
 import logging
+import os
 import sys
 from typing import TextIO, cast
 
 import structlog
+
+from lbctl.daemon.journald import Journald, is_journal
 
 QUIET = frozenset({"operation.applied"})
 
@@ -48,6 +51,7 @@ def configure_logs(*, verbose: bool) -> None:
             _leave_out if not verbose else _keep,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *([Journald()] if is_journal(sys.stderr, os.environ) else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
