@@ -54,6 +54,11 @@ def tell(text: str) -> None:
     sys.stderr.flush()
 
 
+def on_screen() -> bool:
+    """Whether stdout is a terminal on which lines can be drawn over."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+
+
 def coloured() -> bool:
     """Whether stdout wants colours: a terminal, and nobody said no."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,7 +1,6 @@
 """Commands that follow what happens."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,13 +8,12 @@ from typing import Any
 import click
 
 from lbctl.cli.client import Client
-from lbctl.cli.options import client, form_option
-from lbctl.cli.output import clean, painted, tell, write
+from lbctl.cli.options import client, form_option, span_ms
+from lbctl.cli.output import clean, emit, on_screen, painted, tell, write
 
 Json = dict[str, Any]
-REDRAW_S = 1.0
 RECENT = 8
-CLEAR = "\x1b[H\x1b[2J"
+INTERVAL_MIN_MS, INTERVAL_MAX_MS = 500, 60_000
 
 
 @click.command()
@@ -66,15 +64,53 @@ def _print(event: Json, form: str) -> None:
 @form_option
 @click.pass_context
 def watch(ctx: click.Context, service: str | None, plain: bool, form: str) -> None:
-    """Follow live: the status redrawn each second on a terminal, else one line per event. Ctrl-C ends.
+    """Follow live: the status and the newest events on a terminal, else one line per event. Ctrl-C ends.
 
-    Without a terminal it begins with the newest events; `lbctl status` has the state itself.
+    On a terminal p pauses, r resumes and b rolls back what is shown, each after a question; q quits. Without one it
+    begins with the newest events; `lbctl status` has the state itself.
     """
     daemon = client(ctx)
-    if plain or form == "json" or not sys.stdout.isatty():
+    if plain or form == "json" or not on_screen():
         _plain(daemon, service, form)
-    else:
-        _redraw(daemon, service)
+        return
+    from lbctl.cli.live.watching import watch as follow_on_screen
+
+    follow_on_screen(daemon, service)
+
+
+@click.command()
+@click.argument("service", required=False, metavar="[SERVICE|UNIT]")
+@click.option("--interval", default="2s", show_default=True, metavar="DURATION", help="Rates are over so long.")
+@form_option
+@click.pass_context
+def top(ctx: click.Context, service: str | None, interval: str, form: str) -> None:
+    """Pools and servers by what they do now: requests and errors per second, in flight, sessions.
+
+    Live on a terminal (s sorts, q quits); else once, after one interval.
+    """
+    from lbctl.cli.live.servers import Look, screen
+    from lbctl.cli.live.servers import top as compared
+
+    daemon, every_s = client(ctx), _interval_s(interval)
+
+    def look() -> Look:
+        return Look(clean(daemon.get("/v1/status", service=service)), time.monotonic())
+
+    if form == "table" and on_screen():
+        from lbctl.cli.live.topping import follow
+
+        follow(look, every_s)
+        return
+    before = look()
+    time.sleep(every_s)
+    emit(compared(before, look()), form, lambda found: "\n".join(screen(found)))
+
+
+def _interval_s(text: str) -> float:
+    span = span_ms(text, "--interval")
+    if not INTERVAL_MIN_MS <= span <= INTERVAL_MAX_MS:
+        raise click.BadParameter("an interval lies within 500ms and 1m", param_hint="--interval")
+    return span / 1_000
 
 
 def _plain(daemon: Client, service: str | None, form: str) -> None:
@@ -82,16 +118,3 @@ def _plain(daemon: Client, service: str | None, form: str) -> None:
     for event in recent:
         _print(event, form)
     _follow(daemon, service, int(recent[-1]["id"]) if recent else 0, form)
-
-
-def _redraw(daemon: Client, service: str | None) -> None:
-    from lbctl.cli.screens.lines import event_line
-    from lbctl.cli.screens.status import status_screen
-
-    while True:
-        status = clean(daemon.get("/v1/status", service=service))
-        recent = clean(daemon.get("/v1/events", service=service, tail=RECENT)["events"])
-        lines = [status_screen(status), "", *(event_line(one) for one in recent)]
-        sys.stdout.write(CLEAR)
-        write(painted("\n".join(lines)))
-        time.sleep(REDRAW_S)
