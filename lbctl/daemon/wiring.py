@@ -32,8 +32,7 @@ from lbctl.daemon.hooks import Hooks
 from lbctl.daemon.keeper import Keeper, accounts_before, learned_before, tallies_before
 from lbctl.daemon.loop import Loop
 from lbctl.daemon.metrics.counted import Counted
-from lbctl.daemon.metrics.exposition import Metrics
-from lbctl.daemon.metrics.served import serve
+from lbctl.daemon.metrics.served import metrics_of, serve
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant, Rebuilt
@@ -331,13 +330,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     await stack.enter_async_context(_deciding(daemon))
     asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
     stack.callback(asking.cancel)
-    metrics = Metrics(
-        state=lambda: daemon.loop.state,
-        counted=daemon.counted,
-        alerts=lambda: daemon.outbox,
-        silences=daemon.checks.silences,
-        now=daemon.clock.now,
-    )
+    metrics = metrics_of(daemon.loop, daemon.counted, lambda: daemon.outbox, daemon.checks, daemon.clock.now)
     desk = Desk(
         loop=daemon.loop,
         journal=daemon.journal,

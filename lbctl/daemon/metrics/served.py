@@ -1,4 +1,4 @@
-"""The listener for Prometheus alone, brought up where the config asks for it."""
+"""The metrics of a running daemon, and the listener for Prometheus alone where the config asks for it."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -7,9 +7,19 @@ import structlog
 
 from lbctl.control.listener import CannotListen
 from lbctl.control.scraping import ScrapeServer
+from lbctl.daemon.checks import Checks
+from lbctl.daemon.loop import Loop
+from lbctl.daemon.metrics.counted import Counted
+from lbctl.daemon.metrics.exposition import Metrics
+from lbctl.daemon.ports import Alerts, Now
 from lbctl.model.topology import Address
 
 log = structlog.get_logger("lbctl.daemon")
+
+
+def metrics_of(loop: Loop, counted: Counted, alerts: Callable[[], Alerts], checks: Checks, now: Now) -> Metrics:
+    """Return the metrics of a daemon; `alerts` may be others after a reload."""
+    return Metrics(state=lambda: loop.state, counted=counted, alerts=alerts, silences=checks.silences, now=now)
 
 
 async def serve(stack: AsyncExitStack, at: Address | str | None, text: Callable[[], bytes]) -> None:
