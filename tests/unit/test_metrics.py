@@ -129,6 +129,16 @@ def test_a_releases_number_is_on_its_info_and_nowhere_else() -> None:
     assert of(scene.read(), "lbctl_release_info", **labels) == 1.0
 
 
+def test_a_version_of_any_text_stays_within_its_label() -> None:
+    scene = busy(Scene())
+    state, version = scene.shop.state, '2"} 1\nlbctl_leader 0 \\x\u2028é'
+    told = replace(state.record.releases[SHOP], version=version)
+    scene.shop.state = replace(state, record=state.record.with_release(told))
+    found = scene.read()
+    assert version in {dict(labels)["version"] for labels in found["lbctl_release_info"]}
+    assert of(found, "lbctl_leader") == 1.0
+
+
 def test_a_scrape_of_twenty_servers_takes_five_milliseconds() -> None:
     scene = busy(Scene())
     spent = []

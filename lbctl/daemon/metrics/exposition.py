@@ -21,7 +21,7 @@ from lbctl.model.reading import InstanceReading
 FRESH_MS = 1_000
 """Scrapers that come one after another within a second get the same text."""
 RESULTS = ("certified", "unproven", "rolled_back", "cancelled")
-CAUSES = ("errors", "latency", "candidate_dead", "person")
+CAUSES = ("errors", "latency", "candidate_dead", "wrong_cell", "hook", "deadline", "person")
 """Shown from the start, so that the first one is an increase."""
 
 Histograms = Mapping[tuple[str, ...], Histogram]
