@@ -19,9 +19,13 @@ version=$("$home/bin/python" -c 'from lbctl.about import VERSION; print(VERSION)
 
 share=$root/usr/share
 mkdir -p "$root"/usr/bin "$root"/lib/systemd/system "$root"/usr/lib/sysusers.d "$root"/etc/lbctl "$root"/DEBIAN \
-    "$share"/man/man1 "$share"/man/man8 "$share"/doc/lbctl/examples
+    "$share"/man/man1 "$share"/man/man8 "$share"/doc/lbctl/examples \
+    "$share"/bash-completion/completions "$share"/zsh/vendor-completions "$share"/fish/vendor_completions.d
 "$home/bin/python" -m lbctl.cli.manual lbctl | gzip -9n >"$share/man/man1/lbctl.1.gz"
 "$home/bin/python" -m lbctl.cli.manual lbctld | gzip -9n >"$share/man/man8/lbctld.8.gz"
+"$home/bin/python" -m lbctl.cli completion bash >"$share/bash-completion/completions/lbctl"
+"$home/bin/python" -m lbctl.cli completion zsh >"$share/zsh/vendor-completions/_lbctl"
+"$home/bin/python" -m lbctl.cli completion fish >"$share/fish/vendor_completions.d/lbctl.fish"
 
 # What was installed names the directory in which it was built.
 grep -rlIZ --exclude='*.pyc' -e "$root" "$home/bin" "$home/pyvenv.cfg" | xargs -0r sed -i "s#$root##g"
@@ -31,7 +35,7 @@ rm -rf "$home"/lib/python3."$minor"/site-packages/*.dist-info/direct_url.json "$
 ln -s /opt/lbctl/bin/lbctl /opt/lbctl/bin/lbctld "$root/usr/bin/"
 install -m 644 systemd/*.service systemd/*.socket "$root/lib/systemd/system/"
 install -m 644 systemd/sysusers.conf "$root/usr/lib/sysusers.d/lbctl.conf"
-install -m 644 config/*.yaml "$share/doc/lbctl/examples/"
+install -m 644 config/*.yaml deploy/prometheus/alerts.yml deploy/grafana/dashboard.json "$share/doc/lbctl/examples/"
 install -m 644 README.md CHANGELOG.md "$share/doc/lbctl/"
 install -m 644 LICENSE "$share/doc/lbctl/copyright"
 install -m 755 deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm "$root/DEBIAN/"
