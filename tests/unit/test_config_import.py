@@ -96,7 +96,7 @@ def test_both_pools_in_one_backend_are_form_weights(tmp_path: Path, capsys: Capt
         ("no option idle-close-on-response\n", "", "NOTHING", "weights"),
         ("no option redispatch", "", "NO_REDISPATCH", "weights"),
         ("use-server app-blue-1 if { path /x }", "", "RULES_BESIDE_SPLIT", "weights"),
-        ("stick-table type ip size 1m\n  stick on src", "", "NOTHING", "map"),
+        ("stick-table type ip size 1m\n  stick on src", "", "STICK_TABLE", "weights"),
     ],
 )
 def test_what_bites_is_found_with_its_line(

@@ -115,8 +115,8 @@ def of_backend(section: Section, document: Document) -> Iterator[Finding]:
     for line in section.own("stick"):
         table = _after(line, "table")
         if table and table != name:
-            what = f"{name} binds users by the stick table of {table}, which lbctl does not see"
-            yield Finding("STICK_TABLE_ELSEWHERE", Weight.WARNING, str(line.place), what, "use a cookie")
+            what = f"{name} binds users by the stick table of {table}, which `plan` does not see"
+            yield Finding("STICK_TABLE_ELSEWHERE", Weight.NOTE, str(line.place), what, "a cookie moves in parts")
     yield from _servers(section)
     del document
 

@@ -156,10 +156,10 @@ def _form(one: Found, protocol: Protocol) -> tuple[HaproxyForm, Remark]:
     if one.shared and protocol is Protocol.HTTP:
         ready = [asrunning.weight_of(server) for servers in one.pools.values() for server in servers]
         backend = asrunning.backend_of(one.first)
-        if backend.algorithm in {"roundrobin", ""} and not asrunning.binds_users(one.first) and len(set(ready)) <= 2:
+        if backend.algorithm in {"roundrobin", ""} and len(set(ready)) <= 2:
             text = f"the servers of both pools are in {one.first.name}, told apart by {' and '.join(one.words)}"
             return HaproxyForm.WEIGHTS, Remark(one.first.place, text)
-        place = findings.place_of(one.first, "balance", "stick-table")
+        place = findings.place_of(one.first, "balance")
         text = f"both pools are in {one.first.name}, where weights do not give exact shares: two backends are needed"
         return HaproxyForm.MAP, Remark(place, text)
     if one.single:
