@@ -4,6 +4,7 @@ The watch trusts nothing that the core says of itself: it looks at what reached 
 balancers, and at what the process had seen when it sent.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -235,7 +236,7 @@ class Watch:
         if after.share_bp(away) > before.share_bp(away):
             self._raise(landed, sent, release, away)
             self._ended_since(release, now_durable, away)
-        if after.share_bp(home) > before.share_bp(home) or after.keep_bp(away) < before.keep_bp(away):
+        if any(_moves(one, after, home) for one in self._known(landed, sent)):
             dead = sent.down[home] == sent.servers and sent.down[away] < sent.servers
             self._claim(not dead, f"users moved to {home}, which has no server, while {away} lives")
         ordered = sent.ordered.running(self.service)
@@ -249,6 +250,15 @@ class Watch:
         if after.share_bp(away) and after.share_bp(away) >= before.share_bp(away):
             kept = after.keep_bp(away) == BP_FULL or after.keep_bp(away) >= before.keep_bp(away)
             self._claim(kept, f"{away} gets new users, but its sessions are not honoured")
+
+    def _known(self, landed: Landed, sent: Sent) -> Collection[Route]:
+        """What was read where this landed when it was sent: what somebody changed there since, nobody could know."""
+        reading = sent.readings.get(landed.instance)
+        if not isinstance(reading, InstanceReading):
+            return [landed.before]
+        seen = reading.services[self.service]
+        known = seen.runtime.values() if landed.place is Place.RUNTIME else [seen.boot]
+        return [one for one in known if one is not None] or [landed.before]
 
     def _maintained(self, sent: Sent) -> bool:
         release = sent.ordered.running(self.service)
@@ -325,3 +335,8 @@ class Watch:
     def _claim(self, holds: bool, otherwise: str) -> None:
         if not holds:
             raise ViolationError(otherwise)
+
+
+def _moves(before: Route, after: Route, home: Colour) -> bool:
+    """Whether this sends new users or sessions home."""
+    return after.share_bp(home) > before.share_bp(home) or after.keep_bp(home.other) < before.keep_bp(home.other)

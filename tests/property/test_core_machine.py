@@ -164,3 +164,15 @@ class Releases(RuleBasedStateMachine):
 
 TestReleases = Releases.TestCase
 TestReleases.settings = settings(max_examples=40, stateful_step_count=25)
+
+
+def test_what_a_person_writes_between_a_reading_and_an_order_is_no_fault_of_the_order() -> None:
+    found = Releases()
+    found.begin(one_file=False)
+    _, second = found.world.balancers
+    found.servers(Colour.BLUE, dead=True)
+    found.edit(second, Route(0, 0, 10_000), boot=True)
+    found.wait(1)
+    found.edit(second, Route(700, 0, 10_000), boot=True)
+    found.wait(8)
+    found.teardown()
