@@ -17,7 +17,7 @@ import pytest
 from lbctl.demo.control import RefusedError
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import SERVICE, Stage
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, proxies, release, share_is, status, until
+from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, one_of, proxies, release, share_is, status, until
 
 RECOVERY_S = 2.0
 CHURN = """steps: [5%, 10%, 20%, 30%, 40%, 50%, 60%, 70%, 80%, 90%, 100%]
@@ -81,7 +81,7 @@ async def test_sixty_kills_are_recovered_from_as_fast_as_promised(proxy: Callabl
     assert max(recoveries) <= RECOVERY_S, recoveries
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_the_split_stays_while_lbctld_is_dead(proxy: Callable[[], Proxy]) -> None:
     async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=300, visitors=0.7) as users:
         await release(here)
@@ -98,7 +98,7 @@ async def test_the_split_stays_while_lbctld_is_dead(proxy: Callable[[], Proxy]) 
         assert (await users.stop()).failed_requests == 0
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_a_rollback_survives_a_kill_in_its_middle(proxy: Callable[[], Proxy]) -> None:
     async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=300):
         number = await release(here)
@@ -145,7 +145,7 @@ def fill(directory: Path) -> None:
             return
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_a_full_disk_never_stops_the_way_back(proxy: Callable[[], Proxy], tmp_path: Path) -> None:
     async with (
         small_disk(tmp_path / "state") as disk,

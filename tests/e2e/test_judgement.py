@@ -11,7 +11,19 @@ import pytest
 
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import SERVICE, Stage
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, events, haproxy, proxies, release, share_is, status, until
+from tests.e2e.scene import (
+    SLOW_STEP,
+    adopted,
+    crowd,
+    ended,
+    events,
+    haproxy,
+    one_of,
+    release,
+    share_is,
+    status,
+    until,
+)
 
 LOAD_BALANCERS_OWN_TIMEOUT_S = 30
 
@@ -23,7 +35,7 @@ async def rollback_text(here: Stage) -> str:
     return text
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_a_candidate_that_stops_answering_is_found_before_the_load_balancer_gives_up(
     proxy: Callable[[], Proxy],
 ) -> None:
@@ -44,7 +56,7 @@ async def _phase_is(here: Stage, phase: str) -> bool:
     return bool((await status(here))["phase"] == phase)
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_the_one_bad_server_of_seven_is_named(proxy: Callable[[], Proxy]) -> None:
     plan = SLOW_STEP + "judge: {dispersion: 1}\n"
     async with adopted(proxy(), plan, servers=7) as here, await crowd(here, rate=700, visitors=1.0):
@@ -56,7 +68,7 @@ async def test_the_one_bad_server_of_seven_is_named(proxy: Callable[[], Proxy]) 
         assert "green-3 alone sent" in await rollback_text(here)
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_one_bad_server_that_the_pool_can_bear_holds_and_is_named(proxy: Callable[[], Proxy]) -> None:
     plan = SLOW_STEP + "judge: {dispersion: 1, slo: 90%}\n"
     async with adopted(proxy(), plan, servers=7) as here, await crowd(here, rate=700, visitors=1.0):

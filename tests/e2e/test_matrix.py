@@ -19,7 +19,7 @@ from lbctl.demo.shop import ACCOUNTS, STOREFRONT, UNIT, ShopStage, shop_stage
 from lbctl.demo.team import Team, accounts, storefront
 from lbctl.demo.users import Users
 from lbctl.model.names import ServiceName
-from tests.e2e.scene import ENDED, QUICK, SLOW_STEP, haproxy, proxies, until
+from tests.e2e.scene import ENDED, QUICK, SLOW_STEP, haproxy, one_of, until
 from tests.integration.test_cli_commands import Done, run
 
 Json = dict[str, Any]
@@ -90,7 +90,7 @@ def ordinary_port(here: ShopStage) -> int:
     return listen.port
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_the_matrix_of_a_good_release_is_what_the_servers_counted_and_all_of_it_right(
     proxy: Callable[[], Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +119,7 @@ async def test_the_matrix_of_a_good_release_is_what_the_servers_counted_and_all_
         assert (await here.shop.calls()).mismatched == 0
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_a_stranger_is_named_and_refuses_a_release_of_both_but_not_of_one(
     proxy: Callable[[], Proxy],
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import SERVICE, Stage
-from tests.e2e.scene import QUICK, adopted, crowd, proxies, status
+from tests.e2e.scene import QUICK, adopted, crowd, one_of, status
 from tests.integration.test_cli_commands import Done, run
 
 FIRST = "https://ci.example/web/1"
@@ -23,7 +23,7 @@ async def ready(here: Stage, build: str) -> Done:
     return await lbctl(here, "release", "ready", SERVICE, "--service", SERVICE, "--version", "2", "--build", build)
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_a_claimed_pool_is_released_by_saying_ready_and_waited_for_by_its_build(
     proxy: Callable[[], Proxy],
 ) -> None:
@@ -45,7 +45,7 @@ async def test_a_claimed_pool_is_released_by_saying_ready_and_waited_for_by_its_
         assert (await users.stop()).failed_requests == 0
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_a_build_that_a_newer_claim_overtook_on_the_board_is_superseded(proxy: Callable[[], Proxy]) -> None:
     """While a release runs the next build waits; in maintenance nothing is cut, so it waits there as well."""
     async with adopted(proxy(), QUICK) as here:

@@ -20,7 +20,6 @@ from tests.e2e.scene import (
     events,
     haproxy,
     one_of,
-    proxies,
     release,
     status,
     until,
@@ -59,7 +58,7 @@ async def phase_is(found: Town, release: str, phase: str, seconds: float = 30.0)
     await until(there, seconds)
 
 
-@pytest.mark.parametrize("make", proxies())
+@pytest.mark.parametrize("make", one_of("haproxy"))
 async def test_both_old_pools_are_certified_consumer_first_and_the_provider_when_that_is_stopped(make: Any) -> None:
     proxy: Proxy = make()
     async with town(proxy, BRISK, drain=SOON) as found:
@@ -204,7 +203,7 @@ async def test_a_websocket_and_a_long_request_across_a_reload_keep_the_old_pool_
         assert (await visitors.stop()).failed_requests == 0
 
 
-@pytest.mark.parametrize("make", proxies())
+@pytest.mark.parametrize("make", one_of("envoy"))
 async def test_a_program_that_calls_past_the_load_balancer_keeps_the_old_pool_by_name(make: Any) -> None:
     async with adopted(make(), QUICK, drain=DRAIN) as here:
         users = await crowd(here, rate=100, sessions=0, visitors=1.0)

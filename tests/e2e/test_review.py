@@ -27,7 +27,7 @@ from tests.e2e.scene import (
     envoy,
     events,
     haproxy,
-    proxies,
+    one_of,
     reached,
     release,
     share_is,
@@ -265,7 +265,7 @@ async def hung_up(temporary: Path) -> None:
             await demo.wait()
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_a_load_balancer_killed_in_mid_release_comes_back_with_what_is_recorded(
     proxy: Callable[[], Proxy],
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.shop import ACCOUNTS, STOREFRONT
-from tests.e2e.scene import proxies, until
+from tests.e2e.scene import one_of, proxies, until
 from tests.e2e.shopping import BRISK, Town, people, town
 
 ASKED = 20
@@ -68,7 +68,7 @@ async def only_smoke_came(here: Town) -> None:
     assert pools["green"]["requests"] == 0, "what is judged knows nothing of previews"
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_the_new_pair_is_smoked_through_the_load_balancer_before_the_first_step(
     proxy: Any, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from tests.e2e.scene import events, one_of, proxies
 from tests.e2e.shopping import BRISK, SLOW, people, town
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_a_fault_of_accounts_brings_both_back_and_its_survivors_still_meet_each_other(
     proxy: Callable[[], Proxy],
 ) -> None:
