@@ -22,6 +22,7 @@ async def test_a_breaking_pair_goes_over_together_and_a_second_one_comes_the_oth
             assert (await users.snapshot()).colour_changes == 0
             report = await stays.stop()
             assert (report.websockets.cut, report.slow.cut) == (0, 0)
+        await users.log_out()  # a pool that still serves sessions is not deployable
         release = await shop.both(3)
         assert (await shop.ended(release))["phase"] == "finished"
         for service in (ACCOUNTS, STOREFRONT):
@@ -41,6 +42,7 @@ async def test_a_breaking_accounts_waits_while_a_storefront_that_fits_goes_alone
         assert (ended["phase"], [one["service"] for one in ended["members"]]) == ("finished", [STOREFRONT])
         assert (await shop.service(ACCOUNTS))["board"]["waits"].startswith(f"waiting for {STOREFRONT}: ")
         assert await shop.requests(ACCOUNTS, "2.0.0") == 0
+        await users.log_out()
         await shop.storefront.bring(storefront("6.0.0", 2))
         together = await shop.ended(await shop.release_after(hotfix))
         assert together["phase"] == "finished"
