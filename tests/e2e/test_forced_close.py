@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lbctl.telemetry.sockets.ending import why_not
-from tests.e2e.scene import adopted, crowd, envoy, events, haproxy, status, until
-from tests.e2e.test_sessions import draining, told
+from tests.e2e.scene import adopted, crowd, envoy, events, status, until
+from tests.e2e.test_sessions import draining, logging, told
 
 PLAN = """steps: [100%]
 hold: {min: 300ms, max: 5m, then: ask}
@@ -20,7 +20,7 @@ DRAIN = "{quiet: 700ms, limit: 2m}"
 @pytest.mark.parametrize(
     "proxy",
     [
-        pytest.param(haproxy, id="haproxy", marks=pytest.mark.haproxy),
+        pytest.param(logging, id="haproxy", marks=pytest.mark.haproxy),
         pytest.param(envoy, id="envoy", marks=pytest.mark.envoy),
     ],
 )
