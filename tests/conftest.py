@@ -1,8 +1,12 @@
 """In which order tests run beside one another: what waits goes first, what computes fills the gaps at the end."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# Who starts pytest in the background of a script lets it, and all it starts, ignore Ctrl-C; some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__).parent
 WAIT = {"e2e": 0, "recipes": 0, "integration": 1, "conformance": 1}
