@@ -46,7 +46,7 @@ check: $(STAMP) ## the fast loop: lint, types, contracts, unit, property and sce
 system:
 	@bash deploy/ci/load-balancers.sh $(SYSTEM)
 
-test: $(STAMP) system ## everything, with real load balancers, 10 to 15 minutes
+test: $(STAMP) system ## everything, with real load balancers, about 12 minutes
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -76,6 +76,7 @@ async def test_a_hundred_thousand_requests_of_pair_after_pair(proxy: Callable[[]
     async with town(proxy()) as shop, await people(shop.here, rate=500, sessions=200, visitors=0.4) as users:
         api = 2
         while (await users.snapshot()).requests < 100_000:
+            await users.log_out()  # a pool that still serves sessions is not deployable
             async with await people(shop.here, rate=1, sessions=1, websockets=5, slow=5, slow_ms=10_000) as stays:
                 release = await shop.both(api)
                 disturb = reload if isinstance(shop.here.proxy, OwnHaproxy) and api % 2 else kill
