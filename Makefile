@@ -41,7 +41,7 @@ check: $(STAMP) ## the fast loop: lint, types, contracts, unit, property and sce
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m 'not long' tests/unit tests/property tests/scenarios tests/house
+	$(PYTEST) -m 'not long' -n $(shell nproc) tests/unit tests/property tests/scenarios tests/house
 
 system:
 	@bash deploy/ci/load-balancers.sh $(SYSTEM)

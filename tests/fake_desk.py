@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from lbctl.control.listener import listen
+from lbctl.control.server import ControlServer
 from lbctl.control.target import names_of
 from lbctl.model.errors import Refused
 from lbctl.model.request import (
@@ -486,3 +488,14 @@ class FakeDesk:
 async def _endless(queue: "asyncio.Queue[Json | None]") -> AsyncIterator[Json | None]:
     while True:
         yield await queue.get()
+
+
+@asynccontextmanager
+async def served(desk: FakeDesk, path: str) -> AsyncIterator[None]:
+    """Answer on a control socket by this desk."""
+    server = ControlServer(desk, listen(path))
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()

@@ -10,6 +10,7 @@ from lbctl.about import VERSION
 from lbctl.cli.client import Client
 from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.importing import document_of
+from lbctl.cli.screens.findings import glyph, plain
 from lbctl.config.fault import ConfigError, Fault
 from lbctl.config.live import look
 from lbctl.config.load import load
@@ -38,10 +39,7 @@ def examined(client: Client, file: str | None, cfg: Sequence[str], env: Sequence
     return {
         "config": path,
         "daemon": status is not None,
-        "findings": [
-            {"code": one.code, "weight": one.weight.value, "where": one.where, "what": one.what, "fix": one.fix}
-            for one in kept
-        ],
+        "findings": [plain(one) for one in kept],
         "counts": counts,
     }
 
@@ -131,8 +129,7 @@ def _lines(found: Json) -> Iterator[str]:
     who = "its running daemon" if found["daemon"] else "no daemon: load balancers were asked directly"
     yield f"{found['config']}   {who}"
     for one in found["findings"]:
-        glyph = {"fault": "✖", "warning": "!"}.get(one["weight"], "-")
-        yield f"{glyph} {one['code']}   {one['where']}".rstrip()
+        yield f"{glyph(one)} {one['code']}   {one['where']}".rstrip()
         yield f"    {one['what']}"
         if one["fix"]:
             yield f"    fix  {one['fix']}"

@@ -12,6 +12,14 @@ from lbctl.config.settings import Config
 from lbctl.model.errors import Garbled
 from lbctl.model.topology import EnvoyMode, Instance, Service
 
+READ = {"haproxy": ("**/*",), "envoy": ("eds/*", "rds/*")}
+"""What a load balancer that others run reads of its directory."""
+MAKES = {
+    "haproxy": "lbctl config render haproxy --write-maps",
+    "envoy": "lbctl envoy prepare --config FILE --active SERVICE=COLOUR",
+}
+"""What writes boot values where there are none."""
+
 
 def frozen(config: Config, driver: str, instance: str | None, directory: Path) -> tuple[str, Sequence[str]]:
     """Copy the boot values of one load balancer to a new `directory`, and return the configuration that reads them
@@ -26,11 +34,11 @@ def frozen(config: Config, driver: str, instance: str | None, directory: Path) -
         then = "write `mode: attached`, see docs/how-to/envoy.md"
         raise Failure(f"{found.name} cannot be frozen", why=why, then=then, exit_code=Exit.REFUSED)
     there = replace(found, directory=os.path.abspath(directory))
-    told = _copied(Path(found.directory), Path(there.directory))
     try:
-        return _rendered(driver, there, services), told
+        text = _rendered(driver, there, services)
     except Garbled as error:
         raise Failure(str(error), then=f"lbctl config validate {config.path}", exit_code=Exit.CONFIG) from None
+    return text, _copied(driver, Path(found.directory), Path(there.directory))
 
 
 def _rendered(driver: str, instance: Instance, services: Sequence[Service]) -> str:
@@ -39,19 +47,18 @@ def _rendered(driver: str, instance: Instance, services: Sequence[Service]) -> s
 
         return render(instance, services, None)
     from lbctl.dataplane.envoy.layout import layout_of
-    from lbctl.dataplane.envoy.proposal import proposal
+    from lbctl.dataplane.envoy.proposal import FROZEN, proposal
 
-    return proposal(instance.name, layout_of(instance), services)
+    return proposal(instance.name, layout_of(instance), services, FROZEN)
 
 
-def _copied(source: Path, target: Path) -> list[str]:
+def _copied(driver: str, source: Path, target: Path) -> list[str]:
     """Copy all files that the load balancer reads; what lbctl keeps beside them (locks, spare files) is left out."""
     try:
-        files = sorted(path for path in source.rglob("*") if path.is_file() and not _private(path.relative_to(source)))
+        read = (path for pattern in READ[driver] for path in source.glob(pattern))
+        files = sorted(path for path in read if path.is_file() and not _private(path.relative_to(source)))
         if not files:
-            what = f"{source} holds no boot values"
-            then = "lbctl config render haproxy --write-maps"
-            raise Failure(what, then=then, exit_code=Exit.REFUSED)
+            raise Failure(f"{source} holds no boot values", then=MAKES[driver], exit_code=Exit.REFUSED)
         target.mkdir(mode=0o755, parents=True)
         for path in files:
             copy = target / path.relative_to(source)

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lbctl.cli.failure import Exit, Failure
+from lbctl.cli.screens.findings import glyph, plain
 from lbctl.config.fault import ConfigError, did_you_mean
 from lbctl.config.load import load_text
 from lbctl.dataplane.haproxy.existing import yamltext
@@ -48,7 +48,7 @@ def proposed(document: Document, only: Sequence[str], files: str, master_socket:
         "complete": not faults,
         "services": [_service(one) for one in made.services],
         "fill_in": [*_fill_in(made), *faults],
-        "findings": [_finding(one) for one in _findings(made)],
+        "findings": [plain(one) for one in _findings(made)],
         "left_out": [yamltext.remark_line(one) for one in made.left_out],
         "not_understood": [yamltext.remark_line(one) for one in made.not_understood],
     }
@@ -73,10 +73,6 @@ def _fill_in(made: Proposal) -> Iterator[str]:
 def _findings(made: Proposal) -> list[Finding]:
     every = [*made.findings, *(finding for one in made.services for finding in one.findings)]
     return list(dict.fromkeys(every))
-
-
-def _finding(one: Finding) -> Json:
-    return {**asdict(one), "weight": one.weight.value}
 
 
 def _service(one: Proposed) -> Json:
@@ -116,8 +112,7 @@ def _report(found: Json) -> Iterator[str]:
     if found["findings"]:
         yield "to add or change in HAProxy's config:"
         for one in found["findings"]:
-            glyph = {"fault": "✖", "warning": "!"}.get(one["weight"], "-")
-            yield f"  {glyph} {one['code']} {one['where']}: {one['what']}{'; ' + one['fix'] if one['fix'] else ''}"
+            yield f"  {glyph(one)} {one['code']} {one['where']}: {one['what']}{'; ' + one['fix'] if one['fix'] else ''}"
     yield f"next: {_next(found)}"
 
 

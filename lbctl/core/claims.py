@@ -64,9 +64,8 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     facts["granted"] = False
     held = Claimed(colour=colour, by=request.actor, since=now, proved=proved, build=request.build, uid=request.uid)
     told = _told(state, ended.record, request, held, taken, now)
-    told = (
-        told if not kept else replace(told, text=f"{told.text}; {kept} move to {colour.other} with their next request")
-    )
+    if kept:
+        told = replace(told, text=f"{told.text}; {kept} move to {colour.other} with their next request")
     return Change(record=_held(ended.record, name, held), entries=(*ended.entries, told)), facts
 
 

@@ -115,7 +115,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         one: Pair(candidate=state.wells[one, member.to], active=state.wells[one, member.origin])
         for one, member in release.members.items()
     }
-    suspects = (state.observed.checker_suspect.get(one, "") for one in release.members)
+    frozen, frozen_for = _frozen(state, release)
     return Situation(
         at=now,
         record=state.record,
@@ -129,7 +129,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         pairs=pairs,
         progress=state.progress.get(release.id),
         readings=readings,
-        unresolved={i: state.lanes[i].unresolved for i in instances if i in state.lanes and state.lanes[i].unresolved},
+        unresolved={i: why for i in instances if i in state.lanes and (why := state.lanes[i].unresolved)},
         under_way=_under_way(state, release, readings),
         matrix=_matrix(state, release),
         empties=_empties(state, release, now),
@@ -139,11 +139,9 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         active=together({one: pair.active for one, pair in pairs.items()}),
         candidate_up_since=_up_since(state, service, release.to),
         way_open=all(way_open(pair.active, pair.candidate, release.plan.min_healthy_bp) for pair in pairs.values()),
-        checker_suspect=next((why for why in suspects if why), ""),
-        frozen=next((why for one in release.members if (why := state.observed.frozen.get(one))), ""),
-        frozen_for=next(
-            (state.observed.frozen_for.get(one) for one in release.members if one in state.observed.frozen), None
-        ),
+        checker_suspect=_suspect(state, release),
+        frozen=frozen,
+        frozen_for=frozen_for,
         attendance=_attendance(state, release.service),
         attested=state.observed.attested,
         configured_hooks=state.topology.unit_of(release.service).hooks,
@@ -152,6 +150,18 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         durable_at=state.durable_at,
         journal_error=state.journal_error,
     )
+
+
+def _suspect(state: State, release: Release) -> str:
+    """Return why the checks of the first service that they are doubted of are doubted; empty if of none."""
+    return next((why for one in release.members if (why := state.observed.checker_suspect.get(one))), "")
+
+
+def _frozen(state: State, release: Release) -> tuple[str, Span | None]:
+    """Return why, and for how long, by the first service that the calendar holds."""
+    seen = state.observed
+    return next(((why, seen.frozen_for.get(one)) for one in release.members if (why := seen.frozen.get(one))),
+                ("", None))  # fmt: skip
 
 
 def _attendance(state: State, name: ServiceName) -> Mapping[InstanceName, Attendance]:

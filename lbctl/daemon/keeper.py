@@ -1,7 +1,8 @@
 """Saves what the judge knows and who called whom, so that a restart neither multiplies the budget of false alarms nor
 forgets a service, nor a call against a pin."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
 import structlog
 
@@ -18,6 +19,7 @@ from lbctl.store.kept import KeptFiles
 
 log = structlog.get_logger("lbctl.keeper")
 
+Known = TypeVar("Known")
 LEARNED_EVERY = MINUTE
 """What is learned of a service changes slowly; losing a minute of it is nothing."""
 MATRIX_EVERY = 10 * SECOND
@@ -34,7 +36,7 @@ class Keeper:
         self._matrix = matrix
         self._learned_at: Instant | None = None
         self._matrix_at: Instant | None = None
-        self._grave: dict[ServiceName, object] = {}
+        self._grave: Mapping[ServiceName, object] = {}
         self._trouble = ""
 
     def keep(self, state: State, now: Instant) -> None:
@@ -54,7 +56,7 @@ class Keeper:
         grave = {name: (one.release, dict(one.wrong), bool(one.unknown)) for name, one in matrix.items()}
         due = self._matrix_at is None or since(self._matrix_at, now) >= MATRIX_EVERY
         if due or grave != self._grave:
-            self._matrix_at, self._grave = now, {**grave}
+            self._matrix_at, self._grave = now, grave
             for name, tally in matrix.items():
                 self._save(self._matrix, name, plain(tally))
 
@@ -98,31 +100,28 @@ def accounts_before(record: Record, files: KeptFiles) -> dict[ReleaseId, dict[Se
 
 def learned_before(topology: Topology, files: KeptFiles) -> dict[ServiceName, judge.Learned]:
     """Return what earlier processes learned of the services; what is lost is learned anew."""
-    found: dict[ServiceName, judge.Learned] = {}
-    _swept(files, topology.services)
-    for name in topology.services:
-        loaded = files.load(name)
-        if loaded.document is None:
-            continue
-        try:
-            found[name] = judge.Learned.from_json(loaded.document)
-        except ValueError as error:
-            log.warning("learned.lost", service=name, reason=str(error))
-    return found
+    return _before(topology, files, judge.Learned.from_json, "learned.lost")
 
 
 def tallies_before(topology: Topology, files: KeptFiles, now: Instant) -> dict[ServiceName, Tally]:
     """Return who called whom as earlier processes counted it; what is lost is counted anew."""
-    found: dict[ServiceName, Tally] = {}
+    return _before(topology, files, lambda document: recalled(document, now), "matrix.lost")
+
+
+def _before(
+    topology: Topology, files: KeptFiles, read: Callable[[Mapping[str, object]], Known], lost: str
+) -> dict[ServiceName, Known]:
+    """Return what was kept of each service; `lost` is the event that tells of a file which cannot be read."""
+    found: dict[ServiceName, Known] = {}
     _swept(files, topology.services)
     for name in topology.services:
         loaded = files.load(name)
         if loaded.document is None:
             continue
         try:
-            found[name] = recalled(loaded.document, now)
+            found[name] = read(loaded.document)
         except ValueError as error:
-            log.warning("matrix.lost", service=name, reason=str(error))
+            log.warning(lost, service=name, reason=str(error))
     return found
 
 

@@ -14,7 +14,8 @@ from lbctl.config.load import load
 from lbctl.config.settings import Config
 from lbctl.daemon.logs import configure_logs
 from lbctl.daemon.notify_socket import NotifySocket
-from lbctl.daemon.wiring import Running, running
+from lbctl.daemon.running import Running
+from lbctl.daemon.wiring import running
 from lbctl.model.errors import LbctlError, Refused
 
 log = structlog.get_logger("lbctl.daemon")

@@ -12,7 +12,7 @@ from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.ports import Now
 from lbctl.daemon.said import unnamed
 from lbctl.daemon.sight import Capable
-from lbctl.dataplane.port import DataPlane, HostSockets
+from lbctl.dataplane.port import DataPlane, HostSockets, Started
 from lbctl.model.errors import DataPlaneError, LbctlError
 from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.operation import Capabilities
@@ -24,8 +24,6 @@ REPAIR_EVERY_S = 1.0
 ASK_EVERY_S = 5.0
 ASK_AGAIN_S = 60.0
 """Whoever runs a load balancer may give it another config at any time."""
-STARTED = "started "
-"""How a driver begins to say that it started its load balancer."""
 CLOSE_AFTER_S = 5.0
 """A driver that a reload replaced is closed when its last operation must have ended."""
 
@@ -126,7 +124,7 @@ class Plant:
         try:
             for unit in fresh:
                 did = () if unit.ensure_running is None else await unit.ensure_running()
-                if any(word.startswith(STARTED) for word in did):
+                if any(isinstance(word, Started) for word in did):
                     found.started.append(unit.made_of[0].name)
         except LbctlError:
             await self.undo(found)

@@ -10,11 +10,8 @@ from pathlib import Path
 
 import structlog
 
-from lbctl.about import VERSION
 from lbctl.config.home import directory_mode
-from lbctl.config.load import load
-from lbctl.config.reloading import check_reload
-from lbctl.config.settings import Alert, Config, ExecAlert, WebhookAlert
+from lbctl.config.settings import Config
 from lbctl.config.show import config_text
 from lbctl.control.listener import Listener, listen
 from lbctl.control.server import ControlServer
@@ -35,147 +32,38 @@ from lbctl.daemon.metrics.counted import Counted
 from lbctl.daemon.metrics.served import metrics_of, serve
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
-from lbctl.daemon.plant import Plant, Rebuilt
+from lbctl.daemon.plant import Plant
+from lbctl.daemon.running import Running, outbox_of
 from lbctl.daemon.versions import Versions
 from lbctl.gate import hook
 from lbctl.gate.attest import Asker
-from lbctl.model.entry import Entry, Kind, Severity
-from lbctl.model.errors import LbctlError
 from lbctl.model.record import Record
 from lbctl.notify.outbox import Outbox
-from lbctl.notify.port import Channel, ExecChannel, WebhookChannel
 from lbctl.probe.port import targets_of
 from lbctl.probe.supervisor import Prober
-from lbctl.store.clock import META_KEY, Clock
+from lbctl.store.clock import META_KEY, Clock, wall
 from lbctl.store.journal import Journal
 from lbctl.store.kept import account_files, learned_files, matrix_files
 from lbctl.store.tables import StoredEntry
 from lbctl.store.token import TokenDir
-from lbctl.telemetry.logs import Mailboxes, RequestLogs, give_back
+from lbctl.telemetry.logs import RequestLogs
 from lbctl.telemetry.sockets.census import SocketCensus
 from lbctl.telemetry.sockets.owners import with_descendants
 from lbctl.telemetry.sockets.severing import Severing
 
 log = structlog.get_logger("lbctl.daemon")
 
-DRAIN_ALERTS_S = 1.0
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is taken and opened before anything can be decided; `running` lets go of it."""
 
-def wall() -> str:
-    """Return wall time for people, as ISO 8601 in UTC. Nothing is ever decided by it."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@dataclass(slots=True)
-class Running:
-    """A daemon that is up."""
-
-    config: Config
-    loop: Loop
-    plant: Plant
-    checks: Checks
-    asker: Asker
-    versions: Versions
-    hooks: Hooks
-    prober: Prober
-    headcount: Headcount
-    executor: Executor
-    observer: Observer
-    logs: RequestLogs
     journal: Journal
-    feed: Feed
     clock: Clock
-    notify: NotifySocket
-    outbox: Outbox
-    counted: Counted
-    failed: "asyncio.Future[None]"
-    """Ends with the loop: then a rule of lbctl's own was broken, and the daemon ends with it."""
-    refused: str = ""
-    """Why the config file, as it was at the last reload, cannot be taken: the next start would fail. Empty: it was."""
-
-    async def reload(self) -> None:
-        """Take the config file anew, whole or not at all. A bad one is refused, told, and the old one stays."""
-        self.notify.reloading()
-        try:
-            config = await asyncio.to_thread(load, self.config.path, uid=os.getuid(), environ=os.environ)
-            why = self._refusal(config, self.loop.state.record) or await self._take(config)
-            if why:
-                self._refuse(why)
-        except LbctlError as error:
-            # One line, whatever the number of faults: an event is read in a list.
-            self._refuse("; ".join(str(error).splitlines()))
-        self.notify.ready(self.status_line())
-
-    def _refusal(self, config: Config, record: Record) -> str:
-        """Return why a config cannot be taken while the record is as it is; empty if it can."""
-        in_release = {name for name in self.config.topology.services if record.running(name) is not None}
-        return "; ".join(fault.render(config.path) for fault in check_reload(self.config, config, in_release))
-
-    def _refuse(self, reason: str) -> None:
-        log.error("config.refused", reason=reason)
-        self.refused = f"since {wall()}: {reason}"
-        self.tell(Kind.CONFIG_REFUSED, f"the new config is refused, the old one stays: {reason}", Severity.WARNING)
-
-    async def _take(self, config: Config) -> str:
-        """Take a config, and return "". What may refuse comes first: the alerts' addresses, the request logs, the load
-        balancers. That takes its time, so the loop looks once more at what is in release now: return why not, then."""
-        outbox = None if config.alerts == self.config.alerts else self.new_outbox(config)
-        mailboxes = self.logs.opened_for(config.topology)
-        try:
-            rebuilt = await self.plant.rebuilt(config.topology)
-        except LbctlError:
-            give_back(mailboxes)
-            raise
-        why = await self.loop.reconfigure(
-            config.topology,
-            refused=lambda record: self._refusal(config, record),
-            take=lambda: self._go_over(config, rebuilt, mailboxes),
-        )
-        if why:
-            give_back(mailboxes)
-            await self.plant.undo(rebuilt)
-            return f"a release began meanwhile: {why}"
-        await self.observer.replan(self.plant.planes)
-        if outbox is not None:
-            await self._replace_outbox(outbox)
-        self.tell(Kind.CONFIG_RELOADED, f"the config was reloaded: {len(config.topology.services)} services")
-        return ""
-
-    def _go_over(self, config: Config, rebuilt: Rebuilt, mailboxes: Mailboxes) -> None:
-        """Bring everything that goes by the config to the new one, in the turn in which the loop takes it."""
-        self.plant.take(rebuilt)
-        self.logs.take(config.topology, mailboxes, self.clock.now())
-        self.executor.planes = self.plant.planes
-        self.checks.configure(config.topology)
-        self.versions.configure(config.topology)
-        self.headcount.configure(config.topology)
-        self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
-        self.config, self.refused = config, ""
-
-    async def _replace_outbox(self, outbox: Outbox) -> None:
-        """The old channels end before the new ones start: each goes on from its cursor, nothing is told twice."""
-        old, self.outbox, self.executor.outbox = self.outbox, outbox, outbox
-        await old.close(DRAIN_ALERTS_S)
-        outbox.start()
-
-    def new_outbox(self, config: Config) -> Outbox:
-        """Return the alert channels of a config, not started. Raises LbctlError."""
-        return _outbox(config, self.journal, self.loop, self.clock)
-
-    async def close_outbox(self) -> None:
-        """Let waiting alerts go out for a moment; the rest is told after the next start."""
-        await self.outbox.close(DRAIN_ALERTS_S)
-
-    def tell(self, kind: Kind, text: str, severity: Severity = Severity.INFO) -> None:
-        """Record a fact about the daemon itself."""
-        self.executor.note((Entry(kind=kind, at=self.clock.now(), text=text, severity=severity),))
-
-    def status_line(self) -> str:
-        """One line for `systemctl status`."""
-        running = [release for release in self.loop.state.record.releases.values() if not release.phase.ended]
-        words = ", ".join(f"{one.unit_name} release {one.id} {one.phase.value}" for one in running)
-        refused = "; the config file is refused, the old config stays" if self.refused else ""
-        return (words or f"{len(self.config.topology.services)} services at rest") + refused
+    keeper: Keeper
+    tokens: TokenDir
+    plant: Plant
+    logs: RequestLogs
 
 
 @asynccontextmanager
@@ -207,8 +95,8 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         calls, now = matrix_files(state_dir / "matrix"), clock.now()
         known, tallies = learned_before(config.topology, lessons), tallies_before(config.topology, calls, now)
         state = machine.start(record, config.topology, now, accounts_before(record, accounts), known, tallies)
-        keeper = Keeper(accounts, lessons, calls)
-        daemon = _assemble(config, state, journal, clock, keeper, tokens, plant, logs, notify)
+        held = _Held(journal, clock, Keeper(accounts, lessons, calls), tokens, plant, logs)
+        daemon = _assemble(config, state, held, notify)
         await _start(stack, daemon, listener)
         _greet(daemon)
         yield daemon
@@ -223,29 +111,20 @@ def _listener(stack: AsyncExitStack, config: Config) -> Listener:
     return listener
 
 
-def _assemble(
-    config: Config,
-    state: State,
-    journal: Journal,
-    clock: Clock,
-    keeper: Keeper,
-    tokens: TokenDir,
-    plant: Plant,
-    logs: RequestLogs,
-    notify: NotifySocket,
-) -> Running:
+def _assemble(config: Config, state: State, held: _Held, notify: NotifySocket) -> Running:
+    clock, plant = held.clock, held.plant
     checks = Checks(config.topology, clock.now)
     asker = Asker()
     versions = Versions(config.topology, asker.ask, clock.now)
-    loop = Loop(state, keeper, clock.now)
+    loop = Loop(state, held.keeper, clock.now)
     counted = Counted(lambda: loop.state.record)
     prober = Prober(counted.beside(checks.heard))
     headcount = Headcount(config.topology, SocketCensus(clock.now, own=lambda: _own_pids(prober)), clock.now)
     observer = Observer(
         plant.planes,
         checks,
-        tokens,
-        logs,
+        held.tokens,
+        held.logs,
         versions,
         clock.now,
         seen=loop.wake,
@@ -254,26 +133,8 @@ def _assemble(
         frozen=lambda: frozen(loop.state.topology, dt.datetime.now(dt.UTC), loop.state.record.freezes),
     )
     feed, hooks = Feed(), Hooks(hook.ask, clock.now, loop.arrive)
-    outbox = _outbox(config, journal, loop, clock)
-
-    def told(entries: tuple[StoredEntry, ...]) -> None:
-        feed.tell(entries)
-        counted.told(entries)
-        executor.outbox.wake()
-
-    executor = Executor(
-        planes=plant.planes,
-        journal=journal,
-        tokens=tokens,
-        outbox=outbox,
-        now=clock.now,
-        wall=wall,
-        arrived=loop.arrive,
-        answered=loop.answered,
-        told=told,
-        ask=hooks.ask,
-        wrote=counted.wrote,
-    )
+    outbox = outbox_of(config, held.journal, loop, clock)
+    executor = _executor(held, outbox, loop, hooks, feed, counted)
     loop.connect(observer, executor, ticked=counted.after(notify.feed))
     return Running(
         config=config,
@@ -287,8 +148,8 @@ def _assemble(
         headcount=headcount,
         executor=executor,
         observer=observer,
-        logs=logs,
-        journal=journal,
+        logs=held.logs,
+        journal=held.journal,
         feed=feed,
         clock=clock,
         notify=notify,
@@ -298,19 +159,31 @@ def _assemble(
     )
 
 
+def _executor(held: _Held, outbox: Outbox, loop: Loop, hooks: Hooks, feed: Feed, counted: Counted) -> Executor:
+    def told(entries: tuple[StoredEntry, ...]) -> None:
+        feed.tell(entries)
+        counted.told(entries)
+        executor.outbox.wake()  # a reload may have replaced it
+
+    executor = Executor(
+        planes=held.plant.planes,
+        journal=held.journal,
+        tokens=held.tokens,
+        outbox=outbox,
+        now=held.clock.now,
+        wall=wall,
+        arrived=loop.arrive,
+        answered=loop.answered,
+        told=told,
+        ask=hooks.ask,
+        wrote=counted.wrote,
+    )
+    return executor
+
+
 def _own_pids(prober: Prober) -> frozenset[int]:
     """The processes whose connections are lbctl's own: this one, and the prober with the commands it runs."""
     return frozenset({os.getpid()}) | with_descendants([] if prober.pid is None else [prober.pid])
-
-
-def _outbox(config: Config, journal: Journal, loop: Loop, clock: Clock) -> Outbox:
-    return Outbox(
-        journal,
-        [_channel(alert) for alert in config.alerts],
-        record=lambda: loop.state.record,
-        now=clock.now,
-        version=VERSION,
-    )
 
 
 async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> None:
@@ -383,13 +256,3 @@ def _greet(daemon: Running) -> None:
 def _told_if_failed(kept: "asyncio.Future[None]") -> None:
     if not kept.cancelled() and (error := kept.exception()) is not None:
         log.warning("clock.unsaved", reason=str(error))
-
-
-def _channel(alert: Alert) -> Channel:
-    match alert:
-        case ExecAlert():
-            return ExecChannel(alert.name, alert.argv, alert.on)
-        case WebhookAlert():
-            return WebhookChannel(alert.name, alert.url.value, alert.secret.value, alert.on)
-        case _:
-            return alert

@@ -18,6 +18,12 @@ OPERATION_TIMEOUT_S = 1.0
 """No driver call takes longer; a write without an answer by then is `unknown`."""
 
 
+class Started(str):
+    """What a driver says of a load balancer that it has started just now; all else that it did is plain text."""
+
+    __slots__ = ()
+
+
 class HostSockets(Protocol):
     """The connections of this host, for load balancers that cut none of their own."""
 

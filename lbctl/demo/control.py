@@ -12,7 +12,11 @@ Json = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """lbctld said no; the text is its own."""
+    """lbctld said no; the text is its own, `code` one of docs/reference/errors.md."""
+
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Control:
@@ -62,5 +66,5 @@ class Control:
             found: Json = await answer.json(content_type=None)
             if answer.status >= 400:
                 parts = (found.get("title"), found.get("detail"), found.get("then"))
-                raise RefusedError("; ".join(str(part) for part in parts if part))
+                raise RefusedError("; ".join(str(part) for part in parts if part), str(found.get("code", "")))
             return found

@@ -8,8 +8,8 @@ from lbctl.demo.control import Json, RefusedError
 from lbctl.demo.shop import UNIT, ShopStage
 
 PATIENCE_S = 60.0
-KEPT = "still serves"
-"""Said of a pool with sessions of the release before: a pipeline waits for them."""
+KEPT = "sessions_kept"
+"""The refusal of a pool that still honours sessions of the release before: a pipeline waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Team:
         try:
             return await self.here.control.post(f"/v1/services/{self.service}/claim", {"reason": "demo"})
         except RefusedError as refused:
-            if KEPT not in str(refused):
+            if refused.code != KEPT:
                 raise
             return {"granted": False}
 

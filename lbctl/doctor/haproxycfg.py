@@ -41,7 +41,7 @@ def _service(service: Service, by_name: dict[str, Section], document: Document) 
     chosen = [choice for choice in choices(document) if choice.target in names]
     yield from findings.of_frontends(chosen)
     for section in distinct:
-        yield from findings.of_backend(section, document)
+        yield from findings.of_backend(section)
     if len(sections) == len(Colour):
         yield from asrunning.said(service, sections)
 

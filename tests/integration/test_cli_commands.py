@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from lbctl.control.server import ControlServer
 from lbctl.model.errors import Refused
 from lbctl.model.request import Adopt, Freeze, Maintenance, Pause, Promote, Rollback, Switch
 from lbctl.model.units import SECOND
-from tests.fake_desk import FakeDesk, event, release
+from tests.fake_desk import FakeDesk, event, release, served
 
 COMMAND = (sys.executable, "-m", "lbctl.cli")
 
@@ -37,19 +36,10 @@ class Done:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "control.sock")
-
-
-@pytest.fixture
 async def desk(path: str) -> AsyncIterator[FakeDesk]:
     desk = FakeDesk()
-    server = ControlServer(desk, listen(path))
-    await server.start()
-    try:
+    async with served(desk, path):
         yield desk
-    finally:
-        await server.stop()
 
 
 async def start(path: str, *words: str, **more: Any) -> asyncio.subprocess.Process:

@@ -11,20 +11,15 @@ from pathlib import Path
 import pytest
 
 from lbctl.cli.completing import SHELLS, script
-from lbctl.control.listener import listen
-from lbctl.control.server import ControlServer
-from tests.fake_desk import FakeDesk
+from tests.fake_desk import FakeDesk, served
 
 BIN = Path(sys.executable).parent
 
 
 @pytest.fixture
-async def socket(tmp_path: Path) -> AsyncIterator[str]:
-    path = str(tmp_path / "control.sock")
-    server = ControlServer(FakeDesk(), listen(path))
-    await server.start()
-    yield path
-    await server.stop()
+async def socket(path: str) -> AsyncIterator[str]:
+    async with served(FakeDesk(), path):
+        yield path
 
 
 async def ran(call: list[str], socket: str, **environ: str) -> str:

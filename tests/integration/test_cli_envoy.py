@@ -83,6 +83,28 @@ def test_envoy_accepts_what_config_render_prints(config: str, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
 
 
+def test_envoy_goes_on_by_frozen_files_when_those_of_lbctl_are_gone(config: str, tmp_path: Path) -> None:
+    file, frozen = Path(config), tmp_path / "frozen"
+    instances = f"mode: attached, instances: {{lb1: {{directory: {tmp_path}/live}}}}"
+    file.write_text(file.read_text().replace("mode: embedded", instances))
+    never = lbctl("config", "render", "envoy", "--config", config, "--freeze", str(frozen))
+    assert (never.returncode, frozen.exists()) == (5, False)
+    assert "next  lbctl envoy prepare --config FILE --active SERVICE=COLOUR" in never.stderr
+    assert lbctl("envoy", "prepare", "--config", config, "--active", "web=green").returncode == 0
+    printed = lbctl("config", "render", "envoy", "--config", config, "--freeze", str(frozen))
+    assert printed.returncode == 0, printed.stderr
+    assert "envoy prepare" not in printed.stdout, "nothing of lbctl is needed any more"
+    copied = sorted(str(path.relative_to(frozen)) for path in frozen.rglob("*") if path.is_file())
+    assert copied == ["eds/web_blue.json", "eds/web_green.json", "rds/web.json"]
+    assert not [path for path in copied if f"{tmp_path}/live" in (frozen / path).read_text()]
+    (tmp_path / "live").rename(tmp_path / "removed")
+    document = tmp_path / "frozen.yaml"
+    document.write_text(printed.stdout)
+    check = [str(asyncio.run(probe(None)).path), "--mode", "validate", "-c", str(document)]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def answers(config: str) -> bool:
     """Whether lbctld of that config does."""
     return lbctl("--socket", str(Path(config).with_name("c.sock")), "status").returncode == 0

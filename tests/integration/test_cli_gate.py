@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.control.listener import listen
-from lbctl.control.server import ControlServer
 from lbctl.model.request import Claim, GiveBack, Pause, Rollback, SayReady
-from tests.fake_desk import FakeDesk, claimed, joint, release, shop, unit
+from tests.fake_desk import FakeDesk, claimed, joint, release, served, shop, unit
 from tests.integration.test_cli_commands import COMMAND, Done, ended
 
 BUILD = "https://ci-a/118"
@@ -20,20 +18,11 @@ RELEASE = Path(__file__).parents[2] / "deploy" / "ci" / "release.sh"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "control.sock")
-
-
-@pytest.fixture
 async def desk(path: str) -> AsyncIterator[FakeDesk]:
     desk = FakeDesk()
     desk.views, desk.units, desk.record = shop(), {"shop": unit()}, [joint()]
-    server = ControlServer(desk, listen(path))
-    await server.start()
-    try:
+    async with served(desk, path):
         yield desk
-    finally:
-        await server.stop()
 
 
 async def asked(path: str, line: str, service: str = "accounts") -> Done:

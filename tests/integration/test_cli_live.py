@@ -11,7 +11,6 @@ import struct
 import sys
 import termios
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -23,7 +22,7 @@ from lbctl.control.listener import listen
 from lbctl.control.server import ControlServer
 from lbctl.model.errors import Refused
 from lbctl.model.request import Pause, Resume, Rollback
-from tests.fake_desk import FakeDesk, event, service
+from tests.fake_desk import FakeDesk, event, served, service
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HOME = "\x1b[H"
@@ -103,18 +102,11 @@ async def until(holds: Callable[[], bool], told: Callable[[], str]) -> None:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "control.sock")
-
-
-@pytest.fixture
 async def desk(path: str) -> AsyncIterator[FakeDesk]:
     desk = FakeDesk()
     desk.journal = [event(number) for number in range(1, 31)]
-    server = ControlServer(desk, listen(path))
-    await server.start()
-    yield desk
-    await server.stop()
+    async with served(desk, path):
+        yield desk
 
 
 async def test_watching_shows_the_status_the_newest_events_and_the_keys(desk: FakeDesk, path: str) -> None:
@@ -293,6 +285,18 @@ def test_rates_are_unknown_where_counters_began_anew() -> None:
     lines = screen(top(Look(before, 0.0), Look(now, 2.0)), "requests")
     assert lines[4].split()[:3] == ["SERVICE", "POOL", "SERVER"]
     assert "blue-1" in lines[5]
+
+
+def test_what_a_look_could_not_read_has_no_rate_and_is_not_called_none() -> None:
+    before, now = status(), status()
+    unread = {"requests": None, "errors": None, "in_flight": None}
+    now["services"]["web"]["pools"]["blue"] |= unread
+    now["services"]["web"]["servers"]["blue-1"] |= unread
+    for looks in ((before, now), (now, before)):
+        found = top(Look(looks[0], 0.0), Look(looks[1], 2.0))
+        rates = [one["requests_per_s"] for one in (*found["pools"], *found["servers"]) if "blue" in str(one)]
+        assert rates[:2] == [None, None]
+        assert "None" not in "\n".join(screen(found))
 
 
 def test_a_drained_server_is_called_that() -> None:

@@ -3,17 +3,14 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lbctl.control.listener import listen
-from lbctl.control.server import ControlServer
 from lbctl.model.errors import Refused
 from lbctl.model.record import Contract
 from lbctl.model.request import Adopt, Approve, Claim, Maintenance, Pause, SayReady, Switch, Withdraw
-from tests.fake_desk import FakeDesk, claimed, event, joint, shop, unit, waiting
+from tests.fake_desk import FakeDesk, claimed, event, joint, served, shop, unit, waiting
 from tests.integration.test_cli_commands import ended, run, start
 
 Json = dict[str, Any]
@@ -22,20 +19,11 @@ READY = f"release ready shop --service accounts --version 2.0.0 --build {BUILD}"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "control.sock")
-
-
-@pytest.fixture
 async def desk(path: str) -> AsyncIterator[FakeDesk]:
     desk = FakeDesk()
     desk.views, desk.units, desk.record = shop(), {"shop": unit()}, [joint()]
-    server = ControlServer(desk, listen(path))
-    await server.start()
-    try:
+    async with served(desk, path):
         yield desk
-    finally:
-        await server.stop()
 
 
 def fate(word: str, text: str = "", number: str | None = None) -> Json:

@@ -3,21 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lbctl.control.answers import ProblemAnswer
-from lbctl.control.listener import listen
 from lbctl.control.routes import ROUTES
-from lbctl.control.server import ControlServer
-from tests.fake_desk import FakeDesk, event
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "control.sock")
+from tests.fake_desk import FakeDesk, event, served
 
 
 @pytest.fixture
@@ -26,12 +18,8 @@ async def desk(path: str) -> AsyncIterator[FakeDesk]:
     desk.journal = [event(number) for number in range(1, 31)]
     about = {"build": "https://ci/1", "service": "web", "version": "2", "release": "7", "text": ""}
     desk.fates = {"https://ci/1": [{"word": "released", **about}]}
-    server = ControlServer(desk, listen(path))
-    await server.start()
-    try:
+    async with served(desk, path):
         yield desk
-    finally:
-        await server.stop()
 
 
 async def ask(path: str, method: str, target: str, body: Any = None) -> tuple[int, str, bytes]:

@@ -25,13 +25,6 @@ async def manager() -> AsyncIterator[Alertmanager]:
         yield service
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Any:
-    opened = Journal.open(tmp_path / "journal.db")
-    yield opened
-    opened.close()
-
-
 def alert(manager: Alertmanager, **changes: Any) -> AlertmanagerAlert:
     settings = {"name": "am", "url": f"{manager.url}/am", "authorization": secret(f"Bearer {CANARY}")}
     return AlertmanagerAlert(**{**settings, "on": EVERYTHING, **changes})

@@ -63,13 +63,6 @@ async def receiver() -> AsyncIterator[Receiver]:
     await runner.cleanup()
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Any:
-    opened = Journal.open(tmp_path / "journal.db")
-    yield opened
-    opened.close()
-
-
 def outbox(journal: Journal, *channels: Channel, now: Callable[[], Instant] = lambda: Instant(1)) -> Outbox:
     return Outbox(journal, channels, record=journal.latest, now=now, version="1.2.3", host="lb1", jitter=lambda: 0.0)
 

@@ -29,13 +29,6 @@ async def pager() -> AsyncIterator[PagerDuty]:
         yield service
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Any:
-    opened = Journal.open(tmp_path / "journal.db")
-    yield opened
-    opened.close()
-
-
 def alert(pager: PagerDuty, **changes: Any) -> PagerDutyAlert:
     settings = {"name": "pager", "routing_key": secret(KEY), "api": pager.url, "on": EVERYTHING}
     return PagerDutyAlert(**{**settings, **changes})

@@ -27,13 +27,6 @@ async def slack() -> AsyncIterator[SlackApi]:
         yield service
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Any:
-    opened = Journal.open(tmp_path / "journal.db")
-    yield opened
-    opened.close()
-
-
 def alert(slack: SlackApi, **changes: Any) -> SlackAlert:
     settings = {"name": "deploys", "token": secret(f"xoxb-{CANARY}"), "channel": "#deploys", "api": slack.url + "/api"}
     return SlackAlert(**{**settings, "on": EVERYTHING, **changes})

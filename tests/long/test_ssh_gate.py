@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.control.listener import listen
-from lbctl.control.server import ControlServer
 from lbctl.model.request import Claim
-from tests.fake_desk import FakeDesk, claimed, shop, unit
+from tests.fake_desk import FakeDesk, claimed, served, shop, unit
 from tests.integration.test_cli_commands import COMMAND, Done, ended
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
@@ -100,23 +98,18 @@ async def test_a_key_does_what_its_pipeline_needs_and_nothing_else(tmp_path: Pat
     desk.views, desk.units = shop(), {"shop": unit()}
     desk.views["accounts"]["claim"] = claimed()
     path = str(tmp_path / "control.sock")
-    server = ControlServer(desk, listen(path))
-    await server.start()
     root = Path(__file__).parents[2]
     code = f"cd {root} && exec {shlex.join([*COMMAND, '--socket', path, 'gate', '--service', 'accounts'])}"
-    try:
-        async with sshd(tmp_path, code) as client:
-            done = await run(*client, "lbctl", "claim", "accounts", "--wait", "--reason", "'it''s; $(id)'")
-            assert (done.code, done.out) == (0, "green\n"), done.err
-            (claim,) = desk.asked
-            assert isinstance(claim, Claim)
-            assert claim.reason == "its; $(id)"
-            for words in ((), ("id",), ("lbctl", "claim", "storefront"), ("lbctl claim accounts\nid",)):
-                refused = await run(*client, *words)
-                assert (refused.code, refused.out) == (6, ""), refused.err
-                assert "it is for the pipeline of accounts" in refused.err
-            assert (await run(*client, "claim", "accounts", ";", "id")).code == 2
-            assert (await run(*client, "-N", "-W", "127.0.0.1:1")).code not in {0, None}
-            assert len(desk.asked) == 1
-    finally:
-        await server.stop()
+    async with served(desk, path), sshd(tmp_path, code) as client:
+        done = await run(*client, "lbctl", "claim", "accounts", "--wait", "--reason", "'it''s; $(id)'")
+        assert (done.code, done.out) == (0, "green\n"), done.err
+        (claim,) = desk.asked
+        assert isinstance(claim, Claim)
+        assert claim.reason == "its; $(id)"
+        for words in ((), ("id",), ("lbctl", "claim", "storefront"), ("lbctl claim accounts\nid",)):
+            refused = await run(*client, *words)
+            assert (refused.code, refused.out) == (6, ""), refused.err
+            assert "it is for the pipeline of accounts" in refused.err
+        assert (await run(*client, "claim", "accounts", ";", "id")).code == 2
+        assert (await run(*client, "-N", "-W", "127.0.0.1:1")).code not in {0, None}
+        assert len(desk.asked) == 1

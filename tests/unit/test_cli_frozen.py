@@ -59,6 +59,7 @@ def test_where_nothing_was_ever_written_nothing_can_be_frozen(config: Path) -> N
     done = freeze(config)
     assert isinstance(done.exception, Failure)
     assert "--write-maps" in done.exception.then
+    assert not (config.parent / "frozen").exists(), "nothing is left behind"
 
 
 def test_it_makes_nothing_new(config: Path) -> None:

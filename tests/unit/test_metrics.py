@@ -13,7 +13,7 @@ from lbctl.daemon.metrics.counts import Growing, Histogram
 from lbctl.daemon.metrics.exposition import Metrics
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.operation import Result, Status
-from lbctl.model.reading import Timing
+from lbctl.model.reading import Timing, Unreadable
 from lbctl.model.request import Rollback
 from lbctl.model.route import Route
 from lbctl.model.topology import Service
@@ -215,6 +215,15 @@ def test_what_cannot_be_said_has_no_series() -> None:
     assert "lbctl_pool_error_ratio" not in found
     assert "lbctl_pool_sticky_sessions" not in found
     assert of(found, "lbctl_server_up", service=A, color="blue", server="a-blue-0") == 1.0
+
+
+def test_what_is_in_flight_at_some_of_the_load_balancers_does_not_pass_for_all_of_it() -> None:
+    scene = Scene()
+    assert of(scene.read(), "lbctl_pool_inflight", service=A, color="blue") == 0.0
+    observed = scene.shop.state.observed
+    instances = {**observed.instances, LB2: Unreadable(scene.shop.now, "it does not answer")}
+    scene.shop.state = replace(scene.shop.state, observed=replace(observed, instances=instances))
+    assert of(scene.read(), "lbctl_pool_inflight", service=A, color="blue") is None
 
 
 def test_alerts_and_checks_are_counted() -> None:

@@ -35,11 +35,8 @@ def top(before: Look, now: Look) -> Json:
 
 
 def _rates(before: Mapping[str, Any] | None, now: Mapping[str, Any], span_s: float) -> Json:
-    """A counter that fell belongs to a new life of the load balancer: there is no rate for this once."""
-    if before is None or span_s <= 0:
-        return {"requests_per_s": None, "errors_per_s": None, "error_ratio": None}
-    requests, errors = now["requests"] - before["requests"], now["errors"] - before["errors"]
-    if requests < 0 or errors < 0:
+    requests, errors = _grown(before, now, "requests"), _grown(before, now, "errors")
+    if requests is None or errors is None or span_s <= 0:
         return {"requests_per_s": None, "errors_per_s": None, "error_ratio": None}
     ratio = min(1.0, errors / requests) if requests else None
     return {
@@ -47,6 +44,13 @@ def _rates(before: Mapping[str, Any] | None, now: Mapping[str, Any], span_s: flo
         "errors_per_s": round(errors / span_s, 3),
         "error_ratio": None if ratio is None else round(ratio, 6),
     }
+
+
+def _grown(before: Mapping[str, Any] | None, now: Mapping[str, Any], counter: str) -> int | None:
+    """None where a look could not read it, or where it fell: a load balancer's new life counts from nothing."""
+    old = None if before is None else before[counter]
+    new = now[counter]
+    return None if old is None or new is None or new < old else new - old
 
 
 def _pool(view: Json, colour: str, pool: Json) -> Json:
@@ -100,7 +104,7 @@ def _pool_row(one: Json) -> tuple[str, ...]:
     share = "?" if one["share_bp"] is None else f"{one['share_bp'] / 100:g} %"
     up = f"{one['up_count']}/{one['server_count']}"
     rates = (_number(one["requests_per_s"]), _number(one["errors_per_s"]), _ratio(one["error_ratio"]))
-    return (one["service"], one["pool"], one["state"] or "-", up, share, *rates, str(one["in_flight"]),
+    return (one["service"], one["pool"], one["state"] or "-", up, share, *rates, _whole(one["in_flight"]),
             _whole(one["sessions"]))  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -106,8 +106,6 @@ def fitted(body: Sequence[str], foot: Sequence[str], width: int, height: int) ->
 
 
 def _cut(line: str, width: int) -> str:
-    from rich.cells import cell_len
-
     if cell_len(line) <= width:
         return line
     return set_cell_size(line, max(0, width - 1)) + "…" if width > 1 else line[:width]

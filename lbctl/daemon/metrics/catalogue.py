@@ -92,7 +92,12 @@ METRICS: tuple[Metric, ...] = (
         "service",
         "color",
     ),
-    _gauge("pool_inflight", "Requests and connections that are in flight, all instances.", "service", "color"),
+    _gauge(
+        "pool_inflight",
+        "Requests and connections that are in flight, all instances; none while one cannot be read.",
+        "service",
+        "color",
+    ),
     _gauge("pool_sticky_sessions", "About how many sessions came back in the last minute.", "service", "color"),
     _gauge("server_up", "1 up, 0 down; no series while nobody can say.", "service", "color", "server"),
     _histogram("probe_duration_seconds", "Times of the health checks that had an answer.", PROBE_S),

@@ -10,7 +10,7 @@ from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.core.targets import target
 from lbctl.daemon.retired_view import drain_left
-from lbctl.daemon.server_views import readings_of, server_views
+from lbctl.daemon.server_views import all_readings, readings_of, server_views
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import PoolState
@@ -30,7 +30,7 @@ def service_samples(state: State, service: Service, here: Situation | None, now:
             yield "lbctl_server_up", (name, view["pool"], server), float(view["up"])
     for colour in Colour:
         labels = (name, colour.value)
-        readings = readings_of(state, name)
+        readings = all_readings(state, name)
         if readings:
             in_flight = sum(one.services[name].pools[colour].in_flight for one in readings)
             yield "lbctl_pool_inflight", labels, in_flight

@@ -15,6 +15,7 @@ from lbctl.dataplane.envoy.listeners import doors, listeners
 from lbctl.dataplane.envoy.status import EnvoyStatus
 from lbctl.dataplane.envoy.taking import take
 from lbctl.dataplane.envoy.version import NOT_ADOPTED
+from lbctl.dataplane.port import Started
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.topology import Instance, Service
 
@@ -119,7 +120,7 @@ async def _start(layout: Layout, services: Sequence[Service], binary: str | None
     finally:
         os.close(life)
     await _until_up(layout, pid, sum(len(listeners(service, services, layout)) for service in services), len(services))
-    return (*repaired, f"started envoy {usable.version} (pid {pid})")
+    return (*repaired, Started(f"started envoy {usable.version} (pid {pid})"))
 
 
 async def _until_it_answers(layout: Layout) -> None:

@@ -32,6 +32,13 @@ HEAD = """\
 # Routes and servers from files need a node with both names; any will do. Five flushes a second cost nothing that can
 # be measured, and lbctl sees a slow pool in one second instead of several.
 """
+FROZEN = """\
+# Rendered by lbctl for {name}, to go on without it. It is whole: `envoy -c THIS.yaml` runs it. Its split and servers
+# are what the files named below say, which nobody moves. Envoy makes its admin socket beside them: give their
+# directory to the user of Envoy.
+
+# Routes and servers from files need a node with both names; any will do.
+"""
 ADMIN = """
 # (1) lbctl reads what Envoy runs and counts here. The socket asks for no password: never TCP. 384 is 0600, for one
 # user; where lbctld runs as another user than Envoy write 432 (0660), and let the directory's group be one of both.
@@ -76,18 +83,18 @@ CLUSTERS = """
 """
 
 
-def proposal(name: InstanceName, layout: Layout, services: Sequence[Service]) -> str:
+def proposal(name: InstanceName, layout: Layout, services: Sequence[Service], head: str = HEAD) -> str:
     """Return a bootstrap with everything lbctl needs, as `envoy --mode validate` takes it once its files are there.
+    `head` is the comment at its top: FROZEN where it goes on without lbctl.
 
     Raises:
         Garbled: a service without `listen`, or with a name that Envoy must not see.
     """
-    return "".join(_parts(name, layout, services))
-
-
-def _parts(name: InstanceName, layout: Layout, services: Sequence[Service]) -> Iterator[str]:
     active = " --active ".join(f"{service.name}=blue" for service in services)
-    yield HEAD.format(name=name, active=active)
+    return "".join([head.format(name=name, active=active), *_parts(layout, services)])
+
+
+def _parts(layout: Layout, services: Sequence[Service]) -> Iterator[str]:
     yield _yaml({"node": {"id": "lbctl", "cluster": "lbctl"}, "stats_flush_interval": FLUSH_INTERVAL})
     yield ADMIN
     yield _yaml({"admin": {"address": {"pipe": {"path": str(layout.admin_socket), "mode": 0o600}}}})

@@ -101,7 +101,7 @@ def of_frontends(chosen: Iterable[Choice]) -> Iterator[Finding]:
             yield Finding("IDLE_CLOSE", Weight.WARNING, str(section.place), what, "add the option to it")
 
 
-def of_backend(section: Section, document: Document) -> Iterator[Finding]:
+def of_backend(section: Section) -> Iterator[Finding]:
     """Yield what bites in one backend of a service."""
     name = section.name
     yield from _state_file(section)
@@ -118,7 +118,6 @@ def of_backend(section: Section, document: Document) -> Iterator[Finding]:
             what = f"{name} binds users by the stick table of {table}, which `plan` does not see"
             yield Finding("STICK_TABLE_ELSEWHERE", Weight.NOTE, str(line.place), what, "a cookie moves in parts")
     yield from _servers(section)
-    del document
 
 
 def _servers(section: Section) -> Iterator[Finding]:

@@ -137,7 +137,7 @@ def _proposed(one: Found, every: Sequence[Choice], document: Document, taken: se
     made.active, made.active_why = _active(one, mine)
     made.health.doubts += _unlike(made)
     made.fill_in += _gaps(made)
-    made.findings += _found(made, document)
+    made.findings += _found(made)
     return made
 
 
@@ -255,10 +255,10 @@ def _twice(made: Proposed) -> Iterator[Remark]:
                 yield Remark(server.place, text)
 
 
-def _found(made: Proposed, document: Document) -> Iterator[Finding]:
+def _found(made: Proposed) -> Iterator[Finding]:
     yield from findings.of_frontends(made.choices or [])
     for section in {id(section): section for section in made.found.backends.values()}.values():
-        yield from findings.of_backend(section, document)
+        yield from findings.of_backend(section)
     if not made.found.single and (made.form is HaproxyForm.WEIGHTS or not made.found.shared):
         yield from asrunning.said(service_of(made), made.found.backends)
 

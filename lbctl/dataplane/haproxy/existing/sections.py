@@ -1,6 +1,6 @@
 """HAProxy's config cut into sections: every line with its place, conditions decided, nothing thrown away silently."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lbctl.dataplane.haproxy.existing.conditions import holds
@@ -247,13 +247,6 @@ class _Cutter:
 
     def _doubt(self, place: Place, text: str) -> None:
         self.document.not_understood.append(Remark(place, text))
-
-
-def settings(section: Section, key: str) -> Iterator[Line]:
-    """Yield the lines `key …` and `no key …` that are in force, outer ones first."""
-    for line in section.inherited(key, "no"):
-        if line.key == key or line.rest[:1] == (key,):
-            yield line
 
 
 def has_option(section: Section, *names: str) -> bool:

@@ -63,11 +63,12 @@ def servers(section: Section) -> list[Server]:
     found: list[Server] = []
     values: dict[str, str] = {}
     flags: set[str] = set()
+    own = {one.place for one in section.lines}
     for line in section.inherited("default-server", "server", "server-template"):
         if line.key == "default-server":
             parsed = _parameters(line.rest)
             values, flags = {**values, **parsed[0]}, _flags(flags, parsed[1])
-        elif line.place in {one.place for one in section.lines}:
+        elif line.place in own:
             found += _of_line(line, values, flags)
     return found
 
