@@ -44,7 +44,7 @@ check: $(STAMP) ## the fast loop: lint, types, contracts, unit, property and sce
 	$(PYTEST) -m 'not long' -n $(shell nproc) tests/unit tests/property tests/scenarios tests/house
 
 system:
-	@bash deploy/ci/load-balancers.sh $(SYSTEM)
+	@bash deploy/ci/system.sh $(SYSTEM)
 
 test: $(STAMP) system ## everything, with real load balancers, about 12 minutes
 	$(BIN)/ruff check .

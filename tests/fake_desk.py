@@ -266,6 +266,16 @@ def window(name: str | None, **more: Any) -> Json:
     }
 
 
+def chart() -> Json:
+    """Return what the charts of a service are drawn from."""
+    judged = {"requests": 6000, "errors": 14, "low": 0.0014, "high": 0.0039}
+    return {
+        "errors": {"blue": judged, "green": judged},
+        "tolerated": 0.0103,
+        "times": {"blue": {"90": 50, "100": 4}, "green": {"91": 50, "101": 4}},
+    }
+
+
 class FakeDesk:
     """Implements `lbctl.control.port.Desk` without a daemon behind it."""
 
@@ -363,6 +373,9 @@ class FakeDesk:
             "units": {unit: one for unit, one in self.units.items() if set(one["services"]) & set(names)},
             "daemon": {"version": "0.1.0", "pid": 42, "journal": "ok", "alerts_pending": 0},
         }
+
+    def charts(self, name: str | None) -> Json:
+        return {"gamma": 1.04, "services": {one: chart() for one in ([*self.views] if name is None else [name])}}
 
     async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         if self.unit_of(self.services_of(name)[0]) != name:

@@ -135,9 +135,12 @@ def _logs_apart(planes: dict[str, Any], daemon: Any) -> None:
     taken: dict[object, str] = {}
     if isinstance(daemon, Values):
         taken[daemon["control_socket"]] = "daemon.control_socket"
-        own = daemon["metrics"]
-        if isinstance(own, str) and taken.setdefault(own, "daemon.metrics") != "daemon.metrics":
-            daemon.at("metrics").fault(f"{own} is already {taken[own]}", "write a path of its own")
+        for key in ("metrics", "dashboard"):
+            own, owner = daemon[key], f"daemon.{key}"
+            at = ("tcp", own) if isinstance(own, Address) else own
+            if isinstance(own, str | Address) and taken.setdefault(at, owner) != owner:
+                then = "write a path of its own" if isinstance(own, str) else "write a port of its own"
+                daemon.at(key).fault(f"{own} is already {taken[at]}", then)
     for plane_name, one in sections(planes):
         for name, instance in sections(one["instances"]):
             taken |= {instance[key]: f"{key} of {plane_name}/{name}" for key in ("socket", "master_socket", "admin")}

@@ -52,7 +52,8 @@ def topology(root: Values) -> Topology:
 def daemon(root: Values) -> DaemonSettings:
     """Return where lbctl's own files are."""
     values = root["daemon"]
-    return DaemonSettings(**{key: values[key] for key in ("state_dir", "runtime_dir", "control_socket", "metrics")})
+    keys = ("state_dir", "runtime_dir", "control_socket", "metrics", "dashboard")
+    return DaemonSettings(**{key: values[key] for key in keys})
 
 
 def access(root: Values) -> Access:

@@ -16,7 +16,7 @@ def check_reload(old: Config, new: Config, in_release: Collection[ServiceName]) 
     """Return why `new` cannot replace `old` while running: empty if it can. Places are those of `new`."""
     faults = [
         new.fault(f"daemon.{key}", f"{key} cannot change while lbctl runs", "restart lbctld, or put it back")
-        for key in ("state_dir", "runtime_dir", "control_socket", "metrics")
+        for key in ("state_dir", "runtime_dir", "control_socket", "metrics", "dashboard")
         if getattr(old.daemon, key) != getattr(new.daemon, key)
     ]
     for name in sorted(in_release):

@@ -35,6 +35,11 @@ DAEMON = Section(
             doc="A second place for Prometheus besides the control socket: `GET /metrics` and nothing else. Whoever "
             "reaches it may read.",
         ),
+        "dashboard": Key(
+            kind=ScrapeAddress(what="the dashboard is read", port=8090),
+            doc="A page for browsers, which changes nothing: on a unix socket of its own, for those who may observe; "
+            "on a port of this host whoever reaches it may read. Off unless it is set.",
+        ),
     }
 )
 

@@ -19,6 +19,8 @@ class DaemonSettings:
     control_socket: str
     metrics: Address | str | None = None
     """Where Prometheus reads besides the control socket: on loopback, or the path of a unix socket."""
+    dashboard: Address | str | None = None
+    """Where browsers read, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,16 +25,24 @@ class Connection(asyncio.Protocol):
     """A wrapper around the HTTP library's protocol, made for each connection.
 
     `finished` must be called when an answer is completely written; only then the next request is handed on, so a
-    peer that sends many at once makes no queue. `streaming`: the answer has no end, and ends when the peer goes.
+    peer that sends many at once makes no queue. `streaming`: the answer has no end, and ends when the peer goes. `who`
+    is asked who connected.
     """
 
-    def __init__(self, inner: Callable[[], asyncio.Protocol], door: Door, known: dict[Any, "Connection"]) -> None:
+    def __init__(
+        self,
+        inner: Callable[[], asyncio.Protocol],
+        door: Door,
+        known: dict[Any, "Connection"],
+        who: Callable[[socket.socket], Peer] = read_peer,
+    ) -> None:
         self.peer = Peer(0, 0xFFFFFFFF, frozenset())
         self.streaming = False
         self._make_inner = inner
         self._inner: asyncio.Protocol | None = None
         self._door = door
         self._known = known
+        self._who = who
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -62,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclasses.
         connection: socket.socket = transport.get_extra_info("socket")
         try:
-            self.peer = read_peer(connection)
+            self.peer = self._who(connection)
         except OSError:
             self._transport.abort()
             return

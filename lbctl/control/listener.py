@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.model.errors import LbctlError
+from lbctl.model.topology import Address
 
 BACKLOG = 128
 PROBE_TIMEOUT_S = 1.0
@@ -42,20 +43,41 @@ class Listener:
             return
 
 
-def listen(path: str, *, directory_mode: int = DIRECTORY_MODE) -> Listener:
-    """Return a listening socket at `path`. Its directory is made if it is missing, otherwise left as it is.
+def listen(path: str, *, directory_mode: int = DIRECTORY_MODE, key: str = "daemon.control_socket") -> Listener:
+    """Return a listening socket at `path`. Its directory is made if it is missing, otherwise left as it is. `key`: what
+    in the config says where it is.
 
     Raises:
         CannotListen: another daemon answers there, something that is not a socket is in the way, or no right.
     """
     directory = os.path.dirname(path)
     try:
-        _directory(directory, directory_mode)
-        _clear(path)
+        _directory(directory, directory_mode, key)
+        _clear(path, key)
         return _bound(path)
     except OSError as error:
-        then = "let lbctl's user write there, or set daemon.control_socket"
+        then = f"let lbctl's user write there, or set {key}"
         raise CannotListen(f"cannot listen at {path}: {error.strerror or error}; {then}") from None
+
+
+def listen_on_port(at: Address, key: str) -> Listener:
+    """Return a listening socket on a port of this host; `key` is what in the config says which.
+
+    Raises:
+        CannotListen: it is taken, or there is no right to it.
+    """
+    family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((at.host, at.port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        words = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise CannotListen(f"cannot listen at {at}: {words}; choose another port for {key}, or leave it out") from None
+    return Listener(sock, str(at), None)
 
 
 def adopt(sock: socket.socket) -> Listener:
@@ -64,14 +86,14 @@ def adopt(sock: socket.socket) -> Listener:
     return Listener(sock, str(sock.getsockname()), None)
 
 
-def _directory(directory: str, mode: int) -> None:
+def _directory(directory: str, mode: int, key: str) -> None:
     if not os.path.lexists(directory):
         os.makedirs(os.path.dirname(directory), exist_ok=True)
         Path(directory).mkdir(mode=mode)
         os.chmod(directory, mode)
     found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode):
-        raise CannotListen(f"{directory} is not a directory; remove it, or set daemon.control_socket")
+        raise CannotListen(f"{directory} is not a directory; remove it, or set {key}")
     if found.st_uid not in {0, os.geteuid()}:
         raise CannotListen(
             f"{directory} belongs to user {found.st_uid}, who could replace the socket; change the owner"
@@ -80,7 +102,7 @@ def _directory(directory: str, mode: int) -> None:
         raise CannotListen(f"{directory} can be written by everybody: chmod o-w {directory}")
 
 
-def _clear(path: str) -> None:
+def _clear(path: str, key: str) -> None:
     """Make room at `path` if what is there is the socket of a dead daemon."""
     try:
         mode = os.lstat(path).st_mode
@@ -89,9 +111,9 @@ def _clear(path: str) -> None:
     if stat.S_ISLNK(mode):
         raise CannotListen(f"{path} is a symbolic link, which is not followed; remove it")
     if not stat.S_ISSOCK(mode):
-        raise CannotListen(f"{path} is not a socket; remove it, or set daemon.control_socket")
+        raise CannotListen(f"{path} is not a socket; remove it, or set {key}")
     if _answers(path):
-        raise CannotListen(f"another daemon answers at {path}; stop it, or set daemon.control_socket")
+        raise CannotListen(f"another daemon answers at {path}; stop it, or set {key}")
     os.unlink(path)
 
 

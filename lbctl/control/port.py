@@ -32,6 +32,9 @@ class Desk(Protocol):
     def status(self, name: str | None) -> Json:
         """What serves now, of a service, a unit or all."""
 
+    def charts(self, name: str | None) -> Json:
+        """What charts are drawn from, of a service, a unit or all."""
+
     def freezes(self, name: str | None, now: datetime) -> list[Json]:
         """Every freeze window, of a service, a unit or all."""
 

@@ -21,6 +21,11 @@ async def status(call: Call) -> Json:
     return call.desk.status(call.text("service"))
 
 
+async def charts(call: Call) -> Json:
+    """What `status` has no room for: error ratios as judged with their bands, and the times of requests in buckets."""
+    return call.desk.charts(call.text("service"))
+
+
 async def plan(call: Call) -> Json:
     """What a release would do, and what would stop it. Changes nothing."""
     body = call.body

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from lbctl.control import answers, boardanswers, bodies, changes, freezing, plananswers, reads, retiring
 from lbctl.control.call import Call
+from lbctl.control.chartanswers import Charts
 from lbctl.control.rights import Role
 
 Handler = Callable[[Call], Awaitable[dict[str, Any] | web.Response]]
@@ -82,6 +83,7 @@ def _on_service(word: str, handle: Handler, answer: type[msgspec.Struct], body: 
 
 ROUTES: tuple[Route, ...] = (
     _get("/v1/status", reads.status, answers.Status, SERVICE),
+    _get("/v1/charts", reads.charts, Charts, SERVICE),
     Route(
         method="POST",
         path="/v1/plan",

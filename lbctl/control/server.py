@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import structlog
@@ -17,10 +18,10 @@ from lbctl.control.door import Door, Limits
 from lbctl.control.framing import BODY_MAX, HEAD_MAX
 from lbctl.control.listener import Listener
 from lbctl.control.openapi import document
-from lbctl.control.peer import Peer
+from lbctl.control.peer import Peer, read_peer
 from lbctl.control.port import Desk
 from lbctl.control.rights import Role
-from lbctl.control.routes import ROUTES
+from lbctl.control.routes import ROUTES, Route
 
 log = structlog.get_logger("lbctl.control")
 SHUTDOWN_S = 1.0
@@ -47,7 +48,8 @@ class ControlServer:
     """Serves `desk` on `listener` from `start` to `stop`.
 
     `access` is asked at every request, so that a reload of the config takes effect at once. Root and the process's own
-    user may do everything.
+    user may do everything. `routes` are those it answers; `put` adds what else an application of its kind has, and
+    `within` stands around every answer. `who` tells who is at the other end.
     """
 
     def __init__(
@@ -58,12 +60,17 @@ class ControlServer:
         access: Callable[[], Access] = Access,
         limits: Limits | None = None,
         own_uid: int | None = None,
+        routes: Collection[Route] = ROUTES,
+        put: Callable[[web.Application], None] = lambda _: None,
+        within: Sequence[Any] = (),
+        who: Callable[[socket.socket], Peer] = read_peer,
     ) -> None:
         self._desk = desk
         self._listener = listener
         self._access = access
         self._limits = limits or Limits()
         self._own_uid = os.geteuid() if own_uid is None else own_uid
+        self._routes, self._put, self._within, self._who = routes, put, within, who
         self._door = Door(self._limits, self._own_uid)
         self._connections: dict[Any, Connection] = {}
         self._runner: web.AppRunner | None = None
@@ -91,8 +98,10 @@ class ControlServer:
         inner = self._runner.server
         assert inner is not None
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(
-            lambda: Connection(inner, self._door, self._connections), sock=self._listener.sock, backlog=128
+        sock = self._listener.sock
+        serve = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        self._server = await serve(
+            lambda: Connection(inner, self._door, self._connections, self._who), sock=sock, backlog=128
         )
 
     async def stop(self) -> None:
@@ -106,11 +115,12 @@ class ControlServer:
             connection.evict()
 
     def _app(self) -> web.Application:
-        app = web.Application(client_max_size=BODY_MAX + 1, middlewares=[self._middleware()])
-        for route in ROUTES:
+        app = web.Application(client_max_size=BODY_MAX + 1, middlewares=[self._middleware(), *self._within])
+        for route in self._routes:
             handler = answerer(route, self._desk, self._access, self._own_uid, self._peer)
             app.router.add_route(route.method, route.path, handler)
         app.router.add_route("GET", "/v1/openapi.json", self._openapi)
+        self._put(app)
         return app
 
     def _middleware(self) -> Any:

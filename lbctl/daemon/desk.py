@@ -13,6 +13,7 @@ from lbctl.core.requests import admit
 from lbctl.core.situation import situation, situations
 from lbctl.daemon.board_why import board_lines, board_why, caller_lines
 from lbctl.daemon.builds import fate
+from lbctl.daemon.charts import charts
 from lbctl.daemon.explain import explained
 from lbctl.daemon.feed import Event, Feed, event_view
 from lbctl.daemon.freezing import windows
@@ -129,6 +130,12 @@ class Desk:
                 "config_refused": self._config_refused(),
             },
         }
+
+    def charts(self, name: str | None) -> Json:
+        """What charts are drawn from: error ratios with their bands, times of requests."""
+        state = self._loop.state
+        chosen = list(state.topology.services) if name is None else services_of(state.topology, name)
+        return charts(state, [ServiceName(one) for one in chosen], self._now())
 
     def freezes(self, name: str | None, now: datetime) -> list[Json]:
         """Every freeze window, the config's first."""

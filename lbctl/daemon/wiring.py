@@ -19,6 +19,7 @@ from lbctl.core import machine
 from lbctl.core.state import State
 from lbctl.daemon.activation import handed_over
 from lbctl.daemon.checks import Checks
+from lbctl.daemon.dashboard import show
 from lbctl.daemon.desk import Desk
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
@@ -219,6 +220,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         now=daemon.clock.now,
     )
     await serve(stack, daemon.config.daemon.metrics, metrics.text)
+    await show(stack, daemon.config.daemon.dashboard, desk, lambda: daemon.config.access)
     server = ControlServer(desk, listener, access=lambda: daemon.config.access)
     stack.push_async_callback(server.stop)
     await server.start()

@@ -412,6 +412,35 @@ def test_metrics_are_read_on_this_host_alone(value: str, expected: str) -> None:
     assert found == [f"lbctl.yaml:2:71: daemon.metrics: {expected}"]
 
 
+DASH_THEN = "write it as 127.0.0.1:8090, or as the path of a unix socket"
+DASHES = [
+    ("true", f"expected where the dashboard is read, not 'true'; {DASH_THEN}"),
+    ("8090", f"expected where the dashboard is read, not '8090'; {DASH_THEN}"),
+    ("https://127.0.0.1:8090", f"expected where the dashboard is read, not a URL; {DASH_THEN}"),
+    ("dash.sock", f"'dash.sock' has no port; {DASH_THEN}"),
+    (
+        "'0.0.0.0:8090'",
+        "0.0.0.0 is not a loopback address: anybody on the network could read names and versions; "
+        "use 127.0.0.1 or [::1], and let a proxy that asks who it is forward it",
+    ),
+    ("/run/lbctl/control.sock", "/run/lbctl/control.sock is already daemon.control_socket; write a path of its own"),
+    ("127.0.0.1:9464", "127.0.0.1:9464 is already daemon.metrics; write a port of its own"),
+    ("/run/lbctl/dash.sock", ""),
+    ("'[::1]:8090'", ""),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), DASHES, ids=[value[:30] for value, _ in DASHES])
+def test_the_dashboard_is_read_on_this_host_alone(value: str, expected: str) -> None:
+    found = faults(
+        changed(
+            ("control_socket: /run/lbctl/control.sock", f"dashboard: {value}, metrics: M, control_socket: CONTROL"),
+            ("M, control_socket: CONTROL", "127.0.0.1:9464, control_socket: /run/lbctl/control.sock"),
+        )
+    )
+    assert [one.partition("daemon.dashboard: ")[2] for one in found] == ([expected] if expected else [])
+
+
 def test_two_data_planes_have_two_request_logs() -> None:
     second = (
         "  rim: {driver: haproxy, request_log: 'udp://127.0.0.1:5514', instances: {a: {socket: /a, map_dir: /m}}}\n"
