@@ -37,6 +37,7 @@ class RollCall:
         self._seen: dict[Colour, dict[int, int]] = {colour: {} for colour in Colour}
         """By bucket: the span in which it was last seen."""
         self._drawn = dict.fromkeys(Colour, 0)
+        self._drawn_long = dict.fromkeys(Colour, 0)
         self._moved = dict.fromkeys(Colour, 0)
         self._moves: deque[tuple[Instant, Mapping[Colour, int]]] = deque()
         self._last: Attendance | None = None
@@ -60,6 +61,11 @@ class RollCall:
         """The split alone gave requests to this colour."""
         self.heard = self._fresh = True
         self._drawn[colour] += count
+
+    def drew_long(self, colour: Colour) -> None:
+        """A split gave it a request that took so long that it may have been an earlier one."""
+        self.heard = self._fresh = True
+        self._drawn_long[colour] += 1
 
     def doubt(self, now: Instant) -> None:
         """What was told lately was not all: the watch begins anew."""
@@ -98,6 +104,7 @@ class RollCall:
             remembered={colour: self._seen_within(colour, REMEMBERED_SPANS) for colour in Colour},
             heard_at=self._heard_at,
             drawn=dict(self._drawn),
+            drawn_long=dict(self._drawn_long),
             moved=dict(self._moved),
             moved_lately={colour: self._moved[colour] - self._moves[0][1][colour] for colour in Colour},
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 from lbctl.core.ebb import ends_in
 from lbctl.core.leaving import gone_from, hindered, seats_of
-from lbctl.core.measured import between
+from lbctl.core.measured import between, drawn
 from lbctl.core.parting import Seats
 from lbctl.core.state import State
 from lbctl.model.names import Colour, InstanceName, ServiceName
@@ -37,11 +37,12 @@ def measured(state: State, name: ServiceName, instance: InstanceName) -> Json | 
     progress = None if release is None else state.progress.get(release.id)
     if release is None or progress is None or seen is None or release.service != name:
         return None
-    drawn = between(progress.measured.since_reached, {instance: seen.drawn}, instance)
+    grown = between(progress.measured.since_reached, drawn({instance: seen}), instance)
+    given = {colour: sum(draws) for colour, draws in grown.items()}
     here = {colour: len(seen.buckets.get(colour, ())) for colour in Colour}
     return {
-        "requests": sum(drawn.values()),
-        "request_share_bp": _part(drawn[release.to], sum(drawn.values())),
+        "requests": sum(given.values()),
+        "request_share_bp": _part(given[release.to], sum(given.values())),
         "session_share_bp": _part(here[release.to], sum(here.values())),
     }
 

@@ -52,8 +52,9 @@ class Attendance:
 
     `buckets` has the occupied ones, ascending, of sessions that were seen within the last minute; it is watched since
     `since`; `remembered` those of the last ten minutes. `heard_at`: when any request was last heard of. `drawn` counts
-    requests that neither a pin nor a session decided, `moved` those of sessions that just left that colour; both rise
-    for as long as `since` is the same. `moved_lately`: how many left within the last ten seconds.
+    requests that neither a pin nor a session decided, `drawn_long` those of them that are known only since they ended
+    and took so long that an earlier split may have drawn them, `moved` requests of sessions that just left that colour;
+    they rise for as long as `since` is the same. `moved_lately`: how many left within the last ten seconds.
     """
 
     taken_at: Instant
@@ -63,5 +64,6 @@ class Attendance:
     remembered: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
     heard_at: Instant | None = None
     drawn: Mapping[Colour, int] = field(default_factory=dict)
+    drawn_long: Mapping[Colour, int] = field(default_factory=dict)
     moved: Mapping[Colour, int] = field(default_factory=dict)
     moved_lately: Mapping[Colour, int] = field(default_factory=dict)

@@ -118,6 +118,8 @@ def _call(calls: RollCall, colour: Colour, why: bytes, bucket: int, ms: int) -> 
         calls.kept(colour, bucket)
     elif why == b"new" and ms <= SETTLES:
         calls.drew(colour)
+    elif why == b"new":
+        calls.drew_long(colour)
     elif why == b"moved":
         calls.moved(colour.other, bucket)
 

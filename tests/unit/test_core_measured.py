@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from lbctl.core.measured import Measured, agrees, between, contradiction, measure
+from lbctl.core.measured import Draws, Measured, agrees, between, contradiction, drawn, explained, measure
 from lbctl.model.names import Colour, InstanceName
 from lbctl.model.sessions import Attendance
 from lbctl.model.units import SECOND, Instant
@@ -13,8 +13,9 @@ LB = InstanceName("edge/lb1")
 START = Instant(100_000)
 
 
-def drawn(blue: int, green: int) -> dict[InstanceName, Attendance]:
-    return {LB: Attendance(taken_at=START, since=START, drawn={Colour.BLUE: blue, Colour.GREEN: green})}
+def came(blue: int, green: int, green_long: int = 0) -> dict[InstanceName, Attendance]:
+    drawn = {Colour.BLUE: blue, Colour.GREEN: green}
+    return {LB: Attendance(taken_at=START, since=START, drawn=drawn, drawn_long={Colour.GREEN: green_long})}
 
 
 def at(seconds: float) -> Instant:
@@ -23,10 +24,10 @@ def at(seconds: float) -> Instant:
 
 def watched(per_second: int, part: float, seconds: int) -> tuple[Measured, dict[InstanceName, Attendance]]:
     """A split that is read back since `START`, and gives green this part of every second's requests."""
-    known, seen = Measured(), drawn(0, 0)
+    known, seen = Measured(), came(0, 0)
     for second in range(seconds):
         green = round(per_second * second * part)
-        seen = drawn(per_second * second - green, green)
+        seen = came(per_second * second - green, green)
         known = measure(known, seen, START, at(second))
     return known, seen
 
@@ -63,8 +64,8 @@ def test_an_instance_that_gives_another_share_is_named_after_two_windows() -> No
 
 def test_it_begins_anew_with_every_target_and_with_every_new_count() -> None:
     known, _ = watched(100, 0.3, 40)
-    assert measure(known, drawn(1, 1), None, at(41)) == Measured()
-    assert between(known.since_reached, {LB: drawn(1, 1)[LB].drawn}, LB) == {Colour.BLUE: 0, Colour.GREEN: 0}
+    assert measure(known, came(1, 1), None, at(41)) == Measured()
+    assert between(known.since_reached, drawn(came(1, 1)), LB) == {Colour.BLUE: Draws(), Colour.GREEN: Draws()}
 
 
 def verdicts(parts: dict[int, float], seconds: int) -> list[bool]:
@@ -74,7 +75,7 @@ def verdicts(parts: dict[int, float], seconds: int) -> list[bool]:
     for tenth in range(seconds * 10):
         part = parts.get(tenth // 10, part)
         blue, green = blue + 20 * (1 - part), green + 20 * part
-        seen = drawn(round(blue), round(green))
+        seen = came(round(blue), round(green))
         known = measure(known, seen, START, at(tenth / 10))
         found.append(bool(contradiction(known, seen, Colour.GREEN, 1_000)))
     return found
@@ -91,3 +92,36 @@ def test_it_ends_within_two_windows_once_the_share_is_given() -> None:
     found = verdicts({0: 0.5, 40: 0.1}, 90)
     assert all(found[160:400])
     assert not any(found[600:])
+
+
+@pytest.mark.parametrize("of_green_long", [0.0, 0.17, 0.5, 1.0])
+def test_a_slow_pool_does_not_pass_for_one_that_is_given_too_little(of_green_long: float) -> None:
+    known, seen = Measured(), came(0, 0)
+    for second in range(60):
+        green = 100 * second
+        long = round(green * of_green_long)
+        seen = came(900 * second, green - long, long)
+        known = measure(known, seen, START, at(second))
+    assert contradiction(known, seen, Colour.GREEN, 1_000) == ""
+    assert "gave green" in contradiction(known, seen, Colour.GREEN, 2_500)
+
+
+@pytest.mark.parametrize(
+    ("blue", "green", "share_bp", "fits"),
+    [
+        (Draws(900), Draws(0, 100), 1_000, True),
+        (Draws(900), Draws(0, 20), 1_000, False),
+        (Draws(0, 900), Draws(100), 1_000, True),
+        (Draws(100, 10), Draws(100), 1_000, False),
+        (Draws(0, 50), Draws(1_000), 10_000, True),
+        (Draws(900), Draws(100, 5_000), 1_000, True),
+        (Draws(500), Draws(500, 5_000), 10_000, False),
+        (Draws(500, 5_000), Draws(500), 0, False),
+    ],
+)
+def test_long_requests_count_in_favour_of_who_gave_them_and_explain_no_more(
+    blue: Draws, green: Draws, share_bp: int, fits: bool
+) -> None:
+    draws = {Colour.BLUE: blue, Colour.GREEN: green}
+    assert explained(draws, Colour.GREEN, share_bp) is fits
+    assert explained({Colour.BLUE: green, Colour.GREEN: blue}, Colour.BLUE, share_bp) is fits

@@ -6,6 +6,7 @@ from lbctl.dataplane.haproxy.logline import log_lines
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.sketch import bucket_of
 from lbctl.model.topology import Address, Driver, HaproxyBinding, HaproxyForm, Instance, Plane, Pool, Server, Service
+from lbctl.model.units import Instant
 from lbctl.telemetry.line import UNTIMED, read
 from lbctl.telemetry.tally import Tally
 
@@ -177,3 +178,11 @@ def test_what_stays_in_the_config_keeps_its_counts_and_its_source() -> None:
     made.configure(PLANE, [], "third")
     made.take(line())
     assert (made.lanes, made.astray) == ({}, 1)
+
+
+def test_a_new_request_that_took_longer_than_a_change_of_the_split_is_told_apart() -> None:
+    made = tally()
+    for ms in (50, 5_000, 5_001):
+        made.take(line("shop_green", "green-1", active=ms).replace(b'|0"]', b'|0|new|17"]'))
+    seen = made.lanes[LB1, SHOP].calls.look(Instant(0))
+    assert (seen.drawn[Colour.GREEN], seen.drawn_long[Colour.GREEN]) == (2, 1)
