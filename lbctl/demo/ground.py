@@ -2,15 +2,13 @@
 
 import asyncio
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from lbctl.demo.control import Control
@@ -18,8 +16,6 @@ from lbctl.demo.proxy import Proxy, choose
 
 START_S = 20.0
 STOP_S = 10.0
-PORTS = range(15_000, 32_000)
-"""Below those that Linux gives to whoever connects, or listens without naming one (toy servers do)."""
 
 
 class StageError(Exception):
@@ -121,15 +117,6 @@ def directory_of(stack: AsyncExitStack, keep: Path | None) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="lbctl-demo-"))
     stack.callback(shutil.rmtree, directory)
     return directory
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody has now, and that the kernel gives nobody who asks for any."""
-    while True:
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def head(directory: Path, plane: str, alerts: str = "[]", state_dir: Path | None = None) -> str:

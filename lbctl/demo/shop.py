@@ -13,7 +13,8 @@ from textwrap import indent
 
 from lbctl.demo import ground
 from lbctl.demo.control import Control
-from lbctl.demo.ground import Daemon, chosen, directory_of, free_port, running
+from lbctl.demo.ground import Daemon, chosen, directory_of, running
+from lbctl.demo.ports import free_port
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import DRAIN
 from lbctl.demo.toypool import ToyPool

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lbctl.dataplane.envoy.binary import locate
 from lbctl.dataplane.envoy.render import render_static
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.model.names import Colour, PlaneName, ServerName, ServiceName
 from lbctl.model.route import Route
 from lbctl.model.topology import Address, HealthCheck, Pool, Probe, Protocol, Server, Service

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lbctl.dataplane.envoy import embedded
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.operation import Result
 from lbctl.model.route import Caller, Cell, Pin, Route

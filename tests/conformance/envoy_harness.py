@@ -17,7 +17,7 @@ import pytest
 from lbctl.dataplane.envoy import embedded
 from lbctl.dataplane.envoy.binary import locate
 from lbctl.dataplane.envoy.driver import EnvoyInstance
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.model import topology
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName

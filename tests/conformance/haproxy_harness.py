@@ -19,7 +19,7 @@ from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.driver import HaproxyInstance
 from lbctl.dataplane.haproxy.firstfiles import write_maps
 from lbctl.dataplane.haproxy.render import render
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.route import Caller

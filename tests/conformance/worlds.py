@@ -13,7 +13,7 @@ from lbctl.dataplane.envoy.driver import EnvoyInstance
 from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.fake import FakeInstance
 from lbctl.dataplane.port import DataPlane
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.route import Caller
 from lbctl.model.topology import Address, Consumer, HaproxyForm, Pool, Server, Service

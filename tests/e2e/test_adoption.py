@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lbctl.dataplane.haproxy.client import ask
-from lbctl.demo.ground import free_port, running
+from lbctl.demo.ground import running
+from lbctl.demo.ports import free_port
 from lbctl.demo.proxy import OwnHaproxy
 from lbctl.demo.stage import SERVICE, Stage
 from lbctl.demo.toypool import ToyPool

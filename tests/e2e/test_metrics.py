@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lbctl.daemon.metrics.catalogue import BY_NAME
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.demo.stage import SERVICE, Stage
 from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, haproxy, release, share_is, until
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.demo.stage import SERVICE
 from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, events, reached, release, until
 

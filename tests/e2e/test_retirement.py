@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.e2e.scene import (
     events,
     haproxy,
     one_of,
+    proxies,
     release,
     status,
     until,
@@ -114,6 +116,41 @@ async def test_undo_is_a_rollback_while_the_old_pool_drains_and_a_new_release_af
         )
         undone = await found.here.control.post("/v1/units/shop/undo", {"hold": "700ms", "retain": "0s"})
         assert "brings back storefront 5.0.0, accounts 1.4.0" in undone["did"]
+        again = await found.ended(undone["release"])
+        assert (again["phase"], (await found.service(STOREFRONT))["active"]) == ("finished", "blue")
+        await found.nothing_wrong(users)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", proxies())
+async def test_undo_a_minute_after_the_bake_takes_users_back_at_once(make: Any) -> None:
+    async with town(make(), BRISK.replace("retain: 0s", "retain: 5m"), drain="{quiet: 1s, limit: 10m}") as found:
+        users = await people(found.here, rate=300, sessions=50)
+        first = await found.both(2)
+        await phase_is(found, first, "draining")
+        await asyncio.sleep(60)
+        asked_at = time.monotonic()
+        back = await found.here.control.post("/v1/units/shop/undo", {"reason": "a minute later"})
+        assert (back["release"], back["phase"]) == (first, "rolling_back")
+        assert (await found.ended(first))["phase"] == "rolled_back"
+        assert time.monotonic() - asked_at <= 5
+        await found.nothing_wrong(users)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", proxies())
+async def test_undo_a_minute_after_the_end_is_a_release_of_what_was_there(make: Any) -> None:
+    async with town(make(), BRISK, drain="{quiet: 1s, limit: 8s}") as found:
+        users = await people(found.here, rate=300, sessions=50)
+        first = await found.both(2)
+        await phase_is(found, first, "draining")
+        await users.log_out()
+        assert (await found.ended(first))["phase"] == "finished"
+        await asyncio.sleep(60)
+        undone = await found.here.control.post("/v1/units/shop/undo", {"retain": "0s"})
+        assert "brings back storefront 5.0.0, accounts 1.4.0" in undone["did"]
+        await phase_is(found, undone["release"], "draining")
+        await users.log_out()
         again = await found.ended(undone["release"])
         assert (again["phase"], (await found.service(STOREFRONT))["active"]) == ("finished", "blue")
         await found.nothing_wrong(users)

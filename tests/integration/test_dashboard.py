@@ -17,9 +17,10 @@ from lbctl.control.dashing import POLICY, READS, dashboard_server, page
 from lbctl.control.listener import CannotListen
 from lbctl.control.peer import Peer
 from lbctl.control.routes import ROUTES
+from lbctl.demo.ports import free_port
 from lbctl.model.topology import Address
 from tests.fake_desk import FakeDesk, event
-from tests.integration.test_scraping import connected, free_port
+from tests.integration.test_scraping import connected
 
 VENDORED = {
     "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",

@@ -18,7 +18,7 @@ from lbctl.dataplane.envoy import embedded, ending, process
 from lbctl.dataplane.envoy.binary import locate, probe
 from lbctl.dataplane.envoy.layout import colour_cookie, layout_of
 from lbctl.dataplane.envoy.render import render_static
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import InstanceName
 from lbctl.model.operation import Status

@@ -10,7 +10,7 @@ import pytest
 
 from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.firstfiles import write_maps
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.operation import Place, Status
 from lbctl.model.route import Caller, Cell, Pin, Route

@@ -10,16 +10,10 @@ import pytest
 from lbctl.control import scraping
 from lbctl.control.listener import CannotListen
 from lbctl.control.scraping import ScrapeServer
+from lbctl.demo.ports import free_port
 from lbctl.model.topology import Address
 
 TEXT = b"lbctl_leader 1.0\n"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @pytest.fixture(params=["port", "path"])

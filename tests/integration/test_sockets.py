@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.model.census import Connections
 from lbctl.model.topology import Address
 from lbctl.model.units import Instant

@@ -3,13 +3,13 @@
 import asyncio
 import shlex
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from lbctl.demo.ports import free_port
 from lbctl.model.request import Claim
 from tests.fake_desk import FakeDesk, claimed, served, shop, unit
 from tests.integration.test_cli_commands import COMMAND, Done, ended
@@ -55,14 +55,6 @@ async def sshd(directory: Path, forced: str) -> AsyncIterator[list[str]]:
     finally:
         process.terminate()
         await process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def succeed(*words: str) -> None:
