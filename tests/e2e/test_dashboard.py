@@ -126,3 +126,44 @@ async def test_a_daemon_that_goes_away_leaves_what_was_known_and_says_so(tmp_pat
         await shows(page, "region", "State", "shifting")
         desk.broken = False
         await page.get_by_text("● live").wait_for(timeout=20_000)
+
+
+async def test_an_address_that_names_nothing_stops_nothing(tmp_path: Path) -> None:
+    desk = FakeDesk()
+    async with shown(desk, tmp_path) as (page, complaints):
+        await page.get_by_text("● live").wait_for(timeout=20_000)
+        await page.evaluate("location.hash = '#100%'")
+        desk.views["web"]["phase"] = "rolling_back"
+        await shows(page, "region", "State", "rolling back")
+        assert complaints == []
+
+
+async def test_a_fault_of_the_page_itself_is_not_live(tmp_path: Path) -> None:
+    desk = FakeDesk()
+    async with shown(desk, tmp_path) as (page, _):
+        await page.get_by_text("● live").wait_for(timeout=20_000)
+        desk.views["web"]["servers"] = None
+        await page.get_by_text("✖ this is").wait_for(timeout=20_000)
+
+
+async def test_a_service_that_is_adopted_is_no_longer_only_observed(tmp_path: Path) -> None:
+    desk = FakeDesk()
+    nothing = dict.fromkeys(("candidate", "phase", "release", "step", "next", "verdict", "to"))
+    desk.views["web"] = service(active=None, mode="observe", **nothing)
+    desk.record = []
+    async with shown(desk, tmp_path) as (page, _):
+        await page.get_by_text("only observed").wait_for(timeout=20_000)
+        desk.views["web"] = service(active="blue", **nothing)
+        await page.get_by_text("only observed").wait_for(state="detached", timeout=20_000)
+
+
+async def test_decisions_that_are_not_told_are_said_to_be_missing(tmp_path: Path) -> None:
+    desk = FakeDesk()
+    async with shown(desk, tmp_path) as (page, _):
+        await page.get_by_text("● live").wait_for(timeout=20_000)
+        await page.route("**/v1/events*", lambda route: route.fulfill(status=500, body="{}"))
+        for follower in list(desk.followers):
+            follower.put_nowait(None)
+        await page.get_by_text("Decisions may be missing here").wait_for(timeout=20_000)
+        await page.unroute("**/v1/events*")
+        await page.get_by_text("● live").wait_for(timeout=20_000)

@@ -28,9 +28,9 @@ const TAIL = 200;
 const AGAIN_MS = 2_000;
 const SILENT_MS = 40_000;  // The daemon says at least every 15 s that it lives.
 
-// Calls `told(events, anew)` with the newest events, then with each that comes. Never ends: a line that breaks is taken up
-// at the last id, and whoever missed too much reads anew.
-export async function follow(told) {
+// Calls `told(events, anew)` with the newest events, then with each that comes, and `heard(whether)` when the daemon begins
+// or ceases to tell them. Never ends: a line that breaks is taken up at the last id, and whoever missed too much reads anew.
+export async function follow(told, heard) {
   let last = null;
   for (;;) {
     try {
@@ -39,24 +39,25 @@ export async function follow(told) {
         told(events, true);
         last = events.length ? events[events.length - 1].id : 0;
       }
-      for await (const event of stream(last)) {
+      for await (const event of stream(last, heard)) {
         if (event === "resync") { last = null; break; }
         last = event.id;
         told([event], false);
       }
     } catch {
-      // The line below says since when nothing is heard; the next try comes.
+      heard(false);
     }
     await new Promise((done) => setTimeout(done, AGAIN_MS));
   }
 }
 
-async function* stream(after) {
+async function* stream(after, heard) {
   const stop = new AbortController();
   let silent = setTimeout(() => stop.abort(), SILENT_MS);
   try {
     const answer = await fetch(`v1/events?follow=1&after=${after}`, { cache: "no-store", signal: stop.signal });
     if (!answer.ok) throw new Problem(await answer.json());
+    heard(true);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (;;) {

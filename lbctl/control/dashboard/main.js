@@ -20,6 +20,7 @@ let seen = null;
 let events = [];
 let charts = new Map();
 let read_ms = performance.now();
+let heard = true;
 let drawn_ms = -Infinity;
 let said_ms = -Infinity;
 let wake = () => {};
@@ -51,9 +52,17 @@ function draw() {
 // The first choice is what moves; the address keeps what a person chose.
 function choose(names) {
   const moving = names.find((one) => !ENDED.has((seen.status.units[one] || seen.status.services[one]).phase));
-  const wanted = [decodeURIComponent(location.hash.slice(1)), select.value, moving].find((one) => names.includes(one));
+  const wanted = [inAddress(), select.value, moving].find((one) => names.includes(one));
   show("target", names, () => names.map((one) => el("option", { value: one }, one)));
   select.value = wanted || names[0];
+}
+
+function inAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";  // Somebody's own address, cut off within a character: it names nothing.
+  }
 }
 
 function figures(about) {
@@ -90,9 +99,10 @@ function tellLine(trouble) {
   const line = document.getElementById("line");
   const version = seen ? `lbctld ${seen.status.daemon.version}, pid ${seen.status.daemon.pid}` : "";
   const old = seen ? `this is ${Math.floor(old_ms / 1000)} s old` : "nothing was read yet";
-  const fine = trouble === null && old_ms < OLD_MS;
-  line.className = fine ? "" : "bad";
-  line.textContent = fine ? `● live, ${version}` : `✖ ${old}: ${trouble === null ? "lbctld is slow" : trouble.message}`;
+  const late = trouble !== null || old_ms >= OLD_MS;
+  line.className = late || !heard ? "bad" : "";
+  line.textContent = late ? `✖ ${old}: ${trouble === null ? "lbctld is slow" : trouble.message}`
+    : heard ? `● live, ${version}` : "✖ Decisions may be missing here: lbctld does not send events";
   if (trouble !== null && seen === null) {
     show("state", [trouble.message, trouble.why, trouble.then], () => [
       el("p", { class: "lead" }, trouble.message), none(trouble.why), none(trouble.then && `Next: ${trouble.then}`)]);
@@ -101,9 +111,7 @@ function tellLine(trouble) {
 
 async function live() {
   for (;;) {
-    const trouble = await look().then(() => null, (error) => error);
-    if (trouble === null) draw();
-    tellLine(trouble);
+    tellLine(await look().then(draw).then(() => null, (error) => error));
     await new Promise((done) => { wake = done; setTimeout(done, document.hidden ? HIDDEN_MS : EVERY_MS); });
   }
 }
@@ -114,5 +122,5 @@ document.addEventListener("visibilitychange", () => wake());
 follow((fresh, anew) => {
   events = (anew ? fresh : [...events, ...fresh]).slice(-EVENTS_MAX);
   wake();
-});
+}, (now) => { heard = now; });
 live();

@@ -55,7 +55,7 @@ export function state(about) {
   }
   const lead = el("p", { class: "lead" }, mark(phaseState(view.phase, view.held), phase(view.phase)),
     ` ${name}${view.release ? `, release ${view.release}` : ""}`);
-  show("state", [name, view.phase, view.step, view.next, view.held, release, services.map(([, one]) => one.verdict)],
+  show("state", [name, view.phase, view.step, view.next, view.held, release, services.map(([, one]) => [one.verdict, one.active])],
     () => [lead, el("dl", {}, facts)]);
 }
 
