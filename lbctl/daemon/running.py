@@ -91,7 +91,9 @@ class Running:
     async def _take(self, config: Config) -> str:
         """Take a config, and return "". What may refuse comes first: the alerts' addresses, the request logs, the load
         balancers. That takes its time, so the loop looks once more at what is in release now: return why not, then."""
-        outbox = None if config.alerts == self.config.alerts else outbox_of(config, self.journal, self.loop, self.clock)
+        other_alerts = config.alerts != self.config.alerts
+        if other_alerts:
+            outbox_of(config, self.journal, self.loop, self.clock)
         mailboxes = self.logs.opened_for(config.topology)
         try:
             rebuilt = await self.plant.rebuilt(config.topology)
@@ -108,8 +110,8 @@ class Running:
             await self.plant.undo(rebuilt)
             return f"a release began meanwhile: {why}"
         await self.observer.replan(self.plant.planes)
-        if outbox is not None:
-            await self._replace_outbox(outbox)
+        if other_alerts:
+            await self._replace_outbox()
         self.tell(Kind.CONFIG_RELOADED, f"the config was reloaded: {len(config.topology.services)} services")
         return ""
 
@@ -124,10 +126,13 @@ class Running:
         self.prober.set_targets([target for one in config.topology.services.values() for target in targets_of(one)])
         self.config, self.refused = config, ""
 
-    async def _replace_outbox(self, outbox: Outbox) -> None:
-        """The old channels end before the new ones start: each goes on from its cursor, nothing is told twice."""
-        old, self.outbox, self.executor.outbox = self.outbox, outbox, outbox
-        await old.close(DRAIN_ALERTS_S)
+    async def _replace_outbox(self) -> None:
+        """The old channels end before the new ones are made: each goes on where it was, nothing is told twice. What the
+        journal cannot take is given to the old ones until then, and handed over."""
+        await self.outbox.close(DRAIN_ALERTS_S)
+        outbox = outbox_of(self.config, self.journal, self.loop, self.clock)
+        outbox.take_over(self.outbox)
+        self.outbox = self.executor.outbox = outbox
         outbox.start()
 
     async def close_outbox(self) -> None:

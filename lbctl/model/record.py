@@ -245,6 +245,8 @@ class Member:
     origin: Colour
     to: Colour
     version: str = "unknown"
+    version_was: str = ""
+    """What the other pool ran when the release began; empty: nobody noted it."""
     build: str = ""
     contract: Contract = field(default_factory=Contract)
     candidate_was: PoolState = PoolState.DRAINING
@@ -257,7 +259,7 @@ class Member:
 class Release:
     """One release of a unit: of `service`, the carrier of the split, and of the followers that its calls are pinned to.
 
-    `origin`, `to`, `version` and `candidate_was` are the carrier's own, as in `Member`.
+    `origin`, `to`, `version`, `version_was` and `candidate_was` are the carrier's own, as in `Member`.
 
     `share_bp` is the candidate's target share, `reached_bp` the last one read back everywhere. `epoch` numbers the
     targets. `latched` are holds only `resume` clears. `nonce` binds the go-token. Timers of a step are not stored.
@@ -271,6 +273,7 @@ class Release:
     origin: Colour
     to: Colour
     version: str
+    version_was: str = ""
     build: str = ""
     contract: Contract = field(default_factory=Contract)
     plan: Plan
@@ -332,6 +335,7 @@ class Release:
             origin=self.origin,
             to=self.to,
             version=self.version,
+            version_was=self.version_was,
             build=self.build,
             contract=self.contract,
             candidate_was=self.candidate_was,

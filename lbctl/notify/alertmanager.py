@@ -41,13 +41,15 @@ class AlertmanagerSender:
 
     async def send(self, message: Message) -> Delivery:
         """Let it fire, or end what fires. What nobody asked for and closes nothing is not sent."""
-        labels = _labels(message)
+        labels, opened = _labels(message), self._open.of(message.incident)
         if message.opens:
+            # An incident that is open already is told under the labels that opened it: it is one alert there.
+            labels = (opened or {}).get("labels") or labels
             done = await self._post(message, labels, FIRES_S)
             if done.ok:
-                await self._open.put(message.incident, {"labels": labels})
+                await self._open.put(message.incident, {"labels": labels, "seq": message.seq})
             return done
-        opened = self._open.of(message.incident) if message.closes else None
+        opened = self._open.after(message.incident, message.seq) if message.closes else None
         if opened is not None:
             done = await self._post(message, opened.get("labels") or labels, 0.0)
             if done.ok:

@@ -30,8 +30,6 @@ class _Heard(logging.Handler):
 
 def main() -> None:
     """Deliver, and end with the exit code."""
-    # It starts at the very moment of a way back: everything else on this host goes first.
-    os.nice(19)
     # Whatever libraries print may hold the url.
     stderr = os.dup(2)
     nothing = os.open(os.devnull, os.O_WRONLY)

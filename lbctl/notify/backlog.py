@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lbctl.model.entry import Entry
 from lbctl.model.names import ReleaseId
 from lbctl.model.units import Instant, Span, since
+from lbctl.notify.incident import closes, opens
 from lbctl.notify.port import Told
 from lbctl.notify.retry import AGE_MAX_MS
 from lbctl.notify.words import minor, superseded, urgent
@@ -52,9 +53,15 @@ class Backlog:
         self.rushed = False
         """Something urgent was taken since this was last set to False."""
         self._waiting: deque[Told] = deque()
+        self._from_memory: deque[tuple[object, ...]] = deque(maxlen=WAITING_MAX)
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def unstored(self) -> list[Unstored]:
+        """What waits and is in no journal."""
+        return [told for told in self._waiting if isinstance(told, Unstored)]
 
     @property
     def room(self) -> int:
@@ -62,7 +69,9 @@ class Backlog:
         return max(0, WAITING_MAX - len(self._waiting))
 
     def take_stored(self, stored: Sequence[Told]) -> None:
-        """Add what was read from the journal (at most `room`). Told in the order in which it happened."""
+        """Add what was read from the journal (at most `room`). Told in the order in which it happened. What was taken
+        from memory before it was durable is not told again."""
+        stored = [told for told in stored if _fact(told.entry) not in self._from_memory]
         self._waiting = deque(sorted([*self._waiting, *stored], key=lambda told: told.entry.at))
         self.rushed = self.rushed or any(urgent(told.entry) for told in stored)
 
@@ -70,6 +79,7 @@ class Backlog:
         """Add an entry the journal could not take; the oldest waiting alert is given up when there is no room."""
         if not self.room:
             self.give_up(self._waiting[0])
+        self._from_memory.append(_fact(unstored.entry))
         self._waiting.append(unstored)
         self.rushed = self.rushed or urgent(unstored.entry)
 
@@ -99,6 +109,14 @@ class Backlog:
     def head(self) -> Told | None:
         """The next alert to tell, in the order in which they happened."""
         return self._waiting[0] if self._waiting else None
+
+    def next_for_pager(self) -> Told | None:
+        """The next alert to tell: the first that opens an incident, else that closes one, else the first."""
+        for first in (opens, closes):
+            for told in self._waiting:
+                if first(told.entry):
+                    return told
+        return self.head()
 
     def next_for_people(self, *, steps_too: bool) -> Told | None:
         """The next alert to tell: the first urgent one, else the first; single steps only if `steps_too`."""
@@ -137,3 +155,8 @@ class Backlog:
     def _settled(self, entry_id: int) -> int:
         """The highest id, not above `entry_id`, up to which nothing waits any more."""
         return min([entry_id, *(one.id - 1 for one in self._waiting if one.id)])
+
+
+def _fact(entry: Entry) -> tuple[object, ...]:
+    """Return what makes an entry the same fact, whether the journal has it or not."""
+    return entry.at, entry.kind, entry.service, entry.release, entry.text

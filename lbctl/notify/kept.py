@@ -28,6 +28,12 @@ class Kept:
         """Return what is known of `name`."""
         return self._facts.get(name)
 
+    def after(self, name: str, seq: int) -> dict[str, Any] | None:
+        """Return what is known of `name`, unless it became known by something later than `seq` (0: unknown when)."""
+        found = self._facts.get(name)
+        known_seq = found.get("seq", 0) if found is not None else 0
+        return None if seq and isinstance(known_seq, int) and seq < known_seq else found
+
     async def put(self, name: str, facts: dict[str, Any] | None) -> None:
         """Remember it; None: forget it. Waits a second for the disk at most."""
         if facts is None and name not in self._facts:

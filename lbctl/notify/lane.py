@@ -8,7 +8,7 @@ import structlog
 
 from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
-from lbctl.model.record import Record
+from lbctl.model.record import Record, Release
 from lbctl.model.units import Instant
 from lbctl.notify.backlog import Backlog, Lost, Unstored
 from lbctl.notify.incident import closes
@@ -25,6 +25,8 @@ LOOK_EVERY_S = 0.5
 STEPS_EVERY_S = 5.0
 """How often people are told of single steps at most."""
 JOURNAL_RETRY_S = 5.0
+RELEASES_BACK = 50
+"""How many releases may follow within the time for which an alert is told."""
 JOURNAL_WAIT_S = 1.0
 """A disk that hangs must not keep us from telling what is in memory."""
 
@@ -41,8 +43,8 @@ class Facts:
 class Lane:
     """Tells one channel everything it asked for, at least once. `run` ends only by cancellation.
 
-    In order, but for a chat: there single steps are merged, and what is urgent goes first. In a chat or a pager it
-    also waits for no pause but the one that the receiver asked for.
+    In order, but for people: in a chat single steps are merged, and what is urgent goes first; to a pager, what opens
+    or closes an incident. To both it also waits for no pause but the one that the receiver asked for.
     """
 
     def __init__(
@@ -93,6 +95,12 @@ class Lane:
             self.backlog.take_unstored(unstored)
             self._wake.set()
 
+    def take_over(self, old: "Lane") -> None:
+        """Go on for a lane of the same channel that has ended: its counts, and what only its memory holds."""
+        self.sent, self.failed, self.backlog.dropped = old.sent, old.failed, old.backlog.dropped
+        for unstored in old.backlog.unstored:
+            self.offer(unstored)
+
     async def run(self) -> None:
         """Work until cancelled."""
         if not self._started:
@@ -130,21 +138,38 @@ class Lane:
 
     def _next(self) -> Lost | Told | None:
         if not self._manner.chat:
-            return self.backlog.lost if self.backlog.lost.count else self.backlog.head()
+            head = self.backlog.next_for_pager() if self._manner.pages else self.backlog.head()
+            return self.backlog.lost if self.backlog.lost.count else head
         self.backlog.merge()
         steps_too = asyncio.get_running_loop().time() >= self._steps_at_s
         item = self.backlog.next_for_people(steps_too=steps_too)
         lost = self.backlog.lost
         return lost if lost.count and (item is None or not urgent(item.entry)) else item
 
-    def _composed(self, item: Lost | Told) -> Message:
+    async def _composed(self, item: Lost | Told) -> Message:
         if isinstance(item, Lost):
             return self._composer.summary(item.count, item.since_wall, item.last_id)
-        message = self._composer.alert(item, self._facts.record())
+        message = self._composer.alert(item, await self._release(item.entry))
         return replace(message, wanted=wanted(item.entry, self.channel.on))
 
+    async def _release(self, entry: Entry) -> Release | None:
+        """Return the release an entry is about: the record's, or that of the journal once another has followed."""
+        if entry.release is None:
+            return None
+        record = self._facts.record()
+        latest = None if record is None or entry.service is None else record.latest(entry.service)
+        if latest is not None and latest.id == entry.release:
+            return latest
+        try:
+            async with asyncio.timeout(JOURNAL_WAIT_S):
+                stored = await self._source.releases(None, RELEASES_BACK)
+        except (StoreError, TimeoutError) as error:
+            log.warning("alert.release_unreadable", alert=self.channel.name, reason=str(error))
+            return None
+        return next((one.release for one in stored if one.release.id == entry.release), None)
+
     async def _try(self, item: Lost | Told) -> None:
-        message = self._composed(item)
+        message = await self._composed(item)
         self.backlog.rushed = False
         delivery = await self.sender.send(message)
         if delivery.ok:

@@ -1,12 +1,12 @@
 """What an alert says: what happened with its numbers, what happens next, and the command that stops it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lbctl.model.entry import Kind, Severity
+from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import ServiceName
-from lbctl.model.record import Member, Phase, Record, Release
+from lbctl.model.record import Member, Phase, Release
 from lbctl.model.units import percent, seconds
 from lbctl.notify.figures import action, evidence
 from lbctl.notify.incident import closes, name_of, opens
@@ -43,11 +43,12 @@ class Composer:
     host: str
     version: str
 
-    def alert(self, told: Told, record: Record | None) -> Message:
-        """Return the message for one entry, with what the current record knows about its release."""
+    def alert(self, told: Told, release: Release | None) -> Message:
+        """Return the message for one entry, with what is known about its release. What it says is as it was then: by
+        the time it is told the release may have gone on, or ended."""
         entry = told.entry
-        release = _release(told, record)
-        about = _about(release, record) if release is not None and record is not None else {}
+        release = None if release is None else _then(release, entry)
+        about = _about(release) if release is not None else {}
         data: dict[str, Any] = {
             "severity": entry.severity.value, "service": entry.service, "release": entry.release,
             "summary": plain(entry.text), "actor": plain(entry.actor), **about,
@@ -84,15 +85,18 @@ class Composer:
         )
 
 
-def _release(told: Told, record: Record | None) -> Release | None:
-    if record is None or told.entry.service is None:
-        return None
-    release = record.latest(told.entry.service)
-    return release if release is not None and release.id == told.entry.release else None
+def _then(release: Release, entry: Entry) -> Release:
+    """Return the release in the phase and at the share that its entry names."""
+    phase, share_bp = entry.data.get("phase"), entry.data.get("share_bp")
+    return replace(
+        release,
+        phase=Phase(phase) if phase in set(Phase) else release.phase,
+        share_bp=share_bp if isinstance(share_bp, int) else release.share_bp,
+    )
 
 
-def _about(release: Release, record: Record) -> dict[str, Any]:
-    members = [_member(name, one, record) for name, one in release.members.items()]
+def _about(release: Release) -> dict[str, Any]:
+    members = [_member(name, one) for name, one in release.members.items()]
     own = members[0]
     return {
         **{key: own[key] for key in ("from", "to", "version_from", "version_to")},
@@ -106,14 +110,13 @@ def _about(release: Release, record: Record) -> dict[str, Any]:
     }
 
 
-def _member(name: ServiceName, member: Member, record: Record) -> dict[str, Any]:
+def _member(name: ServiceName, member: Member) -> dict[str, Any]:
     """Return one service of a release and its versions, for a chat in which nobody knows which services go together."""
-    adopted = record.services.get(name)
     return {
         "service": name,
         "from": member.origin.value,
         "to": member.to.value,
-        "version_from": plain(adopted.pool(member.origin).version, 100) if adopted is not None else "unknown",
+        "version_from": plain(member.version_was or "unknown", 100),
         "version_to": plain(member.version, 100),
         "build": plain(member.build, 500),
     }

@@ -47,9 +47,10 @@ class Outbox:
         host: str = "",
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        """`lanes`: one for each channel, by its name."""
         self._composer = Composer(host or socket.gethostname(), version)
         facts = Facts(record, now, jitter)
-        self._lanes = {
+        self.lanes = {
             channel.name: Lane(
                 channel, Discreet(channel, sender_of(channel, journal)), journal, self._composer, facts,
                 MANNERS.get(type(channel), Manner()),
@@ -61,34 +62,40 @@ class Outbox:
     @property
     def pending(self) -> int:
         """How many alerts wait, over all channels."""
-        return sum(lane.pending for lane in self._lanes.values())
+        return sum(lane.pending for lane in self.lanes.values())
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Per channel: attempts that were `sent` or `failed`, alerts `dropped` and `pending`."""
         return {
             name: {"sent": lane.sent, "failed": lane.failed, "dropped": lane.backlog.dropped, "pending": lane.pending}
-            for name, lane in self._lanes.items()
+            for name, lane in self.lanes.items()
         }
 
     def oldest(self, now: Instant) -> Span:
         """How long the oldest alert of all channels has waited; 0: none waits."""
-        return max((lane.backlog.oldest(now) for lane in self._lanes.values()), default=Span(0))
+        return max((lane.backlog.oldest(now) for lane in self.lanes.values()), default=Span(0))
 
     def start(self) -> None:
         """Start the lanes' tasks; they run until `close`."""
         self._tasks = [
-            asyncio.create_task(_kept_running(lane), name=f"alert {name}") for name, lane in self._lanes.items()
+            asyncio.create_task(_kept_running(lane), name=f"alert {name}") for name, lane in self.lanes.items()
         ]
+
+    def take_over(self, old: "Outbox") -> None:
+        """Go on for an outbox that has ended: each channel by its name."""
+        for name, lane in old.lanes.items():
+            if name in self.lanes:
+                self.lanes[name].take_over(lane)
 
     def wake(self) -> None:
         """Say that the journal has something new; without it an idle lane looks every half second."""
-        for lane in self._lanes.values():
+        for lane in self.lanes.values():
             lane.wake()
 
     def offer(self, entries: Sequence[Entry], *, wall: str) -> None:
         """Hand over entries that the journal could not take; at most 1,000 wait per channel, the oldest give way."""
         for entry in entries:
-            for lane in self._lanes.values():
+            for lane in self.lanes.values():
                 lane.offer(Unstored(wall, entry))
 
     async def test(self, name: str, *, wall: str = "") -> tuple[bool, str]:
@@ -97,7 +104,7 @@ class Outbox:
         Raises:
             KeyError: there is no channel of that name.
         """
-        delivery = await self._lanes[name].sender.send(self._composer.test(name, wall or _now()))
+        delivery = await self.lanes[name].sender.send(self._composer.test(name, wall or _now()))
         return delivery.ok, delivery.detail
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -112,11 +119,11 @@ class Outbox:
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=CLOSE_S)
-        for lane in self._lanes.values():
+        for lane in self.lanes.values():
             await lane.sender.close()
 
     def _behind(self) -> bool:
-        return any(lane.behind for lane in self._lanes.values())
+        return any(lane.behind for lane in self.lanes.values())
 
 
 MANNERS: dict[type[Channel], Manner] = {

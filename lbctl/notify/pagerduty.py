@@ -34,8 +34,10 @@ class PagerDutySender:
     async def send(self, message: Message) -> Delivery:
         """Open, close or tell. What nobody asked for and closes nothing is not sent."""
         if message.opens:
-            return await self._kept(await self._post(TRIGGER, self._event(message, "trigger")), message, {"open": True})
-        if message.closes and self._open.of(message.incident) is not None:
+            return await self._kept(
+                await self._post(TRIGGER, self._event(message, "trigger")), message, {"seq": message.seq}
+            )
+        if message.closes and self._open.after(message.incident, message.seq) is not None:
             return await self._kept(await self._post(TRIGGER, self._event(message, "resolve")), message, None)
         if not message.wanted:
             return Delivery(ok=True)

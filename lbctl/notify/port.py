@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from lbctl.config.settings import Receiver
 from lbctl.model.entry import Entry
+from lbctl.model.record import Release
 from lbctl.notify.words import DEFAULT
 
 
@@ -121,6 +122,15 @@ class Told(Protocol):
         ...
 
 
+class Ended(Protocol):
+    """A release as the journal stores it."""
+
+    @property
+    def release(self) -> Release:
+        """As last recorded."""
+        ...
+
+
 class Source(Memory, Protocol):
     """The journal as the outbox sees it (lbctl.store.journal.Journal fits)."""
 
@@ -131,6 +141,10 @@ class Source(Memory, Protocol):
 
     async def entries(self, after: int, limit: int) -> Sequence[Told]:
         """Entries with ids above `after`, rising. Raises StoreError."""
+        ...
+
+    async def releases(self, service: None, limit: int) -> Sequence[Ended]:
+        """The newest releases, as last recorded. Raises StoreError."""
         ...
 
     def cursor(self, name: str) -> int | None:

@@ -5,7 +5,9 @@ Source: Slack's documentation of chat.postMessage, chat.update, "Formatting mess
 
 import json
 import re
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lbctl.config.settings import SlackAlert
@@ -18,6 +20,7 @@ MANNER = Manner(pace_s=1.2, chat=True)
 """One message a second and channel; edits count separately, 50 a minute."""
 
 TITLE_MAX, TEXT_MAX, VALUE_MAX = 150, 3_000, 600
+REPLIED_MAX = 100
 _LOST = frozenset(
     {"message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed", "cannot_reply_to_message"}
 )
@@ -41,8 +44,8 @@ class SlackSender:
         self._alert = alert
         self._poster = Poster(alert.name, alert.api, timeout_s)
         self._threads = Threads(alert.name, memory)
-        self._replied = ""
-        """The alert that is in its thread already, while the message above it could not be edited."""
+        self._replied: deque[str] = deque(maxlen=REPLIED_MAX)
+        """Alerts that are in their thread already, while the message above could not be edited."""
 
     async def send(self, message: Message) -> Delivery:
         """Bring the channel up to date with one alert."""
@@ -50,7 +53,9 @@ class SlackSender:
         if not release:
             return await self._call("chat.postMessage", self._new(message))
         thread = self._threads.of(release)
-        return await (self._begin(release, message) if thread is None else self._go_on(release, thread, message))
+        if thread is None or thread.named != self._alert.channel:
+            return await self._begin(release, message)
+        return await self._go_on(release, thread, message)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -62,28 +67,28 @@ class SlackSender:
             return reply
         channel, ts = reply.get("channel"), reply.get("ts")
         if isinstance(channel, str) and isinstance(ts, str) and len(channel) + len(ts) < 100:
-            await self._threads.put(release, Thread(channel, ts, message.seq))
+            await self._threads.put(release, Thread(channel, ts, self._alert.channel, message.seq))
         return Delivery(ok=True)
 
     async def _go_on(self, release: str, thread: Thread, message: Message) -> Delivery:
         """Say it in the thread first, then edit the message above: a retry repeats only what was not done."""
-        if not message.minor and self._replied != message.id:
+        if not message.minor and message.id not in self._replied:
             answer = {**_said(message), "channel": thread.channel, "thread_ts": thread.ts, **_QUIET}
             done = await self._call("chat.postMessage", answer | {"reply_broadcast": message.urgent})
             if done.detail in _LOST:
                 return await self._anew(release, message)
             if not done.ok:
                 return done
-            self._replied = message.id
+            self._replied.append(message.id)
         if message.seq and message.seq < thread.seq:
             # What happened later is shown already: this one had to wait.
             return Delivery(ok=True)
         done = await self._call("chat.update", {**_said(message), "channel": thread.channel, "ts": thread.ts})
         if done.detail in _LOST:
             await self._threads.put(release, None)
-            return Delivery(ok=True) if self._replied == message.id else await self._begin(release, message)
+            return Delivery(ok=True) if message.id in self._replied else await self._begin(release, message)
         if done.ok:
-            await self._threads.put(release, Thread(thread.channel, thread.ts, message.seq))
+            await self._threads.put(release, replace(thread, seq=message.seq))
         return done
 
     async def _anew(self, release: str, message: Message) -> Delivery:

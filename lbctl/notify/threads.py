@@ -8,10 +8,12 @@ from lbctl.notify.port import Memory
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """The message of one release: where it is, and the newest fact that it shows (0: unknown)."""
+    """The message of one release: where it is, which channel the config named then, and the newest fact that it shows
+    (0: unknown)."""
 
     channel: str
     ts: str
+    named: str
     seq: int = 0
 
 
@@ -25,7 +27,11 @@ class Threads:
         """Return the thread of a release."""
         found = self._kept.of(release)
         try:
-            return None if found is None else Thread(str(found["channel"]), str(found["ts"]), int(found["seq"]))
+            return (
+                None
+                if found is None
+                else Thread(str(found["channel"]), str(found["ts"]), str(found["named"]), int(found["seq"]))
+            )
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -8,6 +8,7 @@ import pytest
 
 from lbctl.config.settings import AlertmanagerAlert
 from lbctl.model.entry import Kind
+from lbctl.model.names import ServiceName
 from lbctl.notify.alertmanager import AlertmanagerSender
 from lbctl.store.journal import Journal
 from tests.integration.chat_services import Alertmanager, answers, cuts, running
@@ -116,4 +117,16 @@ async def test_without_a_password_none_is_sent(manager: Alertmanager, journal: J
     sender = AlertmanagerSender(alert(manager, authorization=None), journal)
     assert (await sender.send(composed(BACK))).ok
     assert "Authorization" not in manager.seen[0][1]
+    await sender.close()
+
+
+async def test_an_incident_that_several_services_page_is_one_alert_and_ends_as_one(
+    manager: Alertmanager, journal: Journal
+) -> None:
+    sender = AlertmanagerSender(alert(manager), journal)
+    for number, service in enumerate(("accounts", "storefront"), 1):
+        assert (await sender.send(composed(paged(service=ServiceName(service)), number))).ok
+    assert len(manager.firing()) == 1
+    assert (await sender.send(composed(fact(Kind.RELEASE_FINISHED), 3))).ok
+    assert manager.firing() == []
     await sender.close()

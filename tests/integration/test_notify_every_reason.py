@@ -123,7 +123,7 @@ async def test_every_reason_is_told_once_by_every_receiver_with_all_a_person_nee
     assert {"errors", "candidate_dead", "token", "wrong_cell"} <= set(BACK)
     for number, (reason, made) in enumerate(TABLE.items()):
         told, known = numbered(*made(), number)
-        message = Composer("lb1", "1.2.3").alert(Unstored(WALL, told, number + 1), known)
+        message = Composer("lb1", "1.2.3").alert(Unstored(WALL, told, number + 1), known.latest(told.service))
         for name, place in places.items():
             before = len(place.arrived())
             done = await place.sender.send(message)

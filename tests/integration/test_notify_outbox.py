@@ -224,6 +224,42 @@ async def test_entries_the_journal_could_not_take_are_told_from_memory_and_are_b
     await box.close()
 
 
+async def test_what_was_told_from_memory_is_not_told_again_once_it_is_durable(
+    journal: Journal, receiver: Receiver
+) -> None:
+    box = outbox(journal, WebhookChannel("hook", receiver.url, SECRET))
+    box.start()
+    await asyncio.sleep(0)
+    box.offer([back("from memory")], wall=WALL)
+    await until(lambda: receiver.seen)
+    await journal.append(record(1), [back("from memory"), back("then")], wall=WALL)
+    box.wake()
+    await until(lambda: len(receiver.seen) >= 2)
+    assert receiver.texts() == ["from memory", "then"]
+    await box.close()
+
+
+async def test_an_outbox_goes_on_for_the_one_before_it_with_what_only_memory_holds(
+    journal: Journal, receiver: Receiver
+) -> None:
+    receiver.replies = [lambda _: web.Response(status=500)] * 3
+    old = outbox(journal, WebhookChannel("hook", receiver.url, SECRET))
+    old.start()
+    old.offer([back("the journal could not take it")], wall=WALL)
+    await until(lambda: old.counters()["hook"]["failed"])
+    await old.close()
+    receiver.replies, failed = [], old.counters()["hook"]["failed"]
+    receiver.seen.clear()
+    new = outbox(journal, WebhookChannel("hook", receiver.url, SECRET))
+    new.take_over(old)
+    new.start()
+    await until(lambda: receiver.seen)
+    assert receiver.texts() == ["the journal could not take it"]
+    await until(lambda: not new.pending)
+    assert new.counters()["hook"] == {"sent": 1, "failed": failed, "dropped": 0, "pending": 0}
+    await new.close()
+
+
 def script(tmp_path: Path, text: str) -> tuple[str, ...]:
     path = tmp_path / "script.py"
     path.write_text(text)

@@ -165,5 +165,40 @@ async def test_a_page_waits_for_no_pause_after_earlier_failures(pager: PagerDuty
     box.wake()
     await until(lambda: pager.incidents)
     assert time.monotonic() - began < 2.5
-    assert len(pager.changes) == 1
+    await until(lambda: len(pager.changes) == 1)
     await box.close()
+
+
+async def test_a_page_goes_before_changes_that_wait_and_their_failures_do_not_hold_it(
+    pager: PagerDuty, journal: Journal
+) -> None:
+    pager.plans = [answers(500)]
+    box = outbox(journal, alert(pager))
+    box.start()
+    changes = [fact(Kind.STEP_STARTED, f"step {number}", at=Instant(number)) for number in range(1, 60)]
+    await journal.append(record(1), [*changes, paged(at=Instant(100))], wall=WALL)
+    box.wake()
+    await until(lambda: pager.incidents)
+    assert len(pager.changes) <= 1
+    await box.close()
+
+
+async def test_what_happened_before_a_page_does_not_close_its_incident(pager: PagerDuty, journal: Journal) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    assert (await sender.send(composed(paged(), 9))).ok
+    assert (await sender.send(composed(fact(Kind.ROLLBACK_STARTED), 8))).ok
+    assert pager.incidents
+    assert (await sender.send(composed(fact(Kind.ROLLBACK_FINISHED), 10))).ok
+    assert not pager.incidents
+    await sender.close()
+
+
+async def test_a_void_certificate_is_open_until_that_pool_has_a_new_one(pager: PagerDuty, journal: Journal) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    void = fact(Kind.CERTIFICATE_VOID, severity=Severity.PAGE)
+    for number, told in enumerate((void, fact(Kind.RELEASE_FINISHED), fact(Kind.POOL_CERTIFIED, service="other")), 1):
+        assert (await sender.send(composed(told, number))).ok
+    assert pager.incidents
+    assert (await sender.send(composed(fact(Kind.POOL_CERTIFIED), 4))).ok
+    assert not pager.incidents
+    await sender.close()

@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from lbctl.config.settings import SlackAlert
 from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.names import ReleaseId
+from lbctl.model.record import Phase
 from lbctl.model.units import Instant
 from lbctl.notify.slack import SlackSender
 from lbctl.store.journal import Journal
@@ -238,3 +242,52 @@ async def test_an_alert_without_a_release_is_a_message_of_its_own(slack: SlackAp
     assert [one.ok for one in await told(sender, lost, lost)] == [True, True]
     assert (len(slack.roots()), len(slack.replies())) == (2, 0)
     await sender.close()
+
+
+async def test_another_channel_in_the_config_gets_what_comes_from_now_on(journal: Journal) -> None:
+    async with running(SlackApi(token=f"xoxb-{CANARY}", channels={"#deploys": "C1", "#new": "C2"})) as slack:
+        assert isinstance(slack, SlackApi)
+        for channel, entry in (("#deploys", STARTED), ("#new", BACK)):
+            sender = SlackSender(alert(slack, channel=channel), journal)
+            assert (await sender.send(composed(entry))).ok
+            await sender.close()
+        assert [(one["channel"], "going back" in one["text"]) for one in slack.roots()] == [
+            ("#deploys", False),
+            ("#new", True),
+        ]
+
+
+async def test_a_reply_is_not_repeated_when_another_came_before_its_edit(slack: SlackApi, journal: Journal) -> None:
+    sender = SlackSender(alert(slack), journal)
+    held = composed(fact(Kind.HOLD_STARTED, "held: A"), 2)
+    assert (await sender.send(composed(STARTED, 1))).ok
+
+    async def well(request: web.Request) -> web.StreamResponse:
+        return slack.well(request, await request.text())
+
+    slack.plans = [well, answers(429, {"ok": False, "error": "ratelimited"})]
+    assert not (await sender.send(held)).ok
+    assert (await sender.send(composed(BACK, 3))).ok
+    assert (await sender.send(held)).ok
+    assert len(slack.replies()) == 2
+    await sender.close()
+
+
+async def test_the_last_message_of_a_release_says_all_of_it_although_the_next_one_has_begun(
+    slack: SlackApi, journal: Journal
+) -> None:
+    box = outbox(journal, alert(slack))
+    (name, seven), *_ = record(1).releases.items()
+    await journal.append(record(1), [STARTED], wall=WALL)
+    over = replace(seven, phase=Phase.ROLLED_BACK, outcome="errors")
+    back = fact(Kind.ROLLBACK_FINISHED, "all is back", data={"phase": "rolled_back", "share_bp": 0})
+    await journal.append(record(2, releases={name: over}), [back], wall=WALL)
+    eight = replace(seven, id=ReleaseId("8"), version="4.3.0", share_bp=1_000)
+    await journal.append(record(3, releases={name: eight}), [fact(Kind.RELEASE_STARTED, release="8")], wall=WALL)
+    journal.set_cursor("alert/deploys", 1)
+    box.start()
+    await until(slack.roots)
+    text = shown(slack.roots()[0])
+    for part in ("4.1.0 (green) → 4.2.0 (blue)", "0 % on blue", "not tried again by itself", "lbctl explain 7"):
+        assert part in text, part
+    await box.close()

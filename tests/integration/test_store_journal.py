@@ -24,6 +24,7 @@ WALL = "2024-05-01T10:00:00Z"
 def release(number: int = 7, **changes: object) -> Release:
     base = Release(
         id=ReleaseId(str(number)), service=SHOP, origin=Colour.GREEN, to=Colour.BLUE, version="4.2.0", plan=Plan(),
+        version_was="4.1.0",
         nonce="ab12", reason="weekly", initiator="uid 1000 pid 1", started_at=Instant(5), started_wall=WALL,
         phase_since=Instant(5), phase=Phase.SHIFTING,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from lbctl.notify.message import Composer
 from lbctl.notify.outbox import Outbox
 from lbctl.notify.port import Channel, Message
 from lbctl.store.journal import Journal
-from tests.integration.test_store_journal import WALL, entry, record
+from tests.integration.test_store_journal import WALL, entry, release
 
 EVERYTHING = frozenset(ALERT_WORDS)
 CANARY = "c4nary-0123456789"
@@ -44,7 +44,7 @@ def paged(text: str = "it needs a person", **changes: Any) -> Entry:
 
 def composed(told: Entry, number: int = 1) -> Message:
     """The message of an entry that the journal has as `number`."""
-    return Composer("lb1", "1.2.3").alert(Unstored(WALL, told, number), record(1))
+    return Composer("lb1", "1.2.3").alert(Unstored(WALL, told, number), release())
 
 
 def outbox(journal: Journal, *channels: Channel, now: Callable[[], Instant] = lambda: Instant(1)) -> Outbox:

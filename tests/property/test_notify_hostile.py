@@ -74,5 +74,4 @@ def hostile(text: str, actor: str, version: str, build: str, kind: Kind, severit
         kind=kind, at=Instant(1), text=text, severity=severity, service=B, release=ReleaseId("1"), actor=actor,
         data=data,
     )  # fmt: skip
-    known = SHOP.disk.with_release(release)
-    return Composer("lb1", "1").alert(Unstored("2026-01-01T00:00:00Z", told, 1), known)
+    return Composer("lb1", "1").alert(Unstored("2026-01-01T00:00:00Z", told, 1), release)

@@ -75,7 +75,7 @@ def test_an_alert_of_a_joint_release_names_every_service_with_its_versions() -> 
     shop.switch(B, A, version=2)
     shop.until("shifting")
     told = next(one for one in shop.told if one.kind is Kind.STEP_STARTED)
-    message = Composer("lb1", "1").alert(Unstored("w", told), shop.disk)
+    message = Composer("lb1", "1").alert(Unstored("w", told), shop.disk.latest(B))
     assert re.sub(r"after \d+ms", "after 404ms", message.text) == (
         "[info] shop release 1: 0 % → 10 % on green: preflight passed | "
         "storefront 1 (blue) -> 2 (green), accounts 1 (blue) -> 2 (green) | at 10 % | "
