@@ -265,8 +265,8 @@ class FakeInstance:
         return next(one for one in self.services if one.name == name)
 
     def _colour(self, service: Service, route: Route, jar: MutableMapping[str, str]) -> Colour:
-        for colour in Colour:
-            if any(one.name == jar.get(service.cookie) for one in service.pool(colour).servers):
+        for colour in Colour if service.cookie in jar else ():
+            if any(one.name == jar[service.cookie] for one in service.pool(colour).servers):
                 return colour if int(jar.get(BUCKET, "0")) < route.keep_bp(colour) else colour.other
         return Colour.GREEN if self.chance.randrange(BP_FULL) < route.green_bp else Colour.BLUE
 
@@ -286,7 +286,7 @@ class FakeInstance:
 
 
 def _pin(route: Route, caller: Caller | None) -> Pin:
-    return dict(route.pins).get(caller, Pin.SPLIT) if caller is not None else Pin.SPLIT
+    return next((pin for one, pin in route.pins if one == caller), Pin.SPLIT)
 
 
 def _unpinned(service: Service) -> Route:

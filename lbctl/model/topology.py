@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from lbctl.model.attested import VersionCheck
 from lbctl.model.hook import Hook
@@ -299,7 +300,13 @@ class Service:
     @property
     def callers(self) -> tuple[Caller, ...]:
         """Its consumers' pools, in a fixed order."""
-        return tuple(sorted(Caller(name, colour) for name in self.consumers for colour in Colour))
+        return _callers(tuple(self.consumers))
+
+
+@lru_cache(maxsize=1_000)
+def _callers(consumers: tuple[ServiceName, ...]) -> tuple[Caller, ...]:
+    # Asked for many times in a tick, and the same for as long as a config stands.
+    return tuple(sorted(Caller(name, colour) for name in consumers for colour in Colour))
 
 
 class EnvoyMode(StrEnum):

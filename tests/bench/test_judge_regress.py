@@ -12,7 +12,7 @@ from tests.bench.judge import measure
 from tests.bench.judge.drawings import drawings
 from tests.bench.judge.lines import Line, lines
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("judge")]  # measured once, for all of them
+pytestmark = pytest.mark.timeout(300)
 Seen = Callable[[str], list[Line]]
 
 

@@ -145,7 +145,7 @@ async def share_is(here: Stage, share_bp: int, seconds: float = 30.0) -> float:
     async def there() -> bool:
         return bool((await status(here))["observed_share_bp"] == share_bp)
 
-    return await until(there, seconds, 0.005)
+    return await until(there, seconds, 0.02)
 
 
 async def reached(here: Stage, share_bp: int, seconds: float = 30.0) -> None:

@@ -37,7 +37,7 @@ async def shop() -> AsyncIterator[ShopStage]:
         await Team(here, STOREFRONT).adopt("blue", storefront("5.0.0", 1))
         for service in (ACCOUNTS, STOREFRONT):
             await settled(here.control, here.port, service)
-        async with await Users.start("127.0.0.1", here.port, rate=150, sessions=0, visitors=1.0) as users:
+        async with await Users.start("127.0.0.1", here.port, rate=40, sessions=0, visitors=1.0) as users:
             yield here
             assert (await users.stop()).failed_requests == 0
         calls = await here.shop.calls()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import Field, fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, get_args, get_origin
 
 from lbctl.core.judge.bets import EXPERTS
@@ -13,6 +14,7 @@ _VERSION = 3
 _WHOLE_MAX = 2**63
 _NUMBER_MAX = 1e15
 _NAMES_MAX = 10_000
+_NUMBERS = frozenset({int, float, bool})
 
 
 def written(value: object) -> dict[str, object]:
@@ -32,10 +34,18 @@ def read(kind: type[T], document: object, place: str) -> T:
 
 
 def _plain(value: Any) -> dict[str, object]:
-    return {field.name: _plain_value(getattr(value, field.name)) for field in fields(value)}
+    return {name: _plain_value(getattr(value, name)) for name in _names(value.__class__)}
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _plain_value(value: object) -> object:
+    # Nearly all are numbers, and this runs at every tick.
+    if type(value) in _NUMBERS:
+        return value
     if is_dataclass(value):
         return _plain(value)
     if isinstance(value, Mapping):
