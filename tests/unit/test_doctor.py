@@ -108,6 +108,57 @@ def test_what_bites_in_haproxys_config_is_found_with_its_weight(old: str, new: s
     assert found[code].fix
 
 
+RULES = """  http-request set-var(txn.lb_state) str(web),map(/m/state.map)
+  use_backend web_green if { var(txn.lb_colour) -m str green }
+"""
+GUARDED = """  http-request set-var(txn.lb_service) str(-)
+  http-request set-var(txn.lb_service) str(web) if { hdr(host) -i web.example }
+  http-request set-var(txn.lb_state) str(web),map(/m/state.map) if { var(txn.lb_service) -m str web }
+  use_backend web_green if { var(txn.lb_colour) -m str green }
+"""
+CHOICE = "  use_backend web_green if { var(txn.lb_colour) -m str green }\n"
+WITH_RULES = GOOD.replace(CHOICE, RULES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (RULES, "  http-request allow if { src 10.0.0.0/8 }\n" + RULES, 10),
+        (RULES, "  http-request lua.unknown\n" + RULES, 10),
+        ("defaults\n", "defaults d\n  http-request allow\n", 5),
+        (RULES, "  use_backend %[req.hdr(host),lower,map(/hosts.map)]\n" + RULES, 10),
+        (RULES, "  use_backend other\n" + RULES, 10),
+        (RULES, "  use_backend web_blue if { path /x }\n" + RULES, 10),
+        (RULES, GUARDED.replace("  use", "  http-request set-var(txn.lb_service) str(-)\n  use"), 13),
+    ],
+)
+def test_what_takes_requests_past_lbctls_rules_is_a_fault_at_its_line(old: str, new: str, line: int) -> None:
+    (found,) = [one for one in compared(WITH_RULES.replace(old, new)).values() if one.code == "RULES_NOT_REACHED"]
+    assert (found.where, found.weight) == (f"h.cfg:{line}", Weight.FAULT)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        RULES,
+        GUARDED,
+        RULES + "  http-request deny if { src 10.9.9.9 }\n",
+        RULES + "  http-request allow if { src 10.0.0.0/8 }\n",
+        "  http-request deny if { src 10.9.9.9 }\n" + RULES,
+        "  tcp-request content accept\n" + RULES,
+        GUARDED + "  use_backend other if { hdr(host) -i other.example }\n",
+        "  use_backend other if { hdr(host) -i other.example }\n" + GUARDED,
+    ],
+)
+def test_where_every_request_meets_lbctls_rules_nothing_is_found(rules: str) -> None:
+    assert compared(WITH_RULES.replace(RULES, rules)) == {}
+
+
+def test_a_computed_choice_may_name_a_pool_and_is_a_warning() -> None:
+    text = WITH_RULES.replace(RULES, RULES + "  use_backend %[req.hdr(x)] if { path /team }\n")
+    assert compared(text)["RULES_BESIDE_SPLIT"].weight is Weight.WARNING
+
+
 @pytest.mark.parametrize(
     ("more", "server", "code"),
     [
