@@ -120,8 +120,8 @@ def acls(condition: Sequence[str], section: Section) -> list[Line]:
     return [line for line in section.own("acl") if line.rest and line.rest[0] in names]
 
 
-def fetches(condition: Sequence[str], section: Section) -> set[str]:
-    """Return the names of what a condition looks at, without arguments and converters, in small letters."""
+def looks(condition: Sequence[str], section: Section) -> list[str]:
+    """Return what a condition looks at, as it is written: fetches with their arguments and converters."""
     found: list[str] = []
     words = [*condition]
     while words:
@@ -132,7 +132,12 @@ def fetches(condition: Sequence[str], section: Section) -> set[str]:
         elif word not in _JOINED:
             lines = acls([word], section)
             found += [line.rest[1] for line in lines if len(line.rest) > 1] or [word.removeprefix("!")]
-    return {re.split(r"[(,]", one)[0].lower() for one in found}
+    return found
+
+
+def fetches(condition: Sequence[str], section: Section) -> set[str]:
+    """Return the names of what a condition looks at, without arguments and converters, in small letters."""
+    return {re.split(r"[(,]", one)[0].lower() for one in looks(condition, section)}
 
 
 def is_known_as_soon(conditions: Iterable[Sequence[str]], rule: Line, section: Section) -> bool:
