@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds lbctl_VERSION_ARCH.deb: a virtual environment of its own under /opt/lbctl, units, man pages, completion.
 # Usage: deploy/deb/build.sh OUTPUT_DIRECTORY    (on the distribution and architecture that it is for; no root needed)
+# COMPRESS: what dpkg-deb takes as -Z (xz; none is quick, for tests).
 # PYTHON: the distribution's Python 3.11 or newer with venv. PIP: a pip >= 22.3 that can install for another Python.
 set -euo pipefail
 umask 022 # what is packed must be readable, whoever builds it
@@ -59,5 +60,5 @@ Description: blue/green releases behind HAProxy or Envoy, without downtime
 CONTROL
 find "$root" -exec touch -hd "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}" {} +
 package=$out/lbctl_${version}_$(dpkg --print-architecture).deb
-dpkg-deb -Zxz --root-owner-group --build "$root" "$package" >/dev/null
+dpkg-deb -Z"${COMPRESS:-xz}" --root-owner-group --build "$root" "$package" >/dev/null
 echo "$package"

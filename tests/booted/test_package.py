@@ -22,32 +22,41 @@ pytestmark = [
 
 def test_a_package_is_installed_used_upgraded_in_mid_release_removed_and_purged(tmp_path: Path) -> None:
     given = shutil.copytree(HERE / "given", tmp_path / "given")
-    shutil.copy(built(ROOT, tmp_path / "deb"), given / "lbctl.deb")
-    shutil.copy(built(of_version(NEXT, tmp_path / "next"), tmp_path / "deb"), given / "next.deb")
+    first = built(tmp_path / "deb")
+    shutil.copy(first, given / "lbctl.deb")
+    of_version(NEXT, first, tmp_path / "next", given / "next.deb")
     with overlay(tmp_path / "overlay") as root:
         out = boot(root, given, "guest.sh", 400)
     print(out)
     assert out.rstrip().endswith("all done"), out + _tail(given / "err") + _tail(given / "console")
 
 
-def built(root: Path, out: Path) -> str:
-    """Build the package of a checkout, as somebody whose files nobody else may read. Returns its path."""
-    command = [root / "deploy/deb/build.sh", out]
+def built(out: Path) -> Path:
+    """Build the package as somebody whose files nobody else may read. Returns its path."""
+    command = [ROOT / "deploy/deb/build.sh", out]
     done = subprocess.run(command, env=_environ(), capture_output=True, text=True, check=True, umask=0o077)
-    return done.stdout.strip()
+    return Path(done.stdout.strip())
 
 
-def of_version(version: str, directory: Path) -> Path:
-    """A checkout as this one, but for its version."""
-    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "tests", "__pycache__")
-    shutil.copytree(ROOT, directory, ignore=left_out)
-    text = (directory / "pyproject.toml").read_text()
-    (directory / "pyproject.toml").write_text(text.replace(f'\nversion = "{VERSION}"', f'\nversion = "{version}"', 1))
-    return directory
+def of_version(version: str, package: Path, directory: Path, out: Path) -> None:
+    """Make the same package of another version, as a build of it would: it is in `control` and in the metadata."""
+    subprocess.run(["dpkg-deb", "--raw-extract", package, directory], check=True)
+    (info,) = directory.glob("opt/lbctl/lib/python3*/site-packages/lbctl-*.dist-info")
+    for file in (directory / "DEBIAN/control", info / "METADATA"):
+        text = file.read_text()
+        assert f"\nVersion: {VERSION}\n" in text
+        file.write_text(text.replace(f"\nVersion: {VERSION}\n", f"\nVersion: {version}\n", 1))
+    info.rename(info.with_name(f"lbctl-{version}.dist-info"))
+    subprocess.run(["dpkg-deb", "-Znone", "--root-owner-group", "--build", directory, out], check=True)
 
 
 def _environ() -> dict[str, str]:
-    return {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "PIP": f"{sys.executable} -m pip", "HOME": str(Path.home())}
+    return {
+        "COMPRESS": "none",
+        "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+        "PIP": f"{sys.executable} -m pip",
+        "HOME": str(Path.home()),
+    }
 
 
 def _tail(path: Path) -> str:
