@@ -192,6 +192,8 @@ def test_a_second_load_balancer_by_vrrp_is_found(tmp_path: Path) -> None:
     file(tmp_path, "etc/keepalived/keepalived.conf", "vrrp_instance VI_1 {\n}\n")
     (found,) = host.other_balancers(tmp_path)
     assert found.where.endswith("keepalived.conf")
+    file(tmp_path, "etc/keepalived/keepalived.conf", "# vrrp_instance A {\n ! vrrp_instance B {\nvirtual_server x {}\n")
+    assert [one.where for one in host.other_balancers(tmp_path)] == ["keepalived"], "a comment moves no address"
 
 
 def test_who_else_writes_the_map_files_is_found(tmp_path: Path) -> None:
@@ -200,6 +202,50 @@ def test_who_else_writes_the_map_files_is_found(tmp_path: Path) -> None:
     found = list(host.management([MAPS], {"h.cfg": "# Ansible managed\nglobal\n"}, tmp_path))
     assert [one.code for one in found] == ["MAP_MANAGED", "MAP_MANAGED", "CONFIG_MANAGED"]
     assert list(host.management(["/other"], {"h.cfg": "global\n"}, tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"R {MAPS}/*.map",
+        f"r! {MAPS}/state.map",
+        f"R  {MAPS}/*",
+        "R /var/lib/lb*",
+        "R /var/lib/lbctl/*",
+        "R! %S/lbctl",
+        f'R "{MAPS}"',
+        "D /var/lib/lbctl 0700 lbctl lbctl -",
+        "e /var/lib/lbctl - - - 10d",
+        "e /var/lib/* - - - ~10d",
+        f"d {MAPS} 0750 lbctl lbctl 10d",
+    ],
+)
+def test_what_cleans_the_map_files_up_is_found(tmp_path: Path, line: str) -> None:
+    file(tmp_path, "usr/lib/tmpfiles.d/lb.conf", f"# a comment\n{line}\n")
+    (found,) = host.management([MAPS], {}, tmp_path)
+    assert (found.code, found.weight) == ("MAP_MANAGED", Weight.FAULT)
+    assert line in found.what
+    file(tmp_path, "etc/tmpfiles.d/lb.conf", "")
+    assert list(host.management([MAPS], {}, tmp_path)) == [], "hidden by one of the same name"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"# R {MAPS}",
+        f"d {MAPS} 0750 lbctl lbctl -",
+        f"d {MAPS}",
+        "R /var/lib/*/other",
+        "R /var/*.map",
+        "r /var/lib/lbctl",
+        "d /tmp 1777 root root 10d",
+        f"R {MAPS}-old",
+        f"e /var/lib/lbctl - - - 10d\nx {MAPS}",
+    ],
+)
+def test_what_leaves_the_map_files_alone_is_not_found(tmp_path: Path, line: str) -> None:
+    file(tmp_path, "etc/tmpfiles.d/lb.conf", f"{line}\n")
+    assert list(host.management([MAPS], {}, tmp_path)) == []
 
 
 def test_map_files_that_others_may_write_are_found(tmp_path: Path) -> None:
