@@ -124,7 +124,6 @@ WITH_RULES = GOOD.replace(CHOICE, RULES)
     ("old", "new", "line"),
     [
         (RULES, "  http-request allow if { src 10.0.0.0/8 }\n" + RULES, 10),
-        (RULES, "  http-request lua.unknown\n" + RULES, 10),
         ("defaults\n", "defaults d\n  http-request allow\n", 5),
         (RULES, "  use_backend %[req.hdr(host),lower,map(/hosts.map)]\n" + RULES, 10),
         (RULES, "  use_backend other\n" + RULES, 10),
@@ -152,6 +151,11 @@ def test_what_takes_requests_past_lbctls_rules_is_a_fault_at_its_line(old: str, 
 )
 def test_where_every_request_meets_lbctls_rules_nothing_is_found(rules: str) -> None:
     assert compared(WITH_RULES.replace(RULES, rules)) == {}
+
+
+def test_an_action_that_may_end_the_rules_is_a_warning() -> None:
+    text = WITH_RULES.replace(RULES, "  http-request lua.bouncer\n" + RULES)
+    assert compared(text)["RULES_NOT_REACHED"].weight is Weight.WARNING
 
 
 def test_a_computed_choice_may_name_a_pool_and_is_a_warning() -> None:

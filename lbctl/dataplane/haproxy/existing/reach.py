@@ -78,7 +78,12 @@ def action(rule: Line) -> str:
 
 def ends(rule: Line) -> bool:
     """Whether a request that goes on to a backend may miss the rules behind this one."""
-    return action(rule) in _ENDS or _is_unknown(action(rule))
+    return surely_ends(rule) or _is_unknown(action(rule))
+
+
+def surely_ends(rule: Line) -> bool:
+    """Whether it does so by its name; what others do, as Lua, stands elsewhere."""
+    return action(rule) in _ENDS
 
 
 def _is_unknown(name: str) -> bool:

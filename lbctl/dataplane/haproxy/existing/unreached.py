@@ -36,9 +36,13 @@ def _draws(rule: Line, service: Service) -> bool:
 def _ended(section: Section, service: Service, drawn: Line) -> Iterator[Finding]:
     own = [rule for rule in reach.rules(section) if rule.place.line < drawn.place.line]
     for rule in filter(reach.ends, [*reach.inherited_rules(section), *own]):
-        what = f"`{_text(rule)}` lets requests through before lbctl's rules for {service.name} in {section.name} are"
+        sure = reach.surely_ends(rule)
+        what = (
+            f"`{_text(rule)}` {'lets' if sure else 'may let'} requests through before lbctl's rules for {service.name}"
+        )
+        what += f" in {section.name} are reached: they go where no split and no rollback is"
         fix = "move lbctl's lines before it; if it stands in `defaults`, move it into the frontends behind them"
-        yield _finding(rule, f"{what} reached: they go where no split and no rollback is", fix)
+        yield Finding(CODE, Weight.FAULT if sure else Weight.WARNING, str(rule.place), what, fix)
 
 
 def _overruled(section: Section, service: Service) -> Iterator[Finding]:
