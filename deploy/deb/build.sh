@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Builds lbctl_VERSION_ARCH.deb: a virtual environment of its own under /opt/lbctl, units, man pages, completion.
 # Usage: deploy/deb/build.sh OUTPUT_DIRECTORY    (on the distribution and architecture that it is for; no root needed)
+# COMPRESS: what dpkg-deb takes as -Z (xz; none is quick, for tests).
 # PYTHON: the distribution's Python 3.11 or newer with venv. PIP: a pip >= 22.3 that can install for another Python.
 set -euo pipefail
+umask 022 # what is packed must be readable, whoever builds it
 out=$(mkdir -p "${1:?usage: build.sh OUTPUT_DIRECTORY}" && cd "$1" && pwd)
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-/usr/bin/python3}
@@ -33,9 +35,11 @@ rm -rf "$home"/lib/python3."$minor"/site-packages/*.dist-info/direct_url.json "$
 "$python" -m compileall -q -s "$root" -p / --invalidation-mode unchecked-hash "$home/lib"
 
 ln -s /opt/lbctl/bin/lbctl /opt/lbctl/bin/lbctld "$root/usr/bin/"
-install -m 644 systemd/*.service systemd/*.socket "$root/lib/systemd/system/"
+install -m 644 systemd/lbctl.service systemd/lbctl.socket "$root/lib/systemd/system/"
 install -m 644 systemd/sysusers.conf "$root/usr/lib/sysusers.d/lbctl.conf"
-install -m 644 config/*.yaml deploy/prometheus/alerts.yml deploy/grafana/dashboard.json "$share/doc/lbctl/examples/"
+# Envoy's unit is an example only: one that came with the package would go with it, and Envoy not start at the next boot.
+install -m 644 config/*.yaml systemd/lbctl-envoy.service deploy/prometheus/alerts.yml deploy/grafana/dashboard.json \
+    "$share/doc/lbctl/examples/"
 install -m 644 README.md CHANGELOG.md "$share/doc/lbctl/"
 install -m 644 LICENSE "$share/doc/lbctl/copyright"
 install -m 755 deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm "$root/DEBIAN/"
@@ -56,5 +60,5 @@ Description: blue/green releases behind HAProxy or Envoy, without downtime
 CONTROL
 find "$root" -exec touch -hd "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}" {} +
 package=$out/lbctl_${version}_$(dpkg --print-architecture).deb
-dpkg-deb -Zxz --root-owner-group --build "$root" "$package" >/dev/null
+dpkg-deb -Z"${COMPRESS:-xz}" --root-owner-group --build "$root" "$package" >/dev/null
 echo "$package"

@@ -1,8 +1,13 @@
-"""`config render --freeze DIR`: the split as it is now, as files that nobody moves, to go on without lbctl."""
+"""`config render --freeze DIR`: the split as it is now, as files that nobody moves, to go on without lbctl.
+
+Root runs it on a directory of lbctl's user. So only files that the printed configuration names are copied, and none
+that is a link or belongs to somebody else: nobody gets at a file through root that he may not read himself.
+"""
 
 import os
-import shutil
-from collections.abc import Sequence
+import re
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +17,8 @@ from lbctl.config.settings import Config
 from lbctl.model.errors import Garbled
 from lbctl.model.topology import EnvoyMode, Instance, Service
 
-READ = {"haproxy": ("**/*",), "envoy": ("eds/*", "rds/*")}
-"""What a load balancer that others run reads of its directory."""
+FILE_BYTES_MAX = 16 << 20
+_NAME = r"((?:eds/|rds/)?[A-Za-z0-9][A-Za-z0-9._-]*\.(?:map|callers|state|json))"
 MAKES = {
     "haproxy": "lbctl config render haproxy --write-maps",
     "envoy": "lbctl envoy prepare --config FILE --active SERVICE=COLOUR",
@@ -38,7 +43,8 @@ def frozen(config: Config, driver: str, instance: str | None, directory: Path) -
         text = _rendered(driver, there, services)
     except Garbled as error:
         raise Failure(str(error), then=f"lbctl config validate {config.path}", exit_code=Exit.CONFIG) from None
-    return text, _copied(driver, Path(found.directory), Path(there.directory))
+    names = dict.fromkeys(re.findall(re.escape(f"{there.directory}/") + _NAME, text))
+    return text, _copied(driver, [*names], Path(found.directory), Path(there.directory))
 
 
 def _rendered(driver: str, instance: Instance, services: Sequence[Service]) -> str:
@@ -52,19 +58,17 @@ def _rendered(driver: str, instance: Instance, services: Sequence[Service]) -> s
     return proposal(instance.name, layout_of(instance), services, FROZEN)
 
 
-def _copied(driver: str, source: Path, target: Path) -> list[str]:
-    """Copy all files that the load balancer reads; what lbctl keeps beside them (locks, spare files) is left out."""
+def _copied(driver: str, names: Sequence[str], source: Path, target: Path) -> list[str]:
+    """Copy all files that the load balancer reads; all are read before anything is written."""
     try:
-        read = (path for pattern in READ[driver] for path in source.glob(pattern))
-        files = sorted(path for path in read if path.is_file() and not _private(path.relative_to(source)))
-        if not files:
-            raise Failure(f"{source} holds no boot values", then=MAKES[driver], exit_code=Exit.REFUSED)
+        texts = dict(_texts(names, source))
+        missing = [name for name in names if name not in texts and not name.endswith(".state")]
+        if missing:
+            what = f"{source} holds no boot values: {', '.join(missing)} is not there"
+            raise Failure(what, then=MAKES[driver], exit_code=Exit.REFUSED)
         target.mkdir(mode=0o755, parents=True)
-        for path in files:
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-            copy.chmod(0o644)
+        for name, text in texts.items():
+            _write(target / name, text)
     except FileExistsError:
         what = f"{target} is there already"
         raise Failure(what, then="name a new directory, or remove that one", exit_code=Exit.REFUSED) from None
@@ -73,8 +77,47 @@ def _copied(driver: str, source: Path, target: Path) -> list[str]:
         raise Failure(
             what, then="run it as a user who may read the one and write the other", exit_code=Exit.REFUSED
         ) from None
-    return [f"copied {path} to {target / path.relative_to(source)}" for path in files]
+    return [f"copied {source / name} to {target / name}" for name in texts]
 
 
-def _private(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts) or path.suffix in {".lock", ".pid", ".log", ".sock", ".1"}
+def _texts(names: Sequence[str], source: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield what is in each file that is there."""
+    try:
+        directory = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        owner = os.fstat(directory).st_uid
+        for name in names:
+            try:
+                yield name, _text(directory, name, owner, source / name)
+            except FileNotFoundError:
+                continue
+    finally:
+        os.close(directory)
+
+
+def _text(directory: int, name: str, owner: int, path: Path) -> bytes:
+    """Return the content of a plain file of `owner`, reached without following any link below the directory."""
+    folder, _, file = name.rpartition("/")
+    above = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        # Not blocking: a pipe in the place of a file must not keep root waiting.
+        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=above)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    finally:
+        os.close(above)
+    about = os.fstat(opened)
+    if not stat.S_ISREG(about.st_mode) or about.st_uid != owner or about.st_size > FILE_BYTES_MAX:
+        os.close(opened)
+        what = f"{path} is no plain file of uid {owner}, whose directory it is in"
+        raise Failure(what, then=f"look at it: ls -ln {path}", exit_code=Exit.REFUSED)
+    with os.fdopen(opened, "rb") as stream:
+        return stream.read(FILE_BYTES_MAX)
+
+
+def _write(path: Path, text: bytes) -> None:
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    path.write_bytes(text)
+    path.chmod(0o644)

@@ -18,6 +18,10 @@ from lbctl.model.topology import EnvoyMode, Instance, Plane, RequestLog, Service
 from lbctl.model.units import BP_FULL, percent
 
 Active = Mapping[ServiceName, Colour]
+WITHOUT_MAPS = (
+    "HAProxy does not start without the map files: add `--write-maps --active SERVICE=COLOUR` to this very command, "
+    "and it makes those that are missing"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ def rendered(config: Config, asked: Asked, record: Callable[[], Active]) -> tupl
             return _attached(instance, services) if attached else _embedded(services, active), ()
         return _haproxy(instance, services, active, asked, plane.request_log)
     except Garbled as error:
-        raise Failure(str(error), then=f"lbctl config validate {config.path}", exit_code=Exit.CONFIG) from None
+        then = f"change {asked.into} there" if asked.into else f"lbctl config validate {config.path}"
+        raise Failure(str(error), then=then, exit_code=Exit.CONFIG) from None
     except OSError as error:
         what = f"{error.filename or instance.directory} cannot be written: {error.strerror or error}"
         busy = error.errno == errno.EBUSY
@@ -110,7 +115,7 @@ def _haproxy(
         (render(instance, services, log), ()) if asked.into is None else _into(asked.into, instance, services, log)
     )
     if not asked.write_maps:
-        return text, told
+        return text, told if asked.into is None else [*told, WITHOUT_MAPS]
     wrote = write_maps(instance, services, active)
     return text, [
         *told,
@@ -125,7 +130,8 @@ def _into(
     from lbctl.cli.importing import document_of, text_of
     from lbctl.dataplane.haproxy.existing.merging import merged
 
-    return merged(text_of(Path(file)), document_of([file], (), ()), instance, services, log)
+    text, told = merged(text_of(Path(file)), document_of([file], (), ()), instance, services, log)
+    return text, ["compare it with your file, check it with `haproxy -c`, then reload", *told]
 
 
 def _kept(path: Path, entries: Mapping[str, str], active: Active) -> Iterator[str]:

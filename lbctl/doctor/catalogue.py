@@ -59,6 +59,10 @@ CODES: dict[str, tuple[str, str]] = {
     "CHROOT": ("HAProxy looks for a `unix:` request log inside its chroot.", "UDP, or a socket inside"),
     "IDLE_CLOSE": ("Without `option idle-close-on-response` a reload cuts clients' next requests.", "The option"),
     "NO_REDISPATCH": ("Without `option redispatch` a refused connection is a failed request.", "The option"),
+    "RULES_NOT_REACHED": (
+        "A rule or a choice before lbctl's own lets requests past it: no split holds for them, and no rollback.",
+        "lbctl's lines before it, as `lbctl config render haproxy --into` puts them",
+    ),
     "RULES_BESIDE_SPLIT": ("A rule sends requests past split and sessions.", "Delete it"),
     "STICK_TABLE_ELSEWHERE": ("Users are bound by the stick table of another proxy.", "A cookie"),
     "STALE_STATE_FILE": (

@@ -7,6 +7,7 @@ from lbctl.dataplane.haproxy.existing.findings import Finding, Weight
 from lbctl.dataplane.haproxy.existing.routing import choices
 from lbctl.dataplane.haproxy.existing.sections import Document, Section
 from lbctl.dataplane.haproxy.existing.servers import servers
+from lbctl.dataplane.haproxy.existing.unreached import unreached
 from lbctl.model.names import Colour
 from lbctl.model.topology import Plane, Service
 
@@ -22,6 +23,7 @@ def compared(document: Document, plane: Plane, services: Sequence[Service]) -> I
     by_name = {section.name: section for section in document.of("backend", "listen")}
     for service in services:
         yield from _service(service, by_name, document)
+        yield from unreached(document, service)
 
 
 def _service(service: Service, by_name: dict[str, Section], document: Document) -> Iterator[Finding]:

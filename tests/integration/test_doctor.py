@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from lbctl.dataplane.haproxy.client import ask
 from lbctl.dataplane.haproxy.existing.findings import Weight
 from lbctl.dataplane.haproxy.existing.sections import read
 from lbctl.dataplane.haproxy.render import render
+from lbctl.dataplane.haproxy.statemap import map_path
 from lbctl.doctor import balancers, haproxycfg
 from lbctl.model.names import PlaneName
 from lbctl.model.topology import Driver, HaproxyForm, Plane
@@ -54,3 +56,16 @@ async def test_weights_that_another_algorithm_ignores_are_a_fault_running_and_as
 async def test_a_load_balancer_that_is_not_there_is_a_finding_and_no_crash() -> None:
     async with haproxy_world(begin=False) as world:
         assert await live(world) == {"NOT_DRIVABLE": Weight.FAULT}
+
+
+async def test_a_socket_of_any_level_may_set_maps_which_is_why_an_open_one_is_a_fault() -> None:
+    async with haproxy_world(begin=False) as world:
+        socket = f"{world.directory}/user.sock"
+        world.more = f"stats socket {socket} mode 666 level user"
+        world.write_config(render(world.instance, world.services))
+        await world.begin()
+        key = world.services[0].name
+        path = map_path(world.instance)
+        await ask(socket, [f"set map {path} {key} 1:2:3"], 5.0)
+        (lines,) = await ask(socket, [f"show map {path}"], 5.0)
+        assert any(line.endswith(f"{key} 1:2:3") for line in lines), lines

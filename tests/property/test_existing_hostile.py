@@ -4,22 +4,30 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbctl.config.fault import ConfigError
 from lbctl.config.load import load_text
 from lbctl.config.yaml import read as read_yaml
+from lbctl.dataplane.haproxy.existing.findings import Weight
 from lbctl.dataplane.haproxy.existing.merging import MARK, merged
 from lbctl.dataplane.haproxy.existing.proposal import propose, service_of
 from lbctl.dataplane.haproxy.existing.sections import read
+from lbctl.dataplane.haproxy.existing.unreached import unreached
 from lbctl.dataplane.haproxy.existing.yamltext import text
 from lbctl.model.errors import Garbled
 from lbctl.model.names import InstanceName
-from lbctl.model.topology import Instance
+from lbctl.model.topology import Instance, Service
 
 LINES = (Path(__file__).parents[1] / "existing" / "complex.cfg").read_text().splitlines()
 WORDS = sorted({word for line in LINES for word in line.split()})
+EXTRA = (
+    "http-request allow", "http-request allow if { src 10.0.0.0/8 }", "tcp-request content accept", "mode tcp",
+    "http-request set-path /x", "http-request lua.x", "frontend f from web", "use_backend shop_blue",
+    "use_backend %[req.hdr(x)]", "use_backend shop_green if is_api", "default_backend shop_blue",
+    "default_backend api_blue", "http-request deny if is_static",
+)  # fmt: skip
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=20)
 MIXED = st.lists(
     st.one_of(
@@ -66,16 +74,38 @@ def test_what_is_accepted_is_what_stood_there(name: str, cookie: str, last: int)
     )  # fmt: skip
 
 
+def put_in(config: str, *only: str) -> tuple[str, list[Service]] | None:
+    """The config with the rules of all its services, if it is not refused."""
+    document = read([("h.cfg", config)])
+    instance = Instance(name=InstanceName("edge/lb1"), directory="/m", socket="/s")
+    services = [service_of(one) for one in propose(document, only).services if not one.found.single]
+    try:
+        return merged(config, document, instance, services)[0], services
+    except Garbled:
+        return None
+
+
 @given(MIXED)
 @example("\n".join(LINES))
 def test_rules_that_are_put_into_any_text_leave_every_line_of_it_in_place(config: str) -> None:
-    document = read([("h.cfg", config)])
-    instance = Instance(name=InstanceName("edge/lb1"), directory="/m", socket="/s")
-    services = [service_of(one) for one in propose(document).services if not one.found.single]
-    try:
-        result, _ = merged(config, document, instance, services)
-    except Garbled:
+    made = put_in(config)
+    if made is None:
         return
-    ours = iter(result.split("\n"))
+    ours = iter(made[0].split("\n"))
     for line in config.rstrip("\n").split("\n"):
         assert any(one == line or one == f"    {MARK} was: {line.strip()}" for one in ours), line
+
+
+@given(st.lists(st.tuples(st.integers(30, 40), st.sampled_from(EXTRA)), max_size=4))
+@example([(33, "http-request allow")])
+@settings(max_examples=30)
+def test_rules_that_are_put_into_a_config_are_reached_whatever_rules_it_has(more: list[tuple[int, str]]) -> None:
+    lines = [*LINES]
+    for at, line in more:
+        lines.insert(at, line)
+    made = put_in("\n".join(lines), "shop", "api", "mixed")
+    if made is None:
+        return
+    document = read([("h.cfg", made[0])])
+    missed = [one for service in made[1] for one in unreached(document, service) if one.weight is Weight.FAULT]
+    assert missed == [], made[0]

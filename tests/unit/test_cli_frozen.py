@@ -1,5 +1,7 @@
 """`config render --freeze`: the split as it is, in copies that nobody moves."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,36 @@ def test_where_nothing_was_ever_written_nothing_can_be_frozen(config: Path) -> N
 def test_it_makes_nothing_new(config: Path) -> None:
     assert freeze(config, "--write-maps").exit_code == 2
     assert freeze(config, "--active", "web=blue").exit_code == 2
+
+
+def test_only_what_the_printed_text_names_is_copied_whatever_lies_beside_it(config: Path) -> None:
+    (config.parent / "secret").write_text("root's")
+    (config.parent / "maps/extra.map").symlink_to(config.parent / "secret")
+    (config.parent / "maps/other.map").write_text("not ours")
+    assert freeze(config).exit_code == 0
+    assert [path.name for path in (config.parent / "frozen").iterdir()] == ["state.map"]
+
+
+def _link(path: Path) -> None:
+    path.with_name("secret").write_text("root's")
+    path.with_name("secret").chmod(0o600)
+    path.symlink_to(path.with_name("secret"))
+
+
+@pytest.mark.parametrize("make", [_link, os.mkfifo, Path.mkdir], ids=["a link", "a pipe", "a directory"])
+def test_what_is_no_plain_file_is_refused_and_nothing_is_made(config: Path, make: Callable[[Path], None]) -> None:
+    file = config.parent / "maps/state.map"
+    file.unlink()
+    make(file)
+    done = freeze(config)
+    assert isinstance(done.exception, Failure)
+    assert str(file) in str(done.exception)
+    assert not (config.parent / "frozen").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has files of others")
+def test_a_file_of_somebody_else_is_refused(config: Path) -> None:
+    os.chown(config.parent / "maps", 65534, 65534)
+    done = freeze(config)
+    assert isinstance(done.exception, Failure)
+    assert "no plain file of uid 65534" in str(done.exception)

@@ -189,8 +189,8 @@ def test_a_config_of_years_is_read_whole(tmp_path: Path, capsys: Captured) -> No
     assert code == 4
     by_name = {one["name"]: one for one in found["services"]}
     assert {name: (one["form"], one["active"]) for name, one in by_name.items()} == {
-        "shop": ("map", "blue"),
-        "api": ("map", "blue"),
+        "shop": ("map", None),
+        "api": ("map", None),
         "mixed": ("weights", "blue"),
         "postgres": ("map", "blue"),
     }

@@ -108,6 +108,61 @@ def test_what_bites_in_haproxys_config_is_found_with_its_weight(old: str, new: s
     assert found[code].fix
 
 
+RULES = """  http-request set-var(txn.lb_state) str(web),map(/m/state.map)
+  use_backend web_green if { var(txn.lb_colour) -m str green }
+"""
+GUARDED = """  http-request set-var(txn.lb_service) str(-)
+  http-request set-var(txn.lb_service) str(web) if { hdr(host) -i web.example }
+  http-request set-var(txn.lb_state) str(web),map(/m/state.map) if { var(txn.lb_service) -m str web }
+  use_backend web_green if { var(txn.lb_colour) -m str green }
+"""
+CHOICE = "  use_backend web_green if { var(txn.lb_colour) -m str green }\n"
+WITH_RULES = GOOD.replace(CHOICE, RULES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (RULES, "  http-request allow if { src 10.0.0.0/8 }\n" + RULES, 10),
+        ("defaults\n", "defaults d\n  http-request allow\n", 5),
+        (RULES, "  use_backend %[req.hdr(host),lower,map(/hosts.map)]\n" + RULES, 10),
+        (RULES, "  use_backend other\n" + RULES, 10),
+        (RULES, "  use_backend web_blue if { path /x }\n" + RULES, 10),
+        (RULES, GUARDED.replace("  use", "  http-request set-var(txn.lb_service) str(-)\n  use"), 13),
+    ],
+)
+def test_what_takes_requests_past_lbctls_rules_is_a_fault_at_its_line(old: str, new: str, line: int) -> None:
+    (found,) = [one for one in compared(WITH_RULES.replace(old, new)).values() if one.code == "RULES_NOT_REACHED"]
+    assert (found.where, found.weight) == (f"h.cfg:{line}", Weight.FAULT)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        RULES,
+        GUARDED,
+        RULES + "  http-request deny if { src 10.9.9.9 }\n",
+        RULES + "  http-request allow if { src 10.0.0.0/8 }\n",
+        "  http-request deny if { src 10.9.9.9 }\n" + RULES,
+        "  tcp-request content accept\n" + RULES,
+        GUARDED + "  use_backend other if { hdr(host) -i other.example }\n",
+        "  use_backend other if { hdr(host) -i other.example }\n" + GUARDED,
+    ],
+)
+def test_where_every_request_meets_lbctls_rules_nothing_is_found(rules: str) -> None:
+    assert compared(WITH_RULES.replace(RULES, rules)) == {}
+
+
+def test_an_action_that_may_end_the_rules_is_a_warning() -> None:
+    text = WITH_RULES.replace(RULES, "  http-request lua.bouncer\n" + RULES)
+    assert compared(text)["RULES_NOT_REACHED"].weight is Weight.WARNING
+
+
+def test_a_computed_choice_may_name_a_pool_and_is_a_warning() -> None:
+    text = WITH_RULES.replace(RULES, RULES + "  use_backend %[req.hdr(x)] if { path /team }\n")
+    assert compared(text)["RULES_BESIDE_SPLIT"].weight is Weight.WARNING
+
+
 @pytest.mark.parametrize(
     ("more", "server", "code"),
     [
@@ -141,6 +196,8 @@ def test_a_second_load_balancer_by_vrrp_is_found(tmp_path: Path) -> None:
     file(tmp_path, "etc/keepalived/keepalived.conf", "vrrp_instance VI_1 {\n}\n")
     (found,) = host.other_balancers(tmp_path)
     assert found.where.endswith("keepalived.conf")
+    file(tmp_path, "etc/keepalived/keepalived.conf", "# vrrp_instance A {\n ! vrrp_instance B {\nvirtual_server x {}\n")
+    assert [one.where for one in host.other_balancers(tmp_path)] == ["keepalived"], "a comment moves no address"
 
 
 def test_who_else_writes_the_map_files_is_found(tmp_path: Path) -> None:
@@ -149,6 +206,50 @@ def test_who_else_writes_the_map_files_is_found(tmp_path: Path) -> None:
     found = list(host.management([MAPS], {"h.cfg": "# Ansible managed\nglobal\n"}, tmp_path))
     assert [one.code for one in found] == ["MAP_MANAGED", "MAP_MANAGED", "CONFIG_MANAGED"]
     assert list(host.management(["/other"], {"h.cfg": "global\n"}, tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"R {MAPS}/*.map",
+        f"r! {MAPS}/state.map",
+        f"R  {MAPS}/*",
+        "R /var/lib/lb*",
+        "R /var/lib/lbctl/*",
+        "R! %S/lbctl",
+        f'R "{MAPS}"',
+        "D /var/lib/lbctl 0700 lbctl lbctl -",
+        "e /var/lib/lbctl - - - 10d",
+        "e /var/lib/* - - - ~10d",
+        f"d {MAPS} 0750 lbctl lbctl 10d",
+    ],
+)
+def test_what_cleans_the_map_files_up_is_found(tmp_path: Path, line: str) -> None:
+    file(tmp_path, "usr/lib/tmpfiles.d/lb.conf", f"# a comment\n{line}\n")
+    (found,) = host.management([MAPS], {}, tmp_path)
+    assert (found.code, found.weight) == ("MAP_MANAGED", Weight.FAULT)
+    assert line in found.what
+    file(tmp_path, "etc/tmpfiles.d/lb.conf", "")
+    assert list(host.management([MAPS], {}, tmp_path)) == [], "hidden by one of the same name"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"# R {MAPS}",
+        f"d {MAPS} 0750 lbctl lbctl -",
+        f"d {MAPS}",
+        "R /var/lib/*/other",
+        "R /var/*.map",
+        "r /var/lib/lbctl",
+        "d /tmp 1777 root root 10d",
+        f"R {MAPS}-old",
+        f"e /var/lib/lbctl - - - 10d\nx {MAPS}",
+    ],
+)
+def test_what_leaves_the_map_files_alone_is_not_found(tmp_path: Path, line: str) -> None:
+    file(tmp_path, "etc/tmpfiles.d/lb.conf", f"{line}\n")
+    assert list(host.management([MAPS], {}, tmp_path)) == []
 
 
 def test_map_files_that_others_may_write_are_found(tmp_path: Path) -> None:

@@ -77,7 +77,16 @@ soon "and goes on where it was" '[ "$(step)" = 5000 ]'
 rm -r /etc/systemd/system/lbctl.service.d
 
 # ---- upgrade, removal
-dpkg -i /given/lbctl.deb >/dev/null
+version() { lbctl version --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["daemon"]["version"])'; }
+before=$(version)
+running=$(systemctl show lbctl -p MainPID --value)
+echo "nonsense: [" >>/etc/lbctl/lbctl.yaml
+dpkg -i /given/lbctl.deb >/tmp/upgraded 2>&1
+is "an upgrade that refuses the config leaves the old daemon at its release, and says so" \
+    'grep -q "this version refuses" /tmp/upgraded && [ "$(systemctl show lbctl -p MainPID --value)" = "$running" ] && [ "$(step)" = 5000 ]'
+install -m 640 -g lbctl /given/lbctl.yaml /etc/lbctl/lbctl.yaml
+dpkg -i /given/next.deb >/dev/null
+soon "the next version runs" '[ "$(version)" = "$before.1" ]'
 soon "an upgrade in mid-release goes on where it was" '[ "$(systemctl is-active lbctl)" = active ] && [ "$(release)" = shifting ] && [ "$(step)" = 5000 ]'
 is "the split can be frozen" 'lbctl config render haproxy --config /etc/lbctl/lbctl.yaml --freeze /etc/haproxy/frozen >/tmp/frozen.cfg'
 cat /given/haproxy.cfg /tmp/frozen.cfg >/tmp/all.cfg
@@ -85,6 +94,11 @@ is "and HAProxy takes it" 'haproxy -c -q -f /tmp/all.cfg'
 dpkg -r lbctl >/tmp/removed 2>&1
 is "a removal in mid-release names the release and its split" 'grep -q "release 2 is in the middle (shifting): web 50 % on blue" /tmp/removed'
 is "it is gone" '[ ! -e /usr/bin/lbctl ] && ! systemctl is-active lbctl'
+dpkg -i /given/next.deb >/dev/null
+dpkg -r lbctl >/tmp/removed 2>&1
+is "a removal without a daemon reads the record, and starts none" \
+    'grep -q "release 2 is in the middle (shifting): web 50 % on blue" /tmp/removed && ! systemctl is-active lbctl'
+is "Envoy's unit was an example: none went with the package" '[ ! -e /lib/systemd/system/lbctl-envoy.service ]'
 cp /tmp/all.cfg /etc/haproxy/haproxy.cfg
 systemctl reload haproxy
 is "HAProxy goes on with the frozen split" 'curl -s http://127.0.0.1:8080/healthz | grep fine'

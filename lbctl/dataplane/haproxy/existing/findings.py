@@ -75,7 +75,8 @@ def _sockets(document: Document) -> Iterator[Finding]:
     for line in lines:
         mode = _after(line, "mode")
         if mode and mode[-1:] not in {"0", ""}:
-            what = f"mode {mode}: every user of this host may read it, and set maps: that moves traffic"
+            # At every level: HAProxy asks none for `set map`, as was tried.
+            what = f"mode {mode}: every user of this host may set maps there, at any level: that moves traffic"
             yield Finding("SOCKET_OPEN", Weight.FAULT, str(line.place), what, "mode 660, and lbctl's group")
         if not socket_path(line) and len(line.words) > 2 and not line.words[2].startswith(("fd@", "unix@", "abns@")):
             what = f"the control port is open by TCP ({line.words[2]}), and asks for no password"

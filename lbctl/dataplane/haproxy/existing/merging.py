@@ -1,17 +1,19 @@
 """lbctl's rules put into an HAProxy config that is there already: every other line stays as it is. Pure.
 
-In each frontend that chooses a service's backends, the lines that choose them become comments, and the rendered rules
-take their place. Where a frontend serves several, its own conditions first say which service a request is of; its
-other backends keep their lines. What lbctl adds stands between `# lbctl:` marks, for `diff` and for people.
+In a frontend all of whose requests are a service's, the lines that choose its backends become comments, and the
+rendered rules take their place. Where it serves several, its own conditions first say which service a request is of,
+and lbctl's choice stands before the old lines, which stay: a request that no rule of lbctl's saw goes where it always
+went. What lbctl adds stands between `# lbctl:` marks, for `diff` and for people; where it stands: `placing`.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from lbctl.dataplane.haproxy.existing.binding import Rendered, cut
 from lbctl.dataplane.haproxy.existing.findings import mode_of
+from lbctl.dataplane.haproxy.existing.placing import place_of, refuse_unreached
 from lbctl.dataplane.haproxy.existing.routing import Choice, choices
 from lbctl.dataplane.haproxy.existing.sections import Document, Section, has_option
 from lbctl.dataplane.haproxy.existing.swapping import like
@@ -26,7 +28,6 @@ OTHER = "-"
 _CHOICE = re.compile(r"\s*(?:use_backend\s+\S+|default_backend\s+\S+)\s*(.*?)\s*$")
 _NOWHERE = Address("127.0.0.1", 1)
 _CHOOSING = frozenset({"use_backend", "default_backend"})
-_LATE = frozenset({"use_backend", "default_backend", "use-server", "server", "server-template", "default-server"})
 
 
 @dataclass(slots=True)
@@ -37,10 +38,15 @@ class _Edits:
     before: dict[int, list[str]] = field(default_factory=dict)
     after: dict[int, list[str]] = field(default_factory=dict)
 
+    def put(self, before: int, lines: Sequence[str]) -> None:
+        """Put `lines` between marks before the line of that number."""
+        self.before.setdefault(before, []).extend([f"    {MARK} begin", *lines, f"    {MARK} end"])
+
     def text(self) -> str:
         found: list[str] = []
         for number, line in enumerate(self.lines, start=1):
             found += [*self.before.get(number, ()), line, *self.after.get(number, ())]
+        found += self.before.get(len(self.lines) + 1, ())
         return "\n".join(found)
 
 
@@ -98,39 +104,51 @@ def _frontend(
     variables: Mapping[str, str],
 ) -> None:
     """Put the rules of `here` into one frontend."""
-    own = {line.place.line for line in section.lines}
+    refuse_unreached(section, mine, owners)
     ours = [choice for choice in mine if choice.target in owners]
-    guarded = len(here) > 1 or len(ours) < len(mine)
-    block = [f"    {MARK} begin"]
+    always = section.name in owners or any(not choice.condition for choice in ours)
+    guarded = len(here) > 1 or len(ours) < len(mine) or not always
+    at = place_of(edits.lines, section, mine if guarded else ())
+    block: list[str] = []
     if mode_of(section) == "http" and not has_option(section, "idle-close-on-response"):
         block.append("    option idle-close-on-response")
     block += list(dict.fromkeys(line for service in here for line in pieces[service.name].logging))
     if guarded:
+        block += [edits.lines[number - 1] for number in at.acls]
         block += _which(edits, section, mine, owners, variables)
     lines = [
         _guarded(line, service.name) if guarded else line for service in here for line in pieces[service.name].rules
     ]
-    # HAProxy runs every rule before the first choice, and warns where they are not written so.
-    block += sorted(lines, key=lambda line: line.split(maxsplit=1)[0] in _CHOOSING)
-    if section.kind == "listen":
-        block = [line for line in block if line.split() != ["default_backend", section.name]]
-    block.append(f"    {MARK} end")
-    for choice in ours:
-        number = choice.line.place.line
+    kept, chosen = _parted(line for line in lines if line.split() != ["default_backend", section.name])
+    block += kept
+    if not guarded:
+        _commented(edits, section, ours)
+    if at.rules == at.choices:
+        edits.put(at.rules, [*block, *chosen])
+    else:
+        edits.put(at.rules, block)
+        edits.put(at.choices, chosen)
+
+
+def _parted(lines: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return rules and choices; a comment goes with the line that it stands above."""
+    found: dict[bool, list[str]] = {False: [], True: []}
+    above: list[str] = []
+    for line in (one for one in lines if one.strip()):
+        if line.strip().startswith("#"):
+            above.append(line)
+        else:
+            found[line.split(maxsplit=1)[0] in _CHOOSING] += [*above, line]
+            above = []
+    return found[False], found[True]
+
+
+def _commented(edits: _Edits, section: Section, ours: Sequence[Choice]) -> None:
+    """Where every request is the service's, nothing is left for the old lines to choose."""
+    own = {line.place.line for line in section.lines}
+    for number in (choice.line.place.line for choice in ours):
         if number in own:
             edits.lines[number - 1] = f"    {MARK} was: {edits.lines[number - 1].strip()}"
-    _insert(edits, section, block)
-
-
-def _insert(edits: _Edits, section: Section, block: list[str]) -> None:
-    """Before the first line that chooses, if no rule or ACL follows it; else behind everything."""
-    late = [line.place.line for line in section.lines if line.key in _LATE]
-    rules = [line.place.line for line in section.lines if line.key not in _LATE]
-    if late and (not rules or max(rules) < min(late)):
-        edits.before.setdefault(min(late), []).extend(block)
-    else:
-        last = max([section.place.line, *(line.place.line for line in section.lines)])
-        edits.after.setdefault(last, []).extend(block)
 
 
 def _which(
@@ -186,7 +204,29 @@ def _backends(edits: _Edits, document: Document, service: Service, piece: Render
 def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:
     for remark in document.not_understood:
         yield f"{remark.place}: not looked at: {remark.text}"
-    maps = "`lbctl config render haproxy --write-maps` makes the map files first: HAProxy does not start without them"
-    yield f"compare it with your file, check it with `haproxy -c`, then reload; {maps}"
+    for choice in choices(document):
+        if choice.dynamic and _serves(choice.frontend, document, services):
+            text = f"`use_backend {choice.target}` may name a pool itself, past the split: leave pools out of it"
+            yield f"{choice.line.place}: {text}"
     for service in services:
-        yield f"{service.name}: nothing moves by it: the map says what was true before"
+        both = [*_by_hand(document, service)]
+        yield from both
+        if not both:
+            yield f"{service.name}: nothing moves by it: the map says what was true before"
+
+
+def _serves(section: Section, document: Document, services: Sequence[Service]) -> bool:
+    names = {name for service in services if service.haproxy for name in service.haproxy.backends.values()}
+    return any(choice.target in names for choice in choices(document) if choice.frontend is section)
+
+
+def _by_hand(document: Document, service: Service) -> Iterator[str]:
+    """Yield each old line that chose one of the two pools by a condition of its own: from now on the map alone does."""
+    assert service.haproxy is not None
+    names = set(service.haproxy.backends.values())
+    mine = [choice for choice in choices(document) if choice.target in names]
+    for choice in mine:
+        others = {one.target for one in mine if one.frontend is choice.frontend}
+        if len(others) > 1 and choice.condition:
+            text = f"`{' '.join(choice.line.words)}` chose the pool by itself, and the map alone does it now"
+            yield f"{choice.line.place}: {service.name}: {text}: is that what you want?"

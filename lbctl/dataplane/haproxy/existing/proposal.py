@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lbctl.dataplane.haproxy.existing import asrunning, findings
 from lbctl.dataplane.haproxy.existing.checking import Checked, checked
 from lbctl.dataplane.haproxy.existing.colours import Found, found, service_name
+from lbctl.dataplane.haproxy.existing.evidence import doubts, is_idle
 from lbctl.dataplane.haproxy.existing.findings import Finding, mode_of
 from lbctl.dataplane.haproxy.existing.known import strangers
 from lbctl.dataplane.haproxy.existing.routing import Bind, Choice, binds, choices
@@ -36,6 +37,8 @@ class Proposed:
     health: Checked
     active: Colour | None = None
     active_why: str = ""
+    doubts: list[Remark] = field(default_factory=list)
+    """Why its two pools may not be colours of one service; then the second one is for people to fill in."""
     fill_in: list[Remark] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
@@ -134,7 +137,8 @@ def _proposed(one: Found, every: Sequence[Choice], document: Document, taken: se
         cookie=_cookie(one), choices=mine, listen=_listen(listening, every), tls=_by_tls(listening),
         health=checked(one.first, one.pools[Colour.BLUE]),
     )  # fmt: skip
-    made.active, made.active_why = _active(one, mine)
+    made.active, made.active_why = _active(one, mine, every)
+    made.doubts += dict.fromkeys(doubts(one, every))
     made.health.doubts += _unlike(made)
     made.fill_in += _gaps(made)
     made.findings += _found(made)
@@ -167,7 +171,7 @@ def _form(one: Found, protocol: Protocol) -> tuple[HaproxyForm, Remark]:
     if one.shared:
         return HaproxyForm.MAP, Remark(one.first.place, "TCP needs two backends: weights are for http")
     names = " and ".join(section.name for section in one.backends.values())
-    return HaproxyForm.MAP, Remark(one.first.place, f"{names} differ only in {'/'.join(one.words)}")
+    return HaproxyForm.MAP, Remark(one.first.place, f"the names {names} differ only in {'/'.join(one.words)}")
 
 
 def _backends(one: Found, name: str, form: HaproxyForm) -> dict[Colour, str]:
@@ -211,29 +215,30 @@ def _redirects(section: Section) -> bool:
     return any({"redirect", "scheme", "https"} <= set(line.words) for line in lines)
 
 
-def _active(one: Found, mine: Sequence[Choice]) -> tuple[Colour | None, str]:
+def _active(one: Found, mine: Sequence[Choice], every: Sequence[Choice]) -> tuple[Colour | None, str]:
     """Return who serves now, as far as the config alone says it."""
     if one.single:
         return Colour.BLUE, "the only pool there is"
     if one.shared:
-        idle = [colour for colour in Colour if all(_is_idle(server) for server in one.pools[colour])]
+        idle = [colour for colour in Colour if all(is_idle(server) for server in one.pools[colour])]
         if len(idle) == 1:
             return idle[0].other, f"every {idle[0]} server is disabled, a backup or has weight 0"
         return None, ""
     chosen = {colour for colour, section in one.backends.items() for choice in mine if choice.target == section.name}
-    if len(chosen) == 1 and not any(choice.dynamic for choice in mine):
+    here = {id(section) for section in _frontends(one, mine)}
+    computed = any(choice.dynamic and id(choice.frontend) in here for choice in every)
+    if len(chosen) == 1 and not computed:
         colour = chosen.pop()
         line = next(choice.line for choice in mine if choice.target == one.backends[colour].name)
         return colour, f"{line.place} names {one.backends[colour].name} alone"
     return None, ""
 
 
-def _is_idle(server: Server) -> bool:
-    return bool({"disabled", "backup"} & server.flags) or asrunning.weight_of(server) == 0
-
-
 def _gaps(made: Proposed) -> Iterator[Remark]:
     """What only a person can know."""
+    for doubt in made.doubts:
+        text = f"services.{made.name}: is {_second(made)} its other pool? {doubt.text}"
+        yield Remark(doubt.place, f"{text}; if it is, write it in: backend and servers")
     for colour in Colour:
         pool = made.found.pools.get(colour, [])
         if not pool:
@@ -244,6 +249,13 @@ def _gaps(made: Proposed) -> Iterator[Remark]:
             why = next(server.why for server in pool if server.place == place)
             yield Remark(place, f"services.{made.name}.pools.{colour}: {', '.join(names)}: {why}")
     yield from _twice(made)
+
+
+def _second(made: Proposed) -> str:
+    one = made.found
+    if one.shared:
+        return ", ".join(server.name for server in one.pools[Colour.GREEN])
+    return one.backends[Colour.GREEN].name
 
 
 def _twice(made: Proposed) -> Iterator[Remark]:

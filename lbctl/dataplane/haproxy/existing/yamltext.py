@@ -66,9 +66,14 @@ def _service(one: Proposed) -> Iterator[str]:
     if one.form is HaproxyForm.WEIGHTS:
         yield f"    haproxy: {{form: weights, backend: {scalar(one.backends[Colour.BLUE])}}}"
     else:
-        names = ", ".join(f"{colour}: {scalar(name)}" for colour, name in one.backends.items())
+        left = one.doubts and not one.found.shared
+        names = ", ".join(
+            f"{colour}: {'' if left and colour is Colour.GREEN else scalar(name)}"
+            for colour, name in one.backends.items()
+        )
         missing = f"   # to be added: {comment(', '.join(one.missing))}" if one.missing else ""
-        yield f"    haproxy: {{form: map, backends: {{{names}}}}}{missing}"
+        green = f"   # FILL IN: {comment(one.backends[Colour.GREEN])}, if it is the other pool" if left else missing
+        yield f"    haproxy: {{form: map, backends: {{{names}}}}}{green}"
     if one.protocol is Protocol.TCP:
         yield f"    protocol: tcp   # `mode tcp` ({comment(one.place)})"
     yield from _listen(one)
@@ -99,10 +104,16 @@ def _pools(one: Proposed) -> Iterator[str]:
         if not pool:
             yield f'      {colour}: {{}}   # FILL IN: the servers of the other pool, as {{web3: "10.0.1.21:8080"}}'
             continue
-        yield f"      {colour}:{why}"
+        doubtful = bool(one.doubts) and colour is Colour.GREEN
+        yield (
+            f"      {colour}: {{}}   # FILL IN: these, if they are the other pool"
+            if doubtful
+            else f"      {colour}:{why}"
+        )
         for server in pool:
             given = _server(one, server) or "  # FILL IN, as 10.0.1.21:8080"
-            yield f"        {scalar(server.name)}: {given}   # {comment(server.place)}"
+            mark = "# " if doubtful else ""
+            yield f"        {mark}{scalar(server.name)}: {given}   # {comment(server.place)}"
 
 
 def _server(one: Proposed, server: Server) -> str:
