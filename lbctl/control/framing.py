@@ -15,7 +15,6 @@ BODY_MAX = 64 * 1_024
 _METHOD_START = re.compile(rb"[A-Z]{1,16}(?: |\Z)")
 _REQUEST_LINE = re.compile(rb"[A-Z]{1,16} (/[\x21-\x7e]*) HTTP/(\d\.\d)")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\x80-\xff\t]*)")
-_BARE_LF = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _LENGTH = re.compile(rb"[0-9]{1,9}")
 _DROPPED = frozenset({b"expect", b"upgrade"})
 """The body is here already, and nothing is spoken here but HTTP/1.1."""
@@ -32,9 +31,11 @@ class Framed:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """More must come. `waiting`: the peer wants to hear `100 Continue` before it sends the body."""
+    """More must come. `waiting`: the peer wants to hear `100 Continue` before it sends the body. `size`: with fewer bytes
+    than that there is nothing new to be seen; whoever looks at every byte of a slow body does the work of thousands."""
 
     waiting: bool = False
+    size: int = 0
 
 
 def frame(buffer: bytes) -> Framed | Partial | Problem:
@@ -42,7 +43,7 @@ def frame(buffer: bytes) -> Framed | Partial | Problem:
     if not _METHOD_START.match(buffer[:17]):
         return _bad("not_http", "this is not an HTTP request")
     end = buffer.find(b"\r\n\r\n", 0, HEAD_MAX + 4)
-    if _BARE_LF.search(buffer[: end if end >= 0 else HEAD_MAX]):
+    if _has_bare_ends(buffer[: end if end >= 0 else HEAD_MAX]):
         return _bad("bad_request", "a line of the header does not end with CR LF")
     if end < 0:
         return _too_long() if len(buffer) > HEAD_MAX else Partial()
@@ -55,6 +56,12 @@ def frame(buffer: bytes) -> Framed | Partial | Problem:
     return _with_body(buffer, end, lines, fields)
 
 
+def _has_bare_ends(head: bytes) -> bool:
+    """Whether a line of it ends with CR or LF alone; the last CR may still get its LF."""
+    pairs = head.count(b"\r\n")
+    return head.count(b"\n") > pairs or head.count(b"\r") > pairs + head.endswith(b"\r")
+
+
 def _with_body(buffer: bytes, end: int, lines: list[bytes], fields: dict[bytes, bytes]) -> Framed | Partial | Problem:
     length = int(fields.get(b"content-length", b"0"))
     if length > BODY_MAX:
@@ -62,7 +69,7 @@ def _with_body(buffer: bytes, end: int, lines: list[bytes], fields: dict[bytes, 
         return Problem(status=413, code="body_too_large", what="the body is too large", why=why, exit_code=2)
     size = end + 4 + length
     if len(buffer) < size:
-        return Partial(waiting=fields.get(b"expect", b"").lower() == b"100-continue")
+        return Partial(waiting=fields.get(b"expect", b"").lower() == b"100-continue", size=size)
     kept = [line for line in lines if line.split(b":", 1)[0].lower() not in _DROPPED]
     data = b"\r\n".join(kept) + buffer[end:size]
     wish = fields.get(b"connection", b"").lower()

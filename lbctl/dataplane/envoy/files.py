@@ -143,7 +143,7 @@ def drained(service: Service, colour: Colour, layout: Layout) -> frozenset[Serve
         found = json.loads(content(layout.endpoints(cluster_name(service.name, colour))) or "{}")
         listed = [one for pool in found["resources"][0]["endpoints"] for one in pool["lb_endpoints"]]
         names = {one["endpoint"]["hostname"] for one in listed if one.get("health_status") == DRAINING}
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return frozenset()
     return frozenset(server.name for server in service.pool(colour).servers if server.name in names)
 
