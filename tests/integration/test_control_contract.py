@@ -2,6 +2,7 @@
 every answer has the shape that was promised. On a unix socket, as it is served."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -25,17 +26,17 @@ from tests.fake_desk import FakeDesk, joint, shop, unit
 
 pytest.importorskip("schemathesis", reason="pip install '.[dev]'")
 
-import requests  # noqa: E402
-import schemathesis  # noqa: E402
-from requests.adapters import HTTPAdapter  # noqa: E402
-from schemathesis.checks import not_a_server_error  # noqa: E402
-from schemathesis.specs.openapi.checks import (  # noqa: E402
+import requests
+import schemathesis
+from requests.adapters import HTTPAdapter
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
-from urllib3.connection import HTTPConnection  # noqa: E402
-from urllib3.connectionpool import HTTPConnectionPool  # noqa: E402
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
 
 DOCUMENT = schemathesis.openapi.from_dict(document(VERSION))
 OPERATIONS = [one.ok() for one in DOCUMENT.get_all_operations()]
@@ -49,23 +50,23 @@ daemon: {{state_dir: {at}/state, runtime_dir: {at}/run, control_socket: {at}/run
 data_planes:
   edge:
     driver: haproxy
-    instances: {{lb1: {{socket: {at}/nobody.sock, master_socket: {at}/nobody.sock, map_dir: {at}/maps}}}}
+    instances: {{lb1: {{socket: {at}/nobody.sock, master_socket: {at}/master.sock, map_dir: {at}/maps}}}}
 services:
   accounts:
     data_plane: edge
     haproxy: {{form: map}}
-    pools: {{blue: {{a-1: 127.0.0.1:1}}, green: {{a-2: 127.0.0.1:1}}}}
+    pools: {{blue: {{a-1: 127.0.0.1:1}}, green: {{a-2: 127.0.0.1:2}}}}
     listen: 127.0.0.1:19000
     consumers: {{storefront: {{pin: listener, blue: 127.0.0.1:19001, green: 127.0.0.1:19002}}}}
   storefront:
     data_plane: edge
     haproxy: {{form: map}}
-    pools: {{blue: {{b-1: 127.0.0.1:1}}, green: {{b-2: 127.0.0.1:1}}}}
+    pools: {{blue: {{b-1: 127.0.0.1:3}}, green: {{b-2: 127.0.0.1:4}}}}
     listen: 127.0.0.1:18000
   web:
     data_plane: edge
     haproxy: {{form: map}}
-    pools: {{blue: {{w-1: 127.0.0.1:1}}, green: {{w-2: 127.0.0.1:1}}}}
+    pools: {{blue: {{w-1: 127.0.0.1:5}}, green: {{w-2: 127.0.0.1:6}}}}
     listen: 127.0.0.1:17000
 units:
   shop: {{services: [accounts, storefront]}}
@@ -81,7 +82,11 @@ class Unix(HTTPAdapter):
         class OverUnix(HTTPConnection):
             def _new_conn(self) -> socket.socket:
                 connected = socket.socket(socket.AF_UNIX)
-                connected.connect(path)
+                try:
+                    connected.connect(path)
+                except OSError:
+                    connected.close()
+                    raise
                 return connected
 
         super().__init__()
@@ -91,6 +96,11 @@ class Unix(HTTPAdapter):
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
         """See `requests`."""
         return self._pool
+
+    def close(self) -> None:
+        """See `requests`."""
+        self._pool.close()
+        super().close()
 
 
 @contextmanager
@@ -138,13 +148,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[requests.Session]
 
 
 def until_it_answers(session: requests.Session, daemon: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(200):
-        try:
+    for _ in range(1_200):
+        with contextlib.suppress(OSError, requests.ConnectionError):
             assert session.get("http://lbctl/v1/status").ok
             return
-        except requests.ConnectionError:
-            assert daemon.poll() is None, log.read_text()
-            time.sleep(0.05)
+        assert daemon.poll() is None, log.read_text()
+        time.sleep(0.05)
     pytest.fail("the daemon does not answer")
 
 
