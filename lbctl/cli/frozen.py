@@ -56,15 +56,14 @@ def _copied(driver: str, source: Path, target: Path) -> list[str]:
     """Copy all files that the load balancer reads; what lbctl keeps beside them (locks, spare files) is left out."""
     try:
         read = (path for pattern in READ[driver] for path in source.glob(pattern))
-        files = sorted(path for path in read if path.is_file() and not _private(path.relative_to(source)))
+        files = sorted(path for path in read if _is_own(path, source) and not _private(path.relative_to(source)))
         if not files:
             raise Failure(f"{source} holds no boot values", then=MAKES[driver], exit_code=Exit.REFUSED)
         target.mkdir(mode=0o755, parents=True)
         for path in files:
             copy = target / path.relative_to(source)
             copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-            copy.chmod(0o644)
+            _copy(path, copy)
     except FileExistsError:
         what = f"{target} is there already"
         raise Failure(what, then="name a new directory, or remove that one", exit_code=Exit.REFUSED) from None
@@ -74,6 +73,20 @@ def _copied(driver: str, source: Path, target: Path) -> list[str]:
             what, then="run it as a user who may read the one and write the other", exit_code=Exit.REFUSED
         ) from None
     return [f"copied {path} to {target / path.relative_to(source)}" for path in files]
+
+
+def _is_own(path: Path, source: Path) -> bool:
+    """Whether it is a file of this directory, and not one that a link in it leads to: root may be asked to copy what
+    another user wrote, and everybody may read the copy."""
+    return path.is_file() and path.resolve() == source.resolve() / path.relative_to(source)
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a file for everybody to read. Raises OSError, also if it has become a link meanwhile."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as held, open(copy, "xb") as made:
+        shutil.copyfileobj(held, made)
+        os.fchmod(made.fileno(), 0o644)
 
 
 def _private(path: Path) -> bool:

@@ -84,9 +84,9 @@ def decode_record(payload: bytes, crc: int, *keys: object) -> Record:
         if schema > SCHEMA:
             raise Foreign(f"written by a newer lbctl (record schema {schema}, this one knows {SCHEMA})")
         record = _RECORD.decode(payload)
-    except NOT_JSON as error:
+        unknown = _unknown(msgspec.json.decode(payload), msgspec.json.decode(msgspec.json.encode(record)), "")
+    except (*NOT_JSON, OverflowError) as error:
         raise Foreign(f"written by another version of lbctl ({error})") from error
-    unknown = _unknown(msgspec.json.decode(payload), msgspec.json.decode(msgspec.json.encode(record)), "")
     if unknown:
         raise Foreign(f"written by another version of lbctl (unknown field `{unknown}`)")
     return _upgraded(record)

@@ -9,9 +9,9 @@ PIECES = (
 )  # fmt: skip
 
 
-def shapes(samples: Sequence[bytes]) -> Iterator[bytes]:
+def shapes(samples: Sequence[bytes], pieces: Sequence[bytes] = PIECES) -> Iterator[bytes]:
     """Yield each piece repeated, and every sample repeated, stretched in its middle, or with a number without end."""
-    for piece in PIECES:
+    for piece in pieces:
         yield (piece * (SIZE // len(piece)))[:SIZE]
     for sample in samples:
         if not sample or len(sample) > SIZE // 2:
@@ -22,10 +22,10 @@ def shapes(samples: Sequence[bytes]) -> Iterator[bytes]:
             yield sample[:half] + piece * ((SIZE - len(sample)) // len(piece)) + sample[half:]
 
 
-def numbers(samples: Sequence[bytes]) -> Iterator[bytes]:
+def numbers(samples: Sequence[bytes], most: int = 60) -> Iterator[bytes]:
     """Yield every sample with each of its numbers replaced by what Python takes for digits, and by far too many."""
     for sample in samples:
-        for start, end in runs(sample)[:60]:
+        for start, end in runs(sample)[:most]:
             for text in ("²", "\u0661", "9" * 5_000, "-1", "1_0", "9" * 30, "1e999", "nan", ""):
                 yield sample[:start] + text.encode() + sample[end:]
 
