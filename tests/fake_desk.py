@@ -431,7 +431,8 @@ class FakeDesk:
 
     async def retired(self, target: str, service: str | None) -> Json:
         found = (await self.release(target))["release"]
-        there = {"client": "10.0.0.7", "server": "blue-1", "age_ms": 42_000, "at_least": False, "instance": "edge/lb1"}
+        there = {"client": "10.0.0.7", "server": "blue-1", "age_ms": 42_000, "at_least": False}
+        there |= {"instance": "edge/lb1", "generation": "812@77"}
         about = {"release": found["id"], "service": service or found["service"], "colour": found["from"]}
         still = {"certified": False, "final": False, "waits": "1 request in flight", "certificate": None}
         return {**about, "version": "1.9.3", "phase": found["phase"], **still, "holders": [there]}

@@ -46,6 +46,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
+        self._needed = 0
+        """With how many bytes in the buffer it is worth looking at them again."""
         self._busy = False
         self._over = False
         self._continued = False
@@ -148,16 +150,16 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         assert self._transport is not None
-        if self._busy or self._over or not self._buffer or self._transport.is_closing():
+        if self._busy or self._over or len(self._buffer) <= self._needed or self._transport.is_closing():
             return
         match frame(bytes(self._buffer)):
             case Framed() as framed:
                 self._hand_on(framed)
-            case Partial(waiting=True) if not self._continued:
-                self._continued = True
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            case Partial():
-                return
+            case Partial(waiting=waiting, size=size):
+                self._needed = max(0, size - 1)
+                if waiting and not self._continued:
+                    self._continued = True
+                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             case Problem() as problem:
                 self._refuse(problem)
 
@@ -165,7 +167,7 @@ class Connection(asyncio.Protocol):
         assert self._inner is not None
         self._disarm()
         del self._buffer[: framed.size]
-        self._busy, self._continued, self._over = True, False, framed.last
+        self._busy, self._continued, self._over, self._needed = True, False, framed.last, 0
         self._inner.data_received(framed.data)
 
     def _late(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lbctl.core.contracts import NAME, conditions, fits
+from lbctl.model.digits import whole
 from lbctl.model.errors import Refused
 from lbctl.model.record import Contract
 
@@ -34,9 +35,10 @@ def _provided(text: str) -> tuple[str, int]:
     name, equals, number = (part.strip() for part in text.partition("="))
     if not equals or not NAME.fullmatch(name):
         raise _not_understood("provides", text, "it is not a name and a number")
-    if not (number.isascii() and number.isdigit() and int(number) <= NUMBER_MAX):
+    found = whole(number)
+    if found is None or found > NUMBER_MAX:
         raise _not_understood("provides", text, f"{number!r} is not a whole number up to {NUMBER_MAX}")
-    return name, int(number)
+    return name, found
 
 
 def _required(text: str) -> tuple[str, str]:

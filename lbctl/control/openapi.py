@@ -47,7 +47,8 @@ def _operation(route: Route) -> Json:
 
 def _answer(route: Route) -> Json:
     if route.answer is None:
-        return {"description": "text", "content": {route.media: {"schema": {"type": "string"}}}}
+        kind = "object" if route.media.endswith("yaml") else "string"
+        return {"description": "text", "content": {route.media: {"schema": {"type": kind}}}}
     return _content(route.answer, "application/json")
 
 

@@ -52,6 +52,7 @@ def configure_logs(*, verbose: bool) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             *([Journald()] if is_journal(sys.stderr, os.environ) else []),
+            _visible,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
@@ -66,6 +67,19 @@ def _leave_out(logger: object, method: str, event: structlog.typing.EventDict) -
     if event.get("event") in QUIET and event.get("status") == "done":
         raise structlog.DropEvent
     return event
+
+
+def _visible(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what could command the terminal on which a log is read: texts of strangers stand in it."""
+    del logger, method
+    return {key: shown(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def shown(text: str) -> str:
+    """Return `text` with every character escaped that is not to be seen, except the ends of its lines."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 def _keep(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import resource
 import signal
 import sys
 
@@ -27,6 +28,7 @@ EXIT_CONFIG = 4
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon; returns the exit code. A bad config ends it with 4 and every fault on stderr."""
     arguments = _parser().parse_args(argv)
+    _leave_no_core()
     try:
         config = load(arguments.config, uid=os.getuid(), environ=os.environ)
     except ConfigError as error:
@@ -40,6 +42,11 @@ def main(argv: list[str] | None = None) -> int:
     except LbctlError as error:
         print(_words(error), file=sys.stderr)
         return EXIT_FAILED
+
+
+def _leave_no_core() -> None:
+    """A process that crashes leaves its memory on disk, and with it tokens and keys."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _words(error: LbctlError) -> str:

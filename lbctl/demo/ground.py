@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,9 @@ def directory_of(stack: AsyncExitStack, keep: Path | None) -> Path:
     if keep is not None:
         try:
             keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+            about = keep.lstat()
+            if about.st_uid != os.geteuid() or about.st_mode & 0o022 or not stat.S_ISDIR(about.st_mode):
+                raise StageError(f"{keep}: others may put files there: name a new directory")
             if any(keep.iterdir()):
                 raise StageError(f"{keep} is not empty: name a new directory")
         except OSError as error:

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NewType
 
+from lbctl.model.digits import whole
+
 ServiceName = NewType("ServiceName", str)
 UnitName = NewType("UnitName", str)
 """Services released together. A service in no unit is a unit of its own, by its own name."""
@@ -19,7 +21,7 @@ Generation = NewType("Generation", str)
 def pid_of(life: Generation) -> int | None:
     """Return the process of a life, by the number that it knows itself by."""
     pid = life.partition("@")[0]
-    return int(pid) if pid.isdecimal() else None
+    return whole(pid)
 
 
 class Colour(StrEnum):

@@ -9,7 +9,7 @@ from lbctl.config.settings import ChatHookAlert
 from lbctl.notify.card import Line, card
 from lbctl.notify.plain import unlinked
 from lbctl.notify.port import Delivery, Manner, Message
-from lbctl.notify.post import TIMEOUT_S, Poster
+from lbctl.notify.post import TIMEOUT_S, Poster, Reply
 from lbctl.notify.slack import escaped
 
 MANNER = Manner(pace_s=1.0, chat=True)
@@ -33,7 +33,7 @@ class ChatHookSender:
         if isinstance(reply, Delivery):
             return reply
         if reply.fine:
-            return Delivery(ok=True) if _says_ok(reply.body) else reply.refusal("it did not say ok", hopeless=False)
+            return Delivery(ok=True) if _says_ok(reply) else reply.refusal("it did not say ok", hopeless=False)
         gone = "make a new webhook and put its URL into the file" if reply.status in _GONE else ""
         return reply.refusal(gone, hopeless=reply.status in _THIS_MESSAGE)
 
@@ -57,11 +57,8 @@ def _harmless(value: str) -> str:
     return escaped(unlinked(value))
 
 
-def _says_ok(body: bytes) -> bool:
-    if body.strip() == b"ok":
+def _says_ok(reply: Reply) -> bool:
+    if reply.body.strip() == b"ok":
         return True
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return False
+    found = reply.json
     return isinstance(found, dict) and (found.get("success") is True or found.get("ok") is True)

@@ -54,6 +54,6 @@ def _read(text: str | None) -> dict[str, dict[str, Any]]:
     """Read what an earlier life kept; what cannot be read is as good as nothing."""
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}

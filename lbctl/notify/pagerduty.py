@@ -80,10 +80,7 @@ def _judged(reply: Reply, key: str) -> Delivery:
 
 
 def _read(reply: Reply) -> dict[str, Any]:
-    try:
-        found = json.loads(reply.body)
-    except ValueError:
-        return {}
+    found = reply.json
     return found if isinstance(found, dict) else {}
 
 

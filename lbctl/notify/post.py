@@ -4,8 +4,10 @@ No redirects, no cookies, no proxies, no forbidden addresses, bounded in time an
 secrets, are in no error text.
 """
 
+import json
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -32,6 +34,14 @@ class Reply:
     def fine(self) -> bool:
         """Whether the status says success."""
         return 200 <= self.status < 300
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; None where it is none, however that is meant."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
 
     def refusal(self, said: str = "", hopeless: bool | None = None) -> Delivery:
         """Return the failure that this is. `hopeless`: whether this very message is meant; None: by the status."""

@@ -119,10 +119,7 @@ def _answered(reply: Reply) -> dict[str, Any] | Delivery:
     """Return what Slack answered, or the failure. Only the `ok` in the body means success."""
     if not reply.fine:
         return reply.refusal(hopeless=False)
-    try:
-        found: Any = json.loads(reply.body)
-    except ValueError:
-        found = None
+    found = reply.json
     if not isinstance(found, dict) or not isinstance(found.get("ok"), bool):
         return reply.refusal("not an answer of Slack: is `api` right?", hopeless=False)
     if found["ok"]:

@@ -43,18 +43,14 @@ def _judged(reply: Reply) -> Delivery:
         # The old connectors answered 200 with a sentence when nothing had come through.
         said_no = b"failed" in reply.body or reply.body.lstrip().startswith(b"<")
         return reply.refusal("it did not take the card", hopeless=False) if said_no else Delivery(ok=True)
-    code = _code(reply.body)
+    code = _code(reply.json)
     if reply.status in {401, 403, 404, 410} or code.startswith("Workflow"):
         return reply.refusal(f"{code}: {_GONE}" if code else _GONE, hopeless=False)
     return reply.refusal(code)
 
 
-def _code(body: bytes) -> str:
+def _code(found: Any) -> str:
     """Return the word that Power Automate calls the error by, and nothing else of what it says."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return ""
     error = found.get("error") if isinstance(found, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, str) and re.fullmatch(r"[A-Za-z]{1,60}", code) else ""

@@ -52,6 +52,21 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _decoder = msgspec.json.Decoder(Report)
 
 
+def report_of(line: bytes) -> Report:
+    """Return what the worker reports.
+
+    Raises:
+        FrameError: it is no report, or the worker says that it ends.
+    """
+    try:
+        report = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(f"a report cannot be read: {error}") from None
+    if report.error:
+        raise FrameError(report.error)
+    return report
+
+
 def boottime_ms() -> int:
     """Return CLOCK_BOOTTIME in milliseconds: the clock of all results."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
@@ -212,12 +227,7 @@ class Prober:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
-        try:
-            report = _decoder.decode(line)
-        except msgspec.DecodeError as error:
-            raise FrameError(f"a report cannot be read: {error}") from None
-        if report.error:
-            raise FrameError(report.error)
+        report = report_of(line)
         self._report = report
         self._heard_ms = boottime_ms()
         keys = self._keys.get(report.set, ())

@@ -36,6 +36,8 @@ class _Head(msgspec.Struct):
     schema: int = 0
 
 
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _HEAD = msgspec.json.Decoder(_Head)
 _RECORD = msgspec.json.Decoder(Record)
 _RELEASE = msgspec.json.Decoder(Release)
@@ -82,9 +84,9 @@ def decode_record(payload: bytes, crc: int, *keys: object) -> Record:
         if schema > SCHEMA:
             raise Foreign(f"written by a newer lbctl (record schema {schema}, this one knows {SCHEMA})")
         record = _RECORD.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        unknown = _unknown(msgspec.json.decode(payload), msgspec.json.decode(msgspec.json.encode(record)), "")
+    except (*NOT_JSON, OverflowError) as error:
         raise Foreign(f"written by another version of lbctl ({error})") from error
-    unknown = _unknown(msgspec.json.decode(payload), msgspec.json.decode(msgspec.json.encode(record)), "")
     if unknown:
         raise Foreign(f"written by another version of lbctl (unknown field `{unknown}`)")
     return _upgraded(record)
@@ -114,7 +116,7 @@ def decode_entry(payload: bytes, crc: int, *keys: object) -> Entry:
 def _told_as_foreign(decoder: "msgspec.json.Decoder[T]", payload: bytes) -> T:
     try:
         return decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise Foreign(f"written by another version of lbctl ({error})") from error
 
 

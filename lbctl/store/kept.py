@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from lbctl.model.errors import StoreError
+from lbctl.store.codec import NOT_JSON
 from lbctl.store.files import open_private, private_directory
 
 BYTES_MAX = 1 << 20
@@ -119,5 +120,5 @@ def _parsed(path: Path, raw: bytes) -> Loaded:
         return Loaded(None, f"{path}: damaged (its checksum does not fit): it starts anew")
     try:
         return Loaded(msgspec.json.decode(body, type=dict[str, Any]))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         return Loaded(None, f"{path}: unreadable ({error}): it starts anew")

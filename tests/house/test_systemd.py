@@ -88,3 +88,7 @@ def test_envoy_and_lbctl_never_end_with_each_other() -> None:
     for unit, other in ((UNIT, "lbctl-envoy"), (ENVOY, "lbctl.service")):
         for word in ("Requires", "BindsTo", "PartOf", "Upholds", "PropagatesStopTo"):
             assert not re.search(rf"^{word}=.*{re.escape(other)}", unit.read_text(), re.MULTILINE)
+
+
+def test_no_unit_of_lbctl_leaves_a_core_file_with_secrets_in_it() -> None:
+    assert "LimitCORE=0\n" in UNIT.read_text()

@@ -43,6 +43,28 @@ def test_upgrades_and_expectations_are_not_handed_on() -> None:
     assert framed.data == b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+def test_who_sends_a_body_byte_by_byte_is_looked_at_again_only_when_it_is_whole() -> None:
+    whole = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+    assert frame(whole) == Partial(size=len(whole) + 60_000)
+    assert frame(whole[:-1]) == Partial()
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [(b"Content-Encoding: gzip", 415), (b"Content-Encoding: identity", 0), (b"Content-Encoding: gzip, identity", 415)],
+)
+def test_a_compressed_body_is_never_unpacked(field: bytes, status: int) -> None:
+    found = frame(POST.replace(b"Host: lbctl", b"Host: lbctl\r\n" + field))
+    assert getattr(found, "status", 0) == status
+
+
+@pytest.mark.parametrize("method", [b"PROPFIND", b"POSTTTTT", b"CONNECT", b"PRI", b"TRACE"])
+def test_no_method_gets_past_that_the_library_behind_would_answer_in_its_own_words(method: bytes) -> None:
+    found = frame(GET.replace(b"GET", method))
+    assert isinstance(found, Problem)
+    assert (found.status, found.code) == (405, "method_not_allowed")
+
+
 def test_the_limits_are_exact() -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
     assert isinstance(frame(head % BODY_MAX), Partial)
@@ -52,6 +74,14 @@ def test_the_limits_are_exact() -> None:
     start = b"GET / HTTP/1.1\r\nA: "
     assert isinstance(frame(start.ljust(HEAD_MAX, b"a")), Partial)
     found = frame(start.ljust(HEAD_MAX + 1, b"a"))
+    assert isinstance(found, Problem)
+    assert found.status == 431
+
+
+def test_more_fields_than_the_library_behind_takes_are_refused_before_it() -> None:
+    start = b"GET / HTTP/1.1\r\nHost: x\r\n"
+    assert isinstance(frame(start + b"a: b\r\n" * 99 + b"\r\n"), Framed)
+    found = frame(start + b"a: b\r\n" * 100 + b"\r\n")
     assert isinstance(found, Problem)
     assert found.status == 431
 

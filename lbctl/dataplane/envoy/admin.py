@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from lbctl.dataplane.envoy.wire import get
+from lbctl.dataplane.envoy.wire import NOT_JSON, get
+from lbctl.model.digits import count
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import Generation
 
@@ -210,8 +211,7 @@ def _file(path: Path) -> "_File | None":
 
 
 def _whole_seconds(text: str) -> int:
-    number = text.removesuffix("s")
-    return int(number) if number.isdigit() else 0
+    return count(text.removesuffix("s"))
 
 
 def _who_is_behind(connected: socket.socket) -> tuple[int, int]:
@@ -224,5 +224,5 @@ def _who_is_behind(connected: socket.socket) -> tuple[int, int]:
 def _server_info(body: bytes) -> ServerInfo:
     try:
         return msgspec.json.decode(body, type=ServerInfo)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise Garbled(f"envoy's /server_info cannot be understood: {error}") from error

@@ -13,6 +13,8 @@ from lbctl.dataplane.envoy.clusters import DRAINING
 from lbctl.dataplane.envoy.layout import cell_name, cluster_name, preview_name
 from lbctl.dataplane.envoy.times import DETAILED, HISTOGRAM
 from lbctl.dataplane.envoy.version import Written, parse
+from lbctl.dataplane.envoy.wire import NOT_JSON
+from lbctl.model.digits import count
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.reading import Admin, PoolReading, ServerReading
@@ -106,7 +108,7 @@ def read_hosts(body: bytes) -> Hosts:
     """Return cluster → (address, port) → server. Raises Garbled for what is no such answer."""
     try:
         clusters = _CLUSTERS.decode(body).cluster_statuses
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise Garbled(f"envoy's /clusters cannot be understood: {error}") from error
     return {cluster.name: {_where(host): host for host in cluster.host_statuses} for cluster in clusters}
 
@@ -125,7 +127,7 @@ def running_route(service: Service, stats: Stats) -> Written | None:
 def refusals(service: Service, stats: Stats) -> int:
     """Return how often Envoy refused a route file: wrong in meaning, or no JSON."""
     told = (*_told(service, stats, "update_rejected"), *_told(service, stats, "update_failure"))
-    return sum(int(value) for value in told if value.isdigit())
+    return sum(map(count, told))
 
 
 def counts_calls(service: Service, cells: Sequence[Cell], stats: Stats) -> bool:
@@ -225,7 +227,7 @@ def _is_drained(host: Host) -> bool:
 
 
 def _counted(host: Host) -> dict[str, int]:
-    return {stat.name: int(stat.value) for stat in host.stats if str(stat.value).isdigit()}
+    return {stat.name: count(str(stat.value)) for stat in host.stats}
 
 
 def _why_down(health: _Health) -> str:
@@ -258,5 +260,4 @@ def _told(service: Service, stats: Stats, word: str) -> Iterator[str]:
 
 
 def _number(stats: Stats, name: str) -> int:
-    value = stats.get(name, "0")
-    return int(value) if value.isdigit() else 0
+    return count(stats.get(name, ""))

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from lbctl.dataplane.envoy.wire import NOT_JSON
 from lbctl.model.errors import Garbled
 
 CONFIG_DUMP = "/config_dump"
@@ -16,7 +17,7 @@ def read_dump(body: bytes) -> Any:
     """Return the JSON. Raises Garbled."""
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise Garbled(f"envoy's /config_dump cannot be understood: {error}") from error
 
 

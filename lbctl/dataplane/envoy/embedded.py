@@ -16,6 +16,7 @@ from lbctl.dataplane.envoy.status import EnvoyStatus
 from lbctl.dataplane.envoy.taking import take
 from lbctl.dataplane.envoy.version import NOT_ADOPTED
 from lbctl.dataplane.port import Started
+from lbctl.model.digits import count
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.topology import Instance, Service
 
@@ -146,7 +147,7 @@ async def _until_up(layout: Layout, pid: int, wanted: int, services: int) -> Non
             try:
                 _, (body,) = await client.ask([_STATE], process.ASK_TIMEOUT_S)
                 stats = read_stats(body)
-                active = int(stats.get("listener_manager.total_listeners_active", "0"))
+                active = count(stats.get("listener_manager.total_listeners_active", ""))
                 routed = sum(name.endswith(".version_text") and bool(text) for name, text in stats.items())
                 if active == wanted and routed >= services:
                     return

@@ -112,7 +112,9 @@ def make_directories(layout: Layout, inside: Sequence[str]) -> None:
 def write_file(path: Path, text: str) -> None:
     """Replace a file as a whole: Envoy and a crash see the old or the new one. Raises OSError."""
     fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("w", encoding="utf-8") as file:
+    fresh.unlink(missing_ok=True)  # Left by a crash, or a link that somebody put there.
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         share_as_directory(file.fileno(), path.parent)
         file.write(text)
         file.flush()
@@ -143,7 +145,7 @@ def drained(service: Service, colour: Colour, layout: Layout) -> frozenset[Serve
         found = json.loads(content(layout.endpoints(cluster_name(service.name, colour))) or "{}")
         listed = [one for pool in found["resources"][0]["endpoints"] for one in pool["lb_endpoints"]]
         names = {one["endpoint"]["hostname"] for one in listed if one.get("health_status") == DRAINING}
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return frozenset()
     return frozenset(server.name for server in service.pool(colour).servers if server.name in names)
 

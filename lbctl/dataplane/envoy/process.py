@@ -82,7 +82,7 @@ def take_life(layout: Layout) -> int | None:
 
     It tells of an Envoy that does not answer (yet): two on one directory would take each other's admin socket.
     """
-    descriptor = os.open(layout.life_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(layout.life_lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -131,7 +131,7 @@ async def start_lock(layout: Layout) -> AsyncIterator[None]:
     Raises:
         Unreachable: another one does not come to an end.
     """
-    descriptor = os.open(layout.start_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(layout.start_lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         await _lock(descriptor, layout)
         yield
@@ -150,6 +150,8 @@ async def _lock(descriptor: int, layout: Layout) -> None:
 
 
 def _rotate(log: Path) -> None:
+    if log.is_symlink():
+        log.unlink()  # The shell would write to wherever it leads.
     if log.exists() and log.stat().st_size:
         log.replace(log.with_name(log.name + ".1"))
 

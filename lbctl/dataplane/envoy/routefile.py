@@ -89,7 +89,7 @@ class RouteFile:
         """Whole: JSON with a route configuration and lbctl's version text, from which all of it can be rendered."""
         try:
             document = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         text = document.get("version_info") if isinstance(document, dict) else None
         return parse(text) if isinstance(text, str) and document.get("resources") else None

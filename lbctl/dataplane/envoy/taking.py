@@ -7,6 +7,7 @@ from collections.abc import Callable
 from lbctl.dataplane.envoy import files
 from lbctl.dataplane.envoy.admin import AdminClient
 from lbctl.dataplane.envoy.counters import read_stats
+from lbctl.model.digits import count
 from lbctl.model.errors import Garbled
 
 ASK_TIMEOUT_S = 1.0
@@ -51,5 +52,5 @@ async def _taken(client: AdminClient, change: files.Change) -> tuple[bool, int]:
     target = f"/stats?filter=^{scope}%5C.(version_text|update_rejected|update_failure)$"
     _, (body,) = await client.ask([target], ASK_TIMEOUT_S)
     stats = read_stats(body)
-    refused = sum(int(value) for name, value in stats.items() if not name.endswith("text") and value.isdigit())
+    refused = sum(count(value) for name, value in stats.items() if not name.endswith("text"))
     return change.version in stats.values() or not stats, refused

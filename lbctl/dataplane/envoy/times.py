@@ -9,6 +9,7 @@ merged at each flush (`stats_flush_interval`: 0.2 s as lbctl renders it, 5 s by 
 from collections.abc import Mapping
 
 from lbctl.dataplane.envoy.layout import cluster_name
+from lbctl.model.digits import count
 from lbctl.model.names import Colour, Generation
 from lbctl.model.reading import Timing
 from lbctl.model.sketch import Buckets, bucket_of
@@ -50,8 +51,8 @@ def _sketch(totals: str) -> Buckets:
         try:
             bin_, number = part.rsplit(":", 1)
             lower, width = map(float, bin_.split(","))
-            bucket, count = bucket_of(lower + (width / 2 if width > 1 else 0.0)), int(number)
+            bucket, found = bucket_of(lower + (width / 2 if width > 1 else 0.0)), count(number)
         except ValueError:
             continue
-        buckets[bucket] = buckets.get(bucket, 0) + max(0, count)
+        buckets[bucket] = buckets.get(bucket, 0) + found
     return buckets

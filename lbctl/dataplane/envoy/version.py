@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from lbctl.model.digits import whole
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.route import Caller, Pin, Route
 
@@ -47,4 +48,4 @@ def _pins(text: str) -> tuple[tuple[Caller, Pin], ...]:
 
 def version_of(number: str) -> tuple[int, ...]:
     """Return Envoy's own version, `1.40.0`, as numbers that compare; nothing for what is none."""
-    return tuple(int(part) for part in number.split(".") if part.isdigit())
+    return tuple(found for part in number.split(".") if (found := whole(part)) is not None)

@@ -1,5 +1,6 @@
 """The files that HAProxy reads at its first start with lbctl's sections: made before it, routes never replaced."""
 
+import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +26,10 @@ def write_maps(
         OSError: a file cannot be written; the text names it.
         Garbled: callers cannot be told apart as configured.
     """
-    Path(instance.directory).mkdir(mode=0o750, parents=True, exist_ok=True)
+    directory = Path(instance.directory)
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if directory.stat().st_mode & 0o002:
+        raise OSError(errno.EPERM, "everybody may write there: chmod o-w", instance.directory)
     with alone(instance):
         return _added(instance, services, active)
 

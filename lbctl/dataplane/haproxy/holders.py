@@ -23,7 +23,7 @@ ASK_S = 0.3
 EVERY_S = 1.0
 KEPT_MAX = 20
 _FIELD = re.compile(r"(?:^| )(src|be|srv|age)=(\S+)")
-_PART = re.compile(r"([0-9]+)([dhms])")
+_PART = re.compile(r"([0-9]{1,9})([dhms])")
 _UNIT_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 Where = Mapping[ServiceName, Mapping[Colour, str]]

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lbctl.dataplane.haproxy.client import Blocks
 from lbctl.dataplane.haproxy.statemap import map_path, parse_lines
 from lbctl.dataplane.haproxy.workers import Worker, ask_worker, batches, facts, generation, workers
+from lbctl.model.digits import count
 from lbctl.model.errors import DataPlaneError, Unreachable
 from lbctl.model.names import Generation
 from lbctl.model.topology import Instance
@@ -64,22 +66,23 @@ async def look(instance: Instance, worker: Worker, questions: Sequence[str], tim
     """Ask one worker. Raises Unreachable, Garbled."""
     commands = ["show info", f"show map {map_path(instance)}", *questions]
     answers = [answer for part in batches(commands) for answer in await ask_worker(instance, worker, part, timeout_s)]
+    return looked(worker, questions, answers)
+
+
+def looked(worker: Worker, questions: Sequence[str], answers: Blocks) -> Look:
+    """Return what a worker answered to `show info`, `show map` and the questions. Raises Garbled."""
     info, entries, *rest = answers
     about = facts(info)
     return Look(
         worker=worker,
         life=generation(about),
-        uptime_s=_number(about.get("Uptime_sec", "")),
+        uptime_s=count(about.get("Uptime_sec", "")),
         entries=None if unloaded(entries) else parse_lines(entries, columns=3),
         answers=dict(zip(questions, rest, strict=True)),
-        unsent_log_lines=_number(about.get("DroppedLogs", "")),
+        unsent_log_lines=count(about.get("DroppedLogs", "")),
     )
 
 
 def unloaded(lines: Sequence[str]) -> bool:
     """Whether this answer to `show map` says that there is no such map."""
     return bool(lines) and lines[0].startswith(NO_MAP)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lbctl.dataplane.haproxy.callers import addresses, callers_path, key_of, looks_at_addresses, table_of
 from lbctl.dataplane.haproxy.looking import Look, unloaded
 from lbctl.dataplane.haproxy.statemap import parse_lines
+from lbctl.model.digits import count
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, Generation, ServiceName
 from lbctl.model.route import UNKNOWN, Caller, Cell, Pin, Route
@@ -17,7 +18,8 @@ from lbctl.model.topology import Consumer, Instance, PinKind, Service
 
 Pinned = tuple[tuple[Caller, Pin], ...]
 ALL_KINDS = frozenset(PinKind)
-_ROW = re.compile(r" key=(\S+) .*\b(?:http_req_cnt|conn_cnt)=([0-9]+)")
+_ROW = re.compile(r"0x[0-9a-f]+: key=(\S+) (.*)")
+_COUNT = re.compile(r"\b(?:http_req_cnt|conn_cnt)=([0-9]+)")
 _CELL = re.compile(r"(?:(unknown)|(.+)-(blue|green))>(blue|green)")
 RENDER = "`lbctl config render haproxy` prints it"
 
@@ -148,9 +150,9 @@ class Pins:
 
 def parse_table(lines: Sequence[str]) -> dict[Cell, int]:
     """Return the cells of a `show table` answer; what is no cell is left out."""
-    rows = (_ROW.search(line) for line in lines)
-    cells = ((_cell(row[1]), int(row[2])) for row in rows if row is not None)
-    return {cell: count for cell, count in cells if cell is not None}
+    rows = (row for line in lines if (row := _ROW.fullmatch(line)) is not None)
+    cells = ((_cell(row[1]), _COUNT.findall(row[2])) for row in rows)
+    return {cell: count(counts[-1]) for cell, counts in cells if cell is not None and counts}
 
 
 def _cell(text: str) -> Cell | None:

@@ -8,6 +8,7 @@ from lbctl.dataplane.haproxy.looking import Look
 from lbctl.dataplane.haproxy.statemap import map_path
 from lbctl.dataplane.haproxy.sticktables import SHOW, bound_entries, names_servers, tables_of
 from lbctl.dataplane.haproxy.workers import ask_worker, batches, facts, workers
+from lbctl.model.digits import whole
 from lbctl.model.errors import Garbled
 from lbctl.model.names import ServiceName
 from lbctl.model.operation import Ability
@@ -71,4 +72,4 @@ def _check_level(instance: Instance, path: str, level: Sequence[str]) -> None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     head = version.split("-", 1)[0].split(".")
-    return tuple(int(part) for part in head[:2] if part.isdigit())
+    return tuple(number for part in head[:2] if (number := whole(part)) is not None)

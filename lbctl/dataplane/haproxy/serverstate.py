@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.dataplane.slotfile import SlotFile
+from lbctl.model.digits import whole
 from lbctl.model.names import ServerName, ServiceName
 from lbctl.model.topology import Instance
 
@@ -62,9 +63,10 @@ def parse_states(backend: str, lines: Sequence[str]) -> dict[ServerName, State] 
         if len(fields) < len(FIELDS) or line.startswith("#") or fields[1] != backend:
             continue
         one = dict(zip(FIELDS, fields, strict=False))
-        if not all(one[key].isascii() and one[key].isdigit() for key in NUMBERS):
+        numbers = [number for key in NUMBERS if (number := whole(one[key])) is not None]
+        if len(numbers) < len(NUMBERS):
             return None
-        weight, configured, unchanged, admin = (int(one[key]) for key in NUMBERS)
+        weight, configured, unchanged, admin = numbers
         drained = bool(admin & DRAINED)
         state = State(one["be_id"], one["srv_id"], weight, configured, unchanged, one["srv_port"], drained)
         # The first of two equal lines counts, as in HAProxy.

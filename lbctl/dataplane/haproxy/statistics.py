@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 
+from lbctl.model.digits import COUNT_MAX, count
 from lbctl.model.errors import Garbled
 from lbctl.model.names import ServerName
 from lbctl.model.reading import Admin, PoolReading, ServerReading
@@ -166,7 +167,9 @@ class Figures:
         try:
             numbers = [*map(int, row[1:])]
         except ValueError:
-            numbers = [int(text) if text.isascii() and text.isdigit() else 0 for text in row[1:]]
+            numbers = [-1]
+        if min(numbers) < 0 or max(numbers) > COUNT_MAX:
+            numbers = [*map(count, row[1:])]
         (
             self.queued,
             self.running,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from lbctl.dataplane.haproxy.apportion import Units, apportion
 from lbctl.dataplane.haproxy.statemap import DEFAULT, parse_value
 from lbctl.dataplane.haproxy.statistics import BACKEND, is_serving
+from lbctl.model.digits import count
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.route import Route
@@ -67,7 +68,7 @@ def parse_backend(backend: str, lines: Sequence[str]) -> Backend:
     if own is None:
         raise Garbled(f"HAProxy has no backend {backend}: `lbctl config render haproxy` prints it")
     rows = {
-        ServerName(name): Weighed(is_serving(status), _number(weight), _number(unchanged), agent, cookie, backup == "1")
+        ServerName(name): Weighed(is_serving(status), count(weight), count(unchanged), agent, cookie, backup == "1")
         for name, (status, weight, unchanged, agent, cookie, backup, *_) in found.items()
     }
     return Backend(rows, algorithm=own[6], cookie=own[4], mode=own[7])
@@ -124,7 +125,3 @@ def _share(units: Units) -> int:
 def _units(pools: Pools, weight: Callable[[Weighed], int]) -> Units:
     blue, green = (sum(map(weight, pools[colour].values())) for colour in (Colour.BLUE, Colour.GREEN))
     return Units(blue, green)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lbctl.dataplane.haproxy.client import BATCH_MAX, Blocks, Exchange, ask
+from lbctl.model.digits import whole
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import Generation
 from lbctl.model.topology import Instance
@@ -61,8 +62,8 @@ def parse_processes(lines: Sequence[str]) -> list[Worker]:
             is_old = line.startswith("# old") or (is_old and not line.startswith("# workers"))
             continue
         fields = line.split()
-        if len(fields) >= 2 and fields[1] == "worker" and fields[0].isdigit():
-            found.append(Worker(int(fields[0]), is_old))
+        if len(fields) >= 2 and fields[1] == "worker" and (pid := whole(fields[0])) is not None:
+            found.append(Worker(pid, is_old))
     return sorted(found, key=lambda worker: worker.is_old)
 
 
@@ -107,6 +108,6 @@ def facts(lines: Sequence[str]) -> dict[str, str]:
 def generation(info: dict[str, str]) -> Generation:
     """Return which life of the process answered: `PID@START`. Raises Garbled."""
     pid, began = info.get("Pid", ""), info.get("Start_time_sec", "")
-    if not pid.isdigit():
+    if whole(pid) is None:
         raise Garbled("HAProxy's `show info` has no Pid: it is not an HAProxy that lbctl knows")
     return Generation(f"{pid}@{began or '?'}")
