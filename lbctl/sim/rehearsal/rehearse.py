@@ -1,0 +1,365 @@
+"""A rehearsal from its begin to its end: the same setting gives the same outcome, byte for byte."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from lbctl.core.claims import claim_granted
+from lbctl.core.holds import Hold
+from lbctl.core.invariants import InvariantViolatedError
+from lbctl.core.targets import target
+from lbctl.model.attested import Attested
+from lbctl.model.entry import Entry
+from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
+from lbctl.model.reading import Health, InstanceReading, Observed, Unreadable
+from lbctl.model.record import Phase, Record, Release
+from lbctl.model.request import Claim, Switch
+from lbctl.model.units import MINUTE, SECOND, Instant, Span, after, since
+from lbctl.sim.rehearsal.crowd import Crowd, Harm
+from lbctl.sim.rehearsal.edge import Edge
+from lbctl.sim.rehearsal.script import Kind, Moment, Trouble, When
+from lbctl.sim.rehearsal.setting import NEW, OLD, Setting, at_rest, known
+from lbctl.sim.rehearsal.shell import Shell
+from lbctl.sim.site import unconnected
+
+FINE = Span(100)
+CALM = SECOND
+"""A tick where nothing changed for a while."""
+IDLE = Span(5 * SECOND)
+"""A tick while an old pool is kept warm: nothing is judged then."""
+SETTLES = Span(15 * SECOND)
+PATIENCE = Span(10 * MINUTE)
+"""So long over its planned time it is watched."""
+PREPARES = Span(MINUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of the timeline; `at` is since the release began. `trouble`: the world did it, not lbctl."""
+
+    at: int
+    text: str
+    kind: str = ""
+    severity: str = "info"
+    trouble: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How it went. `violation` is empty if no invariant broke."""
+
+    release: Release | None
+    timeline: tuple[Told, ...]
+    harm: Harm
+    began: Instant
+    ended: Instant
+    home_at: Instant | None = None
+    """When every load balancer was back at share 0 of the candidate, after it had more."""
+    holds: tuple[Hold, ...] = ()
+    violation: str = ""
+    refused: str = ""
+
+
+class Refusal(Exception):
+    """The core refused to begin: what, why, and what to do."""
+
+    def __init__(self, body: dict[str, str]) -> None:
+        super().__init__(body["what"])
+        self.why, self.then = body["why"], body["then"]
+
+
+@dataclass(slots=True)
+class Stage:
+    """A rehearsal under way."""
+
+    setting: Setting
+    now: Instant = Instant(1_000)
+    began: Instant | None = None
+    timeline: list[Told] = field(default_factory=list)
+    stirred: Instant = Instant(1_000)
+    """When anything last changed."""
+    alive: bool = True
+    home_at: Instant | None = None
+    begun: dict[Trouble, Instant] = field(default_factory=dict)
+    over: set[Trouble] = field(default_factory=set)
+    down_since: dict[tuple[ServiceName, ServerName], Instant] = field(default_factory=dict)
+    unreadable_since: dict[InstanceName, Instant] = field(default_factory=dict)
+    crowd: Crowd = field(init=False)
+    edges: dict[InstanceName, Edge] = field(init=False)
+    shell: Shell = field(init=False)
+
+    def __post_init__(self) -> None:
+        setting, chance = self.setting, Random(self.setting.seed)  # noqa: S311 - repeatable, not secret
+        topology, record = setting.topology, at_rest(setting)
+        routes = {name: route for name in topology.services if (route := target(topology, record, name)) is not None}
+        self.edges = {
+            instance.name: Edge(
+                instance.name, [one for one in topology.services.values() if one.plane == plane.name], routes
+            )
+            for plane in topology.planes.values()
+            for instance in plane.instances
+        }
+        learned = known(setting, chance)
+        self.crowd = Crowd(setting, chance)
+        self.shell = Shell(topology, self.edges, self._told, record, learned)
+        self.shell.start(self.now)
+
+    # ---- from begin to end
+
+    def play(self) -> Outcome:
+        """Run it. Raises Refusal if the release may not begin."""
+        violation = ""
+        try:
+            self._prepare()
+            while not self._ended():
+                self.tick()
+        except InvariantViolatedError as broken:
+            violation = f"invariant: {broken}"
+        return self._outcome(violation)
+
+    def _prepare(self) -> None:
+        """Let lbctl look around, claim what a unit wants claimed, and ask for the release."""
+        self._run(Span(3 * SECOND))
+        number = 0
+        for name in self.setting.members if self.setting.followers else ():
+            number += 1
+            self._ask(Claim(id=number, actor="ci", service=name, build=f"build/{name}"))
+        for _ in range(PREPARES // FINE):
+            assert self.shell.state is not None
+            if not self.setting.followers or all(claim_granted(self.shell.state, one) for one in self.setting.members):
+                break
+            self.tick()
+        self.began = self.stirred = self.now
+        followers = dict.fromkeys(self.setting.followers, NEW)
+        carrier, plan = self.setting.carrier, self.setting.plan
+        self._ask(
+            Switch(
+                id=number + 1,
+                actor="simulate",
+                service=carrier,
+                to=None,
+                version=NEW,
+                plan=plan,
+                followers=followers,
+                unchecked=True,
+                nonce="n",
+            )
+        )
+
+    def _ask(self, request: Claim | Switch) -> None:
+        self.shell.ask(request, self.now)
+        for _ in range(PREPARES // FINE):
+            for answer in self.shell.answers:
+                if answer.request_id == request.id:
+                    if not answer.accepted:
+                        raise Refusal(answer.body)
+                    return
+            self.tick()
+        raise InvariantViolatedError("a request is answered")
+
+    def _run(self, span: Span) -> None:
+        for _ in range(span // FINE):
+            self.tick()
+
+    def _ended(self) -> bool:
+        release = self.release
+        if release is None or self.began is None or not self.alive:
+            return False
+        settled = release.phase.ended and self.shell.disk.releases == self._record().releases and not self.shell.busy
+        return settled or since(self.began, self.now) > self.limit
+
+    @property
+    def limit(self) -> Span:
+        """How long it is watched: as planned, held once as long as a step may be, and a while more."""
+        plan = self.setting.plan
+        drain = self.setting.topology.services[self.setting.carrier].drain
+        steps = len(plan.steps_bp) * plan.hold_min
+        after_bake = max(plan.retain, drain.limit) + (1 + len(self.setting.followers)) * drain.limit
+        return Span(plan.preflight + steps + plan.hold_max + plan.bake + after_bake + PATIENCE)
+
+    def _outcome(self, violation: str) -> Outcome:
+        release = self.release
+        progress = None if release is None or self.shell.state is None else self.shell.state.progress.get(release.id)
+        return Outcome(
+            release=release,
+            timeline=tuple(self.timeline),
+            harm=self.crowd.harm,
+            began=self.began or self.now,
+            ended=self.now,
+            home_at=self.home_at,
+            holds=() if progress is None else progress.holds,
+            violation=violation,
+        )
+
+    # ---- one tick
+
+    def tick(self) -> None:
+        """Let a while pass: users first, then what lbctl had under way, what it sees, what it decides."""
+        span = self._span()
+        self.now = after(self.now, span)
+        self._troubles()
+        self._check_servers()
+        if self.began is not None:
+            self.crowd.come(self.edges, self.now, span / SECOND)
+        if self.alive:
+            before = self._record()
+            self.shell.hear(self.now)
+            self.shell.tick(self.now, self._observed())
+            self.stirred = self.stirred if self._record() is before else self.now
+        self._look()
+
+    def _span(self) -> Span:
+        if self.began is None or self.shell.busy or since(self.stirred, self.now) < SETTLES or not self.alive:
+            return FINE
+        release = self.release
+        return IDLE if release is not None and release.phase.swapped else CALM
+
+    def _record(self) -> Record:
+        return self.shell.disk if self.shell.state is None else self.shell.state.record
+
+    @property
+    def release(self) -> Release | None:
+        """The release that is rehearsed."""
+        return self._record().latest(self.setting.carrier)
+
+    # ---- what goes wrong
+
+    def _troubles(self) -> None:
+        for trouble in self.setting.troubles:
+            if trouble not in self.begun and self._is_time(trouble.begins):
+                self._begin(trouble)
+            ends = None if trouble.length is None or trouble not in self.begun else self.begun[trouble] + trouble.length
+            if ends is not None and self.now >= ends and trouble not in self.over:
+                self._end(trouble)
+        self.crowd.troubles = tuple(one for one in self.setting.troubles if one in self.begun and one not in self.over)
+
+    def _is_time(self, when: When) -> bool:
+        release = self.release
+        if self.began is None or release is None:
+            return False
+        match when.moment:
+            case Moment.START:
+                return since(self.began, self.now) >= when.after
+            case Moment.STEP:
+                return release.peak_bp >= self.setting.plan.steps_bp[when.number - 1]
+            case Moment.BAKE:
+                return release.phase is Phase.BAKING
+            case Moment.DRAIN:
+                return release.phase.swapped
+
+    def _begin(self, trouble: Trouble) -> None:
+        self.begun[trouble] = self.stirred = self.now
+        self._note(trouble.text)
+        if trouble.kind is Kind.RELOAD and trouble.instance is not None:
+            self.edges[trouble.instance].reload()
+            self.over.add(trouble)
+        if trouble.kind is Kind.UNREADABLE and trouble.instance is not None:
+            self.edges[trouble.instance].deaf = True
+            self.unreadable_since[trouble.instance] = self.now
+        if trouble.kind is Kind.KILL:
+            self.shell.kill()
+            self.alive = False
+
+    def _end(self, trouble: Trouble) -> None:
+        self.over.add(trouble)
+        self.stirred = self.now
+        self._note(f"over: {trouble.text}" if trouble.kind is not Kind.KILL else "lbctld is started again")
+        if trouble.kind is Kind.UNREADABLE and trouble.instance is not None:
+            self.edges[trouble.instance].deaf = False
+        if trouble.kind is Kind.KILL:
+            self.shell.start(self.now)
+            self.alive = True
+
+    def _note(self, text: str) -> None:
+        self.timeline.append(Told(self._at(), text, trouble=True))
+
+    def _check_servers(self) -> None:
+        """A dead server is left out, by load balancers and the prober alike, after as many failed checks as it takes."""
+        dead = {(name, server) for name, _, server in self._dead()}
+        self.down_since = {key: self.down_since.get(key, self.now) for key in dead}
+        down: dict[tuple[ServiceName, Colour], set[ServerName]] = {}
+        for name, colour, server in self._dead():
+            check = self.setting.topology.services[name].health
+            found_after = 0 if check is None else check.fall * check.interval
+            if since(self.down_since[name, server], self.now) >= found_after:
+                down.setdefault((name, colour), set()).add(server)
+        if down != self.crowd.down:
+            self.stirred = self.now
+        self.crowd.down = down
+
+    def _dead(self) -> Iterator[tuple[ServiceName, Colour, ServerName]]:
+        for trouble in self.crowd.troubles:
+            whom = trouble.whom
+            if trouble.kind is not Kind.DEAD or whom is None:
+                continue
+            for server in self.setting.topology.services[whom.service].pool(whom.colour).servers:
+                if whom.server in {None, server.name}:
+                    yield whom.service, whom.colour, server.name
+
+    # ---- what is seen
+
+    def _observed(self) -> Observed:
+        topology = self.setting.topology
+        timed = {name for name in self.setting.members if self.setting.timed(name)}
+        readings: dict[InstanceName, InstanceReading | Unreadable] = {
+            name: Unreadable(self.unreadable_since[name], "no answer")
+            if edge.deaf
+            else edge.read(Instant(self.now - 1), self.crowd.down, timed)
+            for name, edge in self.edges.items()
+        }
+        health, said = {}, {}
+        for service in topology.services.values():
+            for colour in Colour:
+                down = self.crowd.down.get((service.name, colour), set())
+                version = OLD if colour is self.setting.active else NEW
+                for server in service.pool(colour).servers:
+                    key = (service.name, server.name)
+                    bad = server.name in down
+                    health[key] = Health(not bad, self.down_since.get(key, Instant(0)), "refused" if bad else "")
+                    said[key] = Attested(version, "", self.now)
+        timing = {
+            (name, service): one
+            for name, reading in readings.items()
+            if isinstance(reading, InstanceReading)
+            for service, one in reading.timing.items()
+        }
+        census = unconnected(topology, self.now)
+        return Observed(readings, health, timing=timing, attested=said, census=census)
+
+    # ---- what must never be
+
+    def _look(self) -> None:
+        """No load balancer gives the candidate more than was ever decided, and no call goes against its pin."""
+        release, carrier = self.release, self.setting.carrier
+        if release is None or self.began is None:
+            return
+        here = [self.edges[name] for name in self.setting.topology.instances_of(carrier)]
+        shares = [edge.routes[carrier].share_bp(release.to) for edge in here]
+        decided = max(release.share_bp, release.peak_bp)
+        if max(shares) > decided:
+            raise InvariantViolatedError(f"a load balancer gives {max(shares)} bp, and {decided} bp were decided")
+        if release.phase in {Phase.ROLLED_BACK, Phase.CANCELLED} and max(shares) > 0:
+            raise InvariantViolatedError(f"{release.phase} while a load balancer gives {max(shares)} bp")
+        going_back = release.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}
+        if going_back and not max(shares) and self.home_at is None and release.peak_bp:
+            self.home_at = self.now
+        wrong = {} if self.shell.state is None else self.shell.state.matrix
+        for name, tally in wrong.items():
+            if tally.wrong:
+                raise InvariantViolatedError(f"{name} was called against a pin")
+
+    def _told(self, entry: Entry) -> None:
+        if self.began is not None:
+            told = Told(entry.at - self.began, entry.text, entry.kind.value, entry.severity.value)
+            self.timeline.append(told)
+
+    def _at(self) -> int:
+        return self.now - (self.began or self.now)
+
+
+def rehearse(setting: Setting) -> Outcome:
+    """Return what lbctl would do. Raises Refusal if the release may not begin."""
+    return Stage(setting).play()
+
+
+__all__ = ["Outcome", "Refusal", "Told", "rehearse", "replace"]
