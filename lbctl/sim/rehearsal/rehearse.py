@@ -1,7 +1,7 @@
 """A rehearsal from its begin to its end: the same setting gives the same outcome, byte for byte."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 
 from lbctl.core.claims import claim_granted
@@ -25,8 +25,8 @@ from lbctl.sim.site import unconnected
 FINE = Span(100)
 CALM = SECOND
 """A tick where nothing changed for a while."""
-IDLE = Span(5 * SECOND)
-"""A tick while an old pool is kept warm: nothing is judged then."""
+IDLE = Span(10 * SECOND)
+"""A tick while an old pool is only kept warm: nothing is judged then."""
 SETTLES = Span(15 * SECOND)
 PATIENCE = Span(10 * MINUTE)
 """So long over its planned time it is watched."""
@@ -57,7 +57,6 @@ class Outcome:
     """When every load balancer was back at share 0 of the candidate, after it had more."""
     holds: tuple[Hold, ...] = ()
     violation: str = ""
-    refused: str = ""
 
 
 class Refusal(Exception):
@@ -80,6 +79,9 @@ class Stage:
     """When anything last changed."""
     alive: bool = True
     home_at: Instant | None = None
+    number: int = 0
+    """Of the last request."""
+    stopped: dict[tuple[ServiceName, Colour], Instant] = field(default_factory=dict)
     begun: dict[Trouble, Instant] = field(default_factory=dict)
     over: set[Trouble] = field(default_factory=set)
     down_since: dict[tuple[ServiceName, ServerName], Instant] = field(default_factory=dict)
@@ -120,10 +122,9 @@ class Stage:
     def _prepare(self) -> None:
         """Let lbctl look around, claim what a unit wants claimed, and ask for the release."""
         self._run(Span(3 * SECOND))
-        number = 0
         for name in self.setting.members if self.setting.followers else ():
-            number += 1
-            self._ask(Claim(id=number, actor="ci", service=name, build=f"build/{name}"))
+            self.number += 1
+            self._ask(Claim(id=self.number, actor="ci", service=name, build=f"build/{name}"))
         for _ in range(PREPARES // FINE):
             assert self.shell.state is not None
             if not self.setting.followers or all(claim_granted(self.shell.state, one) for one in self.setting.members):
@@ -132,9 +133,10 @@ class Stage:
         self.began = self.stirred = self.now
         followers = dict.fromkeys(self.setting.followers, NEW)
         carrier, plan = self.setting.carrier, self.setting.plan
+        self.number += 1
         self._ask(
             Switch(
-                id=number + 1,
+                id=self.number,
                 actor="simulate",
                 service=carrier,
                 to=None,
@@ -206,13 +208,25 @@ class Stage:
             self.shell.hear(self.now)
             self.shell.tick(self.now, self._observed())
             self.stirred = self.stirred if self._record() is before else self.now
+            self._stop_old()
         self._look()
+
+    def _stop_old(self) -> None:
+        """CI stops what is certified: the providers of those are proved unused next."""
+        release = self.release
+        for name, member in release.members.items() if release is not None and release.phase is Phase.RETIRING else ():
+            if self.shell.disk.services[name].pool(member.origin).certificate is not None:
+                self.stopped.setdefault((name, member.origin), self.now)
 
     def _span(self) -> Span:
         if self.began is None or self.shell.busy or since(self.stirred, self.now) < SETTLES or not self.alive:
             return FINE
         release = self.release
-        return IDLE if release is not None and release.phase.swapped else CALM
+        if release is None or release.phase is not Phase.DRAINING:
+            return CALM
+        quiet = self.setting.topology.services[self.setting.carrier].drain.quiet
+        warm_for = release.plan.retain - since(release.phase_since, self.now) - quiet
+        return IDLE if warm_for > MINUTE else CALM
 
     def _record(self) -> Record:
         return self.shell.disk if self.shell.state is None else self.shell.state.record
@@ -277,7 +291,10 @@ class Stage:
         """A dead server is left out, by load balancers and the prober alike, after as many failed checks as it takes."""
         dead = {(name, server) for name, _, server in self._dead()}
         self.down_since = {key: self.down_since.get(key, self.now) for key in dead}
-        down: dict[tuple[ServiceName, Colour], set[ServerName]] = {}
+        down = {
+            (name, colour): {server.name for server in self.setting.topology.services[name].pool(colour).servers}
+            for name, colour in self.stopped
+        }
         for name, colour, server in self._dead():
             check = self.setting.topology.services[name].health
             found_after = 0 if check is None else check.fall * check.interval
@@ -315,7 +332,8 @@ class Stage:
                 for server in service.pool(colour).servers:
                     key = (service.name, server.name)
                     bad = server.name in down
-                    health[key] = Health(not bad, self.down_since.get(key, Instant(0)), "refused" if bad else "")
+                    refused = self.stopped.get((service.name, colour))
+                    health[key] = Health(not bad, self.down_since.get(key, Instant(0)), "refused" * bad, refused)
                     said[key] = Attested(version, "", self.now)
         timing = {
             (name, service): one
@@ -361,5 +379,3 @@ def rehearse(setting: Setting) -> Outcome:
     """Return what lbctl would do. Raises Refusal if the release may not begin."""
     return Stage(setting).play()
 
-
-__all__ = ["Outcome", "Refusal", "Told", "rehearse", "replace"]
