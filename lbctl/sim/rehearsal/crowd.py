@@ -7,7 +7,7 @@ from random import Random
 
 from lbctl.core.coupling import providers_of
 from lbctl.model import sketch
-from lbctl.model.names import Colour, ServerName, ServiceName
+from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
 from lbctl.model.route import Caller
 from lbctl.model.topology import Server
 from lbctl.model.units import Instant
@@ -52,12 +52,12 @@ class Crowd:
         self._providers = {name: providers_of(self._topology, name) for name in self._topology.services}
         self._slots: dict[float, tuple[int, ...]] = {}
         self._times = slots_of(chance, setting.usual_ms, 0.0)
-        self._turn = 0
+        self._turns: Counter[Key] = Counter()
         self.troubles: tuple[Trouble, ...] = ()
         self.down: dict[Key, set[ServerName]] = {}
         self.harm = Harm()
 
-    def come(self, edges: Mapping[str, Edge], now: Instant, span_s: float) -> None:
+    def come(self, edges: Mapping[InstanceName, Edge], now: Instant, span_s: float) -> None:
         """Let the users of a span of time come, by all load balancers alike."""
         here = [edges[name] for name in self._topology.instances_of(self._setting.carrier)]
         for edge in here:
@@ -79,7 +79,7 @@ class Crowd:
             harm.last_at = now
 
     def _served(
-        self, edge: Edge, edges: Mapping[str, Edge], name: ServiceName, colour: Colour, count: int
+        self, edge: Edge, edges: Mapping[InstanceName, Edge], name: ServiceName, colour: Colour, count: int
     ) -> Failed:
         """Have one pool answer, and return how many answers were bad."""
         if not count:
@@ -91,7 +91,7 @@ class Crowd:
             counted.add(None, count, count)
             return Failed(count, count)
         total = Failed()
-        for server, part in self._dealt(servers, count):
+        for server, part in self._dealt((name, colour), servers, count):
             failed = self._answered(edge, edges, name, colour, server.name, part)
             counted.add(server.name, part, failed.count)
             if self._setting.timed(name):
@@ -99,18 +99,18 @@ class Crowd:
             total = total + failed
         return total
 
-    def _dealt(self, servers: list[Server], count: int) -> list[tuple[Server, int]]:
+    def _dealt(self, pool: Key, servers: list[Server], count: int) -> list[tuple[Server, int]]:
         """Deal requests out in turn, as round robin does over a long time."""
         each, rest = divmod(count, len(servers))
-        self._turn += rest
-        extra = {(self._turn - one) % len(servers) for one in range(rest)}
+        self._turns[pool] += rest
+        extra = {(self._turns[pool] - one) % len(servers) for one in range(rest)}
         shares = [(server, each + (index in extra)) for index, server in enumerate(servers)]
         return [(server, part) for server, part in shares if part]
 
     def _answered(
         self,
         edge: Edge,
-        edges: Mapping[str, Edge],
+        edges: Mapping[InstanceName, Edge],
         name: ServiceName,
         colour: Colour,
         server: ServerName,
@@ -129,7 +129,7 @@ class Crowd:
         return total
 
     def _call(
-        self, edge: Edge, edges: Mapping[str, Edge], provider: ServiceName, caller: Caller, count: int
+        self, edge: Edge, edges: Mapping[InstanceName, Edge], provider: ServiceName, caller: Caller, count: int
     ) -> Failed:
         """Each request of a consumer's server needs one call of each provider."""
         if provider not in edge.services:
@@ -145,7 +145,8 @@ class Crowd:
         return sum(
             one.amount
             for one in self.troubles
-            if one.kind is Kind.LATENCY and (_meets(one, name, colour, server) or (server is None and _in(one, name, colour)))
+            if one.kind is Kind.LATENCY
+            and (_meets(one, name, colour, server) or (server is None and _in(one, name, colour)))
         )
 
     def _slots_for(self, name: ServiceName, colour: Colour, server: ServerName) -> tuple[int, ...]:

@@ -1,26 +1,24 @@
 """A rehearsal from its begin to its end: the same setting gives the same outcome, byte for byte."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from lbctl.core.claims import claim_granted
 from lbctl.core.holds import Hold
 from lbctl.core.invariants import InvariantViolatedError
 from lbctl.core.targets import target
-from lbctl.model.attested import Attested
 from lbctl.model.entry import Entry
-from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
-from lbctl.model.reading import Health, InstanceReading, Observed, Unreadable
+from lbctl.model.names import InstanceName
 from lbctl.model.record import Phase, Record, Release
 from lbctl.model.request import Claim, Switch
 from lbctl.model.units import MINUTE, SECOND, Instant, Span, after, since
 from lbctl.sim.rehearsal.crowd import Crowd, Harm
 from lbctl.sim.rehearsal.edge import Edge
-from lbctl.sim.rehearsal.script import Kind, Moment, Trouble, When
-from lbctl.sim.rehearsal.setting import NEW, OLD, Setting, at_rest, known
+from lbctl.sim.rehearsal.script import Kind, Trouble
+from lbctl.sim.rehearsal.setting import NEW, Setting, at_rest, known
 from lbctl.sim.rehearsal.shell import Shell
-from lbctl.sim.site import unconnected
+from lbctl.sim.rehearsal.weather import Weather
 
 FINE = Span(100)
 CALM = SECOND
@@ -56,6 +54,8 @@ class Outcome:
     home_at: Instant | None = None
     """When every load balancer was back at share 0 of the candidate, after it had more."""
     holds: tuple[Hold, ...] = ()
+    unmet: tuple[Trouble, ...] = ()
+    """What was to go wrong at a moment that never came."""
     violation: str = ""
 
 
@@ -81,11 +81,7 @@ class Stage:
     home_at: Instant | None = None
     number: int = 0
     """Of the last request."""
-    stopped: dict[tuple[ServiceName, Colour], Instant] = field(default_factory=dict)
-    begun: dict[Trouble, Instant] = field(default_factory=dict)
-    over: set[Trouble] = field(default_factory=set)
-    down_since: dict[tuple[ServiceName, ServerName], Instant] = field(default_factory=dict)
-    unreadable_since: dict[InstanceName, Instant] = field(default_factory=dict)
+    weather: Weather = field(init=False)
     crowd: Crowd = field(init=False)
     edges: dict[InstanceName, Edge] = field(init=False)
     shell: Shell = field(init=False)
@@ -101,6 +97,7 @@ class Stage:
             for plane in topology.planes.values()
             for instance in plane.instances
         }
+        self.weather = Weather(setting, self.edges)
         learned = known(setting, chance)
         self.crowd = Crowd(setting, chance)
         self.shell = Shell(topology, self.edges, self._told, record, learned)
@@ -121,7 +118,7 @@ class Stage:
 
     def _prepare(self) -> None:
         """Let lbctl look around, claim what a unit wants claimed, and ask for the release."""
-        self._run(Span(3 * SECOND))
+        self._run(SETTLES)
         for name in self.setting.members if self.setting.followers else ():
             self.number += 1
             self._ask(Claim(id=self.number, actor="ci", service=name, build=f"build/{name}"))
@@ -168,7 +165,13 @@ class Stage:
         if release is None or self.began is None or not self.alive:
             return False
         settled = release.phase.ended and self.shell.disk.releases == self._record().releases and not self.shell.busy
-        return settled or since(self.began, self.now) > self.limit
+        return settled or since(self.began, self.now) > self.limit or self._waits_for_a_person(release)
+
+    def _waits_for_a_person(self, release: Release) -> bool:
+        """Whether a step was held for longer than it may be, and nothing more will come: somebody was paged."""
+        moves = release.phase in {Phase.SHIFTING, Phase.BAKING}
+        calm = since(self.stirred, self.now) > release.plan.hold_max + MINUTE
+        return moves and calm and self.weather.settled
 
     @property
     def limit(self) -> Span:
@@ -190,6 +193,7 @@ class Stage:
             ended=self.now,
             home_at=self.home_at,
             holds=() if progress is None else progress.holds,
+            unmet=self.weather.unmet,
             violation=violation,
         )
 
@@ -199,14 +203,13 @@ class Stage:
         """Let a while pass: users first, then what lbctl had under way, what it sees, what it decides."""
         span = self._span()
         self.now = after(self.now, span)
-        self._troubles()
-        self._check_servers()
+        self._suffer()
         if self.began is not None:
             self.crowd.come(self.edges, self.now, span / SECOND)
         if self.alive:
             before = self._record()
             self.shell.hear(self.now)
-            self.shell.tick(self.now, self._observed())
+            self.shell.tick(self.now, self.weather.observed(self.now))
             self.stirred = self.stirred if self._record() is before else self.now
             self._stop_old()
         self._look()
@@ -216,7 +219,7 @@ class Stage:
         release = self.release
         for name, member in release.members.items() if release is not None and release.phase is Phase.RETIRING else ():
             if self.shell.disk.services[name].pool(member.origin).certificate is not None:
-                self.stopped.setdefault((name, member.origin), self.now)
+                self.weather.stopped.setdefault((name, member.origin), self.now)
 
     def _span(self) -> Span:
         if self.began is None or self.shell.busy or since(self.stirred, self.now) < SETTLES or not self.alive:
@@ -238,111 +241,21 @@ class Stage:
 
     # ---- what goes wrong
 
-    def _troubles(self) -> None:
-        for trouble in self.setting.troubles:
-            if trouble not in self.begun and self._is_time(trouble.begins):
-                self._begin(trouble)
-            ends = None if trouble.length is None or trouble not in self.begun else self.begun[trouble] + trouble.length
-            if ends is not None and self.now >= ends and trouble not in self.over:
-                self._end(trouble)
-        self.crowd.troubles = tuple(one for one in self.setting.troubles if one in self.begun and one not in self.over)
-
-    def _is_time(self, when: When) -> bool:
-        release = self.release
-        if self.began is None or release is None:
-            return False
-        match when.moment:
-            case Moment.START:
-                return since(self.began, self.now) >= when.after
-            case Moment.STEP:
-                return release.peak_bp >= self.setting.plan.steps_bp[when.number - 1]
-            case Moment.BAKE:
-                return release.phase is Phase.BAKING
-            case Moment.DRAIN:
-                return release.phase.swapped
-
-    def _begin(self, trouble: Trouble) -> None:
-        self.begun[trouble] = self.stirred = self.now
-        self._note(trouble.text)
-        if trouble.kind is Kind.RELOAD and trouble.instance is not None:
-            self.edges[trouble.instance].reload()
-            self.over.add(trouble)
-        if trouble.kind is Kind.UNREADABLE and trouble.instance is not None:
-            self.edges[trouble.instance].deaf = True
-            self.unreadable_since[trouble.instance] = self.now
-        if trouble.kind is Kind.KILL:
-            self.shell.kill()
-            self.alive = False
-
-    def _end(self, trouble: Trouble) -> None:
-        self.over.add(trouble)
-        self.stirred = self.now
-        self._note(f"over: {trouble.text}" if trouble.kind is not Kind.KILL else "lbctld is started again")
-        if trouble.kind is Kind.UNREADABLE and trouble.instance is not None:
-            self.edges[trouble.instance].deaf = False
-        if trouble.kind is Kind.KILL:
-            self.shell.start(self.now)
-            self.alive = True
-
-    def _note(self, text: str) -> None:
-        self.timeline.append(Told(self._at(), text, trouble=True))
-
-    def _check_servers(self) -> None:
-        """A dead server is left out, by load balancers and the prober alike, after as many failed checks as it takes."""
-        dead = {(name, server) for name, _, server in self._dead()}
-        self.down_since = {key: self.down_since.get(key, self.now) for key in dead}
-        down = {
-            (name, colour): {server.name for server in self.setting.topology.services[name].pool(colour).servers}
-            for name, colour in self.stopped
-        }
-        for name, colour, server in self._dead():
-            check = self.setting.topology.services[name].health
-            found_after = 0 if check is None else check.fall * check.interval
-            if since(self.down_since[name, server], self.now) >= found_after:
-                down.setdefault((name, colour), set()).add(server)
-        if down != self.crowd.down:
+    def _suffer(self) -> None:
+        for trouble, begins in self.weather.changes(self.release, self.began, self.now):
             self.stirred = self.now
-        self.crowd.down = down
+            self._note(trouble, begins=begins)
+            if trouble.kind is Kind.KILL:
+                self.alive = not begins
+                (self.shell.kill if begins else partial(self.shell.start, self.now))()
+        if self.weather.check(self.now):
+            self.stirred = self.now
+        self.crowd.troubles, self.crowd.down = self.weather.here, self.weather.down
 
-    def _dead(self) -> Iterator[tuple[ServiceName, Colour, ServerName]]:
-        for trouble in self.crowd.troubles:
-            whom = trouble.whom
-            if trouble.kind is not Kind.DEAD or whom is None:
-                continue
-            for server in self.setting.topology.services[whom.service].pool(whom.colour).servers:
-                if whom.server in {None, server.name}:
-                    yield whom.service, whom.colour, server.name
-
-    # ---- what is seen
-
-    def _observed(self) -> Observed:
-        topology = self.setting.topology
-        timed = {name for name in self.setting.members if self.setting.timed(name)}
-        readings: dict[InstanceName, InstanceReading | Unreadable] = {
-            name: Unreadable(self.unreadable_since[name], "no answer")
-            if edge.deaf
-            else edge.read(Instant(self.now - 1), self.crowd.down, timed)
-            for name, edge in self.edges.items()
-        }
-        health, said = {}, {}
-        for service in topology.services.values():
-            for colour in Colour:
-                down = self.crowd.down.get((service.name, colour), set())
-                version = OLD if colour is self.setting.active else NEW
-                for server in service.pool(colour).servers:
-                    key = (service.name, server.name)
-                    bad = server.name in down
-                    refused = self.stopped.get((service.name, colour))
-                    health[key] = Health(not bad, self.down_since.get(key, Instant(0)), "refused" * bad, refused)
-                    said[key] = Attested(version, "", self.now)
-        timing = {
-            (name, service): one
-            for name, reading in readings.items()
-            if isinstance(reading, InstanceReading)
-            for service, one in reading.timing.items()
-        }
-        census = unconnected(topology, self.now)
-        return Observed(readings, health, timing=timing, attested=said, census=census)
+    def _note(self, trouble: Trouble, *, begins: bool) -> None:
+        restarted = trouble.kind is Kind.KILL and not begins
+        text = "lbctld is started again" if restarted else trouble.text if begins else f"over: {trouble.text}"
+        self.timeline.append(Told(since(self.began or self.now, self.now), text, trouble=True))
 
     # ---- what must never be
 
@@ -371,11 +284,7 @@ class Stage:
             told = Told(entry.at - self.began, entry.text, entry.kind.value, entry.severity.value)
             self.timeline.append(told)
 
-    def _at(self) -> int:
-        return self.now - (self.began or self.now)
-
 
 def rehearse(setting: Setting) -> Outcome:
     """Return what lbctl would do. Raises Refusal if the release may not begin."""
     return Stage(setting).play()
-

@@ -123,8 +123,8 @@ def known(setting: Setting, chance: Random) -> Mapping[ServiceName, Learned]:
     count = round(setting.rate * MINUTE / 1_000)
     for minute in range(setting.watched // MINUTE):
         late = setting.watched - minute * MINUTE <= TIMED
-        for name in found:
+        for name, learned in found.items():
             counts = Counts(count, hits(chance, count, setting.usual_errors))
             drawn = times(chance, min(count, TIMES_MAX), slots) if late and setting.timed(name) else None
-            found[name] = found[name].after(counts, MINUTE / 1_000, drawn)
+            found[name] = learned.after(counts, MINUTE / 1_000, drawn)
     return found
