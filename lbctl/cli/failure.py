@@ -34,7 +34,7 @@ MEANING = {
     Exit.REFUSED: "refused: it may not be done now",
     Exit.NOT_AUTHORISED: "not authorised (user or group of the caller)",
     Exit.NO_SUCH: "no such service, release or alert",
-    Exit.CHANGES: "`plan --detailed-exitcode`: there are changes",
+    Exit.CHANGES: "`plan --detailed-exitcode`: there are changes; `replay`: a verdict asks for something else now",
     Exit.BACK_BY_ITSELF: "the release went back by itself, or would (`simulate`); `judge --detailed-exitcode`: a "
     "verdict was rollback",
     Exit.BACK_BY_PERSON: "rolled back by a person, or cancelled, also by a deadline; the build was withdrawn",
