@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config:config", "Config files: validate, show, schema, render, import."),
     "doctor": ("doctor:doctor", "What bites on this host: config, load balancers, host; with fixes."),
     "demo": ("demo:demo", "Two real releases on this machine, in under 90 s."),
+    "simulate": ("simulate:simulate", "What lbctl would do with a release, if the candidate fails so."),
+    "replay": ("replay:replay", "Judge a recorded release again, with other thresholds if asked."),
     "judge": ("judge:judge", "The judge over recorded or live counters, without a daemon."),
     "completion": ("completion:completion", "What bash, zsh or fish must read to complete lbctl."),
     "version": ("reads:version", "Versions of lbctl and of the daemon."),

@@ -27,17 +27,18 @@ class Exit(IntEnum):
 
 MEANING = {
     Exit.DONE: "done; nothing to do; also a release whose end is `unproven`",
-    Exit.BUG: "unexpected error",
+    Exit.BUG: "unexpected error; `simulate`: an invariant broke",
     Exit.USAGE: "wrong use of the command",
     Exit.UNREACHABLE: "no daemon answers at the sockets tried",
     Exit.CONFIG: "the config is invalid; `config import`: something must be filled in; `doctor`: there is a fault",
     Exit.REFUSED: "refused: it may not be done now",
     Exit.NOT_AUTHORISED: "not authorised (user or group of the caller)",
     Exit.NO_SUCH: "no such service, release or alert",
-    Exit.CHANGES: "`plan --detailed-exitcode`: there are changes",
-    Exit.BACK_BY_ITSELF: "the release went back by itself; `judge --detailed-exitcode`: a verdict was rollback",
+    Exit.CHANGES: "`plan --detailed-exitcode`: there are changes; `replay`: a verdict asks for something else now",
+    Exit.BACK_BY_ITSELF: "the release went back by itself, or would (`simulate`); `judge --detailed-exitcode`: a "
+    "verdict was rollback",
     Exit.BACK_BY_PERSON: "rolled back by a person, or cancelled, also by a deadline; the build was withdrawn",
-    Exit.TIMED_OUT: "`--timeout` is over, the release goes on",
+    Exit.TIMED_OUT: "`--timeout` is over, the release goes on; `simulate`: it waits for a person",
     Exit.AWAITS_APPROVAL: "`--timeout` is over, the release waits for approval",
     Exit.SUPERSEDED: "`release wait`: a newer build took its place before first traffic; `release ready`, "
     "`claim --wait`: another build has the claim now",

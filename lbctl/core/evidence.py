@@ -56,8 +56,10 @@ def begin(
         terms = known.terms(services[name].judge.dispersion)
         account = saved[name] if name in saved else judge.Account.fresh(told, terms=terms, active=known.recent)
         accounts[name] = judge.new_step(account, told, share_bp=release.share_bp)
+    opened = dict(accounts)
     return Progress(
         epoch=release.epoch,
+        opened=opened,
         account=accounts.pop(release.service),
         followers=accounts,
         target_since=now,
@@ -98,14 +100,22 @@ def _judged(
 ) -> Progress:
     """Judge every service that has something new; the word of the release is the gravest of theirs."""
     accounts = {now.service.name: progress.account, **progress.followers}
-    verdicts = dict(progress.verdicts)
+    verdicts, samples = dict(progress.verdicts), {}
     for name, seen in counted.items():
         service = now.services[name]
-        taken = sample(now, name, progress, seen, learned.get(name, judge.Learned()))
+        taken = samples[name] = sample(now, name, progress, seen, learned.get(name, judge.Learned()))
         accounts[name], verdicts[name] = judge.judge(accounts[name], taken, settings(service.judge, now.release))
     own = accounts.pop(now.service.name)
     verdict = gravest(now.service.name, verdicts)
-    return replace(progress, account=own, followers=accounts, verdicts=verdicts, verdict=verdict)
+    return replace(
+        progress,
+        account=own,
+        followers=accounts,
+        verdicts=verdicts,
+        verdict=verdict,
+        samples=samples,
+        sampled_at=now.at,
+    )
 
 
 GRAVITY = {judge.Word.ADVANCE: 0, judge.Word.HOLD: 1, judge.Word.RETREAT: 2, judge.Word.ROLLBACK: 3}

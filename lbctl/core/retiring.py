@@ -18,7 +18,10 @@ from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Scalar
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Certificate, Phase, PoolState, Record, Release
-from lbctl.model.units import Instant, Span, seconds, since
+from lbctl.model.units import SECOND, Instant, Span, seconds, since
+
+READ_BACK = Span(5 * SECOND)
+"""So long before its `quiet` begins an old pool stops honouring sessions: that must be read back everywhere first."""
 
 
 def from_draining(now: Situation) -> Change | None:
@@ -31,8 +34,8 @@ def from_draining(now: Situation) -> Change | None:
     plan, spent = now.release.plan, since(now.release.phase_since, now.at)
     if spent >= plan.retain and unpinned(now) is None and (certified := _certified(now)):
         return certified
-    quiet = now.service.drain.quiet
-    if spent + quiet >= plan.retain and (closed := _closed(now)):
+    # Its proof must be there when `retain` is over, and not a moment later: that may be the limit as well.
+    if spent + now.service.drain.quiet + READ_BACK >= plan.retain and (closed := _closed(now)):
         return closed
     return _ended(now) if spent >= max(plan.retain, now.service.drain.limit) else None
 

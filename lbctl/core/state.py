@@ -38,6 +38,11 @@ class Progress:
     judged_before: judge.Verdict | None = None
     """The last word about the target before this one: only for what is told."""
     verdicts: Mapping[ServiceName, judge.Verdict] = field(default_factory=dict)
+    opened: Mapping[ServiceName, judge.Account] = field(default_factory=dict)
+    """The accounts with which this target began, and what was judged last and when: with these anybody can judge
+    again."""
+    samples: Mapping[ServiceName, judge.Sample] = field(default_factory=dict)
+    sampled_at: Instant | None = None
     target_since: Instant
     warm_until: Instant = Instant(0)
     """Until then a slower candidate is filling its caches."""

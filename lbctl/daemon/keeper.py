@@ -10,6 +10,7 @@ from lbctl.core import judge
 from lbctl.core.matrix import Tally
 from lbctl.core.matrix_kept import plain, recalled
 from lbctl.core.state import Progress, State
+from lbctl.daemon.recorder import Recorder
 from lbctl.model.errors import StoreError
 from lbctl.model.names import ReleaseId, ServiceName
 from lbctl.model.record import Phase, Record, Release
@@ -30,7 +31,10 @@ class Keeper:
     """The account of every moving release at every tick, once a minute what was learned, and who called whom; that at
     once if a call was against its pin, or was nobody's. No fsync."""
 
-    def __init__(self, accounts: KeptFiles, learned: KeptFiles, matrix: KeptFiles) -> None:
+    def __init__(
+        self, accounts: KeptFiles, learned: KeptFiles, matrix: KeptFiles, recorder: Recorder | None = None
+    ) -> None:
+        self._recorder = recorder
         self._accounts = accounts
         self._learned = learned
         self._matrix = matrix
@@ -51,6 +55,8 @@ class Keeper:
                 if learned.known_s:
                     self._save(self._learned, name, learned.to_json())
         self._keep_matrix(state.matrix, now)
+        if self._recorder is not None:
+            self._recorder.keep(state, now)
 
     def _keep_matrix(self, matrix: Mapping[ServiceName, Tally], now: Instant) -> None:
         grave = {name: (one.release, dict(one.wrong), bool(one.unknown)) for name, one in matrix.items()}

@@ -34,6 +34,7 @@ from lbctl.daemon.metrics.served import metrics_of, serve
 from lbctl.daemon.notify_socket import NotifySocket
 from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant
+from lbctl.daemon.recorder import Recorder
 from lbctl.daemon.running import Running, outbox_of
 from lbctl.daemon.versions import Versions
 from lbctl.gate import hook
@@ -45,6 +46,7 @@ from lbctl.probe.supervisor import Prober
 from lbctl.store.clock import META_KEY, Clock, wall
 from lbctl.store.journal import Journal
 from lbctl.store.kept import account_files, learned_files, matrix_files
+from lbctl.store.recording import Recordings
 from lbctl.store.tables import StoredEntry
 from lbctl.store.token import TokenDir
 from lbctl.telemetry.logs import RequestLogs
@@ -96,7 +98,8 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         calls, now = matrix_files(state_dir / "matrix"), clock.now()
         known, tallies = learned_before(config.topology, lessons), tallies_before(config.topology, calls, now)
         state = machine.start(record, config.topology, now, accounts_before(record, accounts), known, tallies)
-        held = _Held(journal, clock, Keeper(accounts, lessons, calls), tokens, plant, logs)
+        keeper = Keeper(accounts, lessons, calls, Recorder(Recordings(state_dir / "recordings")))
+        held = _Held(journal, clock, keeper, tokens, plant, logs)
         daemon = _assemble(config, state, held, notify)
         await _start(stack, daemon, listener)
         _greet(daemon)

@@ -4,15 +4,19 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from lbctl.sim.chance import FAULTS
+from lbctl.sim.chance import EVERYTHING
 from lbctl.sim.many import Wanted, run_many
 from lbctl.sim.run import Report, run
+from lbctl.sim.shrink import Found, shrunk
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Return 1 if a seed failed."""
     options = _options(arguments)
+    if options.again:
+        return _again(options.again)
     first, last = options.seeds
     began, ticks, counts = _cpu_s(), 0, dict[str, int]()
     for report in _reports(options):
@@ -35,7 +39,7 @@ def _cpu_s() -> float:
 
 def _reports(options: argparse.Namespace) -> Iterator[Report]:
     first, last = options.seeds
-    rates = FAULTS.times(options.rough)
+    rates = EVERYTHING.times(options.rough)
     if first == last:
         return iter([run(first, options.ticks, rates=rates, liveness=options.liveness, log=True)])
     seeds = range(first, last + 1)
@@ -49,8 +53,23 @@ def _failed(report: Report, options: argparse.Namespace) -> int:
     mode = " --liveness" if options.liveness else ""
     rough = "" if options.rough == 1 else f" --rough {options.rough:g}"
     _say(f"seed {report.seed}: {report.violation}")
+    if options.shrink:
+        found = Found(
+            seed=report.seed, ticks=options.ticks, rates=EVERYTHING.times(options.rough), liveness=options.liveness
+        )
+        options.shrink.write_text(shrunk(found).to_json())
+        _say(f"shrunk: python -m lbctl.sim --again {options.shrink}")
     _say(f"repeat: python -m lbctl.sim --seeds {report.seed}..{report.seed} --ticks {options.ticks}{mode}{rough}")
     return 1
+
+
+def _again(path: Path) -> int:
+    """Run what `--shrink` wrote, with its log."""
+    report = Found.from_json(path.read_text()).again(log=True)
+    for line in report.tail if report.violation else ():
+        _say(line)
+    _say(f"seed {report.seed}: {report.violation or 'nothing was broken'}")
+    return 1 if report.violation else 0
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -60,6 +79,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rough", type=float, default=1.0, help="all fault rates times this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes beside each other")
     parser.add_argument("--liveness", action="store_true", help="then stop the faults: every release must end")
+    parser.add_argument("--shrink", type=Path, metavar="FILE", help="write the smallest run that still fails to FILE")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="run what --shrink wrote, with its log")
     return parser.parse_args(arguments)
 
 

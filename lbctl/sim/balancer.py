@@ -4,6 +4,7 @@ Operations of one process stay in order. Those of a dead process may land until 
 operation that was sent a time-out later: that is all a real driver promises, and what the core has to live with.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -85,6 +86,8 @@ class Balancer:
     """When each pool last got a request, or let one end, by any generation."""
     open_at: dict[Colour, Instant] = field(default_factory=lambda: dict.fromkeys(Colour, Instant(-1)))
     """When a generation last sent anybody to each pool, new or known."""
+    count: Callable[[str], None] = lambda _: None
+    """Told of what went wrong here, by name."""
     beside: "Balancer | None" = None
     """What the same process does for another service: it is reloaded and read together with this one."""
 
@@ -115,6 +118,8 @@ class Balancer:
         """Start a new generation from the boot value; old ones go on routing for the connections they hold."""
         self.born += 1
         old = dict(list(self.runtime.items())[-2:]) if keep_old and not self.one_file else {}
+        if old:
+            self.count("reload, old workers go on")
         self.newest = Generation(f"{self.born}@{now}")
         self.runtime = {**old, self.newest: self.boot}
         self.disturbed_at = now
@@ -167,6 +172,7 @@ class Balancer:
         """Close one of what is held, where that is ordered and nobody is sent there any more."""
         for colour, level in self.closing.items():
             if level and self.held[colour] and not any(route.feeds(colour) for route in self.runtime.values()):
+                self.count("connections closed by force")
                 self.held[colour] -= 1
                 self.closed[colour] = self.closed.get(colour, 0) + 1
                 self.served_at[colour] = at
@@ -224,12 +230,15 @@ class Balancer:
         if pending.refused or self.refuses:
             return Result(Status.REFUSED, f"no room at {now}")
         if self.keeps_fence and operation.fence < self.fence:
+            self.count("operation stale: fence")
             return Result(Status.STALE, f"fence {operation.fence} is older than {self.fence}")
         if isinstance(operation, SetClosing):
             return None
         if operation.expect_generation not in {None, self.newest}:
+            self.count("operation stale: generation")
             return Result(Status.STALE, f"{self.newest} answers, not {operation.expect_generation}")
         if operation.expect not in {None, self.routes}:
+            self.count("operation stale: route")
             return Result(Status.STALE, f"it routes {self.routes}, not {operation.expect}")
         return None
 

@@ -55,6 +55,12 @@ class Rates:
     """Per tick, instance and pool: a request comes by a way that lbctl does not steer."""
     leaves: float = 0.0
     """Per tick and instance: everybody leaves."""
+    hooks: float = 0.0
+    """Per run: the service has hooks before and after each step."""
+    hook_fails: float = 0.0
+    """Per question: it says no, or wants to go back, or answers late, or never."""
+    suspended: float = 0.0
+    """Per tick: the whole host sleeps for a while, and everything goes on as if no time had passed."""
     regret: float = 0.0
     """Per tick while a release retires: somebody wants a rollback."""
     heal: float = 0.0
@@ -97,3 +103,5 @@ FAULTS = Rates(
     heal=0.06,
 )
 """Enough of everything that most releases meet some of it, and little enough that many still end well."""
+EVERYTHING = replace(FAULTS, hooks=0.4, hook_fails=0.2, suspended=0.001)
+"""The same, with what the world can do besides: the planted mutants are looked for without it."""

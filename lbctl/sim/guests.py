@@ -18,9 +18,12 @@ def stay(balancer: Balancer, sessions: dict[Colour, bool], rates: Rates, guests:
                 balancer.open_at[colour] = now
             if may and dice() < rates.visit:
                 balancer.serve(colour, 1, 0, now, life)
-                balancer.held[colour] += dice() < rates.stays
+                if dice() < rates.stays:
+                    balancer.count("user stays")
+                    balancer.held[colour] += 1
     for colour in Colour:
         if dice() < rates.stray:
+            balancer.count("stray request")
             balancer.serve(colour, 1, 0, now, guests.choice([*balancer.runtime]))
     if dice() < rates.leaves:
         balancer.let_go(now)

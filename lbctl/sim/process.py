@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from lbctl.core.state import Effect, State
+from lbctl.model.hook import HookAnswer, HookKey
 from lbctl.model.names import InstanceName
 from lbctl.model.operation import Operation, Result, SetClosing, SetRoute, Status
 from lbctl.model.reading import InstanceReading, Observed, Unreadable
@@ -39,6 +40,9 @@ class Outside(Protocol):
 
     def send(self, instance: InstanceName, operation: Operation) -> Pending:
         """Put an operation on its way."""
+
+    def ask_hook(self, key: HookKey) -> None:
+        """Ask a hook; its answer comes later, or never."""
 
     def observed(self) -> Observed:
         """Everything seen but the tokens."""
@@ -99,6 +103,10 @@ class Process:
                 for one in batch.sent:
                     one.given_up = not (one.result is not None and one.heard)
                 self._applied(batch, now)
+
+    def hook_answered(self, answer: HookAnswer) -> None:
+        """A hook said something."""
+        self._take(self.core.step(self.state, answer), answer.now)
 
     def _applied(self, batch: Batch, now: Instant) -> None:
         self.batches.remove(batch)
@@ -167,6 +175,11 @@ def _reply(process: Process, reply: Any, now: Instant) -> None:
     process.outside.told("reply", reply)
 
 
+def _ask(process: Process, ask: Any, now: Instant) -> None:
+    del now
+    process.outside.ask_hook(ask.key)
+
+
 CARRY_OUT: dict[str, Callable[[Process, Any, Instant], None]] = {
     "Mark": _mark,
     "Free": _free,
@@ -174,4 +187,5 @@ CARRY_OUT: dict[str, Callable[[Process, Any, Instant], None]] = {
     "Note": _note,
     "Apply": _apply,
     "Reply": _reply,
+    "Ask": _ask,
 }

@@ -18,23 +18,34 @@ def happen(world: World) -> None:
     rates, dice = world.rates, world.chance.random
     for balancer in world.balancers.values():
         _balancer(world, balancer)
+    count = world.watch.count
     if dice() < rates.full:
         world.disk.full = True
+        count("disk full")
     if dice() < rates.server_dies:
+        count("server dies")
         world.up.discard(world.chance.choice([*SERVERS[Colour.BLUE], *SERVERS[Colour.GREEN]]))
     if dice() < rates.pool_dies:
+        count("pool dies")
         world.up -= set(SERVERS[world.chance.choice(tuple(Colour))])
     if dice() < rates.errors:
-        for colour in world.chance.choice(((Colour.BLUE,), (Colour.GREEN,), tuple(Colour))):
+        whose = world.chance.choice(((Colour.BLUE,), (Colour.GREEN,), tuple(Colour)))
+        count(f"errors of {whose[0] if len(whose) == 1 else 'both'}")
+        for colour in whose:
             world.error_ratio[colour] = world.chance.choice((0.02, 0.3, 1.0))
     if dice() < rates.checker:
         world.checker = world.chance.choice(("late", "suspect"))
+        count(f"checker {world.checker}")
     if dice() < rates.heal:
         ease(world, world.chance)
+    if rates.suspended and world.mishaps.random() < rates.suspended:
+        world.sleep(world.mishaps.randint(1_000, 600_000))
     if dice() < rates.person and world.process is not None:
+        count("person asks")
         world.ask(world.asking.anything(world.process.state.record))
     release = None if world.process is None else world.process.state.record.running(SERVICE)
     if release is not None and release.phase is Phase.RETIRING and world.guests.random() < rates.regret:
+        count("person regrets")
         world.ask(world.asking.rollback(release.id))
 
 
@@ -42,7 +53,9 @@ def _balancer(world: World, balancer: Balancer) -> None:
     rates, chance, now = world.rates, world.chance, world.now
     if chance.random() < rates.unreadable:
         balancer.unreadable_until = Instant(now + chance.randint(100, 15_000))
+        world.watch.count("load balancer unreadable")
         if chance.random() < 0.5:
+            world.watch.count("load balancer stalled")
             balancer.stalled_until = balancer.unreadable_until
     if chance.random() < rates.reload:
         world.reload(balancer, keep_old=True)
@@ -55,7 +68,7 @@ def _balancer(world: World, balancer: Balancer) -> None:
         world.watch.count("edit")
     if chance.random() < rates.edit_boot:
         world.edit(balancer, _route(chance), boot=True)
-        world.watch.count("edit")
+        world.watch.count("edit of the boot value")
     if len(balancer.runtime) > 1 and chance.random() < rates.heal:
         balancer.old_gone()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lbctl.core.invariants import check
 from lbctl.core.targets import target
+from lbctl.model.hook import HookAnswer, Point, Word
 from lbctl.model.names import Colour, InstanceName, ReleaseId, ServiceName
 from lbctl.model.operation import Place
 from lbctl.model.reading import InstanceReading, Token, Unreadable
@@ -66,10 +67,16 @@ class Watch:
     """Releases whose first certificate CI was told of: the old pool may be stopped."""
     parked_since: dict[int, Instant] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    words: dict[tuple[ReleaseId, Point, int], Word] = field(default_factory=dict)
+    """What hooks said last, by release, point and epoch."""
 
     def count(self, what: str) -> None:
         """Count an event for the report."""
         self.counts[what] = self.counts.get(what, 0) + 1
+
+    def heard(self, answer: HookAnswer) -> None:
+        """A hook said something."""
+        self.words[answer.key.release, answer.key.point, answer.key.epoch] = answer.word
 
     # ---- decisions
 
@@ -151,6 +158,11 @@ class Watch:
         self._claim(not old.latched and old.paused_by is None, "a step of a release that was paused or held by hand")
         self._claim(token is Token.GO, f"a step with the token {token}")
         self._claim(old.id not in self.forbidden, "a step after a way back")
+        # At share 0, after a reload that lost everything, there is no step that anybody could look at.
+        stands = old.phase is Phase.SHIFTING and old.share_bp > 0
+        for hook in self.topology.services[self.service].hooks if stands else ():
+            word = self.words.get((old.id, hook.at, old.epoch))
+            self._claim(word is Word.YES, f"a step, and the hook {hook.at} said {word}")
         self._everywhere(before, readings, f"the step to {new.share_bp}", Instant(-1))
 
     def _everywhere(self, record: Record, readings: dict[InstanceName, Any], what: str, after: int) -> None:

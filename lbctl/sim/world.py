@@ -4,22 +4,26 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from lbctl.model.hook import HookAnswer, HookKey
 from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Operation
-from lbctl.model.reading import Health, InstanceReading, Observed, Token, Unreadable
+from lbctl.model.reading import InstanceReading, Observed, Token, Unreadable
 from lbctl.model.record import Phase, Record
 from lbctl.model.request import Rollback
 from lbctl.model.route import Route
 from lbctl.model.units import MINUTE, Instant
+from lbctl.sim import eyes
 from lbctl.sim.balancer import Balancer, Pending, balancers
 from lbctl.sim.chance import Rates
 from lbctl.sim.core import Core
+from lbctl.sim.deciding import decided
 from lbctl.sim.disk import Disk, Tokens
 from lbctl.sim.guests import stay
+from lbctl.sim.mishaps import answered, shaped
 from lbctl.sim.people import Asking
 from lbctl.sim.process import Crash, Process
 from lbctl.sim.sessions import Users
-from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology, unconnected
+from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE, topology
 from lbctl.sim.watch import Sent, ViolationError, Watch
 
 TICK_MS = 100
@@ -42,6 +46,7 @@ class World:
         self.chance = Random(seed)  # noqa: S311 - a simulation must be repeatable, not secret
         # What users do by themselves has dice of its own: the same troubles meet other users.
         self.guests = Random(seed)  # noqa: S311
+        self.mishaps = Random(seed)  # noqa: S311 - of faults that came later: without them every run is as it was
         self.rates = rates
         self.core = core
         self.now = Instant(1_000)
@@ -68,6 +73,8 @@ class World:
         self.tokens = Tokens()
         self.readings: dict[InstanceName, InstanceReading | Unreadable] = {}
         self.watch = Watch(self.topology, SERVICE, names)
+        self.hook_answers: list[HookAnswer] = []
+        shaped(self)
         self.asking = Asking(SERVICE, self.chance)
         self.process: Process | None = None
         self.life = 0
@@ -95,14 +102,20 @@ class World:
         """kill -9 at this very moment, or the power of the whole host."""
         self.process = None
         self.watch.count("reboot" if reboot else "crash")
+        writes, kept = len(self.disk.writes), self.disk.record
         under_way = 0 if self.orderly else len(self.disk.writes)
         self.disk.crash(self.chance.randint(0, under_way) if under_way else 0)
+        if writes:
+            fate = "is there" if self.disk.record is not kept else "is lost"
+            self.watch.count(f"crash, a write under way {fate}")
         self.disk.durable_at = self.now
         self.watch.durable(self.disk.record)
         for balancer in self.balancers.values():
             self._orphan(balancer, reboot=reboot)
             balancer.forget()
+        self.hook_answers.clear()
         if reboot:
+            self.watch.count("tokens gone")
             self.tokens.files.clear()
         self.down_until = FOREVER if self.orderly else Instant(self.now + self.chance.choice((0, 100, 500, 2_000)))
 
@@ -116,6 +129,18 @@ class World:
             # Else only the runtime directory was emptied, and the load balancer lives on.
             balancer.pending.clear()
             self.reload(balancer, keep_old=False)
+        elif reboot:
+            self.watch.count("reboot, the load balancers live on")
+
+    def _crashed(self, crash: Crash) -> None:
+        self.watch.count(f"crash {crash}")
+        self.kill(reboot=self.chance.random() < self.rates.reboot)
+
+    def sleep(self, span: int) -> None:
+        """The host sleeps: time passes, and nothing and nobody did anything. Not while somebody waits for an answer."""
+        if self.process is None or not self.process.state.parked:
+            self.watch.count("host suspended")
+            self.now = Instant(self.now + span)
 
     # ---- other hands
 
@@ -145,17 +170,23 @@ class World:
         """Queue a write: fast as a rule."""
         slow = self.chance.random() < self.rates.slow
         late = self.chance.randint(0, 3_000) if slow else self.journal_takes
+        if slow:
+            self.watch.count("write slow")
         self.disk.write(save, Instant(self.now + late))
 
     def send(self, instance: InstanceName, operation: Operation) -> Pending:
         """Put an operation on its way, with a fate of its own."""
         balancer, rates, dice = self.balancers[instance].part(operation.service), self.rates, self.chance.random
         land_at: Instant | None = self.now
+        count = self.watch.count
         if dice() < rates.late:
+            count("operation late")
             land_at = Instant(self.now + self.chance.randint(1, 900))
         if dice() < rates.stuck:
+            count("operation stuck")
             land_at = Instant(self.now + self.chance.randint(1_000, 8_000))
         if dice() < rates.lost or self.now < balancer.unreadable_until:
+            count("operation lost")
             land_at = None
         unknown = any(one.given_up or one.life != self.life for one in balancer.pending if one.land_at is not None)
         pending = Pending(
@@ -167,10 +198,18 @@ class World:
             refused=dice() < rates.refused,
             context=self._sent(unknown=unknown),
         )
+        if not pending.heard:
+            count("operation lands, nobody hears")
+        if pending.refused:
+            count("operation refused")
         balancer.pending.append(pending)
         if self.log is not None:
             self.log("send", (instance, operation))
         return pending
+
+    def ask_hook(self, key: HookKey) -> None:
+        """A hook is asked, or told."""
+        self.hook_answers += answered(self, key)
 
     def _sent(self, *, unknown: bool) -> Sent:
         assert self.process is not None
@@ -184,7 +223,7 @@ class World:
             ordered=record,
             readings=dict(observed.instances),
             up={c: sum(up is True for up in health[c]) for c in Colour},
-            down={c: self._down(observed, c) for c in Colour},
+            down={c: eyes.down(observed, c) for c in Colour},
             servers=2,
             durable_at=self.disk.durable_at,
             token=Token.NONE if release is None else self.tokens.read(release.id, release.nonce),
@@ -192,36 +231,16 @@ class World:
             unknown=unknown,
         )
 
-    def _down(self, observed: Observed, colour: Colour) -> int:
-        """Servers that the process had to take for down: by the prober, or by a load balancer it could read."""
-        readings = [one for one in observed.instances.values() if isinstance(one, InstanceReading)]
-        return sum(
-            (observed.health[SERVICE, name].up is False and not observed.checker_suspect)
-            or any(not one.services[SERVICE].pools[colour].servers[name].usable for one in readings)
-            for name in SERVERS[colour]
-        )
-
     def observed(self) -> Observed:
         """What the daemon's eyes know now."""
-        late = Health(None, self.now, "late")
-        good, bad = Health(True, self.now), Health(False, self.now, "refused")
-        health = {
-            (service, name): late if self.checker == "late" else good if name in self.up else bad
-            for service in self.topology.services
-            for names in SERVERS.values()
-            for name in names
-        }
-        suspect = {SERVICE: "most of both pools look dead"} if self.checker == "suspect" else {}
-        sessions = {(name, SERVICE): call.look(self.now) for name, call in self.users.calls.items()}
-        census = unconnected(self.topology, self.now)
-        return Observed(dict(self.readings), health, checker_suspect=suspect, sessions=sessions, census=census)
+        return eyes.observed(self)
 
     def told(self, what: str, fact: Any) -> None:
         """Let the watch look at what the process is about to do."""
         if what == "mark":
             self.watch.mark(fact)
         elif what == "save":
-            self._saving(fact.record)
+            decided(self, fact.record)
         elif what == "reply":
             assert self.process is not None
             failing = bool(self.process.state.journal_error)
@@ -229,40 +248,6 @@ class World:
             self.watch.refused(fact.answer, self.disk.record)
         if self.log is not None:
             self.log(what, fact)
-
-    def _saving(self, record: Record) -> None:
-        assert self.process is not None
-        durable = self.disk.record
-        release = durable.latest(SERVICE)
-        token = Token.NONE if release is None else self.tokens.read(release.id, release.nonce)
-        before = self._taken_back(self.process.before, record, durable)
-        was = before.latest(SERVICE)
-        readings = dict(self.process.state.observed.instances)
-        self.watch.save(before, record, readings, durable, token)
-        new = record.latest(SERVICE)
-        self._certified(before, record, readings)
-        if new is not None and new.phase is Phase.ROLLED_BACK and (was is None or was.phase is not new.phase):
-            for name, balancer in self.balancers.items():
-                self.watch.ending(name, balancer, readings, new.to)
-
-    def _certified(
-        self, before: Record, record: Record, readings: dict[InstanceName, InstanceReading | Unreadable]
-    ) -> None:
-        for colour in Colour:
-            was, new = (one.services.get(SERVICE) for one in (before, record))
-            found = None if new is None else new.pool(colour).certificate
-            if found is None or (was is not None and was.pool(colour).certificate == found):
-                continue
-            for name, balancer in self.balancers.items():
-                self.watch.certified(name, balancer, readings.get(name), colour, found)
-
-    def _taken_back(self, before: Record, record: Record, durable: Record) -> Record:
-        """A first certificate that never got to the disk is taken back by the step that goes back."""
-        was, new, known = (one.latest(SERVICE) for one in (before, record, durable))
-        if was is None or new is None or known is None or was.phase is not Phase.RETIRING:
-            return before
-        unwritten = known.id == was.id and known.phase is Phase.DRAINING
-        return durable if unwritten and new.phase in {Phase.DRAINING, Phase.ROLLING_BACK} else before
 
     # ---- one tick
 
@@ -288,7 +273,7 @@ class World:
         except Crash as crash:
             if self.log is not None:
                 self.log("crash", str(crash))
-            self.kill(reboot=self.chance.random() < self.rates.reboot)
+            self._crashed(crash)
         self.now = Instant(self.now + TICK_MS - 10 * len(moves))
 
     def _remembered(self, process: Process) -> None:
@@ -326,7 +311,7 @@ class World:
         except Crash as crash:
             if self.log is not None:
                 self.log("crash", str(crash))
-            self.kill(reboot=self.chance.random() < self.rates.reboot)
+            self._crashed(crash)
 
     def _lands(self) -> None:
         for balancer in (part for one in self.balancers.values() for part in one.parts):
@@ -338,6 +323,12 @@ class World:
 
     def _land(self, balancer: Balancer, pending: Pending) -> None:
         routes = balancer.routes
+        if pending.life != self.life:
+            self.watch.count("operation of a dead process lands")
+        if pending.given_up:
+            self.watch.count("operation outcome unknown")
+        if any(one.sent_at < pending.sent_at for other in self.balancers.values() for one in other.pending):
+            self.watch.count("batch of one instance overtakes another's")
         changes = balancer.land(pending, self.now)
         if self.log is not None:
             self.log("land", (balancer.name, pending.operation, pending.result))
@@ -359,6 +350,8 @@ class World:
     def _finishes(self) -> None:
         while (done := self.disk.finish(self.now)) is not None:
             save, error = done
+            if error:
+                self.watch.count("write failed")
             self.watch.durable(self.disk.record)
             self.boundary("after durable")
             if self.process is not None:
@@ -367,10 +360,16 @@ class World:
     def _answers(self) -> None:
         if self.process is not None and self.process.batches:
             self.process.answered(self.now)
+        for answer in [one for one in self.hook_answers if one.now <= self.now]:
+            self.hook_answers.remove(answer)
+            self.watch.heard(answer)
+            if self.process is not None:
+                self.process.hook_answered(answer)
 
     def _reads(self) -> None:
         for name, balancer in self.balancers.items():
             if self.rates.skipped and self.chance.random() < self.rates.skipped:
+                self.watch.count("reading skipped")
                 continue
             if self.now < balancer.unreadable_until:
                 known = self.readings.get(name)

@@ -1,0 +1,170 @@
+"""What the judge was told in a release, tick by tick, so that anybody can judge again: one file for each release.
+
+Lines of JSON, compressed. Not synced and bounded: it is for people afterwards, and never what a decision stands on.
+"""
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from lbctl.core.judge import Sample, Settings, Verdict
+from lbctl.model.errors import StoreError
+from lbctl.model.names import ReleaseId, ServiceName
+from lbctl.store.files import open_private, private_directory
+
+VERSION = 1
+BYTES_MAX = 16 << 20
+"""Of one release, as it lies on the disk: about a day of a release that moves."""
+RELEASES_MAX = 10
+"""The newest that are kept."""
+FLUSH_LINES = 100
+LINE_MAX = 1 << 20
+_NAME = re.compile(r"release\.([0-9]{1,18})\.jsonl\.gz", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a process that begins or goes on with a release judges by. Only the first one of a file has accounts that
+    count: later ones say that settings changed, or that lbctld was started again."""
+
+    version: int
+    lbctl: str
+    release: str
+    at: int
+    settings: Mapping[ServiceName, Settings]
+    accounts: Mapping[ServiceName, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One tick: what the judge was told of each service, and what it said: word, code, and a checksum of all.
+
+    `steps`: how many steps began since the line before: at each the accounts are staked anew.
+    """
+
+    at: int
+    steps: int
+    samples: Mapping[ServiceName, Sample]
+    said: Mapping[ServiceName, tuple[str, str, int]]
+
+
+@dataclass(slots=True)
+class Recordings:
+    """The files of one directory (made 0700). Calls are synchronous and take well under 1 ms as a rule."""
+
+    directory: Path
+    _open: dict[ReleaseId, tuple[gzip.GzipFile, BinaryIO]] = field(default_factory=dict)
+    _lines: dict[ReleaseId, int] = field(default_factory=dict)
+    _full: set[ReleaseId] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        private_directory(self.directory)
+
+    def write(self, release: ReleaseId, line: Opening | Judged) -> None:
+        """Add a line; nothing more once the file is full.
+
+        Raises:
+            StoreError: it is not written. The recording has a gap: what follows is not judged the same.
+        """
+        if release in self._full:
+            return
+        try:
+            file = self._file(release)
+            file.write(msgspec.json.encode(line) + b"\n")
+            self._lines[release] = self._lines.get(release, 0) + 1
+            if self._lines[release] % FLUSH_LINES == 0:
+                file.flush()
+                self._bounded(release)
+        except OSError as error:
+            self._full.add(release)
+            raise StoreError(f"{self.path(release)}: {error.strerror}: the recording ends here") from error
+
+    def path(self, release: ReleaseId) -> Path:
+        """Return where the recording of a release is, or would be."""
+        return path_of(self.directory, release)
+
+    def close(self, running: set[ReleaseId]) -> None:
+        """Close the files of releases that do not run any more, and remove the oldest of too many."""
+        ended = [release for release in self._open if release not in running]
+        for release in ended:
+            self._end(release)
+        if ended:
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove all but the newest."""
+        found = sorted(
+            (int(name[1]), path) for path in self.directory.iterdir() if (name := _NAME.fullmatch(path.name))
+        )
+        for _, path in found[:-RELEASES_MAX]:
+            path.unlink(missing_ok=True)
+
+    def _file(self, release: ReleaseId) -> gzip.GzipFile:
+        if release not in self._open:
+            raw = os.fdopen(open_private(self.path(release), os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
+            self._open[release] = (gzip.GzipFile(fileobj=raw, mode="ab", compresslevel=1, mtime=0), raw)
+        return self._open[release][0]
+
+    def _bounded(self, release: ReleaseId) -> None:
+        if self.path(release).stat().st_size > BYTES_MAX:
+            self._full.add(release)
+            self._end(release)
+
+    def _end(self, release: ReleaseId) -> None:
+        for file in self._open.pop(release):
+            file.close()
+
+
+def checksum(verdict: Verdict) -> int:
+    """Return what tells two verdicts apart: every word, and every number to its last digit."""
+    return zlib.crc32(msgspec.json.encode(verdict))
+
+
+def path_of(directory: Path, release: ReleaseId) -> Path:
+    """Return where the recording of a release lies."""
+    return directory / f"release.{release}.jsonl.gz"
+
+
+class Unreadable(Exception):
+    """A file is no recording, or not a whole one: which line, and why."""
+
+
+def lines(path: Path) -> Iterator[Opening | Judged]:
+    """Yield the lines of a recording; one that ends in the middle (a process was killed) ends at its last whole line.
+
+    Raises:
+        Unreadable: it is no recording, or of another version.
+    """
+    number = 0
+    try:
+        with gzip.open(path, "rb") as file:
+            while raw := file.readline(LINE_MAX + 1):
+                number += 1
+                if len(raw) > LINE_MAX:
+                    raise Unreadable(f"line {number}: longer than {LINE_MAX} bytes")
+                if not raw.endswith(b"\n"):
+                    return
+                yield _line(raw, number)
+    except EOFError:
+        return
+    except (OSError, zlib.error) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not compressed as one"
+        raise Unreadable(why) from error
+
+
+def _line(raw: bytes, number: int) -> Opening | Judged:
+    kind: type[Opening | Judged] = Opening if raw.startswith(b'{"version"') else Judged
+    try:
+        found = msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        raise Unreadable(f"line {number}: {error}") from None
+    if isinstance(found, Opening) and found.version != VERSION:
+        raise Unreadable(f"line {number}: version {found.version}, and this lbctl reads {VERSION}")
+    return found

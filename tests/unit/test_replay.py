@@ -1,0 +1,150 @@
+"""A recorded release is judged again to the last digit; with other thresholds it is judged otherwise."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbctl.cli.app import main
+from lbctl.config.load import load
+from lbctl.daemon.recorder import Recorder
+from lbctl.model.names import Colour, ReleaseId
+from lbctl.model.topology import Plan
+from lbctl.model.units import MINUTE, SECOND, Span
+from lbctl.sim.rehearsal.rehearse import Stage
+from lbctl.sim.rehearsal.script import Kind, Reader
+from lbctl.sim.rehearsal.setting import Setting, taking_part
+from lbctl.store.recording import Recordings
+
+ONE, TWO = "config/one-service.yaml", "config/two-services.yaml"
+PLAN = Plan(steps_bp=(1_000, 5_000, 10_000), hold_min=Span(3 * SECOND), bake=Span(3 * SECOND), retain=SECOND)
+
+
+class Recorded(Stage):
+    """A rehearsal that is recorded as the daemon records a release; a kill of lbctld ends its recorder, too."""
+
+    recorders: list[Recorder]
+    directory: Path
+
+    def tick(self) -> None:
+        alive = self.alive
+        Stage.tick(self)
+        if self.alive and not alive:
+            self.recorders.append(Recorder(Recordings(self.directory)))
+        if self.alive and self.shell.state is not None:
+            self.recorders[-1].keep(self.shell.state, self.now)
+
+
+def recording(tmp_path: Path, config: str, target: str, **troubles: str) -> Path:
+    """Record a release with these troubles, and return the file."""
+    topology = load(config, uid=os.getuid(), environ=os.environ, read_secrets=False).topology
+    part, carrier, followers, _ = taking_part(topology, target)
+    reader = Reader(part, carrier, Colour.GREEN, len(PLAN.steps_bp))
+    stage = Recorded(
+        Setting(
+            topology=part,
+            carrier=carrier,
+            followers=followers,
+            active=Colour.BLUE,
+            plan=PLAN,
+            troubles=tuple(reader.read(Kind(kind), text) for kind, text in troubles.items()),
+            watched=Span(20 * MINUTE),
+        )
+    )
+    stage.directory = tmp_path / "recordings"
+    stage.recorders = [Recorder(Recordings(stage.directory))]
+    stage.play()
+    return stage.directory / f"release.{ReleaseId('1')}.jsonl.gz"
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
+    code = main(["replay", *words])
+    seen = capsys.readouterr()
+    return code, json.loads(seen.out) if "json" in words and seen.out else seen.out, seen.err
+
+
+@pytest.mark.parametrize(
+    ("config", "target", "troubles"),
+    [
+        (ONE, "web", {"errors": "green=10%@step2"}),
+        (ONE, "web", {"latency": "green=400ms@step2", "kill": "@step1+1s"}),
+        (ONE, "web", {"errors": "green=20%@bake", "reload": "local@step2"}),
+        (TWO, "shop", {"errors": "accounts/green=20%@step2"}),
+    ],
+)
+def test_every_verdict_is_the_same_to_the_last_digit(
+    config: str, target: str, troubles: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = recording(tmp_path, config, target, **troubles)
+    code, data, _ = told(capsys, str(file), "-o", "json")
+    assert (code, data["agrees"]) == (0, True)
+    assert data["exact"] == data["ticks"] > 50
+    assert data["turns"][-1]["verdict"] == "rollback"
+
+
+def test_other_thresholds_ask_for_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = recording(tmp_path, ONE, "web", errors="green=10%@step2")
+    lenient = tmp_path / "lenient.yaml"
+    lenient.write_text(Path(ONE).read_text().replace("slo: 99.9%", "slo: 70%"))
+    code, data, _ = told(capsys, str(file), "--thresholds", str(lenient), "-o", "json")
+    assert code == 10
+    assert "rollback" not in {turn["verdict"] for turn in data["turns"]}
+    _, screen, _ = told(capsys, str(file), "--thresholds", str(lenient))
+    assert "[recorded: rollback, errors]" in screen
+    assert "✖ not every verdict asks for the same" in screen
+
+
+def test_a_release_is_found_by_its_number_and_what_is_cut_short_is_judged_as_far_as_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = recording(tmp_path, ONE, "web", errors="green=30%@step1")
+    code, whole, _ = told(capsys, "1", "--state-dir", str(tmp_path), "-o", "json")
+    assert code == 0
+    file.write_bytes(file.read_bytes()[:-60])
+    code, cut, _ = told(capsys, str(file), "-o", "json")
+    assert (code, cut["agrees"]) == (0, True)
+    assert 0 < cut["ticks"] < whole["ticks"]
+    assert told(capsys, "2", "--state-dir", str(tmp_path))[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"no gzip at all", "not compressed as one"),
+        (gzip.compress(b'{"at": 1}\n'), "line 1"),
+        (gzip.compress(b'{"version": 9, "lbctl": "", "release": "1", "at": 0, "settings": {}, "accounts": {}}\n'), "9"),
+        (
+            gzip.compress(b'{"version": 1, "lbctl": "", "release": "1", "at": 0, "settings": {}, "accounts": 1}\n'),
+            "line 1",
+        ),
+        (gzip.compress(b"x" * 2_000_000), "longer than"),
+        (
+            gzip.compress(
+                b'{"at": 1, "steps": 0, "samples": {"web": {"dt_s": 1.0, "share_bp": 5, "candidate": null, '
+                b'"active": null}}, "said": {"web": ["hold", "ok", 1]}}\n'
+            ),
+            "nothing says by what",
+        ),
+    ],
+)
+def test_what_is_no_recording_is_told(
+    content: bytes, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "foreign"
+    file.write_bytes(content)
+    code, _, err = told(capsys, str(file))
+    assert code == 2
+    assert says in err
+
+
+def test_only_the_newest_recordings_are_kept_and_foreign_files_are_left_alone(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path / "recordings")
+    for number in range(1, 15):
+        (recordings.directory / f"release.{number}.jsonl.gz").touch()
+    (recordings.directory / "mine.txt").touch()
+    recordings.sweep()
+    left = {path.name for path in recordings.directory.iterdir()}
+    assert left == {"mine.txt", *(f"release.{number}.jsonl.gz" for number in range(5, 15))}
