@@ -48,7 +48,7 @@ check: $(STAMP) ## the fast loop: lint, types, contracts, unit, property and sce
 system:
 	@bash deploy/ci/system.sh $(SYSTEM)
 
-test: $(STAMP) system ## everything, with real load balancers, about 12 minutes
+test: $(STAMP) system ## everything, with real load balancers, within 10 minutes
 	$(BIN)/ruff check .
 	@# The tests are compiled once, while the types are checked, and not by every worker for itself.
 	@$(PYTEST) --collect-only --quiet tests >/dev/null & $(BIN)/mypy && wait
