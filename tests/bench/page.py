@@ -61,14 +61,14 @@ def _numbers() -> Iterator[str]:
 def _rows(number: Number) -> Iterator[tuple[str, Row]]:
     for file, *keys in number.kept:
         day, rows = kept(file)
-        yield from ((f"{day} {file}", row) for key, row in rows.items() if not keys or key in keys)
+        found = [row for key, row in rows.items() if not keys or key in keys]
+        yield from ((f"{file}, {day}: " if not at else "", row) for at, row in enumerate(found))
 
 
 def _figure(source: str, row: Row) -> str:
-    day, _, file = source.partition(" ")
     seen = f" ({row.seen})" if row.seen else ""
     missed = "" if row.is_met else " **missed**"
-    return f"{file}, {day}: {row.what}: {spoken(row.figure, row.unit)}{missed}{seen}".replace("|", "\\|")
+    return f"{source}{row.what}: {spoken(row.figure, row.unit)}{missed}{seen}".replace("|", "\\|")
 
 
 def _met(number: Number, rows: list[tuple[str, Row]]) -> str:
