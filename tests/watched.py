@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbctl.demo.ground import Daemon, directory_of, free_port, running
+from lbctl.demo.ground import Daemon, directory_of, running
+from lbctl.demo.ports import free_port
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import Stage, configured
 from lbctl.demo.toypool import ToyPool

@@ -23,7 +23,8 @@ from lbctl.dataplane.haproxy.firstfiles import write_maps
 from lbctl.dataplane.haproxy.render import render
 from lbctl.dataplane.haproxy.statistics import WANTED, Servers, Table
 from lbctl.dataplane.haproxy.workers import batches
-from lbctl.demo.ground import free_port, head
+from lbctl.demo.ground import head
+from lbctl.demo.ports import free_port
 from lbctl.demo.proxy import OwnHaproxy
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.operation import Place, SetRoute, Status

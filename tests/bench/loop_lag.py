@@ -23,7 +23,8 @@ from lbctl.core import machine
 from lbctl.core.state import Tick
 from lbctl.daemon.checks import Checks
 from lbctl.demo.control import Control
-from lbctl.demo.ground import directory_of, free_port, head, running
+from lbctl.demo.ground import directory_of, head, running
+from lbctl.demo.ports import free_port
 from lbctl.demo.proxy import Proxy
 from lbctl.model.reading import Observed
 from lbctl.model.record import Record

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import aiohttp
 
-from lbctl.demo.ground import directory_of, free_port, head, running
+from lbctl.demo.ground import directory_of, head, running
+from lbctl.demo.ports import free_port
 from lbctl.demo.proxy import Proxy
 from tests.bench.rows import Row, told
 from tests.e2e.scene import adopt, crowd, ended, envoy, haproxy, release, until
