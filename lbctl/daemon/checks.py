@@ -52,26 +52,29 @@ class Checks:
     def health(self, now: Instant) -> Mapping[Key, Health]:
         """Return what is known of every server; silence alone makes a server unknown."""
         if now > self._quiet_until:
-            for key, state in self._states.items():
-                self._take(key, refresh(state, now, self._settings[key[0]]))
-            self._quiet_until = self._next_silence(now)
+            self._quiet_until = self._look_for_silence(now)
         return dict(self._known)
+
+    def _look_for_silence(self, now: Instant) -> Instant:
+        """Make unknown who was silent for too long; return until when nobody's silence can say anything new."""
+        patience = {name: one.stale_after for name, one in self._settings.items()}
+        ends = now + max(patience.values(), default=0)
+        for key, state in self._states.items():
+            if state.heard_at is not None:
+                end = state.heard_at + patience[key[0]]
+                ends = min(ends, end)
+                if end < now:
+                    self._take(key, refresh(state, now, self._settings[key[0]]))
+        return Instant(ends)
 
     def _take(self, key: Key, state: HealthState) -> None:
         """Thousands of servers are heard of every second, and hardly ever anything new."""
         before, self._states[key] = self._states[key], state
         if before.heard_at is None:
-            self._quiet_until = min(self._quiet_until, self._end(key[0], state))
+            # It may be silent before those that were heard of so far.
+            self._quiet_until = min(self._quiet_until, self._now())
         if _told(before) != _told(state):
             self._known[key] = state.health
-
-    def _next_silence(self, now: Instant) -> Instant:
-        """Return until when nobody's silence says anything new; `now` while somebody is silent or was never heard."""
-        return min((self._end(key[0], state) for key, state in self._states.items()), default=now)
-
-    def _end(self, service: ServiceName, state: HealthState) -> Instant:
-        heard = state.since if state.heard_at is None else state.heard_at
-        return Instant(heard + self._settings[service].stale_after)
 
     def silences(self, now: Instant) -> Mapping[ServiceName, Span]:
         """Return for how long each service's server that was checked least lately was not."""
