@@ -20,7 +20,7 @@ PYTEST := $(BIN)/pytest
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-long bench bench-judge docs system clean
+.PHONY: help venv demo check test test-long bench bench-judge soak mutants docs system clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -58,20 +58,23 @@ test: $(STAMP) system ## everything, with real load balancers, within 10 minutes
 test-long: $(STAMP) system ## the big counts; choose with ARGS='-k words'
 	$(PYTEST) -m long --timeout 3600 tests $(ARGS)
 
-bench: $(STAMP) system ## ratios measured inside one run
-	$(BIN)/python -m tests.bench.prober_vs_haproxy
-	$(BIN)/python -m tests.bench.judge_quick
-	$(BIN)/python -m tests.bench.request_log
-	$(BIN)/python -m tests.bench.envoy_tunnel
-	$(BIN)/python -m tests.bench.socket_census
+bench: $(STAMP) system ## figures against their goals, 12 minutes (ARGS=memory: that one; make docs shows them)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 bench-judge: $(STAMP) ## the judge against its promises and other tools' rules, 15 minutes (ARGS=--write: the pages too)
 	$(BIN)/python -m tests.bench.judge $(ARGS)
+
+soak: $(STAMP) system ## a release every 30 s, each with a trouble, an hour (ARGS='--minutes 10')
+	$(BIN)/python -m tests.soak $(ARGS)
+
+mutants: $(STAMP) ## whether quick tests notice slips of the pen in the decision core (ARGS='--each 0': all, hours)
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 docs: $(STAMP) ## the generated reference pages
 	$(BIN)/python -m lbctl.cli.reference > docs/reference/cli.md
 	$(BIN)/python -m lbctl.config.reference > docs/reference/config.md
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m tests.bench.page > docs/reference/promises.md
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -19,6 +19,10 @@ class Checks:
     def __init__(self, topology: Topology, now: Now) -> None:
         self._now = now
         self._states: dict[Key, HealthState] = {}
+        self._known: dict[Key, Health] = {}
+        """What is known of each server, as of its last change."""
+        self._quiet_until = now()
+        """Until then no silence is long enough to change anything."""
         self._settings: dict[ServiceName, HealthSettings] = {}
         self._keys: dict[str, Key] = {}
         self._services: dict[ServiceName, Service] = {}
@@ -34,6 +38,8 @@ class Checks:
         before, self._keys = self._keys, {text: key for one in services.values() for text, key in _keys_of(one)}
         unknown = HealthState.unknown(self._now())
         self._states = {key: self._states[key] if text in before else unknown for text, key in self._keys.items()}
+        self._known = {key: state.health for key, state in self._states.items()}
+        self._quiet_until = self._now()
 
     def heard(self, results: Sequence[ProbeResult]) -> None:
         """Fold a batch of results in. Results of servers that left the config are dropped."""
@@ -41,13 +47,34 @@ class Checks:
         for result in results:
             key = self._keys.get(result.key)
             if key is not None:
-                settings = self._settings[key[0]]
-                self._states[key] = observe(self._states[key], result.ok, now, settings, result.detail)
+                self._take(key, observe(self._states[key], result.ok, now, self._settings[key[0]], result.detail))
 
     def health(self, now: Instant) -> Mapping[Key, Health]:
         """Return what is known of every server; silence alone makes a server unknown."""
-        self._states = {key: refresh(state, now, self._settings[key[0]]) for key, state in self._states.items()}
-        return {key: state.health for key, state in self._states.items()}
+        if now > self._quiet_until:
+            self._quiet_until = self._look_for_silence(now)
+        return dict(self._known)
+
+    def _look_for_silence(self, now: Instant) -> Instant:
+        """Make unknown who was silent for too long; return until when nobody's silence can say anything new."""
+        patience = {name: one.stale_after for name, one in self._settings.items()}
+        ends = now + max(patience.values(), default=0)
+        for key, state in self._states.items():
+            if state.heard_at is not None:
+                end = state.heard_at + patience[key[0]]
+                ends = min(ends, end)
+                if end < now:
+                    self._take(key, refresh(state, now, self._settings[key[0]]))
+        return Instant(ends)
+
+    def _take(self, key: Key, state: HealthState) -> None:
+        """Thousands of servers are heard of every second, and hardly ever anything new."""
+        before, self._states[key] = self._states[key], state
+        if before.heard_at is None:
+            # It may be silent before those that were heard of so far.
+            self._quiet_until = min(self._quiet_until, self._now())
+        if _told(before) != _told(state):
+            self._known[key] = state.health
 
     def silences(self, now: Instant) -> Mapping[ServiceName, Span]:
         """Return for how long each service's server that was checked least lately was not."""
@@ -67,6 +94,10 @@ class Checks:
             [self._states[service.name, server.name] for server in service.pool(colour).servers] for colour in Colour
         )
         return panic(blue, green, now, self._settings[service.name])
+
+
+def _told(state: HealthState) -> tuple[object, ...]:
+    return state.up, state.since, state.detail, state.refused_since
 
 
 def _keys_of(service: Service) -> Iterator[tuple[str, Key]]:

@@ -55,6 +55,11 @@ def proxies_and_forms() -> list[Any]:
     return [*proxies(), pytest.param(weights, id="weights", marks=pytest.mark.haproxy)]
 
 
+def on_which(request: pytest.FixtureRequest) -> str:
+    """The word of the parameter: under which the figures of a long run are kept."""
+    return str(request.node.callspec.id)
+
+
 def envoy() -> Proxy:
     """The real Envoy, or a skip that says why."""
     try:

@@ -10,6 +10,7 @@ import yaml
 
 from lbctl.demo.control import RefusedError
 from lbctl.demo.stage import SERVICE, Stage
+from tests.bench.rows import Row, told
 from tests.e2e.attached import AttachedEnvoy
 from tests.e2e.scene import (
     QUICK,
@@ -137,8 +138,9 @@ async def test_forty_restarts_of_an_attached_envoy_are_read_back_as_fast_as_prom
         await reached(here, 1_000)
         took = [one for number in (signal.SIGTERM, signal.SIGKILL) for one in await restarts(proxy, here, 20, number)]
         took.sort()
-        print(f"\nserves again to read back: p50 {took[20]:.2f} s, max {took[-1]:.2f} s of {len(took)} restarts")
-        assert took[-1] <= PROMISE_S
+        what = f"attached Envoy restarted in mid-step: serves again to read back, max of {len(took)}"
+        row = Row("max", what, took[-1], "s", PROMISE_S, seen=f"p50 {took[20]:.2f} s")
+        assert told("restarts-envoy", [row]) == 0
         assert (await status(here))["share_bp"] == 1_000
 
 

@@ -7,12 +7,14 @@ import pytest
 
 from lbctl.demo.binomial import within_binomial
 from lbctl.demo.proxy import Proxy
+from tests.bench.rows import Row, told
 from tests.e2e.scene import (
     QUICK,
     adopted,
     crowd,
     ended,
     events,
+    on_which,
     one_of,
     proxies,
     proxies_and_forms,
@@ -112,7 +114,9 @@ async def test_a_persons_rollback_leaves_sessions_where_they_are(proxy: Callable
 
 @pytest.mark.long
 @pytest.mark.parametrize("proxy", proxies_and_forms())
-async def test_a_hundred_thousand_requests_through_release_after_release(proxy: Callable[[], Proxy]) -> None:
+async def test_a_hundred_thousand_requests_through_release_after_release(
+    request: pytest.FixtureRequest, proxy: Callable[[], Proxy]
+) -> None:
     async with (
         adopted(proxy(), STEPS) as here,
         await crowd(here, rate=1_000, sessions=200, visitors=0.4, websockets=5, slow=5, slow_ms=10_000) as users,
@@ -123,6 +127,13 @@ async def test_a_hundred_thousand_requests_through_release_after_release(proxy: 
             assert (await ended(here))["phase"] == "finished"
             count += 1
         report = await users.stop()
-        print(f"\n{report.requests} requests in {count} releases: {report.failed_requests} failed")
+        kept_as, seen = f"releases-{on_which(request)}", f"{report.requests:,} requests in {count} releases"
+        cut = report.websockets.cut + report.slow.cut
+        rows = [
+            Row("failed", "failed requests in release after release", report.failed_requests, "", 0, seen=seen),
+            Row("moved", "sessions that changed colour against policy", report.colour_changes, "", 0, seen=seen),
+            Row("cut", "WebSockets and 10 s transactions cut off", cut, "", 0),
+        ]
+        told(kept_as, rows)
         assert report.failed_requests == 0, report.first_failures
         assert (report.colour_changes, report.websockets.cut, report.slow.cut) == (0, 0, 0)

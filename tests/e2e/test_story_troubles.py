@@ -10,7 +10,8 @@ import pytest
 
 from lbctl.demo.proxy import OwnHaproxy, Proxy
 from lbctl.demo.shop import UNIT
-from tests.e2e.scene import haproxy, one_of, proxies
+from tests.bench.rows import Row, told
+from tests.e2e.scene import haproxy, on_which, one_of, proxies
 from tests.e2e.shopping import BRISK, SLOW, Town, people, town
 
 Disturb = Callable[[Town], Awaitable[None]]
@@ -72,7 +73,9 @@ async def test_a_persons_rollback_in_mid_step_mixes_no_versions(proxy: Callable[
 
 @pytest.mark.long
 @pytest.mark.parametrize("proxy", proxies())
-async def test_a_hundred_thousand_requests_of_pair_after_pair(proxy: Callable[[], Proxy]) -> None:
+async def test_a_hundred_thousand_requests_of_pair_after_pair(
+    request: pytest.FixtureRequest, proxy: Callable[[], Proxy]
+) -> None:
     async with town(proxy()) as shop, await people(shop.here, rate=500, sessions=200, visitors=0.4) as users:
         api = 2
         while (await users.snapshot()).requests < 100_000:
@@ -87,5 +90,12 @@ async def test_a_hundred_thousand_requests_of_pair_after_pair(proxy: Callable[[]
         calls = await shop.here.shop.calls()
         report = await users.snapshot()
         count = sum(calls.users.values()) + sum(calls.background.values())
-        print(f"\n{report.requests} requests, {count} calls, {api - 2} releases, each disturbed 3 times")
+        seen = f"{report.requests:,} requests, {count:,} calls, {api - 2} releases, each disturbed 3 times"
+        rows = [
+            Row("failed", "failed requests in pair after pair of the story", report.failed_requests, "", 0, seen=seen),
+            Row(
+                "mismatched", "calls of a version that the caller cannot speak with", calls.mismatched, "", 0, seen=seen
+            ),
+        ]
+        told(f"pairs-{on_which(request)}", rows)
         await shop.nothing_wrong(users)

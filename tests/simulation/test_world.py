@@ -12,6 +12,7 @@ from lbctl.sim.chance import EVERYTHING, NONE, Rates
 from lbctl.sim.many import Wanted, run_many
 from lbctl.sim.points import OUTCOMES, POINTS
 from lbctl.sim.run import Report, run
+from tests.bench.rows import Row, told
 
 
 def repeat(report: Report, ticks: int, more: str = "") -> str:
@@ -75,4 +76,7 @@ def test_a_million_ticks() -> None:
     met += holds(range(3_000, 3_200), 500, liveness=True, jobs=jobs)
     ticks = met["ticks"]
     spent = time.monotonic() - began
-    print(f"\n{ticks} ticks in {spent:.0f} s by {jobs} processes: {ticks / spent:.0f} ticks/s, 0 violations")
+    seen = f"{spent:.0f} s by {jobs} processes: {ticks / spent:.0f} ticks/s, 0 violations"
+    assert (
+        told("million_ticks", [Row("ticks", "ticks of the core, nothing forbidden", ticks, "", 1e6, ">=", seen)]) == 0
+    )

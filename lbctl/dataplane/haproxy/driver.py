@@ -15,7 +15,7 @@ from lbctl.dataplane.haproxy.pins import ALL_KINDS
 from lbctl.dataplane.haproxy.probing import abilities, checked, unloaded_map
 from lbctl.dataplane.haproxy.siblings import Older
 from lbctl.dataplane.haproxy.statemap import map_path, parse_route
-from lbctl.dataplane.haproxy.workers import Worker, ask_worker, workers
+from lbctl.dataplane.haproxy.workers import ANYBODY, Worker, ask_worker, workers
 from lbctl.dataplane.haproxy.writing import Writer
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Garbled, Unreachable
@@ -219,7 +219,7 @@ class HaproxyInstance:
             return await workers(self._instance, MASTER_FIRST_S, patience_s=0)
         except DataPlaneError:
             if self._instance.socket is not None:
-                await self._writer.write(Worker(None, is_old=False), operation, ANSWER_S)
+                await self._writer.write(ANYBODY, operation, ANSWER_S)
             return await workers(self._instance, ANSWER_S)
 
     async def _write_everywhere(self, operation: SetRoute, asked: Sequence[Worker]) -> Result:

@@ -99,7 +99,8 @@ class Servers:
             same = rows.get(name) == row
             good[name] = answered[name] if same else Figures(row).good
             before = readings.get(ServerName(name)) if same and not older else None
-            if before is None or not before.usable:
+            if before is None or before.detail:
+                # What its check says is not of the row.
                 others = [Figures(table.rows[name]) for table in older if name in table.rows]
                 before = _server(row, others, newest.last_check(name), weighed=self._weighed)
             found[ServerName(name)] = before

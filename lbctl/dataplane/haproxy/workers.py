@@ -29,6 +29,10 @@ class Worker:
     is_old: bool
 
 
+ANYBODY = Worker(None, is_old=False)
+"""Whoever answers at the admin socket."""
+
+
 async def workers(instance: Instance, timeout_s: float, patience_s: float = MASTER_PATIENCE_S) -> list[Worker]:
     """Return every worker, the newest first; a master that refuses is asked again for `patience_s`.
 
@@ -36,7 +40,7 @@ async def workers(instance: Instance, timeout_s: float, patience_s: float = MAST
         Unreachable, Garbled: the master did not answer, or has no worker.
     """
     if instance.master_socket is None:
-        return [Worker(None, is_old=False)]
+        return [ANYBODY]
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience_s
     while True:
