@@ -16,6 +16,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from lbctl.crash import Point, passing
+
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMLINK})
 READ_MAX = 1 << 20
 """A file that other hands made larger than its slot is read up to here."""
@@ -50,9 +52,12 @@ class SlotFile:
         """
         if len(content) > self._size:
             raise ValueError(f"{self.path}: {len(content)} bytes do not fit into {self._size}")
+        passing(Point.SLOT_BEFORE)
         self._repair()
         self._fill(content)
+        passing(Point.SLOT_FILLED)
         self._swap()
+        passing(Point.SLOT_AFTER)
 
     def ensure(self, initial: bytes) -> None:
         """Write `initial` if there is no file yet, and make sure that the next write needs no room. Raises OSError."""
@@ -93,9 +98,12 @@ class SlotFile:
 
     def _swap(self) -> None:
         kept = self._link()
+        passing(Point.SLOT_LINKED)
         self._spare.rename(self.path)
+        passing(Point.SLOT_REPLACED)
         if kept:
             self._keep.rename(self._spare)
+        passing(Point.SLOT_KEPT)
         self._sync_directory()
         # The content is in place: a spare that cannot be made is the next write's concern.
         with suppress(OSError):

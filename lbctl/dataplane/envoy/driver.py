@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.closing import Closings
 from lbctl.dataplane.envoy import attached, counters, embedded, files
 from lbctl.dataplane.envoy.admin import START
@@ -258,6 +259,7 @@ class EnvoyInstance:
                 complaint = await asyncio.to_thread(self._files[operation.service].write, wanted)
         except OSError as error:
             return Result(Status.REFUSED, f"{self.name}: the route file cannot be written: {error}")
+        passing(Point.ENVOY_WRITTEN)
         result = await self._confirmed(self._services[operation.service], wanted)
         if result.status is Status.REFUSED and before is not None:
             await self._restore(operation.service, wanted, before)

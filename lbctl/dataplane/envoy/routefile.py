@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.envoy.callers import Callers, callers_of
 from lbctl.dataplane.envoy.layout import Layout
 from lbctl.dataplane.envoy.render import routes_file
@@ -79,6 +80,7 @@ class RouteFile:
         """
         text = routes_file(self._service, written, self.callers).encode()
         self._file.write(text)
+        passing(Point.ENVOY_BETWEEN)
         try:
             self._copy.write(text)
         except OSError as error:
