@@ -11,7 +11,7 @@ from tests.e2e.lives import ALERTS, PLAN, Lives, told
 from tests.e2e.scene import adopted, crowd, one_of, proxies_and_forms
 
 RECOVERY_S = 2.0
-OFTEN = (1, 2, 5)
+OFTEN = (1, 3)
 HOT = (
     "journal.",
     "slot.",
