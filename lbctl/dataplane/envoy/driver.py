@@ -21,6 +21,7 @@ from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.times import read_histograms, timing
 from lbctl.dataplane.envoy.version import Written
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, HostSockets
+from lbctl.dataplane.threads import beside
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
 from lbctl.model.operation import Ability, Capabilities, Place, Result, SetClosing, SetRoute, SetServer, Status
@@ -158,7 +159,7 @@ class EnvoyInstance:
                 drained = files.drained(service, colour, self._layout) - {server}
                 drained |= {server} if operation.admin is Admin.DRAIN else set()
                 change = files.endpoints(service, colour, self._layout, drained)
-                await asyncio.to_thread(files.write_file, change.path, change.text)
+                await beside(files.write_file, change.path, change.text)
         except OSError as error:
             return Result(Status.REFUSED, f"{self.name}: {error}")
         return Result(Status.DONE)
@@ -256,7 +257,7 @@ class EnvoyInstance:
                 if (why := self._needless(operation)) is not None:
                     return why
                 before = self._files[operation.service].read()
-                complaint = await asyncio.to_thread(self._files[operation.service].write, wanted)
+                complaint = await beside(self._files[operation.service].write, wanted)
         except OSError as error:
             return Result(Status.REFUSED, f"{self.name}: the route file cannot be written: {error}")
         passing(Point.ENVOY_WRITTEN)
@@ -320,7 +321,7 @@ class EnvoyInstance:
         """A file that Envoy refuses would be 404 for everyone after a restart: bring back what it accepted."""
         async with self._order:
             if self._files[service].read() == refused:
-                await asyncio.to_thread(self._files[service].write, before)
+                await beside(self._files[service].write, before)
 
     async def _look(self) -> list[Look]:
         return [looked(said) for said in await self._lives.ask([self._target], _ANSWER_S)]
