@@ -38,7 +38,7 @@ async def step(here: Stage, unwell: Host) -> None:
     await share_is(here, 1_000)
 
 
-@pytest.mark.parametrize("proxy", one_of("haproxy"))
+@pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_a_disk_that_hangs_delays_neither_the_answer_nor_the_way_back(
     proxy: Callable[[], Proxy], tmp_path: Path
 ) -> None:
@@ -51,7 +51,7 @@ async def test_a_disk_that_hangs_delays_neither_the_answer_nor_the_way_back(
         assert (await ended(here, 20))["phase"] == "rolled_back"
         assert (await users.stop()).failed_requests == 0
         assert answer <= 5 * ANSWER_S
-        assert back <= (5 * BACK_S if here.proxy.driver == "haproxy" else 3 + 5 * BACK_S), "Envoy's route is a file"
+        assert back <= 5 * BACK_S
 
 
 @pytest.mark.envoy

@@ -37,6 +37,8 @@ UNSEEN = "OLD_WORKERS_UNSEEN: it was hot-restarted while lbctl did not look: an 
 
 
 HOLDERS_MAX = 20
+HURRY_S = 0.1
+"""So long a way back waits for a disk that hangs. A raise, bound to what routes now, waits as long as it takes."""
 
 
 class EnvoyInstance:
@@ -257,7 +259,8 @@ class EnvoyInstance:
                 if (why := self._needless(operation)) is not None:
                     return why
                 before = self._files[operation.service].read()
-                complaint = await beside(self._files[operation.service].write, wanted)
+                patience_s = HURRY_S if operation.expect is None else None
+                complaint = await beside(self._files[operation.service].write, wanted, patience_s)
         except OSError as error:
             return Result(Status.REFUSED, f"{self.name}: the route file cannot be written: {error}")
         passing(Point.ENVOY_WRITTEN)
