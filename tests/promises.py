@@ -22,8 +22,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One promise. `tests` are `FILE::NAME` from `tests/` on, or the file of a scenario; `make test` runs those that are
-    not marked long, `make test-long` the others."""
+    """One promise. `tests` are `FILE::NAME` from `tests/` on, or the file of a scenario.
+
+    `make test` runs those that are not marked long, `make test-long` the others.
+    """
 
     id: str
     sentence: str

@@ -137,7 +137,7 @@ async def small_disk(directory: Path, megabytes: int = 6) -> AsyncIterator[Path]
 
 def fill(directory: Path) -> None:
     """Take every byte that is left."""
-    with (directory / "filler").open("wb", buffering=0) as file:
+    with (directory / "filler").open("ab", buffering=0) as file:
         try:
             while True:
                 file.write(b"\0" * 4_096)

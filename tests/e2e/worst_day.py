@@ -110,7 +110,7 @@ async def worst_day(proxy: Proxy, directory: Path) -> AsyncIterator[Day]:
         (directory / name).write_text(text)
         (directory / name).chmod(0o600)
     plan = PLAN + f"hooks: [{', '.join(f'{{at: {at}, exec: {hook}}}' for at in HOOKS)}]\n"
-    async with hanging_receiver() as port, small_disk(directory / "state", 64) as disk:
+    async with hanging_receiver() as port, small_disk(directory / "state", 48) as disk:
         (directory / "url").write_text(f"http://127.0.0.1:{port}/hook")
         secrets = f"{{url: {{file: {directory}/url}}, secret: {{file: {directory}/key}}}}"
         alerts = f"[{{name: hook, webhook: {secrets}}}, {{name: ops, exec: [/bin/sleep, '600']}}]"
@@ -144,7 +144,7 @@ async def _baking(day: Day) -> None:
 
 
 async def _draining(day: Day) -> None:
-    await release(day.here, bake="300ms")
+    await release(day.here, bake="300ms", retain="1h")
     await share_is(day.here, 1_000)
     await _promoted(day, full=True)
     await until(lambda: _phase(day, "draining"))
