@@ -28,7 +28,7 @@ ONCE = {Point.JOURNAL_TIDIED, Point.TOKEN_BETWEEN}
 ELSEWHERE = {Point.CLOSE_BEFORE, Point.CLOSE_AFTER}
 """Need a pool whose connections are closed by force."""
 BEFORE_USERS = {Point.ENVOY_LAUNCH_BEFORE, Point.ENVOY_LAUNCH_AFTER}
-HANDFUL = [(Point.JOURNAL_COMMITTED, 2), (Point.HAPROXY_SENT, 1), (Point.SLOT_REPLACED, 1), (Point.TOKEN_AFTER, 1)]
+HANDFUL = [(Point.JOURNAL_COMMITTED, 2), (Point.HAPROXY_SENT, 1), (Point.SLOT_REPLACED, 1)]
 
 
 def deaths(driver: str, form: str) -> list[tuple[Point, int]]:

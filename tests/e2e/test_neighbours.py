@@ -87,15 +87,6 @@ async def beside_one_that_hangs(proxy: Proxy, directory: Path, goes: int) -> tup
     return alone, beside
 
 
-@pytest.mark.haproxy
-@pytest.mark.parametrize("proxy", one_of("haproxy"))
-async def test_a_load_balancer_that_hangs_stops_no_release_of_another(
-    proxy: Callable[[], Proxy], tmp_path: Path
-) -> None:
-    alone, beside = await beside_one_that_hangs(proxy(), tmp_path, 1)
-    assert beside <= alone + 0.25
-
-
 @pytest.mark.long
 @pytest.mark.haproxy
 @pytest.mark.parametrize("proxy", one_of("haproxy"))

@@ -69,6 +69,7 @@ async def test_names_that_nobody_answers_for_delay_no_way_back(tmp_path: Path) -
         assert (await users.stop()).failed_requests == 0
 
 
+@pytest.mark.long
 @pytest.mark.haproxy
 async def test_a_wall_clock_that_jumps_a_day_decides_nothing(tmp_path: Path) -> None:
     unwell = host(tmp_path)
