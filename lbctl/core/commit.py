@@ -21,6 +21,7 @@ RETRY = Span(1_000)
 PATIENCE = Span(50)
 """So long a way back waits for a journal that says nothing before whoever asked is told: its token is marked, and users
 are on their way."""
+SILENT = "its disk does not answer"
 UNTOLD_MAX = 200
 """Entries kept for a journal that does not work; the oldest go first."""
 
@@ -115,12 +116,13 @@ def _is_way_back(answer: Answer) -> bool:
 
 
 def told_in_time(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
-    """Tell of ways back whose journal is silent: a disk that hangs is no reason to leave a person in doubt."""
-    told = [one for one in state.answers if one.goes_back and _is_way_back(one) and _waited(one, now) >= PATIENCE]
+    """Tell of ways back, and of cancellations, whose journal is silent: a disk that hangs leaves nobody in doubt."""
+    told = [one for one in state.answers if one.goes_back and _waited(one, now) >= PATIENCE]
     if not told:
         return state, ()
     answers = tuple(answer for answer in state.answers if answer not in told)
-    return replace(state, answers=answers), tuple(map(Reply, told))
+    said = (one if _is_way_back(one) else _not_recorded(one, SILENT) for one in told)
+    return replace(state, answers=answers), tuple(map(Reply, said))
 
 
 def _waited(answer: Answer, now: Instant) -> Span:
