@@ -116,12 +116,13 @@ def _is_way_back(answer: Answer) -> bool:
 
 
 def told_in_time(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
-    """Tell of ways back, and of cancellations, whose journal is silent: a disk that hangs leaves nobody in doubt."""
-    told = [one for one in state.answers if one.goes_back and _waited(one, now) >= PATIENCE]
+    """Tell of ways back, and of cancellations, whose journal is silent or known not to work: nobody waits for that."""
+    late = [one for one in state.answers if state.journal_error or _waited(one, now) >= PATIENCE]
+    told = [one for one in late if one.goes_back]
     if not told:
         return state, ()
     answers = tuple(answer for answer in state.answers if answer not in told)
-    said = (one if _is_way_back(one) else _not_recorded(one, SILENT) for one in told)
+    said = (one if _is_way_back(one) else _not_recorded(one, state.journal_error or SILENT) for one in told)
     return replace(state, answers=answers), tuple(map(Reply, said))
 
 

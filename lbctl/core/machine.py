@@ -119,7 +119,8 @@ def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effe
     )
     if tellable(state, answer):
         return state, (*effects, Reply(answer))
-    return replace(state, answers=(*state.answers, answer)), effects
+    state, told = told_in_time(replace(state, answers=(*state.answers, answer)), now)
+    return state, (*effects, *told)
 
 
 def _unparked(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:

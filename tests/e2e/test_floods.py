@@ -9,8 +9,12 @@ import pytest
 
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import SERVICE, Stage
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, one_of, release, share_is, status
+from tests.e2e.scene import adopted, crowd, one_of, release, share_is, status
 
+PLAN = """steps: [10%, 100%]
+hold: {min: 1h, max: 2h, then: ask}
+bake: 1h
+"""
 GROWTH_MAX = 20 << 20
 WARM = 600
 ALERTS_MAX = 1_001
@@ -35,7 +39,7 @@ async def reasons(here: Stage, count: int) -> None:
 
 async def grown(proxy: Proxy, count: int) -> int:
     """Return by how many bytes lbctld grew in a flood, after it was warm."""
-    async with adopted(proxy, SLOW_STEP, alerts=ALERTS) as here, await crowd(here, rate=50) as users:
+    async with adopted(proxy, PLAN, alerts=ALERTS) as here, await crowd(here, rate=50) as users:
         await release(here)
         await share_is(here, 1_000)
         await reasons(here, WARM)
