@@ -5,11 +5,12 @@ import itertools
 import json
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import aiohttp
+import psutil
 
 from lbctl.crash import EXIT, VARIABLE, Point
 from lbctl.demo.control import RefusedError
@@ -34,6 +35,8 @@ class Lives:
 
     here: Stage
     recoveries: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    """What the same cost: seconds of a busy machine are not those of a quiet one."""
     problems: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
     seen: dict[int, str] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class Lives:
         await self.here.daemon.start()
         await until(self._right, 20)
         self.recoveries.append(time.monotonic() - began)
+        self.cpu_s.append(sum(psutil.Process(self.here.daemon.pid).cpu_times()[:2]))
         told = {one["id"]: one for one in await events(self.here)}
         texts = json.dumps([*told.values()])
         lost = [reason for reason in self.accepted if reason not in texts]
@@ -164,9 +168,12 @@ async def _end(lives: Lives) -> None:
 ROUND: Sequence[Callable[[Lives], Awaitable[None]]] = (_release, _drain, _resume, _undrain, _hang_up)
 
 
-def told(deaths: Sequence[tuple[Point, int]], recoveries: Iterable[float]) -> str:
+def told(deaths: Sequence[tuple[Point, int]], lives: Lives) -> str:
     """Say how it went."""
-    times = sorted(recoveries)
+    times, cpu = sorted(lives.recoveries), sorted(lives.cpu_s)
     p50, worst = times[len(times) // 2], times[-1]
+    of_cpu = f"{cpu[len(cpu) // 2]:.2f} s of CPU, max {cpu[-1]:.2f} s"
     points = len({point for point, _ in deaths})
-    return f"\n{len(times)} deaths at {points} points: start to right again p50 {p50:.2f} s, max {worst:.2f} s"
+    return (
+        f"\n{len(times)} deaths at {points} points: start to right again p50 {p50:.2f} s, max {worst:.2f} s ({of_cpu})"
+    )
