@@ -122,6 +122,7 @@ PROMISES = (
             "test_a_killed_prober_is_started_again_and_its_targets_are_unknown_meanwhile",
             "integration/test_request_log_receiver.py::"
             "test_lines_that_were_not_fetched_in_time_are_lost_by_count_and_ten_calm_seconds_heal",
+            "e2e/test_stops.py::test_no_step_is_taken_while_nobody_asks_servers_how_they_are",
         ),
     ),
     Promise(

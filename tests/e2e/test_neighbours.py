@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.demo.proxy import OwnHaproxy, Proxy
 from lbctl.demo.stage import SERVICE, Stage, configured
 from tests.e2e.scene import adopted, crowd, ended, haproxy, one_of, release

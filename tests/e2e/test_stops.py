@@ -14,9 +14,32 @@ import pytest
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import Stage
 from tests.e2e.outside import routes
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, envoy, events, proxies, release, share_is, status, until
+from tests.e2e.scene import (
+    SLOW_STEP,
+    adopted,
+    crowd,
+    ended,
+    envoy,
+    events,
+    haproxy,
+    proxies,
+    reached,
+    release,
+    share_is,
+    status,
+    until,
+)
 from tests.e2e.test_crashes import RECOVERY_S, killed_again_and_again, right_again
 
+STEADY = """steps: [10%, 100%]
+hold: {min: 1h, max: 2h, then: ask}
+bake: 1h
+"""
+BRISK = """steps: [10%, 50%, 100%]
+hold: {min: 4s, max: 5m, then: ask}
+bake: 1s
+retain: 0s
+"""
 SHORT_S = (0.1, 0.5, 3.0)
 LONG_S = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
 KILLS = int(os.environ.get("KILLS", "1000"))
@@ -35,7 +58,7 @@ async def stopped_again_and_again(
     proxy: Proxy, who: Callable[[Stage], psutil.Process], pauses: tuple[float, ...]
 ) -> None:
     """Stop a process for so long in the middle of a step. The share stays, and nobody is called ill for it."""
-    async with adopted(proxy, SLOW_STEP) as here, await crowd(here, rate=200) as users:
+    async with adopted(proxy, STEADY) as here, await crowd(here, rate=200) as users:
         await release(here)
         await share_is(here, 1_000)
         called_before = [one["text"] for one in await events(here) if one["kind"] == "server.changed"]
@@ -63,6 +86,23 @@ def daemon(here: Stage) -> psutil.Process:
 @pytest.mark.envoy
 async def test_lbctld_that_was_stopped_for_seconds_goes_on_as_if_nothing_was() -> None:
     await stopped_again_and_again(envoy(), daemon, SHORT_S)
+
+
+@pytest.mark.long
+@pytest.mark.haproxy
+async def test_no_step_is_taken_while_nobody_asks_servers_how_they_are() -> None:
+    async with adopted(haproxy(), BRISK) as here, await crowd(here, rate=200) as users:
+        await release(here)
+        await reached(here, 1_000)
+        asking = prober(here)
+        asking.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(10)
+        now = await status(here)
+        asking.send_signal(signal.SIGCONT)
+        assert (now["phase"], now["share_bp"]) == ("shifting", 1_000)
+        assert now["held"] is not None
+        assert (await ended(here))["phase"] == "finished"
+        assert (await users.stop()).failed_requests == 0
 
 
 @pytest.mark.long
