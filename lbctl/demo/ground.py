@@ -60,8 +60,10 @@ class Daemon:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal and wait for nothing; one that has ended gets none."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(number)
+        # Not through the process object, which would take its exit code away from whoever waits for it.
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """Send it a signal and wait for its end; returns its exit code."""
