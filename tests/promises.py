@@ -22,8 +22,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One promise. `tests` are `FILE::NAME` from `tests/` on, or the file of a scenario; `make test` runs those that
-    are not marked long, `make test-long` the others."""
+    """One promise. `tests` are `FILE::NAME` from `tests/` on, or the file of a scenario.
+
+    `make test` runs those that are not marked long, `make test-long` the others.
+    """
 
     id: str
     sentence: str
@@ -44,6 +46,11 @@ PROMISES = (
             "e2e/test_attached.py::test_lbctld_killed_in_mid_step_leaves_the_split_and_goes_on_from_its_record",
             "integration/test_envoy_process.py::test_it_outlives_the_process_that_started_it_and_is_found_again",
             "booted/test_package.py::test_a_package_is_installed_used_upgraded_in_mid_release_removed_and_purged",
+            "e2e/test_crash_points.py::test_nobody_notices_a_death_at_any_effect_and_nothing_is_lost",
+            "e2e/test_stops.py::test_a_thousand_kills_at_random_moments_harm_nobody_and_forget_nothing",
+            "e2e/test_stops.py::test_lbctld_that_was_stopped_for_seconds_goes_on_as_if_nothing_was",
+            "e2e/test_stops.py::test_what_was_stopped_for_half_a_minute_goes_on_as_if_nothing_was",
+            "e2e/test_stops.py::test_lbctld_killed_for_want_of_memory_leaves_the_split_and_goes_on",
         ),
     ),
     Promise(
@@ -98,6 +105,7 @@ PROMISES = (
             "test_a_hung_server_is_unknown_while_the_checker_is_late_and_down_once_it_is_not",
             "integration/test_probe_lateness.py::test_a_thousand_servers_and_a_busy_processor_give_no_false_failure",
             "property/test_health_promises.py::test_a_probe_that_cannot_tell_never_makes_a_server_up_or_down",
+            "e2e/test_stops.py::test_what_was_stopped_for_half_a_minute_goes_on_as_if_nothing_was",
         ),
     ),
     Promise(
@@ -114,6 +122,7 @@ PROMISES = (
             "test_a_killed_prober_is_started_again_and_its_targets_are_unknown_meanwhile",
             "integration/test_request_log_receiver.py::"
             "test_lines_that_were_not_fetched_in_time_are_lost_by_count_and_ten_calm_seconds_heal",
+            "e2e/test_stops.py::test_no_step_is_taken_while_nobody_asks_servers_how_they_are",
         ),
     ),
     Promise(
@@ -155,6 +164,10 @@ PROMISES = (
             "integration/test_store_kill.py::test_no_acknowledged_record_is_lost_by_kills_at_random_moments",
             "unit/test_slotfile.py::test_a_crash_before_any_system_call_leaves_old_or_new_and_the_next_write_goes_through",
             "unit/test_slotfile.py::test_two_crashes_one_after_the_other_leave_old_or_new",
+            "e2e/test_crash_points.py::test_nobody_notices_a_death_between_effects_and_nothing_is_lost",
+            "e2e/test_crash_points.py::test_nobody_notices_a_death_at_any_effect_and_nothing_is_lost",
+            "e2e/test_stops.py::test_a_thousand_kills_at_random_moments_harm_nobody_and_forget_nothing",
+            "house/test_crash_points.py::test_every_effect_stands_between_points",
         ),
     ),
     Promise(
@@ -169,6 +182,7 @@ PROMISES = (
             "integration/test_store_disk_full.py::test_tokens_turn_back_and_accounts_stay_when_their_disk_is_full",
             "integration/test_haproxy_disk.py::test_a_full_disk_stops_neither_runtime_nor_boot_value",
             "integration/test_envoy_traffic.py::test_a_full_disk_does_not_stop_a_lowering",
+            "e2e/test_unwell_host.py::test_a_disk_that_hangs_delays_neither_the_answer_nor_the_way_back",
         ),
     ),
     Promise(
@@ -197,6 +211,7 @@ PROMISES = (
             "e2e/test_reloads.py::test_a_share_lowered_by_hand_is_respected_until_somebody_resumes",
             "e2e/test_attached.py::test_forty_restarts_of_an_attached_envoy_are_read_back_as_fast_as_promised",
             "e2e/test_review.py::test_a_load_balancer_killed_in_mid_release_comes_back_with_what_is_recorded",
+            "e2e/test_reloads.py::test_reloads_every_three_seconds_for_ten_minutes_are_read_back_as_fast_as_promised",
         ),
     ),
     Promise(
@@ -212,6 +227,7 @@ PROMISES = (
             "e2e/test_crashes.py::test_a_full_disk_never_stops_the_way_back",
             "e2e/test_crashes.py::"
             "test_a_cancellation_that_cannot_be_recorded_is_not_refused_and_ends_the_release_when_it_can",
+            "e2e/test_worst_day.py::test_whatever_is_broken_a_rollback_is_answered_and_users_are_back",
         ),
     ),
     Promise(
@@ -232,12 +248,13 @@ PROMISES = (
         "P15",
         "Jumps of the wall clock change no decision.",
         "0 reads of the wall clock outside of what is printed or signed",
-        (Kind.RULES,),
+        (Kind.RULES, Kind.REAL),
         (
             "house/test_house_style.py::test_the_wall_clock_is_read_only_where_it_is_printed_or_signed",
             "house/test_core_is_pure.py::test_the_core_and_the_model_do_no_io_and_read_no_clock",
             "unit/test_store_clock.py::test_the_clock_never_goes_back_and_a_restart_continues_it",
             "unit/test_store_clock.py::test_time_goes_on_from_the_last_recorded_instant_after_a_reboot",
+            "e2e/test_unwell_host.py::test_a_wall_clock_that_jumps_a_day_decides_nothing",
         ),
     ),
     Promise(
@@ -252,6 +269,8 @@ PROMISES = (
             "e2e/test_gates.py::test_a_hook_that_hangs_holds_the_release_and_delays_no_rollback",
             "e2e/test_review.py::test_lbctld_starts_beside_an_envoy_that_hangs_and_steers_it_when_it_answers",
             "unit/test_config_load.py::test_a_name_server_that_hangs_cannot_hold_up_the_load_for_long",
+            "e2e/test_neighbours.py::test_decisions_beside_a_load_balancer_that_hangs_are_in_time",
+            "e2e/test_unwell_host.py::test_names_that_nobody_answers_for_delay_no_way_back",
         ),
     ),
     Promise(
@@ -266,6 +285,7 @@ PROMISES = (
             "integration/test_notify_outbox.py::"
             "test_entries_the_journal_could_not_take_are_told_from_memory_and_are_bounded",
             "unit/test_notify_words.py::test_a_full_backlog_gives_up_the_oldest_and_counts_it",
+            "e2e/test_worst_day.py::test_whatever_is_broken_a_rollback_is_answered_and_users_are_back",
         ),
     ),
     Promise(
@@ -279,6 +299,8 @@ PROMISES = (
             "unit/test_core_transitions.py::test_every_phase_with_traffic_can_go_back_and_none_can_be_cancelled",
             "e2e/test_rollback_speed.py::test_users_are_off_a_dead_candidate_within_five_times_the_promise",
             "e2e/test_rollback_speed.py::test_users_are_off_a_dead_candidate_as_fast_as_promised",
+            "e2e/test_worst_day.py::test_whatever_is_broken_a_rollback_is_answered_and_users_are_back",
+            "e2e/test_worst_day.py::test_whatever_is_broken_a_rollback_is_as_fast_as_promised_in_every_phase",
         ),
     ),
     Promise(
@@ -298,8 +320,8 @@ PROMISES = (
     Promise(
         "P20",
         "Floods of events, alerts and error texts cost bounded memory.",
-        "RSS + ≤ 20 MB, then flat",
-        (Kind.PROCESS,),
+        "+ ≤ 20 MB, then flat",
+        (Kind.PROCESS, Kind.REAL),
         (
             "integration/test_notify_outbox.py::"
             "test_entries_the_journal_could_not_take_are_told_from_memory_and_are_bounded",
@@ -308,6 +330,7 @@ PROMISES = (
             "integration/test_probe_lateness.py::"
             "test_a_daemon_that_does_not_read_costs_bounded_memory_and_loses_only_old_reports",
             "property/test_store_codec.py::test_a_flood_in_an_entry_is_cut",
+            "e2e/test_floods.py::test_ten_thousand_different_reasons_cost_bounded_memory",
         ),
     ),
     Promise(

@@ -9,6 +9,7 @@ from lbctl.control.door import Door
 from lbctl.control.framing import BODY_MAX, HEAD_MAX, Framed, Partial, frame
 from lbctl.control.peer import Peer, read_peer
 from lbctl.control.problem import Problem
+from lbctl.crash import Point, passing
 
 BUFFER_MAX = 2 * (HEAD_MAX + BODY_MAX)
 LINGER_S = 2.0
@@ -134,6 +135,7 @@ class Connection(asyncio.Protocol):
     def finished(self) -> None:
         """The answer is written: go on with what came meanwhile."""
         assert self._transport is not None
+        passing(Point.ANSWER_AFTER)
         self._busy = False
         self._idle_since_s = self._loop.time()
         if self._transport.is_closing():

@@ -14,10 +14,14 @@ from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.reading import Token
 from lbctl.model.record import Phase
 from lbctl.model.request import Answer
-from lbctl.model.units import Instant, Span, after
+from lbctl.model.units import Instant, Span, after, since
 
 RETRY = Span(1_000)
 """How often a journal that failed is tried again."""
+PATIENCE = Span(50)
+"""So long a way back waits for a journal that says nothing before whoever asked is told: its token is marked, and users
+are on their way."""
+SILENT = "its disk does not answer"
 UNTOLD_MAX = 200
 """Entries kept for a journal that does not work; the oldest go first."""
 
@@ -104,7 +108,26 @@ def tellable(state: State, answer: Answer) -> bool:
     """Whether an answer may be told now: its decision is durable, or it is a way back, which waits for no journal."""
     if answer.after_rev <= state.durable.rev:
         return True
-    return bool(state.journal_error) and answer.body.get("phase") == Phase.ROLLING_BACK.value
+    return bool(state.journal_error) and _is_way_back(answer)
+
+
+def _is_way_back(answer: Answer) -> bool:
+    return answer.body.get("phase") == Phase.ROLLING_BACK.value
+
+
+def told_in_time(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
+    """Tell of ways back, and of cancellations, whose journal is silent or known not to work: nobody waits for that."""
+    late = [one for one in state.answers if state.journal_error or _waited(one, now) >= PATIENCE]
+    told = [one for one in late if one.goes_back]
+    if not told:
+        return state, ()
+    answers = tuple(answer for answer in state.answers if answer not in told)
+    said = (one if _is_way_back(one) else _not_recorded(one, state.journal_error or SILENT) for one in told)
+    return replace(state, answers=answers), tuple(map(Reply, said))
+
+
+def _waited(answer: Answer, now: Instant) -> Span:
+    return Span(0) if answer.at is None else since(answer.at, now)
 
 
 def retried(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:

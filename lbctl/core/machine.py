@@ -10,7 +10,7 @@ from dataclasses import replace
 from lbctl.core import judge, matrix, ready
 from lbctl.core.calm import calms
 from lbctl.core.change import Change
-from lbctl.core.commit import recorded, retried, take, tellable
+from lbctl.core.commit import recorded, retried, take, tellable, told_in_time
 from lbctl.core.counting import Books, Counted, count
 from lbctl.core.draining import administer, administered, undrained
 from lbctl.core.evidence import begin, follow, learn, replace_in
@@ -114,10 +114,13 @@ def ask(state: State, request: Request, now: Instant) -> tuple[State, tuple[Effe
     if change is not None:
         state, effects = take(state, change, now)
     goes_back = change is not None and any(mark.token is Token.BACK for mark in change.marks)
-    answer = Answer(request.id, accepted=True, body=dict(facts), after_rev=state.record.rev, goes_back=goes_back)
+    answer = Answer(
+        request.id, accepted=True, body=dict(facts), after_rev=state.record.rev, goes_back=goes_back, at=now
+    )
     if tellable(state, answer):
         return state, (*effects, Reply(answer))
-    return replace(state, answers=(*state.answers, answer)), effects
+    state, told = told_in_time(replace(state, answers=(*state.answers, answer)), now)
+    return state, (*effects, *told)
 
 
 def _unparked(state: State, now: Instant) -> tuple[State, tuple[Effect, ...]]:
@@ -153,6 +156,8 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
         here = situations(state, tick.now)
     state, again = retried(state, tick.now)
     effects += again
+    state, told = told_in_time(state, tick.now)
+    effects += told
     state, operations = apply_all(state, here, tick.now)
     effects += operations
     state, orders = administer(state, tick.now)

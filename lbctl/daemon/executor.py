@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from lbctl.core.state import Administer, Administered, Applied, Apply, Effect, Free, Mark, Note, Recorded, Reply, Save
+from lbctl.crash import Point, passing
 from lbctl.daemon.ports import Journal, Now, Outbox, Tokens
 from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
@@ -76,6 +77,7 @@ class Executor:
                 case Administer():
                     self._start(self._administer(effect))
                 case Reply():
+                    passing(Point.ANSWER_BEFORE)
                     self._answered(effect.answer)
                 case Ask():
                     self._ask(effect)
@@ -105,8 +107,10 @@ class Executor:
 
     def _token(self, word: Token, change: Callable[[ReleaseId, str], None], mark: Mark | Free) -> None:
         """A token that cannot be made holds the release; one that cannot be renamed is told, and never waited for."""
+        passing(Point.TOKEN_BEFORE)
         try:
             change(mark.release, mark.nonce)
+            passing(Point.TOKEN_AFTER)
         except StoreError as error:
             log.error("token.unwritten", release=mark.release, token=word.value, reason=str(error))
 
@@ -114,8 +118,10 @@ class Executor:
         for entry in save.entries:
             _logged(entry)
         error = ""
+        passing(Point.JOURNAL_BEFORE)
         try:
             self._told(await self._journal.append(save.record, save.entries, wall=self._wall()))
+            passing(Point.JOURNAL_AFTER)
             self._offered.clear()
         except StoreError as failed:
             error = str(failed) or "unknown reason"
@@ -144,7 +150,9 @@ class Executor:
             gone = tuple(Result(Status.STALE, "this instance is not configured any more") for _ in apply.operations)
             self._arrived(Applied(self._now(), apply.instance, apply.operations, gone, sent_at))
             return
+        passing(Point.APPLY_BEFORE)
         results = tuple(await asyncio.gather(*(self._timed(plane, operation) for operation in apply.operations)))
+        passing(Point.APPLY_AFTER)
         for operation, result in zip(apply.operations, results, strict=True):
             told = {"instance": apply.instance, "service": operation.service, **_said(operation)}
             log.info("operation.applied", **told, status=result.status.value, detail=result.detail)
@@ -161,7 +169,9 @@ class Executor:
         plane = self.planes.get(order.instance)
         for operation in order.operations if plane is not None else ():
             assert plane is not None
+            passing(Point.ADMINISTER_BEFORE)
             result = await _told(plane, operation)
+            passing(Point.ADMINISTER_AFTER)
             log.info(
                 "server.administered",
                 instance=order.instance,

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from lbctl.crash import Point, passing
 from lbctl.daemon.ports import Now
 from lbctl.model.hook import Ask, Hook, HookAnswer, Word
 
@@ -36,6 +37,8 @@ class Hooks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _asked(self, asked: Ask) -> None:
+        passing(Point.HOOK_BEFORE)
         word, text = await self._ask(asked.hook, asked.facts)
+        passing(Point.HOOK_AFTER)
         log.info("hook.answered", hook=asked.hook.name, id=str(asked.key), word=word.value, text=text)
         self._arrived(HookAnswer(self._now(), asked.key, word, text))

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lbctl.core import machine
+from lbctl.core.commit import PATIENCE
 from lbctl.core.leaving import leaving_services
 from lbctl.core.state import Administered, Applied, Configured, Effect, Recorded, State, Tick
 from lbctl.daemon.executor import Executor
@@ -144,6 +145,9 @@ class Loop:
                 self.state, effects = machine.step(self.state, arrival)
             else:
                 self.state, effects = machine.ask(self.state, arrival, self._now())
+                if self.state.answers:
+                    # A way back is answered in time although the journal says nothing: look again then.
+                    asyncio.get_running_loop().call_later(PATIENCE / 1_000 + 0.001, self.wake)
             self._carry_out(effects)
             if isinstance(arrival, Applied) and any(one.status is not Status.REFUSED for one in arrival.results):
                 # What was refused is tried again at the pace of the readings, not as fast as it can be refused.

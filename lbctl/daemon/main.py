@@ -9,6 +9,7 @@ import sys
 
 import structlog
 
+from lbctl import crash
 from lbctl.about import VERSION
 from lbctl.config.fault import ConfigError
 from lbctl.config.load import load
@@ -38,10 +39,14 @@ def main(argv: list[str] | None = None) -> int:
         print(warning, file=sys.stderr)
     configure_logs(verbose=arguments.verbose)
     try:
-        return asyncio.run(_serve(config))
+        if point := crash.arm(os.environ):
+            log.warning("crash.armed", point=point, note="lbctld ends at this point without a word: it is for tests")
+        code = asyncio.run(_serve(config))
     except LbctlError as error:
         print(_words(error), file=sys.stderr)
         return EXIT_FAILED
+    crash.passing(crash.Point.STOP_DONE)
+    return code
 
 
 def _leave_no_core() -> None:
@@ -83,6 +88,7 @@ async def _serve(config: Config) -> int:
             log.info("daemon.ready", socket=config.daemon.control_socket, config=config.path)
             stopping = asyncio.create_task(_set(stop), name="stopping")
             await asyncio.wait({stopping, daemon.failed}, return_when=asyncio.FIRST_COMPLETED)
+            crash.passing(crash.Point.STOP_ASKED)
             notify.stopping()
             for task in (hang_ups, stopping):
                 task.cancel()

@@ -10,6 +10,7 @@ from lbctl.about import VERSION
 from lbctl.config.load import load
 from lbctl.config.reloading import check_reload
 from lbctl.config.settings import Alert, Config, ExecAlert, WebhookAlert
+from lbctl.crash import Point, passing
 from lbctl.daemon.checks import Checks
 from lbctl.daemon.executor import Executor
 from lbctl.daemon.feed import Feed
@@ -70,6 +71,7 @@ class Running:
         self.notify.reloading()
         try:
             config = await asyncio.to_thread(load, self.config.path, uid=os.getuid(), environ=os.environ)
+            passing(Point.RELOAD_READ)
             why = self._refusal(config, self.loop.state.record) or await self._take(config)
             if why:
                 self._refuse(why)
@@ -100,6 +102,7 @@ class Running:
         except LbctlError:
             give_back(mailboxes)
             raise
+        passing(Point.RELOAD_BUILT)
         why = await self.loop.reconfigure(
             config.topology,
             refused=lambda record: self._refusal(config, record),
@@ -109,9 +112,11 @@ class Running:
             give_back(mailboxes)
             await self.plant.undo(rebuilt)
             return f"a release began meanwhile: {why}"
+        passing(Point.RELOAD_TAKEN)
         await self.observer.replan(self.plant.planes)
         if other_alerts:
             await self._replace_outbox()
+        passing(Point.RELOAD_DONE)
         self.tell(Kind.CONFIG_RELOADED, f"the config was reloaded: {len(config.topology.services)} services")
         return ""
 

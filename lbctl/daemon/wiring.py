@@ -17,6 +17,7 @@ from lbctl.control.listener import Listener, listen
 from lbctl.control.server import ControlServer
 from lbctl.core import machine
 from lbctl.core.state import State
+from lbctl.crash import Point, passing
 from lbctl.daemon.activation import handed_over
 from lbctl.daemon.checks import Checks
 from lbctl.daemon.dashboard import show
@@ -80,8 +81,10 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         state_dir, runtime_dir = Path(config.daemon.state_dir), Path(config.daemon.runtime_dir)
         journal = Journal.open(state_dir / "journal.db")
         stack.callback(journal.close)
+        passing(Point.START_JOURNAL)
         # Before anything is changed: a daemon that must give way to another one must not have touched its tokens.
         listener = _listener(stack, config)
+        passing(Point.START_SOCKET)
         tokens = TokenDir(runtime_dir / "tokens")
         stack.callback(os.close, tokens.take())
         record = journal.latest() or Record()
@@ -89,12 +92,14 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         accounts = account_files(state_dir / "accounts")
         lessons = learned_files(state_dir / "learned")
         tokens.sweep({release.id: release.nonce for release in record.releases.values()})
+        passing(Point.START_TOKENS)
         logs = RequestLogs()
         stack.callback(logs.close)
         logs.take(config.topology, logs.opened_for(config.topology), clock.now())
         plant = Plant(config.topology, clock.now, Severing())
         stack.push_async_callback(plant.close)
         await plant.bring_up(record.services.keys())
+        passing(Point.START_PLANT)
         calls, now = matrix_files(state_dir / "matrix"), clock.now()
         known, tallies = learned_before(config.topology, lessons), tallies_before(config.topology, calls, now)
         state = machine.start(record, config.topology, now, accounts_before(record, accounts), known, tallies)
@@ -102,6 +107,7 @@ async def running(config: Config, notify: NotifySocket) -> AsyncIterator[Running
         held = _Held(journal, clock, keeper, tokens, plant, logs)
         daemon = _assemble(config, state, held, notify)
         await _start(stack, daemon, listener)
+        passing(Point.START_READY)
         _greet(daemon)
         yield daemon
 
@@ -193,6 +199,7 @@ def _own_pids(prober: Prober) -> frozenset[int]:
 async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> None:
     """Start everything, the eyes first, the answers last: whoever can connect gets true answers."""
     await daemon.prober.start()
+    passing(Point.START_PROBER)
     stack.push_async_callback(daemon.prober.stop)
     daemon.prober.set_targets([t for one in daemon.config.topology.services.values() for t in targets_of(one)])
     daemon.observer.start()
@@ -205,6 +212,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     stack.push_async_callback(daemon.executor.drained)
     stack.push_async_callback(daemon.hooks.close)
     await stack.enter_async_context(_deciding(daemon))
+    passing(Point.START_DECIDING)
     asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
     stack.callback(asking.cancel)
     metrics = metrics_of(daemon.loop, daemon.counted, lambda: daemon.outbox, daemon.checks, daemon.clock.now)

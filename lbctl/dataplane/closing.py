@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import LbctlError
 from lbctl.model.names import Colour, ServiceName
@@ -106,7 +107,9 @@ class Closings:
                 continue
             try:
                 async with asyncio.timeout(OPERATION_TIMEOUT_S):
+                    passing(Point.CLOSE_BEFORE)
                     cut = await self._cut(*key, int(due + 1e-9))
+                    passing(Point.CLOSE_AFTER)
             except TimeoutError:
                 due = 0.0
                 self._note(key, trouble=f"CLOSING_STALLED: no answer within {OPERATION_TIMEOUT_S:g} s")

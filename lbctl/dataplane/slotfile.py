@@ -13,8 +13,11 @@ existing blocks may still need room: keep the directory on ext4, xfs or tmpfs.
 import errno
 import os
 import stat
+import threading
 from contextlib import suppress
 from pathlib import Path
+
+from lbctl.crash import Point, passing
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMLINK})
 READ_MAX = 1 << 20
@@ -40,8 +43,11 @@ class SlotFile:
         with os.fdopen(descriptor, "rb") as file:
             return file.read(max(self._size, READ_MAX)).rstrip(self._padding)
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes, patience_s: float | None = None) -> None:
         """Replace the content, durably. After a crash at any point the file has the old content or the new one.
+
+        `patience_s`: so long the disk is waited for before the new content takes over; only where it hangs for longer
+        and the power fails meanwhile, the file may be damaged. None: as long as it takes.
 
         Raises:
             OSError: nothing was replaced, and the old content stays. With both files in place a full disk is no reason.
@@ -50,9 +56,12 @@ class SlotFile:
         """
         if len(content) > self._size:
             raise ValueError(f"{self.path}: {len(content)} bytes do not fit into {self._size}")
+        passing(Point.SLOT_BEFORE)
         self._repair()
-        self._fill(content)
+        self._fill(content, patience_s)
+        passing(Point.SLOT_FILLED)
         self._swap()
+        passing(Point.SLOT_AFTER)
 
     def ensure(self, initial: bytes) -> None:
         """Write `initial` if there is no file yet, and make sure that the next write needs no room. Raises OSError."""
@@ -71,12 +80,12 @@ class SlotFile:
         else:
             self._keep.rename(self._spare)
 
-    def _fill(self, content: bytes) -> None:
+    def _fill(self, content: bytes, patience_s: float | None) -> None:
         self._make_spare()
         descriptor = os.open(self._spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self._put(descriptor, content)
-            os.fdatasync(descriptor)
+            _sync(descriptor, patience_s)
         finally:
             os.close(descriptor)
 
@@ -93,9 +102,12 @@ class SlotFile:
 
     def _swap(self) -> None:
         kept = self._link()
+        passing(Point.SLOT_LINKED)
         self._spare.rename(self.path)
+        passing(Point.SLOT_REPLACED)
         if kept:
             self._keep.rename(self._spare)
+        passing(Point.SLOT_KEPT)
         self._sync_directory()
         # The content is in place: a spare that cannot be made is the next write's concern.
         with suppress(OSError):
@@ -152,6 +164,28 @@ class SlotFile:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _sync(descriptor: int, patience_s: float | None) -> None:
+    """Wait until the disk has it. Whoever is in a hurry leaves a disk that hangs to a thread of its own."""
+    if patience_s is None:
+        os.fdatasync(descriptor)
+        return
+    failures: list[OSError] = []
+    syncing = threading.Thread(target=_synced, args=(os.dup(descriptor), failures), name="sync", daemon=True)
+    syncing.start()
+    syncing.join(patience_s)
+    if failures:
+        raise failures[0]
+
+
+def _synced(descriptor: int, failures: list[OSError]) -> None:
+    try:
+        os.fdatasync(descriptor)
+    except OSError as error:
+        failures.append(error)
+    finally:
+        os.close(descriptor)
 
 
 def share_as_directory(descriptor: int, directory: Path) -> None:

@@ -52,6 +52,19 @@ class Daemon:
                 env={**os.environ, **(environment or {})},
             )
 
+    async def ended(self, timeout_s: float) -> int | None:
+        """Wait until it has ended by itself; returns its exit code. Raises TimeoutError."""
+        if self._process is None:
+            return None
+        return await asyncio.wait_for(self._process.wait(), timeout_s)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal and wait for nothing; one that has ended gets none."""
+        # Not through the process object, which would take its exit code away from whoever waits for it.
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """Send it a signal and wait for its end; returns its exit code."""
         if self._process is None:

@@ -7,6 +7,7 @@ from typing import Any
 from lbctl.model.names import Colour, ReleaseId, ServerName, ServiceName, UnitName
 from lbctl.model.record import Contract, people
 from lbctl.model.topology import Plan
+from lbctl.model.units import Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,3 +219,5 @@ class Answer:
     """Not to be told before this revision is durable."""
     goes_back: bool = False
     """A `back` token was marked for it: it is carried out by that, even if it cannot be recorded now."""
+    at: Instant | None = None
+    """When it was decided; a refusal has no such time."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from lbctl.crash import Point, passing
 from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
 from lbctl.model.record import Record, Release
@@ -171,8 +172,10 @@ class Lane:
     async def _try(self, item: Lost | Told) -> None:
         message = await self._composed(item)
         self.backlog.rushed = False
+        passing(Point.ALERT_BEFORE)
         delivery = await self.sender.send(message)
         if delivery.ok:
+            passing(Point.ALERT_AFTER)
             await self._delivered(item)
             return
         self.failed += 1
@@ -211,6 +214,7 @@ class Lane:
         try:
             async with asyncio.timeout(JOURNAL_WAIT_S):
                 await self._source.set_cursor(self._cursor_name, self._cursor)
+            passing(Point.ALERT_TOLD)
         except (StoreError, TimeoutError) as error:
             # It has moved in memory, so nothing repeats while we live; a restart may tell the last alerts again.
             log.warning("alert.cursor_not_durable", alert=self.channel.name, reason=str(error))

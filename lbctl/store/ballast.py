@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+from lbctl.crash import Point, passing
 from lbctl.store.files import open_private
 
 CHECK_EVERY_S = 5.0
@@ -38,7 +39,9 @@ class Ballast:
     def _fill(self) -> bool:
         fd = open_private(self._path)
         try:
+            passing(Point.BALLAST_BEFORE)
             os.posix_fallocate(fd, 0, self._size_bytes)
+            passing(Point.BALLAST_AFTER)
         except OSError:
             # Somebody else took the room in between: half a ballast is given back at once.
             self._path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lbctl.crash import Point, passing
 from lbctl.model.errors import StoreError
 from lbctl.store.ballast import Ballast
 from lbctl.store.files import open_private
@@ -97,8 +98,11 @@ class Database:
     def _transaction(self, works: Sequence[Work]) -> list[Any]:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
+            passing(Point.JOURNAL_BEGUN)
             results = [work(self.connection) for work in works]
+            passing(Point.JOURNAL_WRITTEN)
             self.connection.execute("COMMIT")
+            passing(Point.JOURNAL_COMMITTED)
         except BaseException:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")

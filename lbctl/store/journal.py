@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lbctl.crash import Point, passing
 from lbctl.model.entry import Entry
 from lbctl.model.errors import StoreError
 from lbctl.model.names import ReleaseId, ServiceName
@@ -195,6 +196,7 @@ class Journal:
 
         def work(db: sqlite3.Connection) -> tuple[int, tuple[StoredEntry, ...]]:
             seq = tables.add_record(db, record, payload, wall) if record is not None else 0
+            passing(Point.JOURNAL_BETWEEN)
             for release in changed:
                 tables.put_release(db, release, texts[release.id], wall)
             return seq, tuple(tables.add_entry(db, entry, text, wall) for entry, text in rows)
@@ -218,6 +220,7 @@ class Journal:
             self._seen = Seen(seq, record.rev, newest)
             self._latest = record
         self._witness.write(self._seen)
+        passing(Point.JOURNAL_WITNESSED)
 
     def _give(self, job: Job) -> "asyncio.Future[Any]":
         if self.read_only:

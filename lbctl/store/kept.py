@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from lbctl.crash import Point, passing
 from lbctl.model.errors import StoreError
 from lbctl.store.codec import NOT_JSON
 from lbctl.store.files import open_private, private_directory
@@ -49,8 +50,11 @@ class KeptFiles:
         fresh = path.with_suffix(".new")
         try:
             body = msgspec.json.encode(document)
+            passing(Point.KEPT_BEFORE)
             _write(fresh, b"%08x\n%s" % (zlib.crc32(body), body))
+            passing(Point.KEPT_BETWEEN)
             fresh.rename(path)
+            passing(Point.KEPT_AFTER)
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}: not saved; free some space, it is tried again") from error
         except (TypeError, ValueError, OverflowError) as error:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from lbctl.crash import Point, passing
 from lbctl.model.errors import StoreError
 from lbctl.model.names import ReleaseId
 from lbctl.model.reading import Token
@@ -53,8 +54,9 @@ class TokenDir:
 
         def mark(fd: int) -> None:
             back = _name(release, nonce, Token.BACK)
-            moved = [_renamed(fd, _name(release, nonce, token), back) for token in (Token.GO, Token.HOLD)]
-            if not any(moved):
+            moved = _renamed(fd, _name(release, nonce, Token.GO), back)
+            passing(Point.TOKEN_BETWEEN)
+            if not _renamed(fd, _name(release, nonce, Token.HOLD), back) and not moved:
                 _create(fd, back)
 
         self._in_directory(mark)

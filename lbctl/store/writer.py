@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from lbctl.crash import Point, passing
 from lbctl.model.errors import StoreError
 from lbctl.store.database import Database, Work, told
 from lbctl.store.retention import Retention, trim
@@ -135,6 +136,7 @@ class Writer:
         if self._database.log_bytes() > log_bytes:
             self._database.checkpoint()
         self._database.ballast.restore()
+        passing(Point.JOURNAL_TIDIED)
         return bool(removed) or not self._database.ballast.kept
 
 

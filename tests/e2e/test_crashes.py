@@ -137,13 +137,13 @@ async def test_a_rollback_survives_a_kill_in_its_middle(proxy: Callable[[], Prox
 
 
 @asynccontextmanager
-async def small_disk(directory: Path) -> AsyncIterator[Path]:
+async def small_disk(directory: Path, megabytes: int = 6) -> AsyncIterator[Path]:
     """A tiny tmpfs for the state directory, mounted by root only."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
     directory.mkdir(parents=True, exist_ok=True)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "lbctl-test", str(directory)],
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "lbctl-test", str(directory)],
         capture_output=True,
         check=False,
     )
@@ -157,7 +157,7 @@ async def small_disk(directory: Path) -> AsyncIterator[Path]:
 
 def fill(directory: Path) -> None:
     """Take every byte that is left."""
-    with (directory / "filler").open("wb", buffering=0) as file:
+    with (directory / "filler").open("ab", buffering=0) as file:
         try:
             while True:
                 file.write(b"\0" * 4_096)

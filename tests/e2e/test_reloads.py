@@ -213,3 +213,25 @@ async def restarted(here: Stage, proxy: OwnHaproxy, old: str, new: str) -> None:
     config.write_text(config.read_text().replace(old, new))
     await proxy.end(here.directory)
     await proxy.launch(here.directory)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_reloads_every_three_seconds_for_ten_minutes_are_read_back_as_fast_as_promised() -> None:
+    """`MINUTES=2` makes it shorter."""
+    minutes = float(os.environ.get("MINUTES", "10"))
+    async with on_haproxy() as (here, proxy), await crowd(here, rate=200, sessions=40, websockets=1) as users:
+        await release(here)
+        await share_is(here, 1_000)
+        times: list[float] = []
+        until_s = time.monotonic() + 60 * minutes
+        while time.monotonic() < until_s:
+            times.append(await reloaded_and_right(here, proxy))
+            await asyncio.sleep(max(0.0, 3 - times[-1]))
+        p50, p99 = sorted(times)[len(times) // 2], sorted(times)[int(len(times) * 0.99)]
+        print(f"\n{len(times)} reloads: right again p50 {p50:.2f} s, p99 {p99:.2f} s, max {max(times):.2f} s")
+        assert (await status(here))["observed_share_bp"] == 1_000
+        report = await users.stop()
+        assert (report.failed_requests, report.colour_changes) == (0, 0)
+        assert p99 <= PROMISE_S
+        assert max(times) <= 3 * PROMISE_S

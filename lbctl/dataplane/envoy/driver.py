@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.closing import Closings
 from lbctl.dataplane.envoy import attached, counters, embedded, files
 from lbctl.dataplane.envoy.admin import START
@@ -20,6 +21,7 @@ from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.times import read_histograms, timing
 from lbctl.dataplane.envoy.version import Written
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, HostSockets
+from lbctl.dataplane.threads import beside
 from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
 from lbctl.model.operation import Ability, Capabilities, Place, Result, SetClosing, SetRoute, SetServer, Status
@@ -35,6 +37,8 @@ UNSEEN = "OLD_WORKERS_UNSEEN: it was hot-restarted while lbctl did not look: an 
 
 
 HOLDERS_MAX = 20
+HURRY_S = 0.1
+"""So long a way back waits for a disk that hangs. A raise, bound to what routes now, waits as long as it takes."""
 
 
 class EnvoyInstance:
@@ -157,7 +161,7 @@ class EnvoyInstance:
                 drained = files.drained(service, colour, self._layout) - {server}
                 drained |= {server} if operation.admin is Admin.DRAIN else set()
                 change = files.endpoints(service, colour, self._layout, drained)
-                await asyncio.to_thread(files.write_file, change.path, change.text)
+                await beside(files.write_file, change.path, change.text)
         except OSError as error:
             return Result(Status.REFUSED, f"{self.name}: {error}")
         return Result(Status.DONE)
@@ -255,9 +259,11 @@ class EnvoyInstance:
                 if (why := self._needless(operation)) is not None:
                     return why
                 before = self._files[operation.service].read()
-                complaint = await asyncio.to_thread(self._files[operation.service].write, wanted)
+                patience_s = HURRY_S if operation.expect is None else None
+                complaint = await beside(self._files[operation.service].write, wanted, patience_s)
         except OSError as error:
             return Result(Status.REFUSED, f"{self.name}: the route file cannot be written: {error}")
+        passing(Point.ENVOY_WRITTEN)
         result = await self._confirmed(self._services[operation.service], wanted)
         if result.status is Status.REFUSED and before is not None:
             await self._restore(operation.service, wanted, before)
@@ -318,7 +324,7 @@ class EnvoyInstance:
         """A file that Envoy refuses would be 404 for everyone after a restart: bring back what it accepted."""
         async with self._order:
             if self._files[service].read() == refused:
-                await asyncio.to_thread(self._files[service].write, before)
+                await beside(self._files[service].write, before)
 
     async def _look(self) -> list[Look]:
         return [looked(said) for said in await self._lives.ask([self._target], _ANSWER_S)]

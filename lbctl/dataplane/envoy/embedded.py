@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.envoy import ending, files, process
 from lbctl.dataplane.envoy.admin import AdminClient, ServerInfo
 from lbctl.dataplane.envoy.binary import probe as probe_binary
@@ -117,7 +118,9 @@ async def _start(layout: Layout, services: Sequence[Service], binary: str | None
     try:
         usable = await probe_binary(binary)
         repaired = files.prepare(services, layout)
+        passing(Point.ENVOY_LAUNCH_BEFORE)
         pid = await process.launch(usable.path, layout, life)
+        passing(Point.ENVOY_LAUNCH_AFTER)
     finally:
         os.close(life)
     await _until_up(layout, pid, sum(len(listeners(service, services, layout)) for service in services), len(services))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.envoy import render
 from lbctl.dataplane.envoy.clusters import DRAINING
 from lbctl.dataplane.envoy.layout import Layout, cluster_name
@@ -119,7 +120,9 @@ def write_file(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    passing(Point.ENVOY_FILE_BEFORE)
     fresh.replace(path)
+    passing(Point.ENVOY_FILE_AFTER)
 
 
 def _restored(written: Written | None) -> str:

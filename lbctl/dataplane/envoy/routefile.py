@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.envoy.callers import Callers, callers_of
 from lbctl.dataplane.envoy.layout import Layout
 from lbctl.dataplane.envoy.render import routes_file
@@ -72,13 +73,14 @@ class RouteFile:
         self._file.ensure(text)
         self._copy.ensure(text)
 
-    def write(self, written: Written) -> str:
+    def write(self, written: Written, patience_s: float | None = None) -> str:
         """Replace the file, then its copy, as a whole each; return what went wrong with the copy, "" for nothing.
 
-        Raises OSError: the file itself was not replaced.
+        `patience_s`: see `SlotFile.write`. Raises OSError: the file itself was not replaced.
         """
         text = routes_file(self._service, written, self.callers).encode()
-        self._file.write(text)
+        self._file.write(text, patience_s)
+        passing(Point.ENVOY_BETWEEN)
         try:
             self._copy.write(text)
         except OSError as error:

@@ -5,6 +5,7 @@ import asyncio
 from lbctl.dataplane.haproxy.alone import alone
 from lbctl.dataplane.haproxy.form import Form
 from lbctl.dataplane.haproxy.statemap import read_file
+from lbctl.dataplane.threads import beside
 from lbctl.model.names import ServiceName
 from lbctl.model.operation import Result, SetRoute, Status
 from lbctl.model.route import Route
@@ -45,7 +46,7 @@ class BootFiles:
             if self._newest[operation.service] > operation.fence:
                 return Result(Status.STALE, f"{_names(form)}: overtaken by a newer operation")
             try:
-                await asyncio.to_thread(self._store, form, operation.route)
+                await beside(self._store, form, operation.route)
             except (OSError, ValueError) as error:
                 return Result(Status.REFUSED, f"{_names(form)} cannot be written: {error}")
         return Result(Status.DONE)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lbctl.crash import Point, halves, passing
 from lbctl.model.errors import Garbled, Unreachable
 
 ANSWER_MAX = 32 << 20
@@ -39,12 +40,13 @@ async def ask(
     if len(batch) > BATCH_MAX:
         raise Garbled(f"{path}: a batch of {len(batch)} bytes is longer than HAProxy takes")
     reader, writer = await _connected(path)
-    exchange = asyncio.create_task(_exchange(path, reader, writer, batch, len(commands)))
+    exchange = asyncio.create_task(_exchange(path, reader, writer, batch, len(commands), changes=sending is not None))
     kept = False
     try:
         if sending is not None:
             sending(exchange)
             kept = True
+            passing(Point.HAPROXY_BEFORE)
         done, _ = await asyncio.wait({exchange}, timeout=timeout_s)
     finally:
         if not kept:
@@ -80,12 +82,17 @@ async def _connected(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 
 
 async def _exchange(
-    path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, batch: bytes, count: int
+    path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, batch: bytes, count: int, *, changes: bool
 ) -> Blocks:
     try:
-        writer.write(batch)
+        if changes:
+            _send(writer, batch)
+        else:
+            writer.write(batch)
         # The master's socket answers and then waits for more, unless it sees the end of the requests.
         writer.write_eof()
+        if changes:
+            passing(Point.HAPROXY_SENT)
         answer = bytearray()
         while chunk := await reader.read(1 << 18):
             answer += chunk
@@ -96,6 +103,14 @@ async def _exchange(
     finally:
         writer.transport.abort()
     return _blocks(path, bytes(answer), count)
+
+
+def _send(writer: asyncio.StreamWriter, batch: bytes) -> None:
+    first, *rest = halves(Point.HAPROXY_BETWEEN, batch)
+    writer.write(first)
+    for part in rest:
+        passing(Point.HAPROXY_BETWEEN)
+        writer.write(part)
 
 
 def _blocks(path: str, answer: bytes, count: int) -> Blocks:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.closing import Closings
 from lbctl.dataplane.haproxy.bindings import Bindings
 from lbctl.dataplane.haproxy.bootfile import BootFiles
@@ -226,6 +227,7 @@ class HaproxyInstance:
         """Write to every worker, list them again, and go on until one list is read back right as a whole."""
         for _ in range(CONVERGE_PASSES):
             results = await asyncio.gather(*(self._writer.write(worker, operation, ANSWER_S) for worker in asked))
+            passing(Point.HAPROXY_ANSWERED)
             now = await workers(self._instance, ANSWER_S)
             self._writer.forget(now)
             left = {worker.pid for worker in now}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lbctl.crash import Point, passing
 from lbctl.dataplane.haproxy import serverstate, weighed
 from lbctl.dataplane.haproxy.apportion import floor_bp, weights
 from lbctl.dataplane.haproxy.form import Entries, Line
@@ -164,6 +165,7 @@ class WeightsForm:
         first = [*self._lifted(known, route), *self._raised(pools, goal, route)]
         if first:
             *_, stat = await line.change(*first, self._show_stat)
+            passing(Point.HAPROXY_RAISED)
             pools = self._pools(stat)
         if nobody_left(pools, goal):
             return f"nobody would be left to serve: no server that {route} gives traffic is usable; nothing was lowered"

@@ -1,0 +1,87 @@
+"""The real daemon on an unwell host: its disk, its directory of names and its clock delay no way back."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lbctl.demo.proxy import Proxy
+from lbctl.demo.stage import SERVICE, Stage
+from tests.e2e.outside import routes
+from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, haproxy, one_of, release, share_is, status, until
+from tests.e2e.unwell import Host, host
+from tests.e2e.worst_day import ANSWER_S, BACK_S
+
+DAY_S = 86_400
+
+
+async def way_back_s(here: Stage) -> tuple[float, float]:
+    """Ask for a rollback; return how long the answer took, and until new users go home."""
+    began = time.monotonic()
+    await here.control.post(f"/v1/releases/{SERVICE}/rollback", {"reason": "test"})
+    answered = time.monotonic() - began
+
+    async def home() -> bool:
+        running, _ = await routes(here)
+        return all(text.startswith("0:") for text in running)
+
+    await until(home, 20, 0.01)
+    return answered, time.monotonic() - began
+
+
+async def step(here: Stage, unwell: Host) -> None:
+    """Bring a release to its first step on that host."""
+    await unwell.take(here)
+    await release(here)
+    await share_is(here, 1_000)
+
+
+@pytest.mark.parametrize("proxy", one_of("envoy"))
+async def test_a_disk_that_hangs_delays_neither_the_answer_nor_the_way_back(
+    proxy: Callable[[], Proxy], tmp_path: Path
+) -> None:
+    unwell = host(tmp_path)
+    async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=100) as users:
+        await step(here, unwell)
+        unwell.be(sync_ms=3_000)
+        answer, back = await way_back_s(here)
+        unwell.be()
+        assert (await ended(here, 20))["phase"] == "rolled_back"
+        assert (await users.stop()).failed_requests == 0
+        assert answer <= 5 * ANSWER_S
+        assert back <= 5 * BACK_S
+
+
+@pytest.mark.envoy
+async def test_names_that_nobody_answers_for_delay_no_way_back(tmp_path: Path) -> None:
+    unwell = host(tmp_path)
+    async with adopted(envoy(), SLOW_STEP) as here, await crowd(here, rate=100) as users:
+        await step(here, unwell)
+        unwell.be(names_ms=20_000)
+        for number in range(12):
+            await here.control.post(f"/v1/releases/{SERVICE}/{'resume' if number % 2 else 'pause'}", {"reason": "test"})
+        _, back = await way_back_s(here)
+        unwell.be()
+        assert back <= 5 * BACK_S
+        assert (await ended(here, 20))["phase"] == "rolled_back"
+        assert (await users.stop()).failed_requests == 0
+
+
+@pytest.mark.long
+@pytest.mark.haproxy
+async def test_a_wall_clock_that_jumps_a_day_decides_nothing(tmp_path: Path) -> None:
+    unwell = host(tmp_path)
+    async with adopted(haproxy(), SLOW_STEP) as here, await crowd(here, rate=100) as users:
+        await step(here, unwell)
+        before = await status(here)
+        for clock_s in (DAY_S, -DAY_S, 0):
+            unwell.be(clock_s=clock_s)
+            await asyncio.sleep(0.7)
+            now = await status(here)
+            assert [now[key] for key in ("phase", "share_bp", "release")] == ["shifting", 1_000, before["release"]]
+            assert now["held"] is None
+        stamps = [one["wall"] for one in (await here.control.get("/v1/events?after=0&limit=500"))["events"]]
+        assert stamps
+        assert (await users.stop()).failed_requests == 0
