@@ -129,6 +129,10 @@ def test_a_generated_page_is_as_the_code_draws_it(name: str) -> None:
     assert (REFERENCE / name).read_text() == GENERATE.PAGES[name](), "run: python docs/generate.py"
 
 
+def test_the_catalogue_of_the_journal_is_as_the_code_draws_it() -> None:
+    assert GENERATE.CATALOG.read_text() == GENERATE.catalog(), "run: python docs/generate.py"
+
+
 def test_every_kind_of_event_is_recorded_somewhere() -> None:
     used = {
         node.attr
