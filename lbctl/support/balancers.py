@@ -67,7 +67,7 @@ def _directory(directory: str) -> str:
     for name in sorted(_names(directory))[:FILES_MAX]:
         path = os.path.join(directory, name)
         try:
-            text.append(f"== {path}\n{read(path, FILE_MAX).decode('utf-8', 'backslashreplace')}")
+            text.append(f"== {path}\n{read(path, FILE_MAX).decode('utf-8', 'backslashreplace').rstrip()}")
         except CannotRead as error:
             text.append(f"== {error}")
     return "\n".join(text)

@@ -55,7 +55,7 @@ class Bundle:
             lack = lack or f"cut to {room} of {len(raw)} bytes"
             raw = _cut(raw, room, end=end)
         self._bytes += len(raw)
-        self.parts.append(Part(name, about, raw, self.hider.hidden(lack)))
+        self.parts.append(Part(name, about, raw, self.hider.hidden(" ".join(lack.split()))))
 
     def contents(self, head: str) -> str:
         """Return the list of what is in it and what is not."""
