@@ -73,4 +73,4 @@ def test_a_wheel_is_all_that_a_newcomer_needs(wheel: Path, tmp_path: Path, insta
     ran([lbctl, "support", "--config", config, "--to", tmp_path / "bundle.tar.gz"], tmp_path, {})
     pages = [*tmp_path.rglob("lbctl/control/dashboard/*.html")]
     assert pages, "the dashboard is in the wheel"
-    assert "rolled back" in ran([lbctl, "demo"], tmp_path, {}, within_s=300)
+    assert "certified as unused" in ran([lbctl, "demo"], tmp_path, {}, within_s=300)
