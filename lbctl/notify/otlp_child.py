@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 NOT_UNDERSTOOD, BROKEN = 4, 70
@@ -18,7 +19,8 @@ Json = dict[str, Any]
 def main() -> None:
     """Write the trace, and end with the exit code."""
     # It may start at the very moment of a way back: everything else on this host goes first.
-    os.nice(19)
+    with suppress(OSError):  # The unit of systemd does not let it.
+        os.nice(19)
     try:
         asked = json.load(sys.stdin)
         trace = _encoded(asked)

@@ -178,12 +178,16 @@ def test_every_exit_code_is_explained_and_no_other() -> None:
 
 
 def test_every_command_and_option_is_as_the_commands_say() -> None:
-    assert (REFERENCE / "cli.md").read_text() == reference(), "run: python -m lbctl.cli.reference > docs/reference/cli.md"
+    assert (REFERENCE / "cli.md").read_text() == reference(), (
+        "run: python -m lbctl.cli.reference > docs/reference/cli.md"
+    )
 
 
 def test_every_route_of_the_api_is_explained() -> None:
     page = (REFERENCE / "api.md").read_text()
-    lacking = [route for route in ROUTES if route.path not in page and f"`…/{route.path.rsplit('/', 1)[1]}`" not in page]
+    lacking = [
+        route for route in ROUTES if route.path not in page and f"`…/{route.path.rsplit('/', 1)[1]}`" not in page
+    ]
     assert [f"{route.method} {route.path}" for route in lacking] == []
 
 

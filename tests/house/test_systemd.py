@@ -43,6 +43,10 @@ def test_every_line_of_a_unit_is_known_to_systemd(analyze: str, unit: Path) -> N
     assert not unknown
 
 
+def test_a_call_that_the_sandbox_refuses_is_an_error_and_no_death() -> None:
+    assert "SystemCallErrorNumber=EPERM" in UNIT.read_text().splitlines()
+
+
 def drop_in() -> str:
     """What the documentation says to add for forced closing behind Envoy."""
     text = (UNITS.parent / "docs" / "how-to" / "systemd.md").read_text()
