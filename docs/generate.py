@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lbctl.core.transitions import EDGES
+from lbctl.daemon.message_ids import MESSAGE_IDS
 from lbctl.daemon.metrics.catalogue import METRICS, Metric
 from lbctl.doctor.catalogue import CODES
 from lbctl.model.entry import Kind
@@ -15,6 +16,7 @@ from lbctl.model.record import Phase, PoolState
 from lbctl.notify.words import WORDS
 
 REFERENCE = Path(__file__).parent / "reference"
+CATALOG = Path(__file__).parents[1] / "systemd" / "lbctl.catalog"
 
 PHASES: dict[Phase, str] = {
     Phase.PREFLIGHT: "No traffic yet. Every instance must answer, every candidate server must be healthy.",
@@ -117,6 +119,28 @@ EVENTS: dict[Kind, str] = {
     Kind.DAEMON_STARTED: "lbctld is up.",
 }
 
+ADVICE: dict[Kind, str] = {
+    Kind.VERSION_WAITS: "`lbctl why UNIT` names the partner and the contract that are missing.",
+    Kind.CLAIM_ENDED: "If CI still deploys there, it must claim anew: the pool is held for nobody now.",
+    Kind.APPROVAL_AWAITED: "Somebody of `approvals.group` runs `lbctl release approve NUMBER`.",
+    Kind.STEP_RETREATED: "Compare the pools: `lbctl explain NUMBER`. A second retreat is left to a person.",
+    Kind.CONNECTIONS_STAY: "The text says which right is missing. Nothing breaks; the old pool empties by itself.",
+    Kind.CERTIFICATE_VOID: "`lbctl retired NUMBER` lists who still uses the pool. Keep its servers running.",
+    Kind.ROLLBACK_STARTED: "New traffic is on its way back already. `lbctl explain NUMBER` has the numbers.",
+    Kind.ROLLBACK_BLOCKED: "Repair the pool the way leads to, or decide: `lbctl why NUMBER` says what is known.",
+    Kind.ROLLBACK_FINISHED: "Nothing is tried again by itself. Fix the version, deploy it, and say it is ready.",
+    Kind.HOLD_STARTED: "`lbctl why NUMBER` says what it needs, until when, and what happens then.",
+    Kind.HOLD_PAGED: "A person decides: `lbctl why NUMBER`, then `lbctl promote` or `lbctl rollback`.",
+    Kind.DRIFT_FOUND: "Somebody or something else writes the load balancer: `lbctl doctor` looks for it.",
+    Kind.INSTANCE_LOST: "See that the load balancer runs and its socket is open to lbctl: `lbctl doctor`.",
+    Kind.SERVER_CHANGED: "`lbctl status SERVICE` shows every server and what its last check said.",
+    Kind.CHECKER_SUSPECTED: "Look at the network of this host: most of both pools cannot have died at once.",
+    Kind.JOURNAL_FAILED: "Make room on the disk of `state_dir`, or repair it. Going back works meanwhile.",
+    Kind.OPERATION_FAILED: "The text says what the load balancer answered: `lbctl doctor`.",
+    Kind.CONFIG_REFUSED: "`lbctl config validate FILE` names every fault with its place; then reload again.",
+}
+"""What to do, where a line in the journal leaves it open. The catalogue for `journalctl -x` tells it."""
+
 GENERATED = "Made by `docs/generate.py` from the code; do not edit.\n"
 
 
@@ -138,6 +162,11 @@ def doctor() -> str:
 def metrics() -> str:
     """Return docs/reference/metrics.md."""
     return "\n".join(_metrics()) + "\n"
+
+
+def catalog() -> str:
+    """Return systemd/lbctl.catalog, by which `journalctl -x` explains lines."""
+    return "\n".join(_catalog())
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -192,6 +221,25 @@ def _events() -> Iterator[str]:
     yield "| kind | what happened | `on:` |\n|---|---|---|"
     for kind in Kind:
         yield f"| `{kind.value}` | {EVENTS[kind]} | {_words(kind)} |"
+    yield (
+        "\n## In systemd's journal\n\nEach kind has a number there, so that `journalctl -x` explains its lines and\n"
+        "`journalctl MESSAGE_ID=…` finds them; the text is in `systemd/lbctl.catalog`, which the package installs.\n"
+    )
+    yield "| kind | `MESSAGE_ID` |\n|---|---|"
+    for kind in Kind:
+        yield f"| `{kind.value}` | `{MESSAGE_IDS[kind.value]}` |"
+
+
+def _catalog() -> Iterator[str]:
+    yield f"# {GENERATED}# Explains lines of lbctld's log: journalctl -u lbctl -x\n"
+    for kind in Kind:
+        yield f"-- {MESSAGE_IDS[kind.value]}"
+        yield f"Subject: {kind.value.replace('.', ' ')}"
+        yield "Defined-By: lbctl\nDocumentation: man:lbctl(1)\n"
+        yield EVENTS[kind].replace("`", "'")
+        if kind in ADVICE:
+            yield f"\n{ADVICE[kind].replace('`', chr(39))}"
+        yield "\nService: @LBCTL_SERVICE@\nRelease: @LBCTL_RELEASE@\n"
 
 
 def _doctor() -> Iterator[str]:
@@ -237,6 +285,7 @@ def main() -> None:
     """Write every page."""
     for name, page in PAGES.items():
         (REFERENCE / name).write_text(page(), encoding="utf-8")
+    CATALOG.write_text(catalog(), encoding="utf-8")
 
 
 if __name__ == "__main__":

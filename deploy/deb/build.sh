@@ -20,7 +20,7 @@ minor=$("$home/bin/python" -c 'import sys; print(sys.version_info.minor)')
 version=$("$home/bin/python" -c 'from lbctl.about import VERSION; print(VERSION)')
 
 share=$root/usr/share
-mkdir -p "$root"/usr/bin "$root"/lib/systemd/system "$root"/usr/lib/sysusers.d "$root"/etc/lbctl "$root"/DEBIAN \
+mkdir -p "$root"/usr/bin "$root"/lib/systemd/system "$root"/usr/lib/sysusers.d "$root"/etc/lbctl "$root"/DEBIAN "$root"/usr/lib/systemd/catalog \
     "$share"/man/man1 "$share"/man/man8 "$share"/doc/lbctl/examples \
     "$share"/bash-completion/completions "$share"/zsh/vendor-completions "$share"/fish/vendor_completions.d
 "$home/bin/python" -m lbctl.cli.manual lbctl | gzip -9n >"$share/man/man1/lbctl.1.gz"
@@ -37,6 +37,8 @@ rm -rf "$home"/lib/python3."$minor"/site-packages/*.dist-info/direct_url.json "$
 ln -s /opt/lbctl/bin/lbctl /opt/lbctl/bin/lbctld "$root/usr/bin/"
 install -m 644 systemd/lbctl.service systemd/lbctl.socket "$root/lib/systemd/system/"
 install -m 644 systemd/sysusers.conf "$root/usr/lib/sysusers.d/lbctl.conf"
+# systemd's own package sees it come and updates its catalogue.
+install -m 644 systemd/lbctl.catalog "$root/usr/lib/systemd/catalog/"
 # Envoy's unit is an example only: one that came with the package would go with it, and Envoy not start at the next boot.
 install -m 644 config/*.yaml systemd/lbctl-envoy.service deploy/prometheus/alerts.yml deploy/grafana/dashboard.json \
     "$share/doc/lbctl/examples/"

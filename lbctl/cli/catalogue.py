@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "envoy": ("envoy:envoy", "The embedded Envoy: start, stop, status."),
     "config": ("config:config", "Config files: validate, show, schema, render, import."),
     "doctor": ("doctor:doctor", "What bites on this host: config, load balancers, host; with fixes."),
+    "support": ("support:support", "One file for whoever helps you, secrets hidden."),
     "demo": ("demo:demo", "Two real releases on this machine, in under 90 s."),
     "simulate": ("simulate:simulate", "What lbctl would do with a release, if the candidate fails so."),
     "replay": ("replay:replay", "Judge a recorded release again, with other thresholds if asked."),

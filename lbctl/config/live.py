@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 from lbctl.config.fault import Fault
-from lbctl.config.settings import AppriseAlert, Config, ExecAlert
+from lbctl.config.settings import AppriseAlert, Config, ExecAlert, OtlpAlert
 from lbctl.model.hook import Hook
 from lbctl.model.topology import Address, Driver, EnvoyMode, Instance, Service
 
@@ -121,6 +121,9 @@ def _files(config: Config) -> Iterator[Fault]:
         if isinstance(alert, AppriseAlert) and find_spec("apprise") is None:
             then = "install lbctl[notify] where lbctld runs"
             yield config.fault(f"alerts[{index}].apprise", "apprise is not installed", then)
+        if isinstance(alert, OtlpAlert) and find_spec("opentelemetry") is None:
+            then = "install lbctl[otel] where lbctld runs"
+            yield config.fault(f"alerts[{index}].otlp", "OpenTelemetry is not installed", then)
 
 
 def _hooks(config: Config) -> Iterator[tuple[str, Hook]]:

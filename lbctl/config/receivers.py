@@ -15,6 +15,7 @@ from lbctl.config.settings import (
     AppriseAlert,
     ChatHookAlert,
     ExecAlert,
+    OtlpAlert,
     PagerDutyAlert,
     SlackAlert,
     TeamsAlert,
@@ -22,7 +23,9 @@ from lbctl.config.settings import (
 )
 from lbctl.config.words import ALERT_DEFAULT, ALERT_WORDS
 
-WAYS = ("exec", "webhook", "slack", "teams", "pagerduty", "alertmanager", "apprise")
+ENDS = frozenset({"finished", "cancelled", "rollback"})
+"""What a trace is made of: the end of a release."""
+WAYS = ("exec", "webhook", "slack", "teams", "pagerduty", "alertmanager", "apprise", "otlp")
 """Each alert has one of these."""
 SLACK_API = "https://slack.com/api"
 PAGERDUTY_APIS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}
@@ -59,6 +62,8 @@ def _alert(values: Values) -> Alert:
             return AlertmanagerAlert(name=name, url=given["url"], authorization=given["authorization"], on=on)
         case "apprise":
             return AppriseAlert(name=name, url=given["url"], on=on)
+        case "otlp":
+            return OtlpAlert(name=name, url=given["url"], authorization=given["authorization"], on=ENDS)
         case "teams":
             return TeamsAlert(name=name, url=given["url"], on=on)
         case _ if given.given("webhook"):
@@ -73,6 +78,15 @@ def _one_way(values: Values) -> None:
     if len(ways) != 1 and not (values.refused and not ways):
         what = " and ".join(ways) + " at once" if ways else "no receiver"
         values.place.fault(what, f"give one of {', '.join(WAYS)}")
+
+
+def _traces(values: Values) -> None:
+    """A trace is sent when a release has ended, and at no other time."""
+    if not values.given("otlp"):
+        return
+    values.hidden = frozenset({"on"})
+    if values.given("on"):
+        values.at("on").fault("a trace is sent for every release that ends", "delete on")
 
 
 def _webhook(values: Values) -> None:
@@ -189,6 +203,14 @@ _APPRISE = Section(
     (_apprise,),
 )
 
+_OTLP = Section(
+    {
+        "url": Key(kind=_API, required=True, doc="Where the receiver is, as in http://127.0.0.1:4318."),
+        "authorization": Key(kind=SecretRef(), doc="The whole value of the Authorization header, as in `Bearer …`."),
+    },
+    (_alertmanager,),
+)
+
 ALERT = Section(
     {
         "name": Key(kind=NAME, required=True, doc="For `lbctl notify test NAME`."),
@@ -202,11 +224,14 @@ ALERT = Section(
         "pagerduty": Key(kind=_PAGERDUTY, doc="What needs a person is an incident until it is over."),
         "alertmanager": Key(kind=_ALERTMANAGER, doc="What needs a person fires until it is over."),
         "apprise": Key(kind=_APPRISE, doc="All other services, by apprise (the extra `notify`)."),
+        "otlp": Key(
+            kind=_OTLP, doc="A trace of every release that ended, to an OpenTelemetry receiver (the extra `otel`)."
+        ),
         "on": Key(
             kind=Items(Choice(ALERT_WORDS), "[rollback, held, page]", "name what it is told of", 1, len(ALERT_WORDS)),
             default=list(ALERT_DEFAULT),
             doc="What it is told of; `page`: everything a person must act on.",
         ),
     },
-    (_one_way,),
+    (_one_way, _traces),
 )

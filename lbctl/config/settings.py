@@ -100,7 +100,17 @@ class AppriseAlert:
     on: frozenset[str]
 
 
-Receiver = SlackAlert | ChatHookAlert | TeamsAlert | PagerDutyAlert | AlertmanagerAlert | AppriseAlert
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtlpAlert:
+    """Send the trace of every release that has ended to an OTLP receiver below `url`."""
+
+    name: str
+    url: str
+    authorization: Secret | None
+    on: frozenset[str]
+
+
+Receiver = SlackAlert | ChatHookAlert | TeamsAlert | PagerDutyAlert | AlertmanagerAlert | AppriseAlert | OtlpAlert
 """Services that lbctl speaks to itself."""
 Alert = ExecAlert | WebhookAlert | Receiver
 

@@ -15,6 +15,8 @@ from typing import TextIO
 
 import structlog
 
+from lbctl.daemon.message_ids import MESSAGE_IDS
+
 PATH = "/run/systemd/journal/socket"
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 IDENTIFIER = "lbctld"
@@ -92,9 +94,17 @@ def datagram(event: Mapping[str, object]) -> bytes:
         ("PRIORITY", str(PRIORITIES.get(level, 6))),
         ("SYSLOG_IDENTIFIER", IDENTIFIER),
         ("LBCTL_EVENT", str(event.get("event", ""))),
+        *_numbered(event),
         *_facts(event),
     ]
     return b"".join(_field(key, value) for key, value in fields)
+
+
+def _numbered(event: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the number of a kind of event, for the catalogue; lines of other kinds have none."""
+    number = MESSAGE_IDS.get(str(event.get("event", "")))
+    if number is not None:
+        yield "MESSAGE_ID", number
 
 
 def _facts(event: Mapping[str, object]) -> Iterator[tuple[str, str]]:

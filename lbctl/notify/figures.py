@@ -72,5 +72,6 @@ _ACTIONS: dict[Kind, Callable[[Entry, Release], str]] = {
     Kind.RELEASE_PAUSED: _stays,
     Kind.HOLD_STARTED: _stays,
     Kind.HOLD_PAGED: _stays,
+    Kind.STEP_RETURNED: lambda _, release: f"{release.to} goes back up to {percent(release.share_bp)} and stays there",
     Kind.STEP_RETREATED: lambda _, release: f"{release.to} goes down to {percent(release.share_bp)}",
 }

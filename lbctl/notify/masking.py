@@ -14,7 +14,7 @@ PART_MIN, SEGMENT_MIN = 6, 12
 
 def secrets_of(channel: Channel) -> tuple[str, ...]:
     """Return what of a channel's settings must never be shown, the longest first."""
-    found = {part for secret in _values(channel) for part in _parts(secret)}
+    found = {part for secret in _values(channel) for part in variants(secret)}
     return tuple(sorted(found, key=len, reverse=True))
 
 
@@ -34,8 +34,8 @@ def _values(channel: Channel) -> Iterator[str]:
             yield value.value
 
 
-def _parts(secret: str) -> Iterator[str]:
-    """Yield the secret as it may come back: whole, encoded, and of a URL what follows its host."""
+def variants(secret: str) -> Iterator[str]:
+    """Yield a secret as it may come back: whole, encoded, and of a URL what follows its host."""
     if not secret:
         return
     # Of `Bearer TOKEN` the second word alone is the secret, too.

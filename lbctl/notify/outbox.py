@@ -10,18 +10,26 @@ from dataclasses import replace
 
 import structlog
 
-from lbctl.config.settings import AlertmanagerAlert, AppriseAlert, ChatHookAlert, PagerDutyAlert, SlackAlert, TeamsAlert
+from lbctl.config.settings import (
+    AlertmanagerAlert,
+    AppriseAlert,
+    ChatHookAlert,
+    OtlpAlert,
+    PagerDutyAlert,
+    SlackAlert,
+    TeamsAlert,
+)
 from lbctl.model.entry import Entry
 from lbctl.model.record import Record
 from lbctl.model.units import Instant, Span
-from lbctl.notify import alertmanager, apprise, chat_hook, pagerduty, slack, teams
+from lbctl.notify import alertmanager, apprise, chat_hook, otlp, pagerduty, slack, teams
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
 from lbctl.notify.lane import Facts, Lane
 from lbctl.notify.masking import masked, secrets_of
 from lbctl.notify.message import Composer
 from lbctl.notify.plain import plain
-from lbctl.notify.port import Channel, Delivery, ExecChannel, Manner, Memory, Message, Sender, Source, WebhookChannel
+from lbctl.notify.port import Channel, Delivery, ExecChannel, Manner, Message, Sender, Source, WebhookChannel
 from lbctl.notify.webhook import WebhookSender
 
 log = structlog.get_logger()
@@ -133,10 +141,11 @@ MANNERS: dict[type[Channel], Manner] = {
     AlertmanagerAlert: alertmanager.MANNER,
     TeamsAlert: teams.MANNER,
     AppriseAlert: apprise.MANNER,
+    OtlpAlert: otlp.MANNER,
 }
 
 
-def sender_of(channel: Channel, memory: Memory) -> Sender:
+def sender_of(channel: Channel, memory: Source) -> Sender:
     """Return the sender for a channel's settings. Raises LbctlError for a url that may not be used."""
     match channel:
         case ExecChannel():
@@ -155,6 +164,8 @@ def sender_of(channel: Channel, memory: Memory) -> Sender:
             return teams.TeamsSender(channel)
         case AppriseAlert():
             return apprise.AppriseSender(channel)
+        case OtlpAlert():
+            return otlp.OtlpSender(channel, memory)
 
 
 class Discreet:

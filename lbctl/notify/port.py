@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from lbctl.config.settings import Receiver
 from lbctl.model.entry import Entry
+from lbctl.model.names import ReleaseId
 from lbctl.model.record import Release
 from lbctl.notify.words import DEFAULT
 
@@ -139,8 +140,8 @@ class Source(Memory, Protocol):
         """The id of the last durable entry."""
         ...
 
-    async def entries(self, after: int, limit: int) -> Sequence[Told]:
-        """Entries with ids above `after`, rising. Raises StoreError."""
+    async def entries(self, after: int, limit: int, *, release: ReleaseId | None = None) -> Sequence[Told]:
+        """Entries with ids above `after`, rising, of one release or of all. Raises StoreError."""
         ...
 
     async def releases(self, service: None, limit: int) -> Sequence[Ended]:

@@ -18,14 +18,24 @@ def inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
-async def run(argv: Sequence[str], content: bytes, environment: Mapping[str, str], timeout_s: float) -> Delivery:
-    """Run it with `content` on its stdin. Exit 0 is a delivery; after the time-out its whole group is killed."""
+async def run(
+    argv: Sequence[str],
+    content: bytes,
+    environment: Mapping[str, str],
+    timeout_s: float,
+    *,
+    stdout: int = asyncio.subprocess.DEVNULL,
+) -> Delivery:
+    """Run it with `content` on its stdin. Exit 0 is a delivery; after the time-out its whole group is killed.
+
+    What it prints goes to the file `stdout`, which the caller reads and bounds; else nowhere.
+    """
     # A pipe of our own: asyncio's would count the program as running while anything it left behind holds stderr.
     ours, theirs = os.pipe()
     words = await _LastWords.of(ours)
     try:
         process = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=theirs,
+            *argv, stdin=asyncio.subprocess.PIPE, stdout=stdout, stderr=theirs,
             start_new_session=True, cwd="/", env=dict(environment),
         )  # fmt: skip
     except (OSError, ValueError) as error:

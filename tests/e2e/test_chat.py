@@ -1,8 +1,13 @@
 """The real daemon and chat services on their worst day: users go back as fast, nothing is lost, no secret is told."""
 
+import asyncio
 import json
+import os
 import signal
 import statistics
+import subprocess
+import sys
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -34,7 +39,17 @@ from tests.integration.chat_services import (
 
 CANARY = "c4nary0123456789c4nary0123456789"
 ROUNDS = 20
-ANSWERS = ("status", "config", "version", "openapi.json", "history", "events?limit=1000", "why/web", "releases")
+ANSWERS = (
+    "status",
+    "config",
+    "version",
+    "openapi.json",
+    "history",
+    "charts",
+    "events?limit=1000",
+    "why/web",
+    "releases",
+)
 
 
 @dataclass
@@ -127,9 +142,27 @@ async def answered(here: Stage) -> dict[str, bytes]:
     return texts
 
 
-async def leaks(here: Stage) -> list[str]:
-    """Where the planted secret is: in answers, in files of the daemon, in what its processes show of themselves."""
+async def bundled(here: Stage, file: Path) -> dict[str, bytes]:
+    """The parts of a support bundle, made by somebody who knows none of the secrets and so can hide none."""
+    words = ("--socket", str(here.directory / "run" / "control.sock"), "support", "--to", str(file))
+    environ = {name: value for name, value in os.environ.items() if name != "CREDENTIALS_DIRECTORY"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "lbctl.cli", *words, env=environ, stdout=subprocess.PIPE
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0
+    assert b"a secret could not be read" in said
+    with tarfile.open(file) as tar:
+        members = {one.name: tar.extractfile(one) for one in tar.getmembers()}
+        parts = {name: found.read() for name, found in members.items() if found is not None}
+    assert any(b"rollback.finished" in text for name, text in parts.items() if name.endswith("events.jsonl"))
+    return parts
+
+
+async def leaks(here: Stage, bundle: Path) -> list[str]:
+    """Where the planted secret is: answers, a support bundle, files of the daemon, what its process shows of itself."""
     texts = await answered(here)
+    texts |= await bundled(here, bundle)
     texts |= {str(file): file.read_bytes() for file in here.directory.rglob("*") if file.is_file()}
     tests = [await here.control.post(f"/v1/alerts/c{n}/test", {}) for n in range(6)]
     assert [one["result"] for one in tests] == ["failed"] * 6
@@ -152,7 +185,7 @@ async def test_chats_on_their_worst_day_delay_no_way_back_lose_nothing_and_tell_
         async with adopted(envoy(), SLOW_STEP, alerts=alerts) as here, await crowd(here, rate=500) as users:
             assert await off_the_candidate_s(here) <= 5 * PROMISE_MAX_S
             assert (await users.stop()).failed_requests == 0
-            assert await leaks(here) == []
+            assert await leaks(here, tmp_path / "bundle.tar.gz") == []
             await here.daemon.stop(signal.SIGKILL)
             await here.daemon.start()
             day.turn_well()

@@ -15,8 +15,10 @@ import pytest
 
 from lbctl.cli.app import lbctl
 from lbctl.cli.failure import Exit
+from lbctl.cli.reference import reference
 from lbctl.config.load import load
 from lbctl.config.words import ALERT_WORDS
+from lbctl.control.routes import ROUTES
 from lbctl.model.entry import Kind
 from lbctl.notify.signature import headers
 
@@ -129,6 +131,10 @@ def test_a_generated_page_is_as_the_code_draws_it(name: str) -> None:
     assert (REFERENCE / name).read_text() == GENERATE.PAGES[name](), "run: python docs/generate.py"
 
 
+def test_the_catalogue_of_the_journal_is_as_the_code_draws_it() -> None:
+    assert GENERATE.CATALOG.read_text() == GENERATE.catalog(), "run: python docs/generate.py"
+
+
 def test_every_kind_of_event_is_recorded_somewhere() -> None:
     used = {
         node.attr
@@ -169,6 +175,32 @@ def test_every_exit_code_is_explained_and_no_other() -> None:
     rows = (REFERENCE / "exit-codes.md").read_text().splitlines()
     told = {int(found[1]) for row in rows if (found := re.match(r"\| (\d+) \|", row))}
     assert told == {int(code) for code in Exit}
+
+
+def test_every_command_and_option_is_as_the_commands_say() -> None:
+    assert (REFERENCE / "cli.md").read_text() == reference(), (
+        "run: python -m lbctl.cli.reference > docs/reference/cli.md"
+    )
+
+
+def test_every_route_of_the_api_is_explained() -> None:
+    page = (REFERENCE / "api.md").read_text()
+    lacking = [
+        route for route in ROUTES if route.path not in page and f"`…/{route.path.rsplit('/', 1)[1]}`" not in page
+    ]
+    assert [f"{route.method} {route.path}" for route in lacking] == []
+
+
+def test_every_rule_for_prometheus_is_explained() -> None:
+    rules = re.findall(r"- alert: (\w+)", (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
+    page = (DOCS / "how-to" / "metrics.md").read_text()
+    assert [rule for rule in rules if f"`{rule}`" not in page] == []
+
+
+def test_every_page_is_found_from_the_list_of_all() -> None:
+    listed = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall((DOCS / "README.md").read_text())}
+    pages = [page for page in DOCS.rglob("*.md") if page.parent.name != "decisions" and page != DOCS / "README.md"]
+    assert [str(page.relative_to(DOCS)) for page in pages if page.resolve() not in listed] == []
 
 
 def test_every_word_of_an_alert_is_named() -> None:

@@ -20,6 +20,7 @@ WALL_CLOCK_READERS = {
     "notify/outbox.py",
     "notify/webhook.py",
     "notify/alertmanager.py",
+    "cli/supporting.py",
 }
 """Times for people and signatures; nothing is decided by them."""
 NO_NAMES = {"utils", "helpers", "manager", "common", "misc"}

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.daemon.message_ids import MESSAGE_IDS
+from lbctl.model.entry import Kind
+
 UNITS = Path(__file__).parents[2] / "systemd"
 UNIT = UNITS / "lbctl.service"
 ENVOY = UNITS / "lbctl-envoy.service"
@@ -38,6 +41,10 @@ def test_every_line_of_a_unit_is_known_to_systemd(analyze: str, unit: Path) -> N
     said = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
     unknown = [line for line in said.stderr.splitlines() if "Unknown" in line or "Failed to parse" in line]
     assert not unknown
+
+
+def test_a_call_that_the_sandbox_refuses_is_an_error_and_no_death() -> None:
+    assert "SystemCallErrorNumber=EPERM" in UNIT.read_text().splitlines()
 
 
 def drop_in() -> str:
@@ -92,3 +99,30 @@ def test_envoy_and_lbctl_never_end_with_each_other() -> None:
 
 def test_no_unit_of_lbctl_leaves_a_core_file_with_secrets_in_it() -> None:
     assert "LimitCORE=0\n" in UNIT.read_text()
+
+
+def test_systemd_explains_every_kind_of_event_by_its_number(tmp_path: Path) -> None:
+    journalctl = shutil.which("journalctl")
+    if journalctl is None:
+        pytest.skip("journalctl is not installed here")
+    there = tmp_path / "usr/lib/systemd/catalog"
+    there.mkdir(parents=True)
+    (tmp_path / "var/lib/systemd/catalog").mkdir(parents=True)
+    shutil.copy(UNITS / "lbctl.catalog", there)
+    asked = [journalctl, "--root", str(tmp_path)]
+    done = subprocess.run([*asked, "--update-catalog"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = subprocess.run([*asked, "--dump-catalog"], capture_output=True, text=True, timeout=60, check=True).stdout
+    entries = {one.split("\n", 1)[0]: one for one in told.split("-- ")[1:]}
+    assert set(entries) == set(MESSAGE_IDS.values())
+    assert len(entries) == len(Kind)
+    assert "lbctl why NUMBER" in entries[MESSAGE_IDS[Kind.HOLD_PAGED]]
+
+
+def test_a_number_once_given_to_a_kind_stays() -> None:
+    known = {
+        Kind.ROLLBACK_STARTED: "3e02f5f50c925c7ca6f03968fc05e4c5",
+        Kind.HOLD_PAGED: "c530aaf40bb4565b8ac8a4a8a2554660",
+        Kind.RELEASE_FINISHED: "d16d1d92b63c5b50b9611d1b2a854e11",
+    }
+    assert {kind: MESSAGE_IDS[kind] for kind in known} == known

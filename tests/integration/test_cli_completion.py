@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -77,6 +80,65 @@ async def test_zsh_and_fish_ask_in_their_own_way(socket: str, name: str) -> None
     environ = {"COMP_WORDS": "lbctl status w", "COMP_CWORD": "2" if name == "zsh" else "w"}
     out = await ran(["lbctl"], socket, _LBCTL_COMPLETE=f"{name}_complete", **environ)
     assert "web" in out
+
+
+LINES = [
+    ("lbctl sta", {"status"}),
+    ("lbctl release wi", {"withdraw"}),
+    ("lbctl status w", {"web"}),
+    ("lbctl rollback 7", {"7"}),
+    ("lbctl status 7", set()),
+]
+
+
+@pytest.mark.parametrize(("line", "found"), LINES, ids=[line for line, _ in LINES])
+async def test_a_real_fish_completes(socket: str, line: str, found: set[str], tmp_path: Path) -> None:
+    told = f"lbctl completion fish | source; complete -C '{line}'"
+    out = await ran([shell("fish"), "--no-config", "-c", told], socket, HOME=str(tmp_path))
+    assert {row.split("\t")[0] for row in out.splitlines()} == found
+
+
+async def test_a_real_zsh_completes_what_is_typed(socket: str, tmp_path: Path) -> None:
+    zsh = shell("zsh")
+    (tmp_path / ".zshrc").write_text(
+        "PS1='ready> '; unsetopt beep zle_bracketed_paste; autoload -U compinit; compinit -u -D\n"
+        'eval "$(lbctl completion zsh)"\n'
+    )
+    typed = [(line, f"{line.rsplit(' ', 1)[0]} {word} ") for line, found in LINES for word in found]
+    environ = {"HOME": str(tmp_path), "ZDOTDIR": str(tmp_path), "TERM": "dumb", "LBCTL_SOCKET": socket}
+    said = await asyncio.to_thread(_typed_into, zsh, typed, environ)
+    assert said == [whole for _, whole in typed]
+
+
+def _typed_into(zsh: str, typed: list[tuple[str, str]], environ: dict[str, str]) -> list[str]:
+    """Type each line and the Tab key into a shell of its own terminal; return what stood there after it, if it came."""
+    terminal, inner = pty.openpty()
+    environ = {"PATH": f"{BIN}:{os.environ['PATH']}", **environ}
+    process = subprocess.Popen(["setsid", "-c", zsh, "-i"], stdin=inner, stdout=inner, stderr=inner, env=environ)
+    os.close(inner)
+    try:
+        _seen(terminal, "ready> ")
+        said = []
+        for line, whole in typed:
+            os.write(terminal, f"{line}\t".encode())
+            said.append(_seen(terminal, whole))
+            os.write(terminal, b"\x15\r")  # Leave the line empty for the next one.
+            _seen(terminal, "ready> ")
+        return said
+    finally:
+        process.kill()
+        process.wait(30)
+        os.close(terminal)
+
+
+def _seen(terminal: int, wanted: str, within_s: float = 30.0) -> str:
+    """Read until it was shown; return it, or all that came instead."""
+    shown, until_s = "", time.monotonic() + within_s
+    while wanted not in shown:
+        if not select.select([terminal], [], [], max(0.0, until_s - time.monotonic()))[0]:
+            return shown
+        shown += os.read(terminal, 4_096).decode(errors="replace")
+    return wanted
 
 
 async def test_a_wrong_instruction_is_wrong_usage() -> None:

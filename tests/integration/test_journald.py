@@ -13,6 +13,8 @@ import pytest
 import structlog
 
 from lbctl.daemon.journald import Journald, is_journal
+from lbctl.daemon.message_ids import MESSAGE_IDS
+from lbctl.model.entry import Kind
 
 F_GET_SEALS = 1034
 STARTED = {
@@ -68,6 +70,7 @@ def test_the_facts_of_a_line_are_fields(journal: socket.socket, sender: Journald
         "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "lbctld",
         "LBCTL_EVENT": "rollback.started",
+        "MESSAGE_ID": MESSAGE_IDS[Kind.ROLLBACK_STARTED],
         "LBCTL_SERVICE": "shop",
         "LBCTL_RELEASE": "42",
         "LBCTL_N_FROM_SHARE_BP": "2500",
@@ -85,7 +88,9 @@ def test_no_text_poses_as_a_field(journal: socket.socket, sender: Journald) -> N
 
 def test_a_line_without_a_sentence_tells_its_facts(journal: socket.socket, sender: Journald) -> None:
     send(sender, event="daemon.ready", level="info", socket="/run/x", config="/etc/y")
-    assert fields(journal.recv(65_536))["MESSAGE"] == "daemon.ready socket=/run/x config=/etc/y"
+    found = fields(journal.recv(65_536))
+    assert found["MESSAGE"] == "daemon.ready socket=/run/x config=/etc/y"
+    assert "MESSAGE_ID" not in found
 
 
 def test_what_is_too_long_for_a_datagram_goes_as_a_sealed_file(journal: socket.socket, sender: Journald) -> None:

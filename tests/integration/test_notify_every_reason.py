@@ -20,15 +20,25 @@ from lbctl.model.units import Instant
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.message import Composer
 from lbctl.notify.outbox import sender_of
-from lbctl.notify.port import Channel, Sender
+from lbctl.notify.port import Channel, ExecChannel, Sender, WebhookChannel
+from lbctl.notify.words import WORDS
 from lbctl.store.journal import Journal
 from tests.integration import test_notify_alertmanager as alertmanager
 from tests.integration import test_notify_chat_hook as chat_hook
 from tests.integration import test_notify_pagerduty as pagerduty
 from tests.integration import test_notify_slack as slack
-from tests.integration.chat_services import Alertmanager, ChatHook, PagerDuty, Service, SlackApi, Workflow, running
+from tests.integration.chat_services import (
+    Alertmanager,
+    ChatHook,
+    JsonReceiver,
+    PagerDuty,
+    Service,
+    SlackApi,
+    Workflow,
+    running,
+)
 from tests.integration.test_store_journal import SHOP, WALL, record, release
-from tests.integration.told import CANARY, EVERYTHING, FIGURES, secret
+from tests.integration.told import CANARY, EVERYTHING, FIGURES, outbox, secret, until
 
 CORE = Path(lbctl.core.__file__).parent
 SOURCE = "".join(file.read_text() for file in sorted(CORE.rglob("*.py")))
@@ -56,9 +66,10 @@ def over(kind: Kind, phase: Phase, **more: Any) -> tuple[Entry, Record]:
     return entry(kind, one, AT, f"it is over: {REASON}", actor="ann", **NUMBERS), record(1, releases={SHOP: one})
 
 
-def cancelled() -> tuple[Entry, Record]:
-    change = cancel(record(1), release(phase=Phase.PREFLIGHT), AT, REASON, By.PERSON, "ann")
-    return change.entries[0], change.record
+def cancelled(by: By, actor: str) -> tuple[Entry, Record]:
+    change = cancel(record(1), release(phase=Phase.PREFLIGHT), AT, REASON, by, actor)
+    (told,) = change.entries
+    return told, change.record
 
 
 TABLE: dict[str, Callable[[], tuple[Entry, Record]]] = {
@@ -68,10 +79,14 @@ TABLE: dict[str, Callable[[], tuple[Entry, Record]]] = {
     "rolled back": lambda: over(Kind.ROLLBACK_FINISHED, Phase.ROLLED_BACK),
     "the way back is blocked": lambda: over(Kind.ROLLBACK_BLOCKED, Phase.ROLLING_BACK),
     "finished": lambda: over(Kind.RELEASE_FINISHED, Phase.FINISHED, share_bp=10_000),
-    "cancelled": cancelled,
+    "unproven": lambda: over(Kind.RELEASE_FINISHED, Phase.FINISHED, share_bp=10_000),
+    **{f"cancelled: {by}": lambda by=by: cancelled(by, "ann") for by in By},  # type: ignore[misc]
     "paused": lambda: over(Kind.RELEASE_PAUSED, Phase.SHIFTING, share_bp=1_000),
     "retreated": lambda: over(Kind.STEP_RETREATED, Phase.SHIFTING, share_bp=500),
+    "a retreat is taken back": lambda: over(Kind.STEP_RETURNED, Phase.SHIFTING, share_bp=1_000),
 }
+LEAVES_IT = {Kind.HOLD_ENDED, Kind.RELEASE_RESUMED, Kind.REASON_GIVEN}
+"""These neither end a release nor hold it."""
 
 
 @dataclass
@@ -132,6 +147,33 @@ async def test_every_reason_is_told_once_by_every_receiver_with_all_a_person_nee
             assert len(arrived) == before + 1, (reason, name)
             (new,) = [one for one in arrived if f"{90_000 + number}" in one]
             assert [part for part in needed(told, message.data) if part not in plainly(new)] == [], (reason, name)
+
+
+async def test_every_reason_goes_through_the_outbox_exactly_once_in_the_order_it_happened(
+    journal: Journal, tmp_path: Path
+) -> None:
+    rows = [numbered(*made(), number) for number, made in enumerate(TABLE.values())]
+    file = tmp_path / "told"
+    script = 'cat >>"$0"; echo >>"$0"'
+    exec_channel = ExecChannel("program", ("/bin/sh", "-c", script, str(file)))
+    async with running(JsonReceiver()) as hook:
+        assert isinstance(hook, JsonReceiver)
+        box = outbox(journal, exec_channel, WebhookChannel("hook", hook.url, CANARY))
+        box.start()
+        await journal.append(None, [told for told, _ in rows], wall=WALL)
+        box.wake()
+        await until(lambda: not box.pending and len(hook.taken) >= len(rows), within_s=60)
+        await box.close(drain_s=30)
+    by_program = [json.loads(line) for line in file.read_text().splitlines()]
+    for told in ([one["data"] for one in hook.taken], by_program):
+        assert [one["release"] for one in told] == [row.release for row, _ in rows]
+        assert all(one["numbers"]["duration_ms"] == 754_000 and one["after"] == "12m34s" for one in told)
+        assert all(one["evidence"] and one["summary"] and one["command"] for one in told)
+
+
+def test_every_kind_of_end_and_of_hold_is_in_the_table() -> None:
+    ends = {kind for word in ("finished", "cancelled", "rollback", "held", "paused") for kind in WORDS[word]}
+    assert {made()[0].kind for made in TABLE.values()} == ends - LEAVES_IT
 
 
 def needed(told: Entry, data: dict[str, Any]) -> list[str]:

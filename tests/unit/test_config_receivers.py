@@ -13,6 +13,7 @@ from lbctl.config.settings import (
     AppriseAlert,
     ChatHookAlert,
     Config,
+    OtlpAlert,
     PagerDutyAlert,
     SlackAlert,
     TeamsAlert,
@@ -66,6 +67,7 @@ SECRETS = {
     "pagerduty-key": "k" * 32,
     "alertmanager-auth": "Bearer x",
     "apprise-url": "tgram://x/y",
+    "otlp-auth": "Bearer x",
 }
 
 
@@ -146,6 +148,20 @@ def test_apprise_is_one_address(tmp_path: Path) -> None:
     assert CANARY not in f"{loaded!r} {config_text(loaded)}"
 
 
+OTLP = "otlp: {url: 'http://127.0.0.1:4318', authorization: {credential: auth}}"
+
+
+def test_traces_have_an_address_and_are_sent_at_every_end(tmp_path: Path) -> None:
+    (tmp_path / "auth").write_text(f"Bearer {CANARY}")
+    text = changed((f"{OLD}, on: [rollback, held, page]", OTLP))
+    loaded = config(text, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}, file=tmp_path / "lbctl.yaml")
+    (alert,) = loaded.alerts
+    assert isinstance(alert, OtlpAlert)
+    assert (alert.url, alert.on) == ("http://127.0.0.1:4318", {"finished", "cancelled", "rollback"})
+    assert CANARY not in f"{loaded!r} {config_text(loaded)}"
+    assert "  on:" not in config_text(loaded), "what is shown can be loaded again"
+
+
 HOOK = "slack: {webhook: {credential: url}}"
 
 
@@ -197,6 +213,9 @@ def test_a_secret_that_goes_unencrypted_is_warned_of(
         (AM, {"auth": CANARY}, "credential auth holds no value of an Authorization header; write `Bearer TOKEN`"),
         (TEAMS, {"url": "teams.example"}, "credential url holds no http:// or https:// address"),
         *((TEAMS, {"url": old}, "which Microsoft has switched off; in Teams make a workflow") for old in CONNECTORS),
+        (OTLP, {"auth": CANARY}, "credential auth holds no value of an Authorization header; write `Bearer TOKEN`"),
+        (OTLP, {"auth": "Bearer x"}, "alerts[0].on: a trace is sent for every release that ends; delete on"),
+        ("otlp: {url: 'ftp://x'}", {}, "otlp.url: "),
         (APPRISE, {"url": f"{CANARY}"}, "credential url holds no address of apprise; write one address into it"),
         (APPRISE, {"url": f"file:///etc/{CANARY}"}, "credential url holds no address of apprise"),
         (SLACK + ", exec: /bin/true", {"token": "xoxb-1"}, "exec and slack at once; give one of exec, webhook, slack"),

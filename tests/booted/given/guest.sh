@@ -46,6 +46,12 @@ is "a member of it may look" 'runuser -u eva -- lbctl status web >/dev/null'
 systemd-run -q --unit=users -p StandardOutput=file:/given/users python3 /given/users.py
 is "a member of the group releases" 'runuser -u eva -- lbctl switch web --version 2.0.0 --wait --timeout 60s'
 soon "it ends, and the journal has it" 'journalctl -u lbctl -o cat --no-pager | grep -q release.finished'
+is "and explains it" 'journalctl -u lbctl -x --no-pager | grep "The release ended with the new pool active" >/dev/null'
+number=$(/opt/lbctl/bin/python -c 'from lbctl.daemon.message_ids import MESSAGE_IDS; print(MESSAGE_IDS["release.finished"])')
+is "and finds it by its number" 'journalctl MESSAGE_ID="$number" -o cat --no-pager | grep -q release.finished'
+is "whoever helps gets all of it in one file" 'lbctl support --to /tmp/support.tar.gz >/tmp/supported &&
+    tar xzOf /tmp/support.tar.gz --wildcards "*/journal.txt" | grep -q release.finished &&
+    tar xzOf /tmp/support.tar.gz --wildcards "*/unit.txt" | grep -q ActiveState=active'
 
 # ---- restarts
 runuser -u eva -- lbctl switch web --version 3.0.0 --hold 1h
