@@ -9,7 +9,6 @@ from lbctl.dataplane.haproxy.existing.routing import Choice, choices
 from lbctl.dataplane.haproxy.existing.sections import Document, Line, Section
 from lbctl.model.topology import Service
 
-CODE = "RULES_NOT_REACHED"
 _OURS = re.compile(r"\btxn\.lb_")
 _WHICH = re.compile(r"set-var\(txn\.lb_service\)")
 
@@ -42,7 +41,7 @@ def _ended(section: Section, service: Service, drawn: Line) -> Iterator[Finding]
         )
         what += f" in {section.name} are reached: they go where no split and no rollback is"
         fix = "move lbctl's lines before it; if it stands in `defaults`, move it into the frontends behind them"
-        yield Finding(CODE, Weight.FAULT if sure else Weight.WARNING, str(rule.place), what, fix)
+        yield Finding("RULES_NOT_REACHED", Weight.FAULT if sure else Weight.WARNING, str(rule.place), what, fix)
 
 
 def _overruled(section: Section, service: Service) -> Iterator[Finding]:
@@ -77,7 +76,7 @@ def _is_last(choice: Choice, names: set[str]) -> bool:
 
 
 def _finding(line: Line, what: str, fix: str) -> Finding:
-    return Finding(CODE, Weight.FAULT, str(line.place), what, fix)
+    return Finding("RULES_NOT_REACHED", Weight.FAULT, str(line.place), what, fix)
 
 
 def _text(line: Line) -> str:
