@@ -128,6 +128,7 @@ class Watch:
             self._claim(durable.rev == before.rev, "rolled_back before its own decision was durable")
         if new.phase is Phase.FINISHED and old.phase is not Phase.FINISHED:
             self._everywhere(before, readings, "finished", Instant(-1))
+            self._claim(durable.rev == before.rev, "finished on a decision that is not durable")
         if new.phase is Phase.DRAINING and old.phase is not Phase.DRAINING:
             self._claim(durable.rev == before.rev, "the roles swap on a decision that is not durable")
 

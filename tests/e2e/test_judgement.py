@@ -11,6 +11,9 @@ import pytest
 
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import SERVICE, Stage
+from lbctl.model.names import ReleaseId
+from lbctl.sim.replay import again
+from lbctl.store.recording import lines, path_of
 from tests.e2e.scene import (
     SLOW_STEP,
     adopted,
@@ -37,10 +40,10 @@ async def rollback_text(here: Stage) -> str:
 
 @pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_a_candidate_that_stops_answering_is_found_before_the_load_balancer_gives_up(
-    proxy: Callable[[], Proxy],
+    proxy: Callable[[], Proxy], tmp_path: Path
 ) -> None:
     plan = SLOW_STEP + "judge: {slow_limit: 2s}\n"
-    async with adopted(proxy(), plan) as here, await crowd(here, rate=200, visitors=0.8):
+    async with adopted(proxy(), plan, state_dir=tmp_path) as here, await crowd(here, rate=200, visitors=0.8):
         await release(here)
         await share_is(here, 1_000)
         await asyncio.sleep(3)
@@ -50,6 +53,10 @@ async def test_a_candidate_that_stops_answering_is_found_before_the_load_balance
         assert took < LOAD_BALANCERS_OWN_TIMEOUT_S / 3
         assert "still without an answer" in await rollback_text(here)
         await here.pools["green"].heal()
+    # What was recorded on the way is judged again to the last digit.
+    replayed = again(lines(path_of(tmp_path / "recordings", ReleaseId("1"))))
+    assert replayed.exact == replayed.ticks > 10
+    assert replayed.turns[-1].verdict.word.value == "rollback"
 
 
 async def _phase_is(here: Stage, phase: str) -> bool:

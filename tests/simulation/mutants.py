@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lbctl.sim.chance import FAULTS
+from lbctl.sim.chance import EVERYTHING, FAULTS
 from tests.simulation.damaged import Mutant
 from tests.simulation.leaving_mutants import MUTANTS as LEAVING
 
@@ -19,6 +19,7 @@ FULL = replace(FAULTS, full=0.02, heal=0.1, slow=0.3, person=0.06)
 CALM = replace(FAULTS, edit=0.0, edit_boot=0.0, crash=0.0, idle_crash=0.0, person=0.06)
 """Hands off the load balancers: what sessions meet is lbctl's doing alone."""
 BUSY = replace(CALM, person=0.2)
+HOOKED = replace(EVERYTHING, hooks=1.0, hook_fails=0.5, person=0.06)
 
 MUTANTS = (
     *LEAVING,
@@ -126,6 +127,13 @@ MUTANTS = (
             ),
         ),
         rates=FULL,
+    ),
+    Mutant(
+        "a hook that says no does not hold",
+        "evidence",
+        "    found = (*found, *hook_holds(now, found))\n",
+        "",
+        rates=HOOKED,
     ),
     Mutant(
         "users go home to a dead pool",

@@ -1,10 +1,13 @@
 """The simulated world catches every rule that is left out: else it would prove nothing when it finds nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from lbctl.sim.run import run
 from tests.simulation.damaged import Mutant, damaged
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.rules import RULES
 
 TICKS = 500
 SEEDS_MAX = 60
@@ -14,6 +17,15 @@ FIRST = {mutant.name: mutant for mutant in MUTANTS}
 
 def test_mutants_have_names_of_their_own() -> None:
     assert len(FIRST) == len(MUTANTS)
+
+
+def test_every_necessary_rule_is_caught_by_a_mutant_or_a_test_that_exists() -> None:
+    tests = Path(__file__).parents[1]
+    for rule, catchers in RULES.items():
+        for catcher in catchers:
+            file, _, name = catcher.partition("::")
+            known = f"def {name}(" in (tests / file).read_text() if name else catcher in FIRST
+            assert known, f"{rule}: {catcher} is gone"
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -110,29 +110,23 @@ def test_a_release_is_found_by_its_number_and_what_is_cut_short_is_judged_as_far
     assert told(capsys, "2", "--state-dir", str(tmp_path))[0] == 7
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"no gzip at all", "not compressed as one"),
-        (gzip.compress(b'{"at": 1}\n'), "line 1"),
-        (gzip.compress(b'{"version": 9, "lbctl": "", "release": "1", "at": 0, "settings": {}, "accounts": {}}\n'), "9"),
-        (
-            gzip.compress(b'{"version": 1, "lbctl": "", "release": "1", "at": 0, "settings": {}, "accounts": 1}\n'),
-            "line 1",
-        ),
-        (gzip.compress(b"x" * 2_000_000), "longer than"),
-        (
-            gzip.compress(
-                b'{"at": 1, "steps": 0, "samples": {"web": {"dt_s": 1.0, "share_bp": 5, "candidate": null, '
-                b'"active": null}}, "said": {"web": ["hold", "ok", 1]}}\n'
-            ),
-            "nothing says by what",
-        ),
-    ],
-)
-def test_what_is_no_recording_is_told(
-    content: bytes, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+OPENING = b'{"version": %d, "lbctl": "", "release": "1", "at": 0, "settings": {}, "accounts": %s}\n'
+UNOPENED = b"""{"at": 1, "steps": 0, "said": {"web": ["hold", "ok", 1]},
+"samples": {"web": {"dt_s": 1.0, "share_bp": 5, "candidate": null, "active": null}}}""".replace(b"\n", b" ")
+FOREIGN: dict[str, tuple[bytes, str]] = {
+    "not compressed": (b"no gzip at all", "not compressed as one"),
+    "no tick": (gzip.compress(b'{"at": 1}\n'), "line 1"),
+    "another version": (gzip.compress(OPENING % (9, b"{}")), "version 9"),
+    "no accounts": (gzip.compress(OPENING % (1, b"1")), "line 1"),
+    "a damaged account": (gzip.compress(OPENING % (1, b'{"web": {}}')), "account"),
+    "a long line": (gzip.compress(b"x" * 2_000_000), "longer than"),
+    "no opening": (gzip.compress(UNOPENED + b"\n"), "nothing says by what"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_no_recording_is_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content, says = FOREIGN[name]
     file = tmp_path / "foreign"
     file.write_bytes(content)
     code, _, err = told(capsys, str(file))
