@@ -1,6 +1,7 @@
 """The whole control server under hostile peers: real connections over a unix socket, one after the other."""
 
 import asyncio
+import atexit
 import contextlib
 import json
 import socket
@@ -40,10 +41,17 @@ class Peer:
         self._path = str(Path(self._room.name) / "run" / "control.sock")
         self._server = ControlServer(Desk(), listen(self._path), limits=LIMITS)
         self._loop.run_until_complete(self._server.start())
+        atexit.register(self.close)
 
     def say(self, data: bytes) -> bytes:
         """Return all that the server answers to these bytes and their end."""
         return self._loop.run_until_complete(asyncio.wait_for(self._said(data), HANGS_S))
+
+    def close(self) -> None:
+        """End the server, and leave nothing."""
+        self._loop.run_until_complete(self._server.stop())
+        self._loop.close()
+        self._room.cleanup()
 
     async def _said(self, data: bytes) -> bytes:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

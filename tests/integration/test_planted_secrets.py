@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from lbctl.control.routes import ROUTES
-from lbctl.demo.ground import free_port
 from tests.planted import files_below, forms, leaks
 
 SECRETS = {
@@ -101,10 +100,9 @@ class Echo:
 
 @asynccontextmanager
 async def echoing() -> AsyncIterator[tuple[Echo, str]]:
-    echo, port = Echo(), free_port()
-    server = await asyncio.start_server(echo.answer, "127.0.0.1", port)
-    async with server:
-        yield echo, f"127.0.0.1:{port}"
+    echo = Echo()
+    async with await asyncio.start_server(echo.answer, "127.0.0.1", 0) as server:
+        yield echo, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def ask(at: Path, method: str, target: str, body: bytes | None = None) -> bytes:
