@@ -6,6 +6,7 @@ import msgspec
 
 from lbctl.control.boardanswers import CellView, ClaimView, ColourWord, PinView, ReadyView
 from lbctl.control.sessionanswers import MeasuredView, RequestTimes, SessionsView
+from lbctl.control.voids import VoidedView
 
 
 class Held(msgspec.Struct):
@@ -58,6 +59,7 @@ class PoolView(msgspec.Struct):
     attested: dict[str, int] = {}
     """Versions that its servers named last, and how many did; empty: nobody asked lately."""
     holders: list[dict[str, Any]] = []
+    voided: VoidedView | None = None
 
 
 class InstanceView(msgspec.Struct):

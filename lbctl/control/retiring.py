@@ -8,6 +8,7 @@ from lbctl.control.boardanswers import ColourWord
 from lbctl.control.bodies import DrainBody, PlanBody, StoppedBody, UndoBody
 from lbctl.control.call import Call
 from lbctl.control.plans import overlaid
+from lbctl.control.voids import VoidedView
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServerName, ServiceName, UnitName
 from lbctl.model.request import DrainServer, SayStopped, Undo
@@ -65,6 +66,7 @@ class RetiredAnswer(msgspec.Struct):
     certificate: CertificateView | None
     holders: list[HolderView]
     connections: list[ConnectionView] = []
+    voided: VoidedView | None = None
 
 
 class UndoneAnswer(msgspec.Struct):

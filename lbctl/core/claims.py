@@ -126,7 +126,7 @@ def _held(record: Record, name: ServiceName, held: Claimed) -> Record:
     may call one of them.
     """
     adopted = record.services[name]
-    pool = replace(adopted.pool(held.colour), keep_bp=0, certificate=None, handed_out=True, leaving=None)
+    pool = replace(adopted.pool(held.colour), keep_bp=0, certificate=None, voided=None, handed_out=True, leaving=None)
     record = record.with_service(name, adopted.with_pool(held.colour, pool))
     board = {one: ready for one, ready in record.board.items() if one != name}
     return replace(record, claims={**record.claims, name: held}, board=board)

@@ -19,6 +19,7 @@ from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import Holder, InstanceReading
 from lbctl.model.record import Certificate
 from lbctl.model.units import Instant, Span, after, seconds, since
+from lbctl.model.voided import Voided
 
 PARTIAL = ("NO_MASTER_SOCKET",)
 """Warnings of a load balancer that say what it cannot see, and do not say that anything is there."""
@@ -107,11 +108,20 @@ def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant
     calm = state.calms.get((name, colour))
     if adopted.pool(colour).keep_bp or calm is None or calm.closed_since is None:
         return f"sessions on {colour} of {name} are honoured{_since_words(calm, now)}"
-    quiet_since, quiet = calm.quiet_since, state.topology.services[name].drain.quiet
+    quiet_since, voided = calm.quiet_since, adopted.pool(colour).voided
+    quiet = state.topology.services[name].drain.quiet if voided is None else voided.quiet
     if quiet_since is None or not _looked_since(state, name, after(quiet_since, quiet)):
         left = seconds(max(0, quiet if quiet_since is None else quiet - since(quiet_since, now)))
-        return f"no request may come to {colour} of {name} for another {left}{_since_words(calm, now)}"
+        text = f"no request may come to {colour} of {name} for another {left}{_since_words(calm, now)}"
+        return text if voided is None else f"{text}; {void_words(voided, now)}"
     return ""
+
+
+def void_words(voided: Voided, now: Instant) -> str:
+    """Return what became of an earlier certificate, for people."""
+    often = "" if voided.times == 1 else f", the {voided.times}th in a row"
+    text = f"its certificate was made void {seconds(since(voided.at, now))} ago by a late request{often} ({voided.why})"
+    return f"{text} after {seconds(voided.unused)} without one: the next needs {seconds(voided.quiet)}"
 
 
 def _since_words(calm: Calm | None, now: Instant) -> str:
@@ -140,6 +150,7 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
         since=state.calms[name, colour].quiet_since or now,
         release=None if release is None else release.id,
         counted={i: dict(one.services[name].pools[colour].arrived) for i, one in seen.items()},
+        served={i: dict(pool.served) for i, one in seen.items() if (pool := one.services[name].pools[colour]).served},
         unseen=tuple(unseen),
         census=census_words(state, name, colour),
     )

@@ -22,6 +22,7 @@ from lbctl.daemon.members import going, services_of, takes_part
 from lbctl.daemon.named import Asking, named
 from lbctl.daemon.pinning import unfit
 from lbctl.daemon.ports import Now
+from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
 from lbctl.daemon.sight import Capable
 from lbctl.daemon.timing_view import all_doubts
@@ -202,6 +203,7 @@ class Desk:
         boards = {one: ready for unit in units.values() for one, ready in board(state, unit, now).items()}
         standing = board_lines({one: ready for one, ready in boards.items() if one in names})
         standing += caller_lines(state, units.values(), now)
+        standing += rest_lines(state, map(ServiceName, names), now)
         try:
             release, _ = await self._find(target)
         except Refused:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from lbctl.core.emptiness import emptiness
+from lbctl.core.emptiness import emptiness, void_words
 from lbctl.core.late import late_request
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
-from lbctl.model.record import Certificate, Phase, Release
+from lbctl.model.record import Certificate, Phase, PoolState, Release
 from lbctl.model.units import Instant, Span, seconds, since
 
 Json = dict[str, Any]
@@ -23,8 +23,25 @@ def certificate_view(found: Certificate, now: Instant) -> Json:
         "unseen": list(found.unseen),
         "unused_since_ms": since(found.since, now),
         "certified_since_ms": since(found.at, now),
-        "counted": {instance: dict(lives) for instance, lives in found.counted.items()},
+        "counted": {i: dict(found.served.get(i, {})) or dict(lives) for i, lives in found.counted.items()},
         "census": found.census,
+    }
+
+
+def voided_view(state: State, name: ServiceName, colour: Colour, now: Instant) -> Json | None:
+    """Return the last certificate of a pool that a late request made void; None: there was none since it served."""
+    adopted = state.record.services.get(name)
+    found = None if adopted is None else adopted.pool(colour).voided
+    if adopted is None or found is None or adopted.pool(colour).state not in {PoolState.DRAINING, PoolState.IDLE}:
+        return None
+    return {
+        "since_ms": since(found.at, now),
+        "why": found.why,
+        "times": found.times,
+        "unused_ms": found.unused,
+        "quiet_ms": found.quiet,
+        "standing": adopted.pool(colour).certificate is None,
+        "text": void_words(found, now),
     }
 
 
@@ -59,6 +76,7 @@ def retired_view(state: State, release: Release, name: ServiceName, now: Instant
         "certified": found is not None,
         "final": bool(gone),
         "waits": waits,
+        "voided": voided_view(state, name, member.origin, now),
         "certificate": None if found is None else certificate_view(found, now),
         "holders": [] if found or gone else holders(state, name, member.origin),
         "connections": [],

@@ -293,6 +293,8 @@ async def test_a_late_request_voids_the_certificate_and_pages() -> None:
         await until(void)
         (told,) = [one for one in await events(here) if one["kind"] == "certificate.void"]
         assert (told["severity"], told["release"]) == ("page", number)
-        # It is proved anew once nobody is there any more.
-        await proof_of(here, number)
+        # It is proved anew, by a much longer quiet time, and what happened stays known.
+        again = await proof_of(here, number, 60.0)
+        assert again["certificate"]["unused_since_ms"] >= again["voided"]["quiet_ms"] >= 7_000
+        assert "through" in again["voided"]["why"]
         assert (await users.stop()).failed_requests == 0

@@ -63,10 +63,20 @@ def holders(view: Json, of: str = "") -> list[str]:
     lines = []
     for colour, pool in view["pools"].items():
         lines += [f"  ● {of}{colour} is certified: unused, it may be stopped"] if pool.get("certified") else []
+        lines += void(pool.get("voided"), f"{of}{colour}")
         for one in pool.get("holders", [])[:HOLDERS_MAX]:
             who, age = one["client"] or "client not told", "at least " * one["at_least"] + seconds(one["age_ms"])
             lines.append(f"  there  {of}{colour}: {who} at {one['server']} for {age}")
     return lines
+
+
+def void(found: Json | None, whose: str) -> list[str]:
+    """Return that a certificate is void, and that one was, which stays true beside a new one."""
+    if not found:
+        return []
+    if found["standing"]:
+        return [f"  ✖ {whose} is in use, do not stop it: {found['text']}"]
+    return [f"  ! {whose}: somebody came late before, {seconds(found['since_ms'])} ago: {found['why']}"]
 
 
 def _version(pool: Json) -> str:

@@ -1,0 +1,32 @@
+"""What `lbctl why` says of services whose last release is through: what is left of it, and what people left. Pure."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from lbctl.core.emptiness import emptiness
+from lbctl.core.state import State
+from lbctl.daemon.retired_view import voided_view
+from lbctl.model.names import ServiceName
+from lbctl.model.units import Instant
+
+Json = dict[str, Any]
+
+
+def rest_lines(state: State, names: Iterable[ServiceName], now: Instant) -> Iterator[Json]:
+    """Yield what still stands of these services, whatever their release does."""
+    for name in names:
+        if name in state.record.services and name in state.topology.services:
+            yield from _voided(state, name, now)
+
+
+def _voided(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
+    colour = state.record.services[name].active.other
+    found = voided_view(state, name, colour, now)
+    if state.record.running(name) is None and found is not None and found["standing"]:
+        why = emptiness(state, name, colour, now).waits or found["text"]
+        what = f"{colour} of {name} may be in use: {why}"
+        yield _line(what, found["since_ms"], "who still uses it to be found", "certified when nobody came for so long")
+
+
+def _line(what: str, since_ms: int, needs: str, then: str = "") -> Json:
+    return {"what": what, "since_ms": since_ms, "needs": needs, "deadline": "", "then": then}
