@@ -40,6 +40,8 @@ class ServerView(msgspec.Struct):
     requests: int | None
     errors: int | None
     drained: DrainedView | None = None
+    draining: bool = False
+    """It is up, and gets no new sessions by somebody's order."""
     says: str | None = None
     """The version that it named last; null: it was not asked lately, or named none."""
 
@@ -55,6 +57,8 @@ class PoolView(msgspec.Struct):
     up_count: int
     server_count: int
     keep_bp: int | None
+    drained_count: int = 0
+    """How many of those that are up get no new sessions, by somebody's order."""
     certified: bool = False
     attested: dict[str, int] = {}
     """Versions that its servers named last, and how many did; empty: nobody asked lately."""

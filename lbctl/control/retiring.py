@@ -81,12 +81,13 @@ class UndoneAnswer(msgspec.Struct):
 
 
 class DrainAnswer(msgspec.Struct):
-    """What is wanted of a server from now on; `status` says how far it is."""
+    """What is wanted of a server from now on; `status` says how far it is. `already`: nothing was changed."""
 
     service: str
     colour: ColourWord
     server: str
     drained: bool
+    already: bool = False
 
 
 async def drain(call: Call) -> Json:

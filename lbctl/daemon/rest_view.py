@@ -7,7 +7,7 @@ from lbctl.core.emptiness import emptiness
 from lbctl.core.state import State
 from lbctl.daemon.retired_view import voided_view
 from lbctl.model.names import ServiceName
-from lbctl.model.units import Instant
+from lbctl.model.units import Instant, since
 
 Json = dict[str, Any]
 
@@ -17,6 +17,15 @@ def rest_lines(state: State, names: Iterable[ServiceName], now: Instant) -> Iter
     for name in names:
         if name in state.record.services and name in state.topology.services:
             yield from _voided(state, name, now)
+            yield from _drained(state, name, now)
+
+
+def _drained(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
+    for server, one in state.record.services[name].drained.items():
+        if one.ends:
+            continue
+        what = f"{server} of {name} is drained by {one.by}: it keeps its sessions and gets no new ones"
+        yield _line(what, since(one.since, now), f"lbctl undrain {name}/{one.colour}/{server}", "it stays so")
 
 
 def _voided(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:

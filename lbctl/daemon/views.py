@@ -123,6 +123,7 @@ def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colou
         "voided": voided_view(state, service.name, colour, now),
         "attested": attested(state, service, colour),
         "up_count": servers,
+        "drained_count": len(state.wells[service.name, colour].drained),
         "server_count": len(service.pool(colour).servers),
     }
 

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from lbctl.cli.screens.blocks import holders
+from lbctl.cli.commands.draining import _said, _still
+from lbctl.cli.screens.blocks import holders, pool_rows, servers
 from lbctl.cli.screens.retired import retired_screen
-from tests.fake_desk import pool
+from tests.fake_desk import pool, service
+from tests.fake_desk import servers as every
 
 Json = dict[str, Any]
 
@@ -48,3 +50,20 @@ def test_a_void_stays_visible_beside_a_new_certificate() -> None:
     green = {**pool("idle", "1.0", 1, 0), "certified": True, "voided": voided(standing=False)}
     lines = holders({"pools": {"green": green}})
     assert lines[1].startswith("  ! green: somebody came late before, 5s ago")
+
+
+def test_a_drained_server_is_listed_as_drained_and_not_as_down() -> None:
+    one = {**every()["blue-1"], "up": True, "draining": True, "detail": "drained by ann: lbctl undrain web/blue/blue-1"}
+    (_, row) = servers({"web": {"servers": {"blue-1": one}}}, every=False)
+    assert "◐ drained" in row
+    assert "lbctl undrain web/blue/blue-1" in row
+    blue = {**pool("active", "1.0", 1, 0), "drained_count": 1}
+    assert pool_rows(service(pools={"blue": blue}))[0][3] == "2/2, 1 drained"
+
+
+def test_a_drain_that_takes_too_long_says_what_is_left_and_that_it_need_not_end() -> None:
+    text = _still({"in_flight": 0}, 56.6)
+    assert text.startswith("0 in flight, 56.6 requests/s of its sessions, which stay with it")
+    assert _still({"in_flight": 2}, 0.0) == "2 in flight"
+    undrained = {"service": "web", "colour": "blue", "server": "blue-1", "drained": False}
+    assert _said({**undrained, "already": True}) == "web/blue/blue-1   ● was not drained"

@@ -48,7 +48,7 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
                 colour,
                 pool["state"] or "-",
                 _version(pool),
-                f"{pool['up_count']}/{pool['server_count']}",
+                _up(pool),
                 "by pins" if pinned else split,
                 _count(pool["requests"]),
                 _errors(pool),
@@ -56,6 +56,11 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def _up(pool: Json) -> str:
+    drained = pool.get("drained_count", 0)
+    return f"{pool['up_count']}/{pool['server_count']}" + (f", {drained} drained" if drained else "")
 
 
 def holders(view: Json, of: str = "") -> list[str]:
@@ -160,12 +165,13 @@ def sessions(view: Json, of: str = "") -> list[str]:
 
 
 def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
-    """Return a table of servers, by the service whose they are where there are several: all, or those not up."""
+    """Return a table of servers, by the service whose they are where there are several: all, or those that are not up
+    or are drained."""
     shown = [
         ((f"{service}/{name}" if len(views) > 1 else name), one)
         for service, view in views.items()
         for name, one in view["servers"].items()
-        if every or one["up"] is not True
+        if every or one["up"] is not True or one.get("draining")
     ]
     if not shown:
         return []
@@ -173,7 +179,8 @@ def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
     words = {True: "● up", False: "✖ down", None: "? unknown"}
     for name, one in shown:
         numbers = [_count(one[key]) for key in ("weight", "in_flight", "requests", "errors")]
-        rows.append((name, one["pool"], words[one["up"]], *numbers, one["detail"]))
+        word = "◐ drained" if one.get("draining") else words[one["up"]]
+        rows.append((name, one["pool"], word, *numbers, one["detail"]))
     return ["  " + line for line in columns(rows)]
 
 
