@@ -64,6 +64,8 @@ class PoolView(msgspec.Struct):
     """Versions that its servers named last, and how many did; empty: nobody asked lately."""
     holders: list[dict[str, Any]] = []
     voided: VoidedView | None = None
+    unproven: str = ""
+    """Why the old pool of a service at rest is not proved unused; empty: it is, or is no such pool."""
 
 
 class InstanceView(msgspec.Struct):

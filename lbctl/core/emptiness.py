@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lbctl.core.calm import EVER
 from lbctl.core.connected import census_words, connected, not_yet_counted, uncounted
+from lbctl.core.lastseen import over_after
 from lbctl.core.oldworkers import unseen_workers
 from lbctl.core.readback import read_since
 from lbctl.core.reconcile import routed
@@ -29,23 +30,24 @@ LONG_AFTER = Span(1_000)
 
 @dataclass(frozen=True, slots=True)
 class Emptiness:
-    """How far the proof of one pool is: what it waits for, or its certificate. `silent`: no request came for `quiet`,
-    and none is in flight, by every load balancer; sessions may still be honoured."""
+    """How far the proof of one pool is: what it waits for, or its certificate. `silent`: no request came for so long
+    that its sessions are over, and none is in flight, by every load balancer; they may still be honoured."""
 
     waits: str
     silent: bool
     certificate: Certificate | None
+    over_after: Span = Span(0)
+    """Without a request for so long, its sessions are over."""
 
 
 def emptiness(state: State, name: ServiceName, colour: Colour, now: Instant) -> Emptiness:
     """Return how far the proof is that nobody uses this pool."""
     calm = state.calms.get((name, colour))
     idle_since = None if calm is None else calm.idle_since
-    silent = idle_since is not None and _looked_since(
-        state, name, after(idle_since, state.topology.services[name].drain.quiet)
-    )
+    long = over_after(state, name, colour, now)
+    silent = idle_since is not None and _looked_since(state, name, after(idle_since, long))
     waits = _lacking(state, name, colour, now)
-    return Emptiness(waits, silent, None if waits else _certificate(state, name, colour, now))
+    return Emptiness(waits, silent, None if waits else _certificate(state, name, colour, now), long)
 
 
 def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
@@ -107,7 +109,10 @@ def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant
     adopted = state.record.services[name]
     calm = state.calms.get((name, colour))
     if adopted.pool(colour).keep_bp or calm is None or calm.closed_since is None:
-        return f"sessions on {colour} of {name} are honoured{_since_words(calm, now)}"
+        long = over_after(state, name, colour, now)
+        until = f"; they stay until nobody came for {seconds(long)}"
+        stay = until if long > state.topology.services[name].drain.quiet and adopted.pool(colour).keep_bp else ""
+        return f"sessions on {colour} of {name} are honoured{_since_words(calm, now)}{stay}"
     quiet_since, voided = calm.quiet_since, adopted.pool(colour).voided
     quiet = state.topology.services[name].drain.quiet if voided is None else voided.quiet
     if quiet_since is None or not _looked_since(state, name, after(quiet_since, quiet)):

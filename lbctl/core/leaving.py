@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lbctl.core.change import Change
-from lbctl.core.parting import Seats, part, seats
+from lbctl.core.parting import part
 from lbctl.core.reconcile import routed
+from lbctl.core.seating import seats_of
 from lbctl.core.situation import home_open
 from lbctl.core.state import State
 from lbctl.core.targets import target
@@ -89,13 +90,6 @@ def _unread(state: State, name: ServiceName, now: Instant) -> str:
         if want is None or not settled or not routed(reading, name, want):
             return f"{instance} has not read back the last part yet"
     return ""
-
-
-def seats_of(state: State, name: ServiceName, colour: Colour, now: Instant) -> Seats | None:
-    """Return the occupied buckets of a pool; None: an instance cannot tell."""
-    instances = state.topology.instances_of(name)
-    seen = [state.observed.sessions[i, name] for i in instances if (i, name) in state.observed.sessions]
-    return seats(seen, colour, now) if len(seen) == len(instances) else None
 
 
 def _next(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now: Instant) -> Change | None:

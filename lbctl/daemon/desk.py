@@ -151,7 +151,7 @@ class Desk:
         if UnitName(name) in state.topology.units:
             unit = state.topology.units[UnitName(name)]
             return unit_plan_view(state, unit, plan, going(state, name, version, versions), self._able, self._now())
-        return member_plan_view(state, self._service(name), colour, plan, version, self._able)
+        return member_plan_view(state, self._service(name), colour, plan, version, self._able, self._now())
 
     async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         """What goes if a person switches a service or unit now: versions by service, the carrier first."""

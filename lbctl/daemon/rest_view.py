@@ -5,7 +5,8 @@ from typing import Any
 
 from lbctl.core.emptiness import emptiness
 from lbctl.core.state import State
-from lbctl.daemon.retired_view import voided_view
+from lbctl.daemon.retired_view import unproven, voided_view
+from lbctl.daemon.session_view import kept_view
 from lbctl.model.names import ServiceName
 from lbctl.model.units import Instant, since
 
@@ -18,6 +19,25 @@ def rest_lines(state: State, names: Iterable[ServiceName], now: Instant) -> Iter
         if name in state.record.services and name in state.topology.services:
             yield from _voided(state, name, now)
             yield from _drained(state, name, now)
+            yield from [*_kept(state, name, now)] or _unproven(state, name, now)
+
+
+def _unproven(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
+    colour, release = state.record.services[name].active.other, state.record.latest(name)
+    found = voided_view(state, name, colour, now)
+    why = "" if found is not None and found["standing"] else unproven(state, name, colour, now)
+    if why and release is not None:
+        what = f"{colour} of {name} is not proved unused: {why}"
+        needs = f"nobody there, it is proved later by itself; to deploy there all the same: lbctl claim {name}"
+        yield _line(what, since(release.phase_since, now), needs)
+
+
+def _kept(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
+    found, release = kept_view(state, name, now), state.record.latest(name)
+    if found is not None and release is not None:
+        what = f"sessions of {found['colour']} of {name}: {found['text']}"
+        needs = f"their end; lbctl claim {name} --take-over moves them all with their next request"
+        yield _line(what, since(release.phase_since, now), needs)
 
 
 def _drained(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:

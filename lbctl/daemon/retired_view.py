@@ -45,6 +45,16 @@ def voided_view(state: State, name: ServiceName, colour: Colour, now: Instant) -
     }
 
 
+def unproven(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
+    """Return why the old pool of a service at rest is not proved unused; empty if it is, or is no such pool."""
+    adopted = state.record.services.get(name)
+    if adopted is None or state.record.latest(name) is None or state.record.running(name) is not None:
+        return ""
+    if adopted.active is colour or adopted.pool(colour).state is not PoolState.DRAINING or name in state.record.claims:
+        return ""
+    return emptiness(state, name, colour, now).waits
+
+
 def valid(state: State, name: ServiceName, colour: Colour) -> Certificate | None:
     """Return the certificate of a pool that is on disk and that nothing newer has taken back, written or not."""
     records = [state.durable, state.record]

@@ -15,6 +15,7 @@ from lbctl.daemon.retired_view import (
     drain_lines,
     holders,
     next_of_draining,
+    unproven,
     valid,
     voided_view,
 )
@@ -49,6 +50,7 @@ def service_view(state: State, service: Service, here: Situation | None, now: In
         "phase": None if release is None else release.phase.value,
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "release": None if release is None else release.id,
+        "outcome": "" if release is None else release.outcome,
         "from": None if member is None else member.origin.value,
         "to": None if member is None else member.to.value,
         "mode": _mode(state, adopted),
@@ -121,6 +123,7 @@ def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colou
         "holders": holders(state, service.name, colour),
         "certified": valid(state, service.name, colour) is not None,
         "voided": voided_view(state, service.name, colour, now),
+        "unproven": unproven(state, service.name, colour, now),
         "attested": attested(state, service, colour),
         "up_count": servers,
         "drained_count": len(state.wells[service.name, colour].drained),

@@ -117,6 +117,8 @@ class Claimed:
     The holder is `build`, or without one the user: another one may not deploy there meanwhile.
     `proved`: a certificate says that nobody used the pool. `granted`: since the claim, every route that keeps traffic
     and calls apart from the pool was read back everywhere. A grant stands: CI has deployed on the strength of it.
+    `despite`: whoever is connected there past the load balancers, a person knows of it. `tainted`: even if it is never
+    granted, nobody knows any more what runs there.
     """
 
     colour: Colour
@@ -126,6 +128,8 @@ class Claimed:
     granted: bool = False
     build: str = ""
     uid: int | None = None
+    despite: bool = False
+    tainted: bool = True
 
 
 class Confidence(StrEnum):

@@ -69,6 +69,7 @@ def holders(view: Json, of: str = "") -> list[str]:
     for colour, pool in view["pools"].items():
         lines += [f"  ● {of}{colour} is certified: unused, it may be stopped"] if pool.get("certified") else []
         lines += void(pool.get("voided"), f"{of}{colour}")
+        lines += [f"  ◐ {of}{colour} is not proved unused: {pool['unproven']}"] if pool.get("unproven") else []
         for one in pool.get("holders", [])[:HOLDERS_MAX]:
             who, age = one["client"] or "client not told", "at least " * one["at_least"] + seconds(one["age_ms"])
             lines.append(f"  there  {of}{colour}: {who} at {one['server']} for {age}")
@@ -161,6 +162,7 @@ def sessions(view: Json, of: str = "") -> list[str]:
         if leaving and leaving["keep_bp"]:
             lines.append(f"  sessions  {of}{colour}: {leaving['text']}")
             lines += [f"    ◐ none is moved now: {leaving['hindered']}"] if leaving["hindered"] else []
+        lines += [f"  sessions  {of}{colour}: {one['kept']}"] if one.get("kept") else []
     return lines
 
 
