@@ -106,7 +106,10 @@ async def drain(call: Call) -> Json:
 
 async def retired(call: Call) -> Json:
     """Whether the old pool of a service is proved unused since this release; else who still uses it."""
-    return await call.desk.retired(call.path["target"], call.text("service"))
+    pool = call.text("pool")
+    if pool not in {None, *Colour}:
+        raise Refused("bad_query", f"{pool!r} is no pool", then="pool=blue or pool=green", exit_code=2)
+    return await call.desk.retired(call.path["target"], call.text("service"), pool)
 
 
 async def stopped(call: Call) -> Json:

@@ -184,13 +184,14 @@ class Desk:
         view["events"] = [event_view(stored) for stored in events[-RECENT_EVENTS:]]
         return {"release": view}
 
-    async def retired(self, target: str, service: str | None) -> Json:
+    async def retired(self, target: str, service: str | None, pool: str | None = None) -> Json:
         """Whether the old pool of a service is proved unused since a release; else who still uses it."""
         release, _ = await self._find(target)
         if service is None and release.followers:
             then = f"name one of its services: {', '.join(release.members)}"
             raise Refused("bad_query", f"release {release.id} has several services", then=then, exit_code=2)
-        view = retired_view(self._loop.state, release, ServiceName(service or release.service), self._now())
+        colour = None if pool is None else Colour(pool)
+        view = retired_view(self._loop.state, release, ServiceName(service or release.service), self._now(), colour)
         if not view["certified"] and not view["final"]:
             view["connections"] = await self._connections(ServiceName(view["service"]), Colour(view["colour"]))
         return view

@@ -11,6 +11,7 @@ from lbctl.core.switching import occupied
 from lbctl.core.targets import pin
 from lbctl.daemon import session_view
 from lbctl.daemon.rest_view import rest_lines
+from lbctl.daemon.retired_view import retired_view
 from lbctl.model.names import Colour, Generation, ServerName
 from lbctl.model.reading import Observed
 from lbctl.model.record import By, Contract, PoolState
@@ -434,6 +435,12 @@ def test_sessions_that_a_rollback_kept_are_shown_and_another_version_does_not_go
     (refused,) = occupied(shop.state, B, "9", shop.now)
     assert (refused.code, "still serves sessions" in refused.what) == ("sessions_kept", True)
     assert not [*occupied(shop.state, B, "2", shop.now)], "the version that serves them may go again"
+    assert shop.release is not None
+    old = retired_view(shop.state, shop.release, B, shop.now)
+    assert (old["final"], "lbctl retired storefront --pool green" in old["waits"]) == (True, True)
     shop.run(25)
     assert not [*occupied(shop.state, B, "9", shop.now)]
+    shop.run(25)
+    bad = retired_view(shop.state, shop.release, B, shop.now, Colour.GREEN)
+    assert (bad["colour"], bad["version"], bad["certified"]) == ("green", "2", True)
     assert not [one for one in rest_lines(shop.state, [A, B], shop.now) if one["what"].startswith("sessions")]
