@@ -8,7 +8,7 @@ from lbctl.core.ebb import ends_in
 from lbctl.core.lastseen import over_after
 from lbctl.core.leaving import gone_from, hindered
 from lbctl.core.measured import between, drawn
-from lbctl.core.parting import Seats
+from lbctl.core.parting import Seats, waits_for
 from lbctl.core.seating import seats_of
 from lbctl.core.state import State
 from lbctl.model.names import Colour, InstanceName, ServiceName
@@ -88,6 +88,7 @@ def _leaving(state: State, name: ServiceName, colour: Colour, pool: Pool, now: I
     ends = ends_in(leaving, count, ebb)
     half_life = None if ebb is None else ebb.half_life
     hindrance = hindered(state, name, colour, now) if gone_from(state.record, name, colour) else "its release moves"
+    hindrance = hindrance or waits_for(pool.keep_bp, leaving, seen)
     view: Json = {
         "policy": "wait" if leaving.per_second is None else f"move {leaving.per_second}/s",
         "idle_ms": over_after(state, name, colour, now),
