@@ -84,7 +84,10 @@ def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceNam
 def _in_flight(reading: InstanceReading, name: ServiceName, colour: Colour, instance: InstanceName, count: int) -> str:
     text = f"{count} requests or connections are in flight at {colour} of {name} on {instance}"
     long = [one for one in reading.services[name].pools[colour].holders if one.age >= LONG_AFTER]
-    return f"{text}: {', '.join(map(holder_words, long[:3]))}" if long else text
+    shorter = count - len(long)
+    rest = f", and {shorter} for less than {seconds(LONG_AFTER)} or not named" if shorter > 0 else ""
+    more = f", and {len(long) - 3} more like these" if len(long) > 3 else ""
+    return f"{text}: {', '.join(map(holder_words, long[:3]))}{more}{rest}" if long else text
 
 
 def holder_words(one: Holder) -> str:

@@ -93,8 +93,9 @@ def undo(
 ) -> None:
     """Go back to what served before the last release.
 
-    While its old pool is not certified, that is a rollback; afterwards a new release of the recorded versions, with all
-    checks, which is refused where they are not there any more.
+    While the release runs and its old pool is not certified, that is a rollback. Afterwards, also after an end without
+    a certificate, it is a new release of the recorded versions, with all checks: refused where they are not there any
+    more; --steps 100% goes back in one step.
     """
     from lbctl.cli.retiring import begin_undo
     from lbctl.cli.screens.retired import undone_screen

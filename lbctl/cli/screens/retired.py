@@ -15,7 +15,11 @@ def retired_screen(data: Json) -> str:
     found = data["certificate"]
     if found is None:
         sign = "✖ no certificate" if data["final"] else "◐ not proved unused"
-        kernel = map(connection_line, data.get("connections", []))
+        kernel = [*map(connection_line, data.get("connections", []))]
+        # Whose they are the kernel tells, and not what for: nobody should stop a load balancer for them.
+        kernel += (
+            ["  note     connections that load balancers keep idle are among these, and are no use"] if kernel else []
+        )
         lines = [f"{head}{sign}: {data['waits']}", *_voided(data), *map(holder_line, data["holders"]), *kernel]
         return "\n".join(lines)
     lines = [f"{head}● unused, certified for {seconds(found['certified_since_ms'])}: it may be stopped"]
