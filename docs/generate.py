@@ -56,7 +56,8 @@ POOLS: dict[PoolState, str] = {
     PoolState.ACTIVE: "Takes the traffic of its service.",
     PoolState.CANDIDATE: "The pool a running release goes to.",
     PoolState.DRAINING: "Takes no new traffic, but may still serve sessions. Nobody proved that it is unused.",
-    PoolState.IDLE: "Certified (a late request may have made that void since), or claimed: no share, no session honoured; what it calls by a pin is refused at rest.",
+    PoolState.IDLE: "Certified (a late request may have made that void since), or claimed: no share, no session "
+    "honoured; what it calls by a pin is refused at rest.",
 }
 
 EVENTS: dict[Kind, str] = {
