@@ -58,7 +58,8 @@ POOLS: dict[PoolState, str] = {
     PoolState.ACTIVE: "Takes the traffic of its service.",
     PoolState.CANDIDATE: "The pool a running release goes to.",
     PoolState.DRAINING: "Takes no new traffic, but may still serve sessions. Nobody proved that it is unused.",
-    PoolState.IDLE: "Certified, or claimed: no share, no session honoured; what it calls by a pin is refused at rest.",
+    PoolState.IDLE: "Certified (a late request may have made that void since), or claimed: no share, no session "
+    "honoured; what it calls by a pin is refused at rest.",
 }
 
 EVENTS: dict[Kind, str] = {
@@ -87,7 +88,7 @@ EVENTS: dict[Kind, str] = {
     Kind.CONNECTIONS_CLOSED: "What was left of an old pool after the deadline was closed by force; the text counts it.",
     Kind.CONNECTIONS_STAY: "What is left of an old pool is to be closed by force, and a load balancer does not; why.",
     Kind.DRAIN_STARTED: "The candidate has become the active pool.",
-    Kind.SESSIONS_CLOSED: "No request came to an old pool for `drain.quiet`: its sessions are not honoured any more.",
+    Kind.SESSIONS_CLOSED: "No request came to an old pool for `drain.idle`: its sessions are not honoured any more.",
     Kind.POOL_CERTIFIED: "An old pool is proved unused: who looked, what was counted, since when. It may be stopped.",
     Kind.POOL_STOPPED: "Somebody says that a certified pool is stopped: it calls nobody any more.",
     Kind.CERTIFICATE_VOID: "A certified pool got a late request. Do not stop it; find who still uses it.",

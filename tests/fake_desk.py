@@ -429,7 +429,7 @@ class FakeDesk:
             self.services_of(target)
         raise Refused("no_such_release", f"there is no release {target}", then="lbctl release list", exit_code=7)
 
-    async def retired(self, target: str, service: str | None) -> Json:
+    async def retired(self, target: str, service: str | None, pool: str | None = None) -> Json:
         found = (await self.release(target))["release"]
         there = {"client": "10.0.0.7", "server": "blue-1", "age_ms": 42_000, "at_least": False}
         there |= {"instance": "edge/lb1", "generation": "812@77"}

@@ -87,7 +87,7 @@ def _service(name: ServiceName, size: int, *consumers: ServiceName) -> Service:
         blue=_pool(name, Colour.BLUE, size),
         green=_pool(name, Colour.GREEN, size),
         health=HealthCheck(kind=Probe.HTTP),
-        drain=Drain(limit=Span(300)),
+        drain=Drain(idle=Span(0), limit=Span(300)),
         consumers=dict.fromkeys(consumers, listener),
     )
 
@@ -301,9 +301,9 @@ class Shop:
         services = {name: replace(one, judge=unit.judge) for name, one in TOPOLOGY.services.items()}
         self._take(replace(TOPOLOGY, services=services, units={SHOP: unit}))
 
-    def drain(self, quiet_ms: int, limit_ms: int) -> None:
+    def drain(self, quiet_ms: int, limit_ms: int, idle_ms: int = 0) -> None:
         """Take a config by which an old pool counts as unused after so long, and a release ends without it then."""
-        drain = Drain(quiet=Span(quiet_ms), limit=Span(limit_ms))
+        drain = Drain(quiet=Span(quiet_ms), idle=Span(idle_ms), limit=Span(limit_ms))
         services = {name: replace(one, drain=drain) for name, one in self.state.topology.services.items()}
         self._take(replace(self.state.topology, services=services))
 

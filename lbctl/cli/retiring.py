@@ -16,7 +16,12 @@ UNDO_S = 60.0
 
 
 def wait_certified(
-    client: Client, target: str, service: str | None, timeout_ms: int | None, tell: Callable[[str], None]
+    client: Client,
+    target: str,
+    service: str | None,
+    timeout_ms: int | None,
+    tell: Callable[[str], None],
+    pool: str | None = None,
 ) -> tuple[Exit, Json]:
     """Return how the wait ended, and what was known then.
 
@@ -30,7 +35,7 @@ def wait_certified(
         now_s = time.monotonic()
         late = timeout_ms is not None and (now_s - began_s) * 1000 >= timeout_ms
         try:
-            found = look(client, target, service)
+            found = look(client, target, service, pool)
             patience.back(now_s)
         except Failure as failure:
             patience.bear(failure, now_s, late=late)
@@ -44,9 +49,9 @@ def wait_certified(
         time.sleep(POLL_S)
 
 
-def look(client: Client, target: str, service: str | None) -> Json:
-    """Return whether the old pool of a service is certified now."""
-    return dict(client.get(f"/v1/releases/{quoted(target)}/retired", service=service))
+def look(client: Client, target: str, service: str | None, pool: str | None = None) -> Json:
+    """Return whether the old pool of a service, or the one that is named, is certified now."""
+    return dict(client.get(f"/v1/releases/{quoted(target)}/retired", service=service, pool=pool))
 
 
 def _ended(found: Json) -> Exit:

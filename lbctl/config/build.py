@@ -115,7 +115,7 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         haproxy=_haproxy(values["haproxy"]),
         protocol=Protocol(values["protocol"]),
         cookie=values["sessions"]["cookie"],
-        drain=Drain(quiet=values["drain"]["quiet"], limit=values["drain"]["limit"]),
+        drain=Drain(**{key: values["drain"][key] for key in ("quiet", "idle", "limit")}),
         preview=tuple(values["preview"]["networks"]),
         sessions=_sessions(values["sessions"]),
         consumers={ServiceName(one): _consumer(about) for one, about in (values["consumers"] or {}).items()},

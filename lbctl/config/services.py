@@ -341,6 +341,11 @@ SERVICE = Section(
                         default=DRAIN.quiet,
                         doc="No request on an old pool for so long, and none in flight: nobody uses it.",
                     ),
+                    "idle": Key(
+                        kind=Duration(lowest=0, highest=30 * DAY),
+                        default=DRAIN.idle,
+                        doc="A sticky session that came within this time is still there. As the application's own.",
+                    ),
                     "limit": Key(
                         kind=Duration(lowest=SECOND, highest=30 * DAY),
                         default=DRAIN.limit,

@@ -6,6 +6,7 @@ import msgspec
 
 from lbctl.control.boardanswers import CellView, ClaimView, ColourWord, PinView, ReadyView
 from lbctl.control.sessionanswers import MeasuredView, RequestTimes, SessionsView
+from lbctl.control.voids import VoidedView
 
 
 class Held(msgspec.Struct):
@@ -39,6 +40,8 @@ class ServerView(msgspec.Struct):
     requests: int | None
     errors: int | None
     drained: DrainedView | None = None
+    draining: bool = False
+    """It is up, and gets no new sessions by somebody's order."""
     says: str | None = None
     """The version that it named last; null: it was not asked lately, or named none."""
 
@@ -54,10 +57,15 @@ class PoolView(msgspec.Struct):
     up_count: int
     server_count: int
     keep_bp: int | None
+    drained_count: int = 0
+    """How many of those that are up get no new sessions, by somebody's order."""
     certified: bool = False
     attested: dict[str, int] = {}
     """Versions that its servers named last, and how many did; empty: nobody asked lately."""
     holders: list[dict[str, Any]] = []
+    voided: VoidedView | None = None
+    unproven: str = ""
+    """Why the old pool of a service at rest is not proved unused; empty: it is, or is no such pool."""
 
 
 class InstanceView(msgspec.Struct):

@@ -53,7 +53,7 @@ class Desk(Protocol):
     async def release(self, target: str) -> Json:
         """One release, by number, service or unit."""
 
-    async def retired(self, target: str, service: str | None) -> Json:
+    async def retired(self, target: str, service: str | None, pool: str | None = None) -> Json:
         """Whether the old pool of a service is proved unused since a release."""
 
     async def why(self, target: str) -> Json:

@@ -8,6 +8,7 @@ from lbctl.control.boardanswers import ColourWord
 from lbctl.control.bodies import DrainBody, PlanBody, StoppedBody, UndoBody
 from lbctl.control.call import Call
 from lbctl.control.plans import overlaid
+from lbctl.control.voids import VoidedView
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServerName, ServiceName, UnitName
 from lbctl.model.request import DrainServer, SayStopped, Undo
@@ -65,6 +66,7 @@ class RetiredAnswer(msgspec.Struct):
     certificate: CertificateView | None
     holders: list[HolderView]
     connections: list[ConnectionView] = []
+    voided: VoidedView | None = None
 
 
 class UndoneAnswer(msgspec.Struct):
@@ -79,12 +81,13 @@ class UndoneAnswer(msgspec.Struct):
 
 
 class DrainAnswer(msgspec.Struct):
-    """What is wanted of a server from now on; `status` says how far it is."""
+    """What is wanted of a server from now on; `status` says how far it is. `already`: nothing was changed."""
 
     service: str
     colour: ColourWord
     server: str
     drained: bool
+    already: bool = False
 
 
 async def drain(call: Call) -> Json:
@@ -103,7 +106,10 @@ async def drain(call: Call) -> Json:
 
 async def retired(call: Call) -> Json:
     """Whether the old pool of a service is proved unused since this release; else who still uses it."""
-    return await call.desk.retired(call.path["target"], call.text("service"))
+    pool = call.text("pool")
+    if pool not in {None, *Colour}:
+        raise Refused("bad_query", f"{pool!r} is no pool", then="pool=blue or pool=green", exit_code=2)
+    return await call.desk.retired(call.path["target"], call.text("service"), pool)
 
 
 async def stopped(call: Call) -> Json:

@@ -143,6 +143,7 @@ ROUTES: tuple[Route, ...] = (
         retiring.retired,
         retiring.RetiredAnswer,
         Query("service", "Whose old pool; of a release of one service its own."),
+        Query("pool", "Which one, where it is not the old one: after a release that went back, its candidate's."),
     ),
     Route(
         method="POST",

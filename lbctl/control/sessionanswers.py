@@ -5,7 +5,8 @@ import msgspec
 
 class LeavingView(msgspec.Struct):
     """How the sessions of a pool leave it. `left`: about how many; `ends_in_ms`: until none is left, by the rate or by
-    the measured half-life. `hindered`: why none is moved now."""
+    the measured half-life. `idle_ms`: who has not come for so long has no session any more. `hindered`: why none is
+    moved now."""
 
     policy: str
     keep_bp: int
@@ -18,14 +19,17 @@ class LeavingView(msgspec.Struct):
     since_ms: int
     hindered: str
     text: str
+    idle_ms: int = 0
 
 
 class SessionsView(msgspec.Struct):
-    """The sessions of one pool, of those that came back within the last minute. None: nobody can count them."""
+    """The sessions of one pool, of those that came back within the last minute. None: nobody can count them. `kept`:
+    they stay on a pool that gets no new ones, for how long; empty: that is not so."""
 
     count: int | None
     share_bp: int | None
     leaving: LeavingView | None = None
+    kept: str = ""
 
 
 class RequestTimes(msgspec.Struct):

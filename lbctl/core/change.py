@@ -70,6 +70,7 @@ def with_states(record: Record, release: Release, *, origin: PoolState, to: Pool
         adopted = record.services[name]
         old = replace(adopted.pool(member.origin), state=origin)
         new = replace(adopted.pool(member.to), state=to)
+        new = replace(new, voided=None) if to is PoolState.ACTIVE else new
         record = record.with_service(name, adopted.with_pool(member.origin, old).with_pool(member.to, new))
     return record
 

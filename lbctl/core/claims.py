@@ -4,15 +4,16 @@ A deployable pool gets no traffic, honours no session, and what its servers call
 after a reload: a freshly deployed storefront that calls in the background must not meet an accounts it does not know.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from lbctl.core.change import Change, cancel
 from lbctl.core.connected import connected
 from lbctl.core.coupling import providers_of
 from lbctl.core.emptiness import emptiness, in_use, unsteered
-from lbctl.core.leaving import seats_of
 from lbctl.core.readback import read_since
 from lbctl.core.reply import Facts
+from lbctl.core.seating import seats_of
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Scalar
 from lbctl.model.errors import Refused
@@ -59,18 +60,31 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
         "already": False,
         "superseded": None if ended.record is state.record else ended.entries[0].release,
     }
-    if held is not None and not parked and taken is None and ended.record is state.record:
+    accepts = request.take_over and held is not None and not (held.despite or held.granted)
+    if held is not None and not parked and taken is None and ended.record is state.record and not accepts:
         return None, {**facts, "already": True}
     facts["granted"] = False
-    held = Claimed(colour=colour, by=request.actor, since=now, proved=proved, build=request.build, uid=request.uid)
+    held = Claimed(
+        colour=colour,
+        by=request.actor,
+        since=now,
+        proved=proved,
+        build=request.build,
+        uid=request.uid,
+        despite=request.take_over,
+        tainted=adopted.pool(colour).handed_out if held is None else held.tainted or held.granted or parked,
+    )
     told = _told(state, ended.record, request, held, taken, now)
     if kept:
         told = replace(told, text=f"{told.text}; {kept} move to {colour.other} with their next request")
+    for known in connected(state, name, colour) if held.despite else ():
+        told = replace(told, text=f"{told.text}; {known}: that is taken for no use of it")
     return Change(record=_held(ended.record, name, held), entries=(*ended.entries, told)), facts
 
 
 def sessions_there(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
-    """Return whose sessions a pool still honours, for people; empty if none are, or nobody came for `quiet`.
+    """Return whose sessions a pool still honours, for people; empty if none are, or nobody came for so long that they
+    are over.
 
     Sessions change colour by a release, at their rate; whoever wants to deploy waits for them. Only a carrier has
     sessions of its own: the calls of a follower's old pool are pinned.
@@ -84,14 +98,16 @@ def sessions_there(state: State, name: ServiceName, colour: Colour, now: Instant
         return ""
     seen = seats_of(state, name, colour, now)
     count = None if seen is None or not seen.known else seen.below(pool.keep_bp).in_memory.count(pool.keep_bp)
-    return "sessions that nobody counted" if count is None else f"about {count} sessions"
+    if count is None:
+        return "sessions that nobody counted"
+    return f"about {count} sessions" if count else "users who came lately"
 
 
 def _of_its_users(name: ServiceName, colour: Colour, kept: str) -> Refused:
     return Refused(
         "sessions_kept",
         f"{colour} of {name} still serves {kept}, which stay by the policy of the release before",
-        why="a pool is deployable when no request came to it for `drain.quiet`, and its sessions leave at their rate",
+        why="a pool is deployable when no request came to it for `drain.idle`: until then a session may come back",
         then=f"lbctl claim {name} --wait; lbctl claim {name} --take-over moves them all with their next request",
     )
 
@@ -126,7 +142,7 @@ def _held(record: Record, name: ServiceName, held: Claimed) -> Record:
     may call one of them.
     """
     adopted = record.services[name]
-    pool = replace(adopted.pool(held.colour), keep_bp=0, certificate=None, handed_out=True, leaving=None)
+    pool = replace(adopted.pool(held.colour), keep_bp=0, certificate=None, voided=None, handed_out=True, leaving=None)
     record = record.with_service(name, adopted.with_pool(held.colour, pool))
     board = {one: ready for one, ready in record.board.items() if one != name}
     return replace(record, claims={**record.claims, name: held}, board=board)
@@ -164,9 +180,19 @@ def _superseded(state: State, name: ServiceName, now: Instant, actor: str) -> Ch
 
 def _given_back(record: Record, release: Release, claimed: ServiceName, now: Instant) -> Record:
     others = {one: held for one, held in release.claims.items() if one != claimed}
-    claims = {one: replace(held, since=now, granted=False) for one, held in others.items()}
+    claims = {one: replace(held, since=now, granted=False, tainted=True) for one, held in others.items()}
     ready = {one: standing for one, standing in release.ready.items() if one in others}
     return replace(record, claims={**record.claims, **claims}, board={**record.board, **ready})
+
+
+def unclaimed(record: Record, name: ServiceName) -> Record:
+    """Return the record without the claim of a service. Where it was never granted nobody could deploy, so that what
+    served there is there still, and may be certified."""
+    held = record.claims[name]
+    claims = {one: claim for one, claim in record.claims.items() if one != name}
+    adopted = record.services[name]
+    pool = replace(adopted.pool(held.colour), handed_out=held.granted or held.tainted)
+    return replace(record.with_service(name, adopted.with_pool(held.colour, pool)), claims=claims)
 
 
 def claim_granted(state: State, name: ServiceName) -> bool:
@@ -205,7 +231,7 @@ def lacking(state: State, name: ServiceName, held: Claimed) -> str:
     ways = (
         in_use(state, name, held.colour, at),
         unsteered(state, name),
-        () if idle else connected(state, name, held.colour),
+        () if idle or held.despite else _connected(state, name, held.colour),
     )
     if used := next((why for way in ways for why in way), ""):
         return used
@@ -214,6 +240,11 @@ def lacking(state: State, name: ServiceName, held: Claimed) -> str:
         if not _pinned_off(state, provider, caller, held.since):
             return f"calls of {caller} are not read back as refused by {provider} everywhere"
     return ""
+
+
+def _connected(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
+    for why in connected(state, name, colour):
+        yield f"{why}; whoever knows that this is no use of it: lbctl claim {name} --take-over"
 
 
 def _is_idle(state: State, name: ServiceName, held: Claimed) -> bool:

@@ -32,15 +32,24 @@ def drain_server(state: State, request: DrainServer, now: Instant) -> tuple[Chan
     """
     name, server = request.service, request.server
     adopted = _adopted(state, request)
-    facts: Facts = {"service": name, "colour": request.colour.value, "server": server, "drained": request.on}
+    facts: Facts = {
+        "service": name,
+        "colour": request.colour.value,
+        "server": server,
+        "drained": request.on,
+        "already": False,
+    }
     known = adopted.drained.get(server)
     if request.on and (known is None or known.ends):
         _enough_left(state, request, adopted)
         drained = Drained(colour=request.colour, by=request.actor, since=now)
     elif not request.on and known is not None and not known.ends:
         drained = replace(known, ends=True)
+    elif not request.on and known is None and _is_drained(state, request):
+        # Somebody drained it without lbctl: it is brought back all the same, and told until it is.
+        drained = Drained(colour=request.colour, by=request.actor, since=now, ends=True)
     else:
-        return None, facts
+        return None, {**facts, "already": True}
     changed = replace(adopted, drained={**adopted.drained, server: drained})
     kind = Kind.SERVER_DRAINED if request.on else Kind.SERVER_UNDRAINED
     what = "is drained: it keeps its sessions and gets no new ones" if request.on else "is to be ready again"
@@ -50,6 +59,13 @@ def drain_server(state: State, request: DrainServer, now: Instant) -> tuple[Chan
         kind=kind, at=now, text=f"{server} of {name} {what}{why}", service=name, actor=request.actor, data={**data}
     )
     return Change(record=state.record.with_service(name, changed), entries=(told,)), facts
+
+
+def _is_drained(state: State, request: DrainServer) -> bool:
+    """Whether a load balancer reads that server as drained."""
+    name, readings = request.service, map(state.observed.instances.get, state.topology.instances_of(request.service))
+    seen = [one for one in readings if isinstance(one, InstanceReading) and name in one.services]
+    return any(_admin(one, name, request.colour, request.server) is Admin.DRAIN for one in seen)
 
 
 def _adopted(state: State, request: DrainServer) -> Adopted:
@@ -79,7 +95,7 @@ def _enough_left(state: State, request: DrainServer, adopted: Adopted) -> None:
         "last_capacity",
         f"{request.server} is needed: {len(left)} of {len(pool.servers)} servers of {colour} of {name} would be left",
         why=f"{colour} {use}, and needs {plan.min_healthy_bp / 100:g} % of its servers, one at least",
-        then=f"lbctl status {name} --servers; bring others up, or lbctl undrain one first",
+        then=f"lbctl status {name}; bring others up, or lbctl undrain one first",
     )
 
 

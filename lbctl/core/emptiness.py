@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lbctl.core.calm import EVER
 from lbctl.core.connected import census_words, connected, not_yet_counted, uncounted
+from lbctl.core.lastseen import over_after
 from lbctl.core.oldworkers import unseen_workers
 from lbctl.core.readback import read_since
 from lbctl.core.reconcile import routed
@@ -19,6 +20,7 @@ from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import Holder, InstanceReading
 from lbctl.model.record import Certificate
 from lbctl.model.units import Instant, Span, after, seconds, since
+from lbctl.model.voided import Voided
 
 PARTIAL = ("NO_MASTER_SOCKET",)
 """Warnings of a load balancer that say what it cannot see, and do not say that anything is there."""
@@ -28,23 +30,24 @@ LONG_AFTER = Span(1_000)
 
 @dataclass(frozen=True, slots=True)
 class Emptiness:
-    """How far the proof of one pool is: what it waits for, or its certificate. `silent`: no request came for `quiet`,
-    and none is in flight, by every load balancer; sessions may still be honoured."""
+    """How far the proof of one pool is: what it waits for, or its certificate. `silent`: no request came for so long
+    that its sessions are over, and none is in flight, by every load balancer; they may still be honoured."""
 
     waits: str
     silent: bool
     certificate: Certificate | None
+    over_after: Span = Span(0)
+    """Without a request for so long, its sessions are over."""
 
 
 def emptiness(state: State, name: ServiceName, colour: Colour, now: Instant) -> Emptiness:
     """Return how far the proof is that nobody uses this pool."""
     calm = state.calms.get((name, colour))
     idle_since = None if calm is None else calm.idle_since
-    silent = idle_since is not None and _looked_since(
-        state, name, after(idle_since, state.topology.services[name].drain.quiet)
-    )
+    long = over_after(state, name, colour, now)
+    silent = idle_since is not None and _looked_since(state, name, after(idle_since, long))
     waits = _lacking(state, name, colour, now)
-    return Emptiness(waits, silent, None if waits else _certificate(state, name, colour, now))
+    return Emptiness(waits, silent, None if waits else _certificate(state, name, colour, now), long)
 
 
 def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
@@ -81,7 +84,10 @@ def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceNam
 def _in_flight(reading: InstanceReading, name: ServiceName, colour: Colour, instance: InstanceName, count: int) -> str:
     text = f"{count} requests or connections are in flight at {colour} of {name} on {instance}"
     long = [one for one in reading.services[name].pools[colour].holders if one.age >= LONG_AFTER]
-    return f"{text}: {', '.join(map(holder_words, long[:3]))}" if long else text
+    shorter = count - len(long)
+    rest = f", and {shorter} for less than {seconds(LONG_AFTER)} or not named" if shorter > 0 else ""
+    more = f", and {len(long) - 3} more like these" if len(long) > 3 else ""
+    return f"{text}: {', '.join(map(holder_words, long[:3]))}{more}{rest}" if long else text
 
 
 def holder_words(one: Holder) -> str:
@@ -106,12 +112,24 @@ def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant
     adopted = state.record.services[name]
     calm = state.calms.get((name, colour))
     if adopted.pool(colour).keep_bp or calm is None or calm.closed_since is None:
-        return f"sessions on {colour} of {name} are honoured{_since_words(calm, now)}"
-    quiet_since, quiet = calm.quiet_since, state.topology.services[name].drain.quiet
+        long = over_after(state, name, colour, now)
+        until = f"; they stay until nobody came for {seconds(long)}"
+        stay = until if long > state.topology.services[name].drain.quiet and adopted.pool(colour).keep_bp else ""
+        return f"sessions on {colour} of {name} are honoured{_since_words(calm, now)}{stay}"
+    quiet_since, voided = calm.quiet_since, adopted.pool(colour).voided
+    quiet = state.topology.services[name].drain.quiet if voided is None else voided.quiet
     if quiet_since is None or not _looked_since(state, name, after(quiet_since, quiet)):
         left = seconds(max(0, quiet if quiet_since is None else quiet - since(quiet_since, now)))
-        return f"no request may come to {colour} of {name} for another {left}{_since_words(calm, now)}"
+        text = f"no request may come to {colour} of {name} for another {left}{_since_words(calm, now)}"
+        return text if voided is None else f"{text}; {void_words(voided, now)}"
     return ""
+
+
+def void_words(voided: Voided, now: Instant) -> str:
+    """Return what became of an earlier certificate, for people."""
+    often = "" if voided.times == 1 else f", the {voided.times}th in a row"
+    text = f"its certificate was made void {seconds(since(voided.at, now))} ago by a late request{often} ({voided.why})"
+    return f"{text} after {seconds(voided.unused)} without one: the next needs {seconds(voided.quiet)}"
 
 
 def _since_words(calm: Calm | None, now: Instant) -> str:
@@ -140,6 +158,7 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
         since=state.calms[name, colour].quiet_since or now,
         release=None if release is None else release.id,
         counted={i: dict(one.services[name].pools[colour].arrived) for i, one in seen.items()},
+        served={i: dict(pool.served) for i, one in seen.items() if (pool := one.services[name].pools[colour]).served},
         unseen=tuple(unseen),
         census=census_words(state, name, colour),
     )

@@ -1,9 +1,7 @@
 """Giving a claim back: a deployment failed, and another one need not wait for the end of its claim. Pure."""
 
-from dataclasses import replace
-
 from lbctl.core.change import Change
-from lbctl.core.claims import holder, is_holder
+from lbctl.core.claims import holder, is_holder, unclaimed
 from lbctl.core.reply import Facts
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind
@@ -31,13 +29,12 @@ def give_back(state: State, request: GiveBack, now: Instant) -> tuple[Change | N
             f"{name} {ready.version} is ready: its claim is not given back before that is taken back",
             then=f"lbctl release withdraw {unit} --service {name}",
         )
-    claims = {one: claim for one, claim in state.record.claims.items() if one != name}
     because = f": {request.reason}" if request.reason else ""
     text = f"{held.colour} of {name} is given back by {holder(held)}{because}"
     data = {"colour": held.colour.value, "build": held.build, "reason": request.reason}
     told = Entry(kind=Kind.CLAIM_ENDED, at=now, text=text, service=name, actor=request.actor, data={**data})
     facts: Facts = {"service": name, "colour": held.colour.value, "given_back": True}
-    return Change(record=replace(state.record, claims=claims), entries=(told,)), facts
+    return Change(record=unclaimed(state.record, name), entries=(told,)), facts
 
 
 def _of_another(held: Claimed, request: GiveBack) -> Refused:

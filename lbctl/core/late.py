@@ -2,19 +2,28 @@
 
 A certificate holds what every generation had counted. A greater count is a late request; so is any count of one that
 has begun to count anew (somebody cleared its counters), and then what it counts now is what later ones are told by.
+
+Who came once after a quiet time is as quiet between two calls: the same quiet time would prove nothing. So the next
+certificate needs a much longer one, longer than the pool was unused before, and longer still every further time.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from lbctl.core.change import Change
+from lbctl.core.latecomers import latecomers, where_to_look
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Adopted, Pool, PoolState, Record, Release
-from lbctl.model.units import Instant
+from lbctl.model.units import Instant, Span, seconds, since
+from lbctl.model.voided import Voided
 
+LONGER = 10
+"""So many times `drain.quiet` at least, once somebody came after it."""
+AGAIN = 2
+"""Of the time in which nobody had come, and of the quiet time before: a caller with a rhythm is seen within it."""
 Counts = Mapping[Generation, int]
 Key = tuple[ServiceName, Colour]
 
@@ -23,11 +32,30 @@ def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) ->
     """Return which load balancer counted a request of a pool after it was certified; empty if none did."""
     for instance, known, counts in _compared(state, name, colour, pool):
         for life, count in counts.items():
-            base = known.get(life, 0)
-            late = count - base if count >= base else count
-            if late:
-                return f"{late} came through {instance} ({life})"
+            if late := _more(count, known.get(life, 0)):
+                return f"{_requests(state, name, colour, pool, instance, life, late)} came through {instance} ({life})"
     return ""
+
+
+def _more(count: int, base: int) -> int:
+    return count - base if count >= base else count
+
+
+def _requests(
+    state: State,
+    name: ServiceName,
+    colour: Colour,
+    pool: Pool,
+    instance: InstanceName,
+    life: Generation,
+    late: int,
+) -> int:
+    """Return how many requests those were. One that is still in flight is in no such figure yet."""
+    reading = state.observed.instances.get(instance)
+    known = None if pool.certificate is None else pool.certificate.served.get(instance)
+    if known is None or not isinstance(reading, InstanceReading):
+        return late
+    return max(1, _more(reading.services[name].pools[colour].served.get(life, 0), known.get(life, 0)))
 
 
 def _compared(
@@ -80,7 +108,7 @@ def voided(state: State, now: Instant) -> Iterator[Change]:
     for name, colour, adopted in _certified(state):
         late = late_request(state, name, colour, adopted.pool(colour))
         if late:
-            change = _voided(state.record, name, colour, late, now)
+            change = _voided(state, name, colour, late, now)
             yield replace(change, lowering=bool(state.journal_error) and _is_alone(state, name, colour))
 
 
@@ -91,15 +119,19 @@ def _is_alone(state: State, name: ServiceName, colour: Colour) -> bool:
     return known and not state.offered and state.record is state.ordered
 
 
-def _voided(record: Record, name: ServiceName, colour: Colour, late: str, now: Instant) -> Change:
+def _voided(state: State, name: ServiceName, colour: Colour, late: str, now: Instant) -> Change:
     """In a release its consumers' pins still lead there, and it may still call: it is draining again, whoever said that
     it is stopped. At rest it stays apart."""
-    adopted, release = record.services[name], record.running(name)
+    record, release = state.record, state.record.running(name)
+    pool = record.services[name].pool(colour)
+    found = _found(state, name, colour, pool, late, now)
     text = (
-        f"{colour} of {name} was proved unused and got a late request: {late}. Its certificate is void: do not stop "
-        f"it, and find who still uses it; where it is stopped already, that request failed"
+        f"{colour} of {name} was proved unused and got a late request: {found.why}. Its certificate is void: do not "
+        f"stop it, and find who still uses it; where it is stopped already, that request failed. It is certified again "
+        f"when nobody came for {seconds(found.quiet)}"
     )
-    partners = _partners(record, name, adopted.pool(colour), release)
+    text += "" if found.named else f"; {where_to_look(state, name, colour)}"
+    partners = _partners(record, name, pool, release)
     called = " and ".join(f"{old} of {one}" for one, old in partners)
     text += f". It may call {called}: that certificate is void, too" if called else ""
     latest = record.latest(name)
@@ -117,7 +149,26 @@ def _voided(record: Record, name: ServiceName, colour: Colour, late: str, now: I
         record = record.with_release(replace(release, stopped=said))
     for one, old in (name, colour), *partners:
         record = _in_use(record, one, old, release)
+    adopted = record.services[name]
+    record = record.with_service(name, adopted.with_pool(colour, replace(adopted.pool(colour), voided=found)))
     return Change(record=record, entries=(told,))
+
+
+def _found(state: State, name: ServiceName, colour: Colour, pool: Pool, late: str, now: Instant) -> Voided:
+    """Return what is remembered of it, and how long it must be quiet now."""
+    assert pool.certificate is not None
+    unused, before = since(pool.certificate.since, now), pool.voided
+    least = LONGER * state.topology.services[name].drain.quiet
+    longer = 0 if before is None else AGAIN * before.quiet
+    who = latecomers(state, name, colour, pool.certificate.at)
+    return Voided(
+        at=now,
+        why="; ".join((late, *who)),
+        named=bool(who),
+        unused=unused,
+        quiet=Span(max(least, AGAIN * unused, longer)),
+        times=1 if before is None else before.times + 1,
+    )
 
 
 def _partners(record: Record, name: ServiceName, pool: Pool, release: Release | None) -> list[Key]:

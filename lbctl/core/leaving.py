@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lbctl.core.change import Change
-from lbctl.core.parting import Seats, part, seats
+from lbctl.core.parting import part
 from lbctl.core.reconcile import routed
+from lbctl.core.seating import seats_of
 from lbctl.core.situation import home_open
 from lbctl.core.state import State
 from lbctl.core.targets import target
@@ -25,6 +26,7 @@ CLOSE_PER_SECOND = 20
 PACE = Span(SECOND // 2)
 """The least time between two parts."""
 STALE = Span(3 * SECOND)
+NO_SESSION = "about 0 sessions"
 
 
 def leave_on(state: State, now: Instant) -> Iterator[Change]:
@@ -91,13 +93,6 @@ def _unread(state: State, name: ServiceName, now: Instant) -> str:
     return ""
 
 
-def seats_of(state: State, name: ServiceName, colour: Colour, now: Instant) -> Seats | None:
-    """Return the occupied buckets of a pool; None: an instance cannot tell."""
-    instances = state.topology.instances_of(name)
-    seen = [state.observed.sessions[i, name] for i in instances if (i, name) in state.observed.sessions]
-    return seats(seen, colour, now) if len(seen) == len(instances) else None
-
-
 def _next(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now: Instant) -> Change | None:
     if since(leaving.paced_at, now) < PACE or hindered(state, name, colour, now):
         return None
@@ -125,8 +120,13 @@ def _over(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now
     if leaving.at_deadline is AtDeadline.KEEP:
         text = f"{left} of {colour} of {name} are kept: they were not moved within {took} s, and stay as they are"
         return _told(state.record, name, adopted, colour, replace(pool, leaving=None), now, Kind.SESSIONS_KEPT, text)
-    text = f"{left} of {colour} of {name} are closed: they were still there after {took} s"
     closing = replace(pool, leaving=replace(leaving, closing=True, per_second=leaving.per_second or CLOSE_PER_SECOND))
+    connected = _in_flight(state, name, colour)
+    if left == NO_SESSION and connected == 0:
+        return Change(record=state.record.with_service(name, adopted.with_pool(colour, closing)))
+    there = "connections that nobody counted" if connected is None else _open(connected)
+    what = " and ".join(part for part in (left * (left != NO_SESSION), there) if part)
+    text = f"{what} of {colour} of {name} are closed: they were still there after {took} s"
     return _told(state.record, name, adopted, colour, closing, now, Kind.SESSIONS_CLOSING, text)
 
 
@@ -135,6 +135,17 @@ def _left(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now
     if seen is not None and seen.known:
         return f"about {seen.below(keep_bp).count(keep_bp)} sessions"
     return "sessions that nobody counted" if leaving.left is None else f"about {leaving.left} sessions"
+
+
+def _in_flight(state: State, name: ServiceName, colour: Colour) -> int | None:
+    """Return how many requests and WebSockets are in flight at a pool; None: not all load balancers can be read."""
+    readings = [state.observed.instances.get(instance) for instance in state.topology.instances_of(name)]
+    seen = [one for one in readings if isinstance(one, InstanceReading) and name in one.services]
+    return sum(one.services[name].pools[colour].in_flight for one in seen) if len(seen) == len(readings) else None
+
+
+def _open(count: int) -> str:
+    return f"{count} open connection{'s' * (count > 1)}" if count else ""
 
 
 def _told(

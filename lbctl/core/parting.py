@@ -16,7 +16,7 @@ from lbctl.core.rollcall import LATELY, REMEMBERED
 from lbctl.model.names import Colour
 from lbctl.model.record import Pool
 from lbctl.model.sessions import Attendance, Leaving
-from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span, since
+from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span, seconds, since
 
 WATCHED_MIN = Span(10 * SECOND)
 """A shorter watch has not seen most of the sessions."""
@@ -150,12 +150,25 @@ def _by_seats(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now:
     return min(keep_bp, limit_of(level, seen.grain)), after
 
 
-def _waits(leaving: Leaving, per_second: int, seen: Seats) -> bool:
-    """Whether no more may go now. At the deadline of a closing nobody is waited for."""
+def waits_for(keep_bp: int, leaving: Leaving, seen: Seats | None) -> str:
+    """Return why the next part does not go yet, for people; empty if only the rate is waited for."""
+    if leaving.per_second is None or seen is None or not keep_bp:
+        return ""
+    if leaving.left is None and not seen.known:
+        why = "it began anew at a start, or when lines of the request log were missing"
+        return f"who comes was watched for {seconds(seen.watched)} of {seconds(WATCHED_MIN)}: {why}"
+    known = seen.watched >= (WATCHED_MIN if leaving.left is None else WATCHED_WELL)
+    return _waits(leaving, leaving.per_second, seen.below(keep_bp).in_memory) if known else ""
+
+
+def _waits(leaving: Leaving, per_second: int, seen: Seats) -> str:
+    """Return why no more may go now. At the deadline of a closing nobody is waited for."""
     if seen.moved_lately > TOO_MANY * per_second * (LATELY // SECOND):
-        return True
+        return f"{seen.moved_lately} moved within {seconds(LATELY)}, which is more than the rate"
     few = len(seen.occupied) < MANY and (seen.occupied or seen.watched >= REMEMBERED)
-    return seen.silence >= NOBODY and not few and not leaving.closing
+    if seen.silence >= NOBODY and not few and not leaving.closing:
+        return f"nobody at all has come for {seconds(seen.silence)}: all who are passed would move at once"
+    return ""
 
 
 def _evenly(keep_bp: int, leaving: Leaving, lasts: float, now: Instant, left: int | None) -> tuple[int, Leaving] | None:

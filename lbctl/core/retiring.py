@@ -114,7 +114,7 @@ def _closed(now: Situation) -> Change | None:
     for name in uncertified(now.record, now.release):
         colour = now.release.members[name].origin
         if now.empties[name].silent and now.record.services[name].pool(colour).keep_bp:
-            record, told = _without_sessions(now.record, name, colour, now.services[name].drain.quiet, now.at)
+            record, told = _without_sessions(now.record, name, colour, now.empties[name].over_after, now.at)
             return Change(record=record, entries=(replace(told, release=now.release.id),))
     return None
 
@@ -186,7 +186,7 @@ def retire(state: State, name: ServiceName, now: Instant) -> Change | None:
         return None
     proof = emptiness(state, name, colour, now)
     if proof.silent and pool.keep_bp:
-        record, told = _without_sessions(state.record, name, colour, state.topology.services[name].drain.quiet, now)
+        record, told = _without_sessions(state.record, name, colour, proof.over_after, now)
         return Change(record=record, entries=(told,))
     if proof.certificate is None:
         return None

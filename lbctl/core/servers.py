@@ -63,7 +63,7 @@ def _seen(state: State, now: Instant) -> Iterator[tuple[Key, Seen, Instant]]:
             pool = state.wells[service.name, colour]
             for server in service.pool(colour).servers:
                 key = (service.name, server.name)
-                word = DOWN if server.name in pool.down else UNKNOWN if server.name in pool.unknown else UP
+                word = _word(pool, server.name)
                 before = state.servers.get(key)
                 if before is None and word == UP:
                     continue
@@ -74,6 +74,13 @@ def _seen(state: State, now: Instant) -> Iterator[tuple[Key, Seen, Instant]]:
                 one = before if word == before.word else replace(before, word=word, since=now)
                 if one.word != UP or one.told != UP or since(max(one.since, one.told_at), now) < FORGOTTEN_AFTER:
                     yield key, one, after(one.since, _patience(state, service, colour, one))
+
+
+def _word(pool: Wellness, server: ServerName) -> str:
+    """A drained server is up: who drained it was told."""
+    if server in pool.drained:
+        return UP
+    return DOWN if server in pool.down else UNKNOWN if server in pool.unknown else UP
 
 
 def _blind(state: State, service: Service) -> bool:
@@ -144,7 +151,7 @@ def _counts(words: Words) -> dict[str, Scalar]:
 
 
 def _reasons(pool: Wellness) -> Mapping[ServerName, str]:
-    return {**pool.down, **pool.unknown}
+    return {**{one: why for one, why in pool.down.items() if one not in pool.drained}, **pool.unknown}
 
 
 def _named(server: ServerName, reasons: Mapping[ServerName, str]) -> str:

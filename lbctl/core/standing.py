@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lbctl.core.change import Change
-from lbctl.core.claims import grant, holder
+from lbctl.core.claims import grant, holder, unclaimed
 from lbctl.core.ready import waiting
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Severity
@@ -33,13 +33,12 @@ def _claim_over(state: State, name: ServiceName, held: Claimed, unit: Unit, now:
     limit = unit.deadlines.claim
     if since(held.since, now) < limit:
         return None
-    claims = {one: claim for one, claim in state.record.claims.items() if one != name}
     text = (
         f"{held.colour} of {name} was claimed by {holder(held)}, and nothing was ready within {seconds(limit)}: "
         f"the claim has ended; then lbctl claim {name}"
     )
     told = Entry(kind=Kind.CLAIM_ENDED, at=now, text=text, severity=Severity.WARNING, service=name)
-    return Change(record=replace(state.record, claims=claims), entries=(told,))
+    return Change(record=unclaimed(state.record, name), entries=(told,))
 
 
 def _board_over(state: State, name: ServiceName, ready: Ready, unit: Unit, now: Instant) -> Change | None:

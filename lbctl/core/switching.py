@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from lbctl.core import coupling
 from lbctl.core.change import Change
-from lbctl.core.claims import claim_granted
+from lbctl.core.claims import claim_granted, sessions_there
 from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.matching import strangers
 from lbctl.core.reply import Facts
 from lbctl.core.state import State
+from lbctl.model.attested import UNKNOWN
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Adopted, Phase
@@ -32,7 +33,8 @@ def switch(state: State, request: Switch, now: Instant) -> tuple[Change, Facts]:
     for name in members:
         switchable(state, state.topology.services[name], request.to if name == request.service else None)
     checked = () if request.unchecked else uncompared(state, unit)
-    refused = next(iter((*parted(state.topology, members), *unprepared(state, unit, now), *checked)), None)
+    alone = () if request.followers else occupied(state, request.service, request.version, now)
+    refused = next(iter((*parted(state.topology, members), *unprepared(state, unit, now), *checked, *alone)), None)
     if refused is not None:
         raise refused
     if request.followers and coupling.carrier(state.topology, members) != request.service:
@@ -95,6 +97,24 @@ def unprepared(state: State, unit: Unit, now: Instant) -> Iterator[Refused]:
             what = f"{name} {ready.version} is on the board: it goes by itself as soon as it fits"
             then = f"lbctl release withdraw {unit.name} --service {name}"
             yield Refused("on_the_board", what, then=then)
+
+
+def occupied(state: State, name: ServiceName, version: str, now: Instant) -> Iterator[Refused]:
+    """Yield why another version cannot go to a pool that a rollback left with its sessions: they are served by what was
+    released there, so that nobody may have deployed over it. The same version may go again."""
+    adopted, left = state.record.services.get(name), state.record.latest(name)
+    if adopted is None or left is None or left.phase is not Phase.ROLLED_BACK:
+        return
+    colour = adopted.active.other
+    there = adopted.pool(colour).version
+    kept = "" if version in {there, UNKNOWN} or there == UNKNOWN else sessions_there(state, name, colour, now)
+    if kept:
+        yield Refused(
+            "sessions_kept",
+            f"{colour} of {name} still serves {kept} of {there}, which the rollback of release {left.id} left there",
+            why=f"{version} cannot run there beside it: a pool is deployable when its sessions are over",
+            then=f"lbctl claim {name} --wait, deploy, then switch; lbctl claim {name} --take-over moves them all",
+        )
 
 
 def uncompared(state: State, unit: Unit) -> Iterator[Refused]:

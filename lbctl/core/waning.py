@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lbctl.core.ebb import EVERY, KEPT, Ebb, Ebbs
-from lbctl.core.leaving import seats_of
+from lbctl.core.seating import seats_of
 from lbctl.core.state import State
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.units import Instant, since

@@ -1,21 +1,25 @@
 """Which servers are well now, by prober and load balancer together, and whether the way home is open. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
-from lbctl.model.reading import InstanceReading, Observed, Unreadable
+from lbctl.model.reading import Admin, InstanceReading, Observed, Unreadable
 from lbctl.model.topology import Service, Topology
 from lbctl.model.units import BP_FULL
 
 
 @dataclass(frozen=True, slots=True)
 class Wellness:
-    """One pool: how many servers there are, which are surely down and why, which nobody can say anything about."""
+    """One pool: how many servers there are, which are surely down and why, which nobody can say anything about.
+
+    `drained` are those among the down that only people keep from new traffic: they serve the sessions they have.
+    """
 
     server_count: int
     down: Mapping[ServerName, str]
     unknown: Mapping[ServerName, str]
+    drained: frozenset[ServerName] = frozenset()
 
     @property
     def up_count(self) -> int:
@@ -73,7 +77,7 @@ def every_pool(topology: Topology, observed: Observed) -> Pools:
 
 
 def wellness(service: Service, colour: Colour, observed: Observed, topology: Topology) -> Wellness:
-    """Judge every server of a pool. Down: the prober says so, or an instance would give it no request.
+    """Judge every server of a pool. Down: the prober says so, or an instance would give it no new request.
 
     A prober that is itself suspect (panic rule) is not believed: its word counts as unknown.
     """
@@ -81,36 +85,42 @@ def wellness(service: Service, colour: Colour, observed: Observed, topology: Top
     suspect = service.name in observed.checker_suspect
     down: dict[ServerName, str] = {}
     unknown: dict[ServerName, str] = {}
+    drained: set[ServerName] = set()
     for server in service.pool(colour).servers:
         probed = observed.health.get((service.name, server.name)) if service.health is not None else None
-        refusal = _not_usable(service, colour, server.name, readings)
-        if refusal:
+        # A fault goes before an order: a drained server may be down as well.
+        ordered, refusal = min(_refusals(service, colour, server.name, readings), default=(False, ""))
+        if refusal and not ordered:
             down[server.name] = refusal
+        elif probed is not None and probed.up is False and not suspect:
+            down[server.name] = probed.detail or "health check fails"
+        elif refusal:
+            down[server.name] = refusal
+            drained.add(server.name)
         elif suspect and service.health is not None:
             unknown[server.name] = "the health checker itself is suspect"
         elif service.health is not None and (probed is None or probed.up is None):
             unknown[server.name] = probed.detail if probed and probed.detail else "not checked yet"
-        elif probed is not None and probed.up is False:
-            down[server.name] = probed.detail or "health check fails"
-    return Wellness(len(service.pool(colour).servers), down, unknown)
+    return Wellness(len(service.pool(colour).servers), down, unknown, frozenset(drained))
 
 
-def _not_usable(
+def _refusals(
     service: Service,
     colour: Colour,
     server: ServerName,
     readings: Mapping[InstanceName, InstanceReading | Unreadable | None],
-) -> str:
-    """Return why the load balancer gives this server no request; empty if it does, or if nobody can say."""
+) -> Iterator[tuple[bool, str]]:
+    """Yield which load balancers give this server no new request, and why; whether that is only somebody's order."""
     for name, reading in readings.items():
         if not isinstance(reading, InstanceReading) or service.name not in reading.services:
             continue
         seen = reading.services[service.name].pools[colour].servers.get(server)
         if seen is None:
-            return f"{name} does not know it"
-        if not seen.usable:
-            return f"{name} says {seen.detail or ('weight 0' if seen.up else 'down')}"
-    return ""
+            yield False, f"{name} does not know it"
+        elif seen.up and seen.admin is Admin.DRAIN:
+            yield True, f"{name} drains it (lbctl undrain {service.name}/{colour}/{server})"
+        elif not seen.usable:
+            yield False, f"{name} says {seen.detail or ('weight 0' if seen.up else 'down')}"
 
 
 def way_open(home: Wellness, exposed: Wellness, min_healthy_bp: int) -> bool:

@@ -22,6 +22,7 @@ from lbctl.daemon.members import going, services_of, takes_part
 from lbctl.daemon.named import Asking, named
 from lbctl.daemon.pinning import unfit
 from lbctl.daemon.ports import Now
+from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
 from lbctl.daemon.sight import Capable
 from lbctl.daemon.timing_view import all_doubts
@@ -150,7 +151,7 @@ class Desk:
         if UnitName(name) in state.topology.units:
             unit = state.topology.units[UnitName(name)]
             return unit_plan_view(state, unit, plan, going(state, name, version, versions), self._able, self._now())
-        return member_plan_view(state, self._service(name), colour, plan, version, self._able)
+        return member_plan_view(state, self._service(name), colour, plan, version, self._able, self._now())
 
     async def going(self, name: str, version: str, versions: dict[str, str]) -> dict[str, str]:
         """What goes if a person switches a service or unit now: versions by service, the carrier first."""
@@ -183,13 +184,14 @@ class Desk:
         view["events"] = [event_view(stored) for stored in events[-RECENT_EVENTS:]]
         return {"release": view}
 
-    async def retired(self, target: str, service: str | None) -> Json:
+    async def retired(self, target: str, service: str | None, pool: str | None = None) -> Json:
         """Whether the old pool of a service is proved unused since a release; else who still uses it."""
         release, _ = await self._find(target)
         if service is None and release.followers:
             then = f"name one of its services: {', '.join(release.members)}"
             raise Refused("bad_query", f"release {release.id} has several services", then=then, exit_code=2)
-        view = retired_view(self._loop.state, release, ServiceName(service or release.service), self._now())
+        colour = None if pool is None else Colour(pool)
+        view = retired_view(self._loop.state, release, ServiceName(service or release.service), self._now(), colour)
         if not view["certified"] and not view["final"]:
             view["connections"] = await self._connections(ServiceName(view["service"]), Colour(view["colour"]))
         return view
@@ -202,6 +204,7 @@ class Desk:
         boards = {one: ready for unit in units.values() for one, ready in board(state, unit, now).items()}
         standing = board_lines({one: ready for one, ready in boards.items() if one in names})
         standing += caller_lines(state, units.values(), now)
+        standing += rest_lines(state, map(ServiceName, names), now)
         try:
             release, _ = await self._find(target)
         except Refused:

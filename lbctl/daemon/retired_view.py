@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from lbctl.core.emptiness import emptiness
+from lbctl.core.emptiness import emptiness, void_words
 from lbctl.core.late import late_request
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
-from lbctl.model.record import Certificate, Phase, Release
+from lbctl.model.record import Certificate, Phase, PoolState, Release
 from lbctl.model.units import Instant, Span, seconds, since
 
 Json = dict[str, Any]
@@ -23,9 +23,36 @@ def certificate_view(found: Certificate, now: Instant) -> Json:
         "unseen": list(found.unseen),
         "unused_since_ms": since(found.since, now),
         "certified_since_ms": since(found.at, now),
-        "counted": {instance: dict(lives) for instance, lives in found.counted.items()},
+        "counted": {i: dict(found.served.get(i, {})) or dict(lives) for i, lives in found.counted.items()},
         "census": found.census,
     }
+
+
+def voided_view(state: State, name: ServiceName, colour: Colour, now: Instant) -> Json | None:
+    """Return the last certificate of a pool that a late request made void; None: there was none since it served."""
+    adopted = state.record.services.get(name)
+    found = None if adopted is None else adopted.pool(colour).voided
+    if adopted is None or found is None or adopted.pool(colour).state not in {PoolState.DRAINING, PoolState.IDLE}:
+        return None
+    return {
+        "since_ms": since(found.at, now),
+        "why": found.why,
+        "times": found.times,
+        "unused_ms": found.unused,
+        "quiet_ms": found.quiet,
+        "standing": adopted.pool(colour).certificate is None,
+        "text": void_words(found, now),
+    }
+
+
+def unproven(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
+    """Return why the old pool of a service at rest is not proved unused; empty if it is, or is no such pool."""
+    adopted = state.record.services.get(name)
+    if adopted is None or state.record.latest(name) is None or state.record.running(name) is not None:
+        return ""
+    if adopted.active is colour or adopted.pool(colour).state is not PoolState.DRAINING or name in state.record.claims:
+        return ""
+    return emptiness(state, name, colour, now).waits
 
 
 def valid(state: State, name: ServiceName, colour: Colour) -> Certificate | None:
@@ -37,8 +64,9 @@ def valid(state: State, name: ServiceName, colour: Colour) -> Certificate | None
     return found[0] if stands else None
 
 
-def retired_view(state: State, release: Release, name: ServiceName, now: Instant) -> Json:
-    """Return whether the old pool of one service of a release is proved unused; else what keeps it in use.
+def retired_view(state: State, release: Release, name: ServiceName, now: Instant, pool: Colour | None = None) -> Json:
+    """Return whether the old pool of one service of a release is proved unused; else what keeps it in use. After a
+    release that went back the old pool serves: who asks for the other one names it as `pool`.
 
     Raises:
         Refused: it is no service of that release, or its config does not know it any more.
@@ -47,37 +75,50 @@ def retired_view(state: State, release: Release, name: ServiceName, now: Instant
     if member is None or name not in state.topology.services:
         then = f"its services: {', '.join(release.members)}"
         raise Refused("bad_members", f"{name} is no service of release {release.id}", then=then, exit_code=2)
-    gone = _gone(state, release, name)
-    found = None if gone else valid(state, name, member.origin)
-    waits = gone or ("" if found else _waits(state, release, name, member.origin, now))
+    colour = pool or member.origin
+    gone = _gone(state, release, name, colour)
+    found = None if gone else valid(state, name, colour)
+    waits = gone or ("" if found else _waits(state, release, name, colour, now))
     return {
         "release": release.id,
         "service": name,
-        "colour": member.origin.value,
-        "version": state.record.services[name].pool(member.origin).version,
+        "colour": colour.value,
+        "version": state.record.services[name].pool(colour).version,
         "phase": release.phase.value,
         "certified": found is not None,
         "final": bool(gone),
         "waits": waits,
+        "voided": voided_view(state, name, colour, now),
         "certificate": None if found is None else certificate_view(found, now),
-        "holders": [] if found or gone else holders(state, name, member.origin),
+        "holders": [] if found or gone else holders(state, name, colour),
         "connections": [],
     }
 
 
-def _gone(state: State, release: Release, name: ServiceName) -> str:
-    """Return why this release's old pool is none any more, for good; empty if it may be certified, or is."""
+def _gone(state: State, release: Release, name: ServiceName, colour: Colour) -> str:
+    """Return why a pool that this release left is none any more, for good; empty if it may be certified, or is."""
     latest = state.record.latest(name)
     if latest is None or latest.id != release.id:
         return f"a later release of {name} has taken that pool: its certificate is void"
-    if release.phase in {Phase.ROLLED_BACK, Phase.CANCELLED, Phase.ROLLING_BACK}:
-        return f"release {release.id} went back: {release.origin} serves"
+    if serves := _serves(release, name, colour):
+        return serves
     held = state.record.claims.get(name)
-    if held is not None and held.colour is release.members[name].origin:
+    if held is not None and held.colour is colour:
         return f"{held.colour} of {name} is claimed by {held.by}: its certificate is void"
-    if state.record.services[name].pool(release.members[name].origin).handed_out:
-        return f"{release.members[name].origin} of {name} was claimed since it served: another build may run there"
+    if state.record.services[name].pool(colour).handed_out:
+        return f"{colour} of {name} was claimed since it served: another build may run there"
     return ""
+
+
+def _serves(release: Release, name: ServiceName, colour: Colour) -> str:
+    """Return that a pool takes traffic by the end of a release, or goes there; empty if it is the one that is left."""
+    member, back = release.members[name], release.phase in {Phase.ROLLED_BACK, Phase.CANCELLED, Phase.ROLLING_BACK}
+    if colour is member.origin:
+        other = f"of {member.to}, which it left: lbctl retired {name} --pool {member.to}"
+        return f"release {release.id} went back: {colour} serves; {other}" if back else ""
+    if not release.phase.ended:
+        return f"release {release.id} is in {release.phase.value.replace('_', ' ')}: {colour} is its new pool"
+    return "" if back else f"{colour} serves"
 
 
 def _waits(state: State, release: Release, name: ServiceName, colour: Colour, now: Instant) -> str:
@@ -121,7 +162,8 @@ def certificates(state: State, release: Release, now: Instant) -> Json:
     """Return the certificates of the old pools of a release, by service; null: there is none."""
     found: Json = {}
     for name, member in release.members.items():
-        known = None if name not in state.topology.services or _gone(state, release, name) else member.origin
+        gone = name not in state.topology.services or _gone(state, release, name, member.origin)
+        known = None if gone else member.origin
         one = None if known is None else valid(state, name, known)
         found[name] = None if one is None else {"colour": member.origin.value, **certificate_view(one, now)}
     return found

@@ -34,7 +34,9 @@ def server_views(state: State, service: Service) -> Json:
                 "in_flight": in_flight(state, service.name, colour, server.name),
                 "pool": colour.value,
                 "drained": drained_view(state, service.name, server.name),
-                "detail": trouble
+                "draining": server.name in well.drained,
+                "detail": _drained_words(state, service.name, colour, server.name, well)
+                or trouble
                 or (health.detail if health is not None else "")
                 or next((o.detail for o in seen if o.detail), ""),
                 "requests": sum(one.requests for one in seen) if seen and whole else None,
@@ -45,10 +47,22 @@ def server_views(state: State, service: Service) -> Json:
 
 
 def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:
-    """None: nobody can say."""
-    if name in well.down:
+    """None: nobody can say. A drained server is up: it serves the sessions it has."""
+    if name in well.down.keys() - well.drained:
         return False
     return True if is_seen and name not in well.unknown else None
+
+
+def _drained_words(state: State, name: ServiceName, colour: Colour, server: ServerName, well: Wellness) -> str:
+    """Return who drains a server, and the way back; empty if nobody does, or it is down besides."""
+    if server not in well.drained:
+        return ""
+    adopted = state.record.services.get(name)
+    one = None if adopted is None else adopted.drained.get(server)
+    back = f"lbctl undrain {name}/{colour}/{server}"
+    if one is None:
+        return f"drained, not by lbctl: it keeps its sessions; {back}"
+    return f"is to be ready again, says {one.by}" if one.ends else f"drained by {one.by}: it keeps its sessions; {back}"
 
 
 def readings_of(state: State, name: ServiceName) -> list[InstanceReading]:

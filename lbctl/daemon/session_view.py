@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from lbctl.core.claims import sessions_there
 from lbctl.core.ebb import ends_in
-from lbctl.core.leaving import gone_from, hindered, seats_of
+from lbctl.core.lastseen import over_after
+from lbctl.core.leaving import gone_from, hindered
 from lbctl.core.measured import between, drawn
-from lbctl.core.parting import Seats
+from lbctl.core.parting import Seats, waits_for
+from lbctl.core.seating import seats_of
 from lbctl.core.state import State
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.record import Pool, Release
@@ -21,14 +24,31 @@ def sessions(state: State, name: ServiceName, now: Instant) -> dict[str, Json]:
     known = [count for count in counts.values() if count is not None]
     total = sum(known) if len(known) == len(counts) else 0
     adopted = state.record.services.get(name)
+    stay = kept_view(state, name, now)
     return {
         colour.value: {
             "count": count,
+            "kept": stay["text"] if stay is not None and stay["colour"] == colour.value else "",
             "share_bp": None if not total or count is None else round(count * BP_FULL / total),
             "leaving": None if adopted is None else _leaving(state, name, colour, adopted.pool(colour), now),
         }
         for colour, count in counts.items()
     }
+
+
+def kept_view(state: State, name: ServiceName, now: Instant) -> Json | None:
+    """Return whose sessions stay on the pool that is not active, although nothing moves them; None: nobody's."""
+    adopted = state.record.services.get(name)
+    if adopted is None or name not in state.topology.services:
+        return None
+    colour = adopted.active.other
+    who = "" if adopted.pool(colour).leaving is not None else sessions_there(state, name, colour, now)
+    if not who:
+        return None
+    left, long = state.record.latest(name), seconds(over_after(state, name, colour, now))
+    since_words = "" if left is None else f" since release {left.id} ({left.phase.value.replace('_', ' ')})"
+    text = f"{who} stay there{since_words}, each until it has not come for {long}; new users go to {adopted.active}"
+    return {"colour": colour.value, "who": who, "text": text}
 
 
 def measured(state: State, name: ServiceName, instance: InstanceName) -> Json | None:
@@ -68,8 +88,10 @@ def _leaving(state: State, name: ServiceName, colour: Colour, pool: Pool, now: I
     ends = ends_in(leaving, count, ebb)
     half_life = None if ebb is None else ebb.half_life
     hindrance = hindered(state, name, colour, now) if gone_from(state.record, name, colour) else "its release moves"
+    hindrance = hindrance or waits_for(pool.keep_bp, leaving, seen)
     view: Json = {
         "policy": "wait" if leaving.per_second is None else f"move {leaving.per_second}/s",
+        "idle_ms": over_after(state, name, colour, now),
         "keep_bp": pool.keep_bp,
         "left": count,
         "ends_in_ms": ends,
@@ -97,7 +119,8 @@ def leaving_lines(state: State, release: Release, now: Instant) -> Iterator[Json
 def leaving_words(view: Json) -> str:
     """Return how a pool's sessions leave it, for people."""
     left = "sessions not counted" if view["left"] is None else f"about {view['left']} sessions left"
-    how = "they wait for their end" if view["policy"] == "wait" else f"{view['policy']}"
+    stays = f"each stays until it has not come for {seconds(view['idle_ms'])}"
+    how = stays if view["policy"] == "wait" else f"{view['policy']}"
     if view["ends_in_ms"] is not None:
         when = f"none in about {seconds(view['ends_in_ms'])}"
     else:

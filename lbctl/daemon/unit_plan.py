@@ -6,11 +6,12 @@ from typing import Any
 
 from lbctl.core.cutting import Cut, Version, cut
 from lbctl.core.state import State
-from lbctl.core.switching import parted, uncompared, unprepared
+from lbctl.core.switching import occupied, parted, uncompared, unprepared
 from lbctl.core.targets import target
 from lbctl.daemon.named import unattested
 from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.preview import plan_view
+from lbctl.daemon.session_view import kept_view
 from lbctl.daemon.sight import UNKNOWN, Capable
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
@@ -25,16 +26,28 @@ FORBIDDING = ("NO_MASTER_SOCKET", "NO_PINS")
 
 
 def member_plan_view(
-    state: State, service: Service, to: Colour | None, plan: Plan, version: str, able: Capable
+    state: State, service: Service, to: Colour | None, plan: Plan, version: str, able: Capable, now: Instant
 ) -> Json:
     """Return the plan of one service; one that is released with its unit is refused, and its unit named."""
     view = plan_view(state, service, to, plan, version, able)
     view |= {"unit": None, "members": [_member(view)]}
     view["warnings"] += unattested(service, version)
+    left = [_told(refused) for refused in occupied(state, service.name, version, now)]
+    view["refusals"] += left
+    view["warnings"] += [] if left else _sessions_left(state, service.name, now)
     for refused in parted(state.topology, (service.name,)):
         view["refusals"] = [_told(refused), *view["refusals"]]
         view["unit"] = state.topology.unit_of(service.name).name
     return view
+
+
+def _sessions_left(state: State, name: ServiceName, now: Instant) -> list[Json]:
+    """Return that the candidate has users already: their requests are among its own from the first step on."""
+    view = kept_view(state, name, now)
+    if view is None or state.record.running(name) is not None:
+        return []
+    text = f"{view['colour']} of {name} still serves {view['who']}: whatever runs there serves them, at every step too"
+    return [{"code": "SESSIONS_KEPT", "text": text}]
 
 
 def unit_plan_view(

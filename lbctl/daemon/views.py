@@ -9,7 +9,16 @@ from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.daemon.named import attested
-from lbctl.daemon.retired_view import certificates, drain_limit, drain_lines, holders, next_of_draining, valid
+from lbctl.daemon.retired_view import (
+    certificates,
+    drain_limit,
+    drain_lines,
+    holders,
+    next_of_draining,
+    unproven,
+    valid,
+    voided_view,
+)
 from lbctl.daemon.server_views import all_readings, server_views
 from lbctl.daemon.session_view import leaving_lines, measured, sessions
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
@@ -41,12 +50,13 @@ def service_view(state: State, service: Service, here: Situation | None, now: In
         "phase": None if release is None else release.phase.value,
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "release": None if release is None else release.id,
+        "outcome": "" if release is None else release.outcome,
         "from": None if member is None else member.origin.value,
         "to": None if member is None else member.to.value,
         "mode": _mode(state, adopted),
         "version": None if adopted is None else adopted.pool(adopted.active).version,
         "servers": server_views(state, service),
-        "pools": {colour.value: _pool(state, service, adopted, colour) for colour in Colour},
+        "pools": {colour.value: _pool(state, service, adopted, colour, now) for colour in Colour},
         "instances": {i: _instance(state, name, i) for i in state.topology.instances_of(name)},
         "step": None if here is None else _step(here, name),
         "next": "" if here is None else next_words(here, hold),
@@ -99,7 +109,7 @@ def _hold_view(here: Situation, hold: Hold) -> Json:
     return {"reason": hold.reason, "code": hold.code, "needs": hold.needs, "since_ms": since(began, here.at)}
 
 
-def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colour) -> Json:
+def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colour, now: Instant) -> Json:
     readings = [one.services[service.name].pools[colour] for one in all_readings(state, service.name)]
     recorded = None if adopted is None else adopted.pool(colour)
     servers = _servers_up(state, service, colour)
@@ -112,8 +122,11 @@ def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colou
         "in_flight": sum(pool.in_flight for pool in readings) if readings else None,
         "holders": holders(state, service.name, colour),
         "certified": valid(state, service.name, colour) is not None,
+        "voided": voided_view(state, service.name, colour, now),
+        "unproven": unproven(state, service.name, colour, now),
         "attested": attested(state, service, colour),
         "up_count": servers,
+        "drained_count": len(state.wells[service.name, colour].drained),
         "server_count": len(service.pool(colour).servers),
     }
 

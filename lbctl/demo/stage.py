@@ -20,7 +20,7 @@ hold: {min: 2s, max: 5m, then: ask}
 bake: 2s
 retain: 0s
 """
-DRAIN = "{quiet: 2s, limit: 1s}"
+DRAIN = "{quiet: 2s, idle: 2s, limit: 1s}"
 """Nobody waits for a proof that an old pool is unused."""
 
 

@@ -27,7 +27,7 @@ TRANSACTIONS = 6
 TRANSACTION_MS = 10_000
 FAULT_AT_BP = 2_500
 PARKED_S = 2.0
-DRAIN = "{quiet: 1s, limit: 1m}"
+DRAIN = "{quiet: 1s, idle: 1s, limit: 1m}"
 
 
 @dataclass(slots=True)

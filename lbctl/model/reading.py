@@ -90,6 +90,8 @@ class PoolReading:
     answered: int = 0
     arrived: Mapping[Generation, int] = field(default_factory=dict)
     """Grows with every request, or connection, that comes to this pool: of every generation that still routes."""
+    served: Mapping[Generation, int] = field(default_factory=dict)
+    """How many requests those were, where `arrived` grows more than once with each; empty: it grows once."""
     holders: tuple["Holder", ...] = ()
     """Who is in flight for long there, the oldest first; not all of them, where there are many."""
     closing: Closing = NO_CLOSING

@@ -8,6 +8,7 @@ from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, Serve
 from lbctl.model.sessions import Leaving
 from lbctl.model.topology import Plan
 from lbctl.model.units import BP_FULL, Instant
+from lbctl.model.voided import Voided
 
 SCHEMA = 1
 """Version of the record's form. A journal with a newer one is opened for reading only."""
@@ -116,6 +117,8 @@ class Claimed:
     The holder is `build`, or without one the user: another one may not deploy there meanwhile.
     `proved`: a certificate says that nobody used the pool. `granted`: since the claim, every route that keeps traffic
     and calls apart from the pool was read back everywhere. A grant stands: CI has deployed on the strength of it.
+    `despite`: whoever is connected there past the load balancers, a person knows of it. `tainted`: even if it is never
+    granted, nobody knows any more what runs there.
     """
 
     colour: Colour
@@ -125,6 +128,8 @@ class Claimed:
     granted: bool = False
     build: str = ""
     uid: int | None = None
+    despite: bool = False
+    tainted: bool = True
 
 
 class Confidence(StrEnum):
@@ -149,6 +154,8 @@ class Certificate:
     release: ReleaseId | None = None
     counted: Mapping[InstanceName, Mapping[Generation, int]] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
+    served: Mapping[InstanceName, Mapping[Generation, int]] = field(default_factory=dict)
+    """How many requests those were, of load balancers where `counted` grows more than once with each."""
     census: str = ""
     """What the kernel's own count of sockets said, where it was asked."""
 
@@ -171,6 +178,8 @@ class Pool:
     """By provider: which of its pools this pool was released with, while it may still call it."""
     certificate: Certificate | None = None
     """Says that it is unused; void from the next claim on, and when a late request comes in."""
+    voided: Voided | None = None
+    """A late request that made a certificate void: the next one needs a longer quiet time."""
     handed_out: bool = False
     """It was claimed since it served: nobody knows that `version` is still there."""
     leaving: Leaving | None = None

@@ -234,9 +234,13 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """When an old pool counts as unused: no request for `quiet`. Not proved within `limit`: it is kept, unproven."""
+    """When an old pool counts as unused: no request for `quiet`. Not proved within `limit`: it is kept, unproven.
+
+    `idle`: a sticky session that came within this time is still there, and keeps its pool.
+    """
 
     quiet: Span = Span(30 * SECOND)
+    idle: Span = Span(10 * MINUTE)
     limit: Span = Span(30 * MINUTE)
 
 

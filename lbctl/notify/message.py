@@ -31,7 +31,7 @@ _NEXT_BY_KIND = {
     Kind.HOLD_PAGED: "it stays at this share until a person decides",
     Kind.RELEASE_PAUSED: "it stays at this share until `lbctl resume`",
     Kind.ROLLBACK_BLOCKED: "traffic stays until the active pool is well again or a person decides",
-    Kind.CERTIFICATE_VOID: "it is certified again when nobody has used it for long enough",
+    Kind.CERTIFICATE_VOID: "it is certified again after a much longer quiet time; `lbctl retired` says which",
     Kind.JOURNAL_FAILED: "nothing moves forward until the journal can be written; going back still works",
 }
 

@@ -53,7 +53,7 @@ def _service(name: ServiceName, blind_limit: Span | None, sessions: SessionPolic
         blue=pools[Colour.BLUE],
         green=pools[Colour.GREEN],
         health=HealthCheck(kind=Probe.HTTP),
-        drain=Drain(quiet=Span(400), limit=Span(2_000)),
+        drain=Drain(quiet=Span(400), idle=Span(400), limit=Span(2_000)),
         judge=JudgeSettings(blind_limit=blind_limit),
         sessions=sessions,
     )

@@ -14,7 +14,7 @@ bake: 300ms
 retain: 1s
 sessions: {policy: {move: 5/s}, deadline: 2s, at_deadline: close}
 """
-DRAIN = "{quiet: 700ms, limit: 2m}"
+DRAIN = "{quiet: 700ms, idle: 700ms, limit: 2m}"
 
 
 @pytest.mark.parametrize(

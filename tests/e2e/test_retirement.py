@@ -28,7 +28,7 @@ from tests.e2e.scene import (
 )
 from tests.e2e.shopping import BRISK, Town, people, town
 
-SOON = "{quiet: 1s, limit: 20s}"
+SOON = "{quiet: 1s, idle: 1s, limit: 20s}"
 Json = dict[str, Any]
 
 
@@ -95,7 +95,9 @@ async def test_both_old_pools_are_certified_consumer_first_and_the_provider_when
 @pytest.mark.parametrize("make", one_of("haproxy"))
 async def test_undo_is_a_rollback_while_the_old_pool_drains_and_a_new_release_afterwards(make: Any) -> None:
     proxy: Proxy = make()
-    async with town(proxy, BRISK.replace("retain: 0s", "retain: 3s"), drain="{quiet: 1s, limit: 8s}") as found:
+    async with town(
+        proxy, BRISK.replace("retain: 0s", "retain: 3s"), drain="{quiet: 1s, idle: 1s, limit: 8s}"
+    ) as found:
         users = await people(found.here, rate=150, sessions=20)
         first = await found.both(2)
         await phase_is(found, first, "draining")
@@ -124,7 +126,9 @@ async def test_undo_is_a_rollback_while_the_old_pool_drains_and_a_new_release_af
 @pytest.mark.long
 @pytest.mark.parametrize("make", proxies())
 async def test_undo_a_minute_after_the_bake_takes_users_back_at_once(make: Any) -> None:
-    async with town(make(), BRISK.replace("retain: 0s", "retain: 5m"), drain="{quiet: 1s, limit: 10m}") as found:
+    async with town(
+        make(), BRISK.replace("retain: 0s", "retain: 5m"), drain="{quiet: 1s, idle: 1s, limit: 10m}"
+    ) as found:
         users = await people(found.here, rate=300, sessions=50)
         first = await found.both(2)
         await phase_is(found, first, "draining")
@@ -140,7 +144,7 @@ async def test_undo_a_minute_after_the_bake_takes_users_back_at_once(make: Any) 
 @pytest.mark.long
 @pytest.mark.parametrize("make", proxies())
 async def test_undo_a_minute_after_the_end_is_a_release_of_what_was_there(make: Any) -> None:
-    async with town(make(), BRISK, drain="{quiet: 1s, limit: 8s}") as found:
+    async with town(make(), BRISK, drain="{quiet: 1s, idle: 1s, limit: 8s}") as found:
         users = await people(found.here, rate=300, sessions=50)
         first = await found.both(2)
         await phase_is(found, first, "draining")
@@ -188,7 +192,7 @@ async def in_phase(here: Stage, phase: str, seconds: float = 30.0) -> None:
     await until(there, seconds)
 
 
-DRAIN = "{quiet: 700ms, limit: 2m}"
+DRAIN = "{quiet: 700ms, idle: 700ms, limit: 2m}"
 
 
 @pytest.mark.haproxy
@@ -293,6 +297,8 @@ async def test_a_late_request_voids_the_certificate_and_pages() -> None:
         await until(void)
         (told,) = [one for one in await events(here) if one["kind"] == "certificate.void"]
         assert (told["severity"], told["release"]) == ("page", number)
-        # It is proved anew once nobody is there any more.
-        await proof_of(here, number)
+        # It is proved anew, by a much longer quiet time, and what happened stays known.
+        again = await proof_of(here, number, 60.0)
+        assert again["certificate"]["unused_since_ms"] >= again["voided"]["quiet_ms"] >= 7_000
+        assert "through" in again["voided"]["why"]
         assert (await users.stop()).failed_requests == 0

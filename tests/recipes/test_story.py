@@ -32,7 +32,7 @@ Play = Callable[[ShopStage, str], Awaitable[None]]
 @asynccontextmanager
 async def shop() -> AsyncIterator[ShopStage]:
     """Two services with users; at the end nobody has missed an answer, and no pool has met a wrong partner."""
-    async with shop_stage(None, haproxy(), QUICK, drain="{quiet: 1s, limit: 2m}") as here:
+    async with shop_stage(None, haproxy(), QUICK, drain="{quiet: 1s, idle: 1s, limit: 2m}") as here:
         await Team(here, ACCOUNTS).adopt("blue", accounts("1.4.0"))
         await Team(here, STOREFRONT).adopt("blue", storefront("5.0.0", 1))
         for service in (ACCOUNTS, STOREFRONT):

@@ -129,9 +129,9 @@ class Stage:
         self.world.topology = topology
         self.world.process.state = replace(self.world.process.state, topology=topology)
 
-    def do_quiet(self, quiet: str, limit: str) -> None:
+    def do_quiet(self, quiet: str, limit: str, idle: str = "0s") -> None:
         """Set `drain`, as a new config does. Unless it is said, nobody waits for a proof that an old pool is unused."""
-        drain = Drain(quiet=span(quiet), limit=span(limit))
+        drain = Drain(quiet=span(quiet), idle=span(idle), limit=span(limit))
         services = {name: replace(one, drain=drain) for name, one in self.world.topology.services.items()}
         self.world.topology = replace(self.world.topology, services=services)
         if self.world.process is not None:

@@ -45,7 +45,7 @@ def waited(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> tuple[Exit, str]:
     told: list[str] = []
     monkeypatch.setattr(draining, "time", Desk(shop))
     monkeypatch.setattr(draining, "tell", told.append)
-    return draining._watch(Desk(shop), PLACE, QUIET_S, TIMEOUT_S), told[-1]  # type: ignore[arg-type]
+    return draining._watch(Desk(shop), PLACE, QUIET_S, TIMEOUT_S), ["", *told][-1]  # type: ignore[arg-type]
 
 
 def in_flight(shop: Shop, name: InstanceName, count: int) -> None:

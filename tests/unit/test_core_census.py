@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+from lbctl.core.claims import claim_granted, lacking
 from lbctl.core.emptiness import emptiness
+from lbctl.daemon.rest_view import rest_lines
+from lbctl.daemon.retired_view import retired_view
 from lbctl.model.census import Census, Connections, Program, Strangers
 from lbctl.model.names import Colour
 from lbctl.model.reading import Observed
 from lbctl.model.record import Certificate
+from lbctl.model.request import Claim, GiveBack
 from lbctl.model.units import Instant
 from tests.shop import TOPOLOGY, B, Shop
 
@@ -79,3 +83,46 @@ def test_what_the_kernel_does_not_tell_makes_it_partial_and_is_said() -> None:
         found = certificate(retiring(**counted))
         assert found is not None
         assert (found.confidence.value, found.unseen) == ("partial", (said,))
+
+
+def unproven(**counted: object) -> Shop:
+    """Both went over, somebody stayed connected, and the release ended without a certificate of the old storefront."""
+    shop = retiring(**counted)
+    shop.drain(300, 100)
+    shop.until("finished")
+    return shop
+
+
+def test_a_person_who_knows_the_program_claims_the_pool_all_the_same_and_is_told_how() -> None:
+    shop = unproven(strangers=Strangers(programs=(CURL,)))
+    held = Claim(id=900, actor="ci", service=B, build="b/9")
+    assert shop.ask(held).accepted
+    shop.run(20)
+    assert not claim_granted(shop.state, B)
+    claimed = shop.state.record.claims[B]
+    assert "curl (pid 12) has 3 connections" in lacking(shop.state, B, claimed)
+    assert "lbctl claim storefront --take-over" in lacking(shop.state, B, claimed)
+    assert shop.ask(replace(held, id=901, actor="ann", take_over=True)).accepted
+    shop.run(40)
+    assert claim_granted(shop.state, B)
+    told = next(one.text for one in shop.told if one.actor == "ann")
+    assert "curl (pid 12) has 3 connections: that is taken for no use of it" in told
+
+
+def test_an_unproven_pool_says_what_it_waits_for_and_the_way_on() -> None:
+    shop = unproven(strangers=Strangers(programs=(CURL,)))
+    (line,) = [one for one in rest_lines(shop.state, [B], shop.now) if "not proved" in one["what"]]
+    assert "curl (pid 12)" in line["what"]
+    assert "lbctl claim storefront" in line["needs"]
+
+
+def test_a_claim_that_was_never_granted_and_is_given_back_ends_no_certification() -> None:
+    shop = unproven(strangers=Strangers(programs=(CURL,)))
+    assert shop.ask(Claim(id=900, actor="ci", service=B, build="b/9")).accepted
+    shop.run(5)
+    assert shop.ask(GiveBack(id=901, actor="ci", service=B, build="b/9")).accepted
+    see(shop)
+    shop.run(40)
+    assert shop.release is not None
+    view = retired_view(shop.state, shop.release, B, shop.now)
+    assert (view["certified"], view["final"]) == (True, False)

@@ -7,7 +7,11 @@ import pytest
 
 from lbctl.core import machine
 from lbctl.core.claims import claim_granted, lacking
+from lbctl.core.switching import occupied
 from lbctl.core.targets import pin
+from lbctl.daemon import session_view
+from lbctl.daemon.rest_view import rest_lines
+from lbctl.daemon.retired_view import retired_view
 from lbctl.model.names import Colour, Generation, ServerName
 from lbctl.model.reading import Observed
 from lbctl.model.record import By, Contract, PoolState
@@ -413,3 +417,30 @@ def test_a_person_may_have_all_sessions_moved_and_the_event_says_so() -> None:
     shop.run(2)
     assert told(shop, "pool.claimed")[-1].endswith("sessions that nobody counted move to blue with their next request")
     assert shop.state.record.services[B].green.keep_bp == 0
+
+
+def test_sessions_that_a_rollback_kept_are_shown_and_another_version_does_not_go_over_them() -> None:
+    shop = Shop()
+    shop.drain(2_000, 300)
+    assert shop.switch(B, A, version=2).accepted
+    shop.until("shifting")
+    shop.run(5)
+    shop.on_release(Rollback)
+    shop.until("rolled_back")
+    view = session_view.sessions(shop.state, B, shop.now)
+    assert view["green"]["kept"].startswith("sessions that nobody counted stay there since release 1 (rolled back)")
+    assert not view["blue"]["kept"]
+    (line,) = [one for one in rest_lines(shop.state, [A, B], shop.now) if one["what"].startswith("sessions of green")]
+    assert "lbctl claim storefront --take-over" in line["needs"]
+    (refused,) = occupied(shop.state, B, "9", shop.now)
+    assert (refused.code, "still serves sessions" in refused.what) == ("sessions_kept", True)
+    assert not [*occupied(shop.state, B, "2", shop.now)], "the version that serves them may go again"
+    assert shop.release is not None
+    old = retired_view(shop.state, shop.release, B, shop.now)
+    assert (old["final"], "lbctl retired storefront --pool green" in old["waits"]) == (True, True)
+    shop.run(25)
+    assert not [*occupied(shop.state, B, "9", shop.now)]
+    shop.run(25)
+    bad = retired_view(shop.state, shop.release, B, shop.now, Colour.GREEN)
+    assert (bad["colour"], bad["version"], bad["certified"]) == ("green", "2", True)
+    assert not [one for one in rest_lines(shop.state, [A, B], shop.now) if one["what"].startswith("sessions")]

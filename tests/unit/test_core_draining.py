@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from lbctl.daemon.rest_view import rest_lines
+from lbctl.daemon.server_views import server_views
+from lbctl.model.entry import Kind
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.reading import Admin
 from lbctl.model.request import Answer, DrainServer, Rollback
@@ -55,4 +58,49 @@ def test_an_undrain_while_the_drain_is_under_way_is_not_forgotten() -> None:
     shop.let_orders_go()
     shop.run(40)
     assert admin(shop, GREEN, 0) is Admin.READY
+    assert not shop.state.record.services[B].drained
+
+
+def test_a_drained_server_is_up_and_says_who_drained_it_and_the_way_back() -> None:
+    shop = Shop()
+    assert drain(shop, BLUE, 0).accepted
+    shop.run(400)
+    view = server_views(shop.state, shop.state.topology.services[B])["s-blue-0"]
+    assert (view["up"], view["draining"]) == (True, True)
+    assert view["detail"] == "drained by ann: it keeps its sessions; lbctl undrain storefront/blue/s-blue-0"
+    assert not [one for one in shop.told if one.kind is Kind.SERVER_CHANGED]
+    (line,) = rest_lines(shop.state, [B], shop.now)
+    assert (line["needs"], line["what"][:35]) == (
+        "lbctl undrain storefront/blue/s-blue-0",
+        "s-blue-0 of storefront is drained b",
+    )
+    assert shop.state.wells[B, BLUE].trouble() == (
+        "s-blue-0: edge/lb1 drains it (lbctl undrain storefront/blue/s-blue-0)"
+    )
+
+
+def test_a_drained_server_that_fails_is_down() -> None:
+    shop = Shop()
+    assert drain(shop, BLUE, 0).accepted
+    for balancer in shop.balancers.values():
+        balancer.pools[B, BLUE].servers[ServerName("s-blue-0")].up = False
+    shop.run(20)
+    view = server_views(shop.state, shop.state.topology.services[B])["s-blue-0"]
+    assert (view["up"], view["draining"]) == (False, False)
+
+
+def test_what_a_hand_drained_is_undrained_and_what_nobody_drained_is_said_to_be_so() -> None:
+    shop = Shop()
+    shop.run(5)
+    answer = drain(shop, BLUE, 0, on=False)
+    assert (answer.accepted, answer.body["already"]) == (True, True)
+    for balancer in shop.balancers.values():
+        balancer.pools[B, BLUE].servers[ServerName("s-blue-0")].admin = Admin.DRAIN
+    shop.run(5)
+    view = server_views(shop.state, shop.state.topology.services[B])["s-blue-0"]
+    assert view["detail"].startswith("drained, not by lbctl")
+    answer = drain(shop, BLUE, 0, on=False)
+    assert (answer.accepted, answer.body["already"]) == (True, False)
+    shop.run(40)
+    assert admin(shop, BLUE, 0) is Admin.READY
     assert not shop.state.record.services[B].drained

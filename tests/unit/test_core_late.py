@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from lbctl.core.state import State
+from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
 from lbctl.model.entry import Kind
-from lbctl.model.names import Colour, InstanceName
-from lbctl.model.reading import InstanceReading, Observed
+from lbctl.model.names import Colour, InstanceName, ServerName
+from lbctl.model.reading import Holder, InstanceReading, Observed
 from lbctl.model.record import Certificate
+from lbctl.model.units import Span, seconds
 from tests.shop import LB1, LB2, A, B, Shop
 
 BLUE = Colour.BLUE
@@ -125,3 +127,85 @@ def test_a_load_balancer_that_is_new_in_the_config_voids_nothing_by_its_past() -
     came(shop, 1, LB2)
     shop.run(1)
     assert "a late request: 1 came through edge/lb2" in void(shop)[0]
+
+
+def quiet(shop: Shop) -> int:
+    return shop.state.topology.services[B].drain.quiet
+
+
+def test_one_quiet_time_brings_no_certificate_back_that_a_late_request_made_void() -> None:
+    """A cron job that calls every minute is quiet for most of it."""
+    shop = retired()
+    shop.users, once = 0, quiet(shop)
+    came(shop, 1)
+    shop.run(1)
+    found = shop.state.record.services[B].blue.voided
+    assert found is not None
+    assert found.quiet >= max(10 * once, 2 * found.unused)
+    assert f"certified again when nobody came for {seconds(found.quiet)}" in void(shop)[0]
+    shop.run(2 * once // 100)
+    assert certificate(shop.state) is None
+    shop.crash()
+    shop.run(20)
+    assert shop.release is not None
+    view = retired_view(shop.state, shop.release, B, shop.now)
+    assert view["certified"] is False
+    assert "its certificate was made void" in view["waits"]
+    assert "1 came through edge/lb1" in view["voided"]["why"]
+    shop.run(found.quiet // 100 + 3)
+    assert certificate(shop.state) is not None
+    again = retired_view(shop.state, shop.release, B, shop.now)
+    assert (again["certified"], again["voided"]["times"], again["voided"]["standing"]) == (True, 1, False)
+
+
+def test_every_further_late_request_needs_a_longer_quiet_time_than_the_pool_was_unused() -> None:
+    shop = retired()
+    shop.users = 0
+    came(shop, 1)
+    shop.run(1)
+    first = shop.state.record.services[B].blue.voided
+    assert first is not None
+    shop.run(first.quiet // 100 + 3)
+    assert certificate(shop.state) is not None
+    came(shop, 1)
+    shop.run(1)
+    found = shop.state.record.services[B].blue.voided
+    assert found is not None
+    assert found.times == 2
+    assert found.quiet >= max(2 * found.unused, 2 * first.quiet)
+    shop.run(first.quiet // 100 + 3)
+    assert certificate(shop.state) is None
+
+
+def test_who_waits_for_the_certificate_is_told_that_it_was_void_and_a_claim_forgets_it() -> None:
+    shop = retired()
+    shop.users = 0
+    came(shop, 1)
+    shop.run(3)
+    (line,) = [one for one in rest_lines(shop.state, [A, B], shop.now) if "may be in use" in one["what"]]
+    assert "made void" in line["what"]
+    shop.claim(B)
+    assert shop.state.record.services[B].blue.voided is None
+
+
+def test_a_late_caller_is_named_where_it_is_still_in_flight_else_where_to_look() -> None:
+    shop = retired()
+    came(shop, 1)
+    shop.run(1)
+    assert "access log says" in void(shop)[0]
+    shop = retired()
+    there = Holder(ServerName("s-blue-1"), Span(200), "10.0.0.7:4711")
+    shop.alter = lambda seen: with_holder(seen, there)
+    came(shop, 1)
+    shop.run(1)
+    assert "10.0.0.7:4711 is in flight at s-blue-1" in void(shop)[0]
+    assert "log says" not in void(shop)[0]
+
+
+def with_holder(seen: Observed, one: Holder) -> Observed:
+    found = seen.instances[LB1]
+    assert isinstance(found, InstanceReading)
+    service = found.services[B]
+    pools = {**service.pools, BLUE: replace(service.pools[BLUE], holders=(one,))}
+    changed = replace(found, services={**found.services, B: replace(service, pools=pools)})
+    return replace(seen, instances={**seen.instances, LB1: changed})

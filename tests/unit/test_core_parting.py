@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from lbctl.core.parting import CATCH_UP_MAX, Seats, level_of, limit_of, part, seats
+from lbctl.core.parting import CATCH_UP_MAX, Seats, level_of, limit_of, part, seats, waits_for
 from lbctl.core.rollcall import RollCall
 from lbctl.model.names import Colour
 from lbctl.model.sessions import Leaving
@@ -193,3 +193,15 @@ def test_a_count_of_nobody_ends_it_only_while_others_come_or_after_a_long_watch(
     assert counted[0] >= 8_900, "those of the last count come back seldom, or have not come yet"
     closing = replace(PACED, closing=True)
     assert part(BP_FULL, closing, replace(nobody, silence=Span(6 * SECOND)), late) is not None
+
+
+def test_why_nobody_moves_is_said() -> None:
+    """Where only the rate is waited for there is nothing to say."""
+    some = crowd(1_000)
+    assert waits_for(BP_FULL, PACED, seen(some)) == ""
+    assert "watched for 4s of 10s" in waits_for(BP_FULL, PACED, seen(some, watched=Span(4 * SECOND)))
+    away = replace(seen(some), silence=Span(8 * SECOND))
+    assert "nobody at all has come for 8s" in waits_for(BP_FULL, PACED, away)
+    assert part(BP_FULL, PACED, away, Instant(NOW + SECOND)) is None
+    assert "700 moved within 10s" in waits_for(BP_FULL, PACED, replace(seen(some), moved_lately=700))
+    assert waits_for(BP_FULL, PACED, None) == waits_for(0, PACED, seen(some)) == ""

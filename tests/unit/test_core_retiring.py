@@ -6,11 +6,12 @@ import pytest
 
 from lbctl.core.emptiness import emptiness
 from lbctl.daemon.retired_view import retired_view
+from lbctl.model.entry import Kind
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.record import Confidence, Pool, PoolState
 from lbctl.model.request import Answer, Cancel, Claim, DrainServer, Request, Rollback, SayStopped, Undo
 from lbctl.model.topology import HealthCheck, Probe
-from lbctl.model.units import HOUR, Instant
+from lbctl.model.units import HOUR, Instant, Span
 from tests.shop import LB1, LB2, PLAN, SHOP, A, B, Shop
 
 BLUE = Colour.BLUE
@@ -279,3 +280,19 @@ def test_a_pool_to_which_a_table_binds_users_is_not_certified_and_they_are_count
     shop.balancers[LB2].pools[B, BLUE].bound = 0
     shop.until("retiring")
     assert old(shop, B).certificate is not None
+
+
+def test_who_reads_a_page_for_longer_than_quiet_keeps_the_session_and_only_idle_ends_it() -> None:
+    """`wait` moves nobody: a user who is away for a while is still there."""
+    shop = Shop(users=3)
+    shop.drain(300, 60_000, idle_ms=5_000)
+    assert shop.switch(B, A, version=2, plan=replace(PLAN, retain=Span(0))).accepted
+    shop.until("draining")
+    shop.run(40)
+    assert shop.state.record.services[B].blue.keep_bp == 10_000
+    assert shop.state.record.services[A].blue.keep_bp == 0
+    assert emptiness(shop.state, B, Colour.BLUE, shop.now).waits.endswith("they stay until nobody came for 5s")
+    shop.run(20)
+    assert shop.state.record.services[B].blue.keep_bp == 0
+    (told,) = [one.text for one in shop.told if one.kind is Kind.SESSIONS_CLOSED and one.service == B]
+    assert "no session was seen on blue of storefront for 5s" in told

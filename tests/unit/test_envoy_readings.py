@@ -191,3 +191,12 @@ async def test_an_answer_that_is_no_http_is_garbled(said: bytes) -> None:
 async def test_an_answer_that_breaks_off_is_a_broken_connection(said: bytes) -> None:
     with pytest.raises(asyncio.IncompleteReadError):
         await answered(said)
+
+
+def test_every_request_of_a_pool_is_counted_once_for_people_and_grows_the_witness_of_the_proof() -> None:
+    """A request that a server answered is in both figures of Envoy, one without a server only in the second."""
+    scope = "cluster.shop_green.upstream_rq"
+    stats = {f"{scope}_total": "3", f"{scope}_completed": "4"}
+    found = SERVICE
+    assert counters.served(found, Colour.GREEN, stats) == 4
+    assert counters.arrived(found, Colour.GREEN, stats) == 7

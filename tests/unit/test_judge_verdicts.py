@@ -46,7 +46,7 @@ def test_counters_that_answer_but_show_no_traffic_are_not_blindness() -> None:
 
 def test_a_share_that_brings_no_traffic_is_pointed_out() -> None:
     _, verdicts = played(Sample(0.1, 1000, Counts(0, 0), Counts(90, 0)), 2)
-    assert "about 20 were due, so the share may not be effective" in verdicts[-1].reason
+    assert "about 20 would be due if no request of active were one of a session" in verdicts[-1].reason
 
 
 def test_a_failing_candidate_is_rolled_back_with_its_numbers_since_the_onset() -> None:

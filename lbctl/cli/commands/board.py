@@ -26,7 +26,8 @@ Json = dict[str, Any]
 @click.option(
     "--take-over",
     is_flag=True,
-    help="Although another has it, or sessions are kept there: they move at once. First stop what may be deploying.",
+    help="Although another has it, sessions are kept there (they move at once), or a known program is connected to it "
+    "past the load balancers. First stop what may be deploying.",
 )
 @reason_option
 @form_option
@@ -66,7 +67,7 @@ def claim(
         emit(data, form, lambda found: str(found["colour"]))
     if not data["granted"]:
         whose = "" if build is None else f" --build {build}"
-        why = f"{data['colour']} is held, but not every load balancer reads back yet that nothing reaches it"
+        why = f"{data['colour']} is held, but {_lacks(ctx, service)}"
         tell(f"not granted yet, so do not deploy: {why}\n  next  lbctl claim {service}{whose} --wait")
         ctx.exit(Exit.WAITING)
 
@@ -75,6 +76,13 @@ def _given_back(data: Json) -> str:
     if not data["given_back"]:
         return f"{data['service']}   - nothing of it was claimed"
     return f"{data['service']}   ○ {data['colour']} is given back: the next build may claim it"
+
+
+def _lacks(ctx: click.Context, service: str) -> str:
+    """Return what a claim waits for, as the daemon sees it now."""
+    found = client(ctx).get("/v1/status", service=service)["services"].get(service) or {}
+    waits = (found.get("claim") or {}).get("waits")
+    return str(waits or "not every load balancer reads back yet that nothing reaches it")
 
 
 def _wait(ctx: click.Context, service: str, body: Json, timeout_ms: int | None, form: str) -> int:

@@ -83,7 +83,7 @@ def _ask(daemon: Client, place: tuple[str, str, str], *, on: bool, reason: str) 
 def _said(data: Json) -> str:
     where = f"{data['service']}/{data['colour']}/{data['server']}"
     if not data["drained"]:
-        return f"{where}   ● is to be ready again"
+        return f"{where}   ● {'was not drained' if data.get('already') else 'is to be ready again'}"
     end = "nobody is there any more" if data.get("empty") else "no new sessions, once every load balancer reads it back"
     return f"{where}   ◐ drained: {end}\n  back   lbctl undrain {where}"
 
@@ -93,7 +93,9 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
     from lbctl.cli.burndown import BurnDown
 
     service, _, server = place
-    seen, began_s, told_s = BurnDown(), time.monotonic(), -TELL_EVERY_S
+    seen, began_s = BurnDown(), time.monotonic()
+    # Before the first readings there is nothing to tell.
+    told_s = began_s
     while True:
         now_s = time.monotonic()
         one = daemon.get("/v1/status", service=service)["services"][service]["servers"][server]
@@ -106,7 +108,7 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
         elif seen.quiet_s(now_s) >= quiet_s:
             return Exit.DONE
         if timeout_s is not None and now_s - began_s >= timeout_s:
-            tell(f"the time is over: {server} stays drained; {unknown or _in_flight(one)}")
+            tell(f"the time is over: {server} stays drained; {unknown or _still(one, seen.rate)}")
             return Exit.TIMED_OUT
         if now_s - told_s >= TELL_EVERY_S:
             told_s = now_s
@@ -127,6 +129,16 @@ def _unknown(one: Json) -> str:
 
 def _in_flight(one: Json) -> str:
     return f"{one['in_flight']} in flight"
+
+
+def _still(one: Json, rate: float | None) -> str:
+    """Say what is left there, and that it need not end by itself."""
+    if not rate:
+        return _in_flight(one)
+    return (
+        f"{_in_flight(one)}, {rate:.1f} requests/s of its sessions, which stay with it until their cookies or entries "
+        "end: nothing moves the sessions of one server while it is up; a release moves those of its pool"
+    )
 
 
 def _line(server: str, now: str, rate: float | None, eta_s: float | None) -> str:

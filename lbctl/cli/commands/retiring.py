@@ -15,12 +15,21 @@ Json = dict[str, Any]
 @click.command()
 @click.argument("target", metavar="RELEASE|SERVICE|UNIT")
 @click.option("--service", help="Whose old pool; needed where a release has several services.")
+@click.option(
+    "--pool", type=click.Choice(["blue", "green"]), help="Another than the old one: that of a release that went back."
+)
 @click.option("--wait", "waiting", is_flag=True, help="Return when it is certified.")
 @click.option("--timeout", metavar="TIME", help="For --wait: then exit 22, and list who is still there.")
 @form_option
 @click.pass_context
 def retired(
-    ctx: click.Context, target: str, service: str | None, waiting: bool, timeout: str | None, form: str
+    ctx: click.Context,
+    target: str,
+    service: str | None,
+    pool: str | None,
+    waiting: bool,
+    timeout: str | None,
+    form: str,
 ) -> None:
     """Whether the old pool is proved unused, so that it may be stopped: exit 0 with the certificate, 26 not yet.
 
@@ -30,12 +39,12 @@ def retired(
     from lbctl.cli.screens.retired import retired_screen
 
     if not waiting:
-        found = look(client(ctx), target, service)
+        found = look(client(ctx), target, service, pool)
         emit(found, form, retired_screen)
         ctx.exit(Exit.DONE if found["certified"] else Exit.REFUSED if found["final"] else Exit.WAITING)
     timeout_ms = None if timeout is None else span_ms(timeout, "--timeout")
     try:
-        ended, found = wait_certified(client(ctx), target, service, timeout_ms, lambda text: tell(clean(text)))
+        ended, found = wait_certified(client(ctx), target, service, timeout_ms, lambda text: tell(clean(text)), pool)
     except KeyboardInterrupt:
         tell(f"detached: the old pool is certified without this call; lbctl retired {target}")
         ctx.exit(Exit.INTERRUPTED)
@@ -84,8 +93,9 @@ def undo(
 ) -> None:
     """Go back to what served before the last release.
 
-    While its old pool is not certified, that is a rollback; afterwards a new release of the recorded versions, with all
-    checks, which is refused where they are not there any more.
+    While the release runs and its old pool is not certified, that is a rollback. Afterwards, also after an end without
+    a certificate, it is a new release of the recorded versions, with all checks: refused where they are not there any
+    more; --steps 100% goes back in one step.
     """
     from lbctl.cli.retiring import begin_undo
     from lbctl.cli.screens.retired import undone_screen

@@ -81,8 +81,10 @@ def _server(server: Json) -> Json:
 def state_of(server: Json) -> str:
     """Return one word for what a server is."""
     drained = server.get("drained")
-    if drained:
+    if drained and server["up"] is not False:
         return "drained" if drained["state"] == "drain" else "undrained"
+    if server.get("draining"):
+        return "drained"
     return {True: "up", False: "down", None: "unknown"}[server["up"]]
 
 

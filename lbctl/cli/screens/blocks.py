@@ -48,7 +48,7 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
                 colour,
                 pool["state"] or "-",
                 _version(pool),
-                f"{pool['up_count']}/{pool['server_count']}",
+                _up(pool),
                 "by pins" if pinned else split,
                 _count(pool["requests"]),
                 _errors(pool),
@@ -58,15 +58,31 @@ def pool_rows(view: Json, *, pinned: bool = False) -> list[tuple[str, ...]]:
     return rows
 
 
+def _up(pool: Json) -> str:
+    drained = pool.get("drained_count", 0)
+    return f"{pool['up_count']}/{pool['server_count']}" + (f", {drained} drained" if drained else "")
+
+
 def holders(view: Json, of: str = "") -> list[str]:
     """Return who is in flight for long where no new traffic goes, and which pools are certified; `of`: whose."""
     lines = []
     for colour, pool in view["pools"].items():
         lines += [f"  ● {of}{colour} is certified: unused, it may be stopped"] if pool.get("certified") else []
+        lines += void(pool.get("voided"), f"{of}{colour}")
+        lines += [f"  ◐ {of}{colour} is not proved unused: {pool['unproven']}"] if pool.get("unproven") else []
         for one in pool.get("holders", [])[:HOLDERS_MAX]:
             who, age = one["client"] or "client not told", "at least " * one["at_least"] + seconds(one["age_ms"])
             lines.append(f"  there  {of}{colour}: {who} at {one['server']} for {age}")
     return lines
+
+
+def void(found: Json | None, whose: str) -> list[str]:
+    """Return that a certificate is void, and that one was, which stays true beside a new one."""
+    if not found:
+        return []
+    if found["standing"]:
+        return [f"  ✖ {whose} is in use, do not stop it: {found['text']}"]
+    return [f"  ! {whose}: somebody came late before, {seconds(found['since_ms'])} ago: {found['why']}"]
 
 
 def _version(pool: Json) -> str:
@@ -146,16 +162,18 @@ def sessions(view: Json, of: str = "") -> list[str]:
         if leaving and leaving["keep_bp"]:
             lines.append(f"  sessions  {of}{colour}: {leaving['text']}")
             lines += [f"    ◐ none is moved now: {leaving['hindered']}"] if leaving["hindered"] else []
+        lines += [f"  sessions  {of}{colour}: {one['kept']}"] if one.get("kept") else []
     return lines
 
 
 def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
-    """Return a table of servers, by the service whose they are where there are several: all, or those not up."""
+    """Return a table of servers, by the service whose they are where there are several: all, or those that are not up
+    or are drained."""
     shown = [
         ((f"{service}/{name}" if len(views) > 1 else name), one)
         for service, view in views.items()
         for name, one in view["servers"].items()
-        if every or one["up"] is not True
+        if every or one["up"] is not True or one.get("draining")
     ]
     if not shown:
         return []
@@ -163,7 +181,8 @@ def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
     words = {True: "● up", False: "✖ down", None: "? unknown"}
     for name, one in shown:
         numbers = [_count(one[key]) for key in ("weight", "in_flight", "requests", "errors")]
-        rows.append((name, one["pool"], words[one["up"]], *numbers, one["detail"]))
+        word = "◐ drained" if one.get("draining") else words[one["up"]]
+        rows.append((name, one["pool"], word, *numbers, one["detail"]))
     return ["  " + line for line in columns(rows)]
 
 

@@ -6,6 +6,7 @@ from lbctl.cli.screens.lines import phase_words
 from lbctl.model.units import seconds
 
 Json = dict[str, Any]
+FIND = "docs/how-to/retire.md, Who sent a late request?"
 
 
 def retired_screen(data: Json) -> str:
@@ -14,8 +15,13 @@ def retired_screen(data: Json) -> str:
     found = data["certificate"]
     if found is None:
         sign = "✖ no certificate" if data["final"] else "◐ not proved unused"
-        kernel = map(connection_line, data.get("connections", []))
-        return "\n".join([f"{head}{sign}: {data['waits']}", *map(holder_line, data["holders"]), *kernel])
+        kernel = [*map(connection_line, data.get("connections", []))]
+        # Whose they are the kernel tells, and not what for: nobody should stop a load balancer for them.
+        kernel += (
+            ["  note     connections that load balancers keep idle are among these, and are no use"] if kernel else []
+        )
+        lines = [f"{head}{sign}: {data['waits']}", *_voided(data), *map(holder_line, data["holders"]), *kernel]
+        return "\n".join(lines)
     lines = [f"{head}● unused, certified for {seconds(found['certified_since_ms'])}: it may be stopped"]
     lines.append(f"  unused   for {seconds(found['unused_since_ms'])}; confidence {found['confidence']}")
     for instance, lives in found["counted"].items():
@@ -23,7 +29,18 @@ def retired_screen(data: Json) -> str:
         lines.append(f"  looked   {instance}: {looked}")
     lines += [f"  unseen   {text}" for text in found["unseen"]]
     lines += [f"  kernel   {found['census']}"] if found["census"] else []
-    return "\n".join(lines)
+    return "\n".join([*lines, *_voided(data)])
+
+
+def _voided(data: Json) -> list[str]:
+    """Return that an earlier certificate was void, for as long as the pool has not served again."""
+    found = data.get("voided")
+    if not found:
+        return []
+    often = "once" if found["times"] == 1 else f"{found['times']} times"
+    when, after = seconds(found["since_ms"]), seconds(found["unused_ms"])
+    lines = [f"  void     {often}, last {when} ago by a late request, after {after} without one: {found['why']}"]
+    return lines + ([f"  next     find who still uses it: {FIND}"] if found["standing"] else [])
 
 
 def holder_line(one: Json) -> str:

@@ -286,7 +286,10 @@ def _not_enough(case: _Case) -> Verdict | None:
         reason += f"; {case.account.evidence_waiting} more wait for a request of active to be compared with"
     due = _due(case)
     if not case.account.step.candidate.total and due > _DUE_MAX:
-        reason += f"; about {due:.0f} were due, so the share may not be effective: check the load balancer"
+        reason += (
+            f"; about {due:.0f} would be due if no request of active were one of a session: sessions stay where they "
+            "are, and `lbctl status` shows what new requests got"
+        )
     return case.verdict(Word.HOLD, "not_enough_evidence", reason)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from lbctl.core.judge.wording import interval
-from lbctl.core.leaving import seats_of
 from lbctl.core.readback import under_way
 from lbctl.core.reconcile import routed
+from lbctl.core.seating import seats_of
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.core.targets import target

@@ -78,7 +78,9 @@ def stats_target(services: Sequence[Service], *, times: bool = False) -> str:
     ]
     previewed = [service.name for service in services if service.preview]
     if previewed:
-        figures.append(rf"cluster\.{_any(previewed)}/preview/(blue|green)\.upstream_rq_(active|pending_active)")
+        figures.append(
+            rf"cluster\.{_any(previewed)}/preview/(blue|green)\.upstream_rq_(active|pending_active|total|completed)"
+        )
     called = [service.name for service in services if service.protocol is Protocol.GRPC]
     if called:
         wanted = _any([*calls.NAMES, *(f"upstream_rq_{status}" for status in calls.STATUSES), "upstream_rq_total"])
@@ -168,9 +170,15 @@ def pool_reading(service: Service, colour: Colour, stats: Stats, hosts: Hosts) -
 
 def arrived(service: Service, colour: Colour, stats: Stats) -> int:
     """Return what grows with every request or preview that comes to a pool: when a server gets it, and, of those that
-    Envoy answers without one, when it is answered."""
+    Envoy answers without one, when it is answered. A witness and no count: most requests are in both figures."""
     names = (cluster_name(service.name, colour), preview_name(service.name, colour))
     return sum(_number(stats, f"cluster.{one}.upstream_rq_{word}") for one in names for word in ("total", "completed"))
+
+
+def served(service: Service, colour: Colour, stats: Stats) -> int:
+    """Return how many requests and previews of a pool were answered: each once, also what Envoy answered itself."""
+    names = (cluster_name(service.name, colour), preview_name(service.name, colour))
+    return sum(_number(stats, f"cluster.{one}.upstream_rq_completed") for one in names)
 
 
 def _in_flight(stats: Stats, cluster: str) -> int:

@@ -220,7 +220,9 @@ class EnvoyInstance:
         rising = self._rising.of(newest.generation, service.name, colour, pool)
         left = bool(routes) and not any(route.share_bp(colour) for route in routes.values())
         holders = self._lingering.of(newest.generation, service.name, colour, rising)
-        return replace(rising, arrived={newest.generation: came}, holders=holders[:HOLDERS_MAX] if left else ())
+        life, served = newest.generation, counters.served(service, colour, newest.stats)
+        holders = holders[:HOLDERS_MAX] if left else ()
+        return replace(rising, arrived={life: came}, served={life: served}, holders=holders)
 
     def _obstacles(self, service: Service, newest: Look) -> Iterator[str]:
         if self._attached and not newest.routes(service):
