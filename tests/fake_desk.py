@@ -296,11 +296,15 @@ class FakeDesk:
         self.doubted = ""
         """What a server says it runs, against the version that is said of it."""
         self.broken = False
+        self.slow: asyncio.Event | None = None
+        """Where it is set, a request is answered only once the event is."""
         self.stuck = False
         self._id = 0
 
     async def submit(self, request: Request) -> Answer:
         self.asked.append(request)
+        if self.slow is not None:
+            await self.slow.wait()
         if self.stuck:
             await asyncio.Event().wait()
         if self.refuse is not None:

@@ -5,9 +5,7 @@ nobody says it: whoever reaches the port reads. The page's files are held in mem
 reaches the file system.
 """
 
-import ipaddress
 import os
-import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -17,6 +15,7 @@ from aiohttp import web
 from lbctl.config.settings import Access
 from lbctl.control.dispatch import Answerer
 from lbctl.control.door import Limits
+from lbctl.control.hostname import is_this_host
 from lbctl.control.listener import Listener, listen, listen_on_port
 from lbctl.control.peer import Peer, read_peer
 from lbctl.control.port import Desk
@@ -49,7 +48,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 
 
 def dashboard_server(desk: Desk, at: Address | str, access: Callable[[], Access]) -> ControlServer:
@@ -80,23 +78,11 @@ def _listener(at: Address | str) -> tuple[Listener, Callable[[Any], Peer]]:
 
 @web.middleware
 async def near(request: web.Request, handler: Answerer) -> web.StreamResponse:
-    """Answer only who asks for this host: a foreign site may give its own name this host's address, and would then read
-    here with the browser of whoever opened it."""
-    if not _is_near(request.headers.get("Host", "")):
+    """Answer only who asks for this host."""
+    if not is_this_host(request.headers.get("Host", "")):
         then = "open http://localhost:PORT, or let the proxy in front set that Host"
         raise Refused("foreign_host", "the dashboard is not served under this name", then=then, exit_code=6)
     return await handler(request)
-
-
-def _is_near(host: str) -> bool:
-    found = _HOST.fullmatch(host)
-    if found is None:
-        return False
-    name = found[1].strip("[]").lower()
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name in {"localhost", "lbctl"}
 
 
 def _put(app: web.Application) -> None:

@@ -9,6 +9,7 @@ import errno
 from collections.abc import Callable
 
 from lbctl.control.framing import HEAD_MAX, Framed, frame
+from lbctl.control.hostname import is_this_host
 from lbctl.control.listener import CannotListen, Listener, listen
 from lbctl.control.problem import Problem
 from lbctl.control.reads import METRICS_MEDIA
@@ -25,6 +26,13 @@ NOT_HERE = Problem(
     what="only GET /metrics is here",
     then="the rest is at the control socket",
     exit_code=7,
+)
+FOREIGN = Problem(
+    status=421,
+    code="foreign_host",
+    what="metrics are not served under this name",
+    then="ask for localhost:PORT, or let the proxy in front set that Host",
+    exit_code=6,
 )
 FULL = Problem(status=503, code="busy", what="too many connections", then="close some, then try again")
 LATE = Problem(status=408, code="too_slow", what="the request was not there in time", why=f"{REQUEST_S:g} s")
@@ -99,7 +107,10 @@ class ScrapeServer:
             return LATE.message()
         if isinstance(asked, Problem):
             return asked.message()
-        return self._whole() if asked == "GET /metrics" else NOT_HERE.message()
+        what, host = asked
+        if not isinstance(self._at, str) and not is_this_host(host):
+            return FOREIGN.message()
+        return self._whole() if what == "GET /metrics" else NOT_HERE.message()
 
     def _whole(self) -> bytes:
         body = self._text()
@@ -110,16 +121,18 @@ class ScrapeServer:
         return head.encode() + body
 
 
-async def _request(reader: asyncio.StreamReader) -> str | Problem:
-    """Return method and path of the one request, or what is wrong with it."""
+async def _request(reader: asyncio.StreamReader) -> tuple[str, str] | Problem:
+    """Return method and path of the one request and the host it asks for, or what is wrong with it."""
     buffer = b""
     while True:
         fresh = await reader.read(HEAD_MAX)
         buffer += fresh
         found = frame(buffer)
         if isinstance(found, Framed):
-            method, target, _ = found.data.split(b"\r\n", 1)[0].decode("ascii").split(" ")
-            return f"{method} {target.partition('?')[0]}"
+            first, *fields = found.data.decode("latin-1").split("\r\n")
+            method, target, _ = first.split(" ")
+            host = next((field[5:] for field in fields if field.lower().startswith("host:")), "")
+            return f"{method} {target.partition('?')[0]}", host.strip()
         if isinstance(found, Problem):
             return found
         if not fresh:

@@ -164,6 +164,28 @@ async def test_who_may_not_is_told_why_and_what_helps(desk: FakeDesk, path: str)
         assert await seen.ended() == 0
 
 
+async def test_a_daemon_that_hangs_at_an_order_does_not_hold_the_screen_up(desk: FakeDesk, path: str) -> None:
+    desk.slow = asyncio.Event()
+    async with Screen(path, "watch") as seen:
+        await seen.shows("q quit")
+        seen.type("b")
+        await seen.shows("Roll back release 7")
+        seen.type("y")
+        await seen.shows("asked to rollback release 7: no answer yet")
+        desk.views["web"]["next"] = "something new"
+        await seen.shows("something new")
+        desk.slow.set()
+        await seen.shows("no answer yet", absent=True)
+        desk.slow = asyncio.Event()
+        seen.type("b")
+        await seen.shows("Roll back release 7")
+        seen.type("y")
+        await seen.shows("no answer yet")
+        seen.type("q")
+        assert await seen.ended() == 0
+        desk.slow.set()
+
+
 async def test_a_window_of_any_size_is_filled_and_never_overflows(desk: FakeDesk, path: str) -> None:
     async with Screen(path, "watch", size=(40, 160)) as seen:
         await seen.shows("event 30")

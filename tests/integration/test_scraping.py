@@ -48,14 +48,22 @@ async def test_metrics_are_read(place: Address | str) -> None:
     assert body == TEXT
 
 
+async def test_on_a_port_a_foreign_name_is_refused_and_on_a_socket_any_name_will_do(place: Address | str) -> None:
+    for name in (b"evil.example", b"evil.example:9464", b"127.0.0.1.evil.example", b""):
+        answer = await said(place, b"GET /metrics HTTP/1.1\r\nHost: " + name + b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200" if isinstance(place, str) else b"HTTP/1.1 421"), name
+    for name in (b"localhost:9464", b"127.0.0.1:9464", b"[::1]:9464"):
+        assert (await said(place, b"GET /metrics HTTP/1.1\r\nHost: " + name + b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize(
     ("asked", "status"),
     [
-        (b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        (b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 404),
-        (b"GET /metrics/../v1/status HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 404),
+        (b"GET /metrics/../v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
-        (b"GET /metrics HTTP/1.1\nHost: x\n\n", 400),
+        (b"GET /metrics HTTP/1.1\nHost: localhost\n\n", 400),
         (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n\r\n", 431),
     ],
 )
@@ -70,11 +78,11 @@ async def test_who_says_nothing_is_given_up_and_holds_nobody_up(
 ) -> None:
     monkeypatch.setattr(scraping, "REQUEST_S", 0.2)
     silent = [await connected(place) for _ in range(scraping.CONNECTIONS_MAX)]
-    assert b" 503 " in await said(place, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b" 503 " in await said(place, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
     for reader, writer in silent:
         assert b" 408 " in await asyncio.wait_for(reader.read(), 10)
         writer.close()
-    assert TEXT in await said(place, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert TEXT in await said(place, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
 async def test_a_port_that_is_taken_is_named_with_the_next_step() -> None:

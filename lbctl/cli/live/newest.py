@@ -43,4 +43,6 @@ class Newest(Generic[Value]):
                 self.value, self.at_s, self.trouble = self._ask(), time.monotonic(), None
             except Failure as failure:
                 self.trouble = failure
+            except Exception as error:  # noqa: BLE001 - the screen says it and goes on; a thread's end would be silence
+                self.trouble = Failure(f"lbctl cannot show what lbctld said: {error!r}")
             self._told()

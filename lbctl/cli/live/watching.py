@@ -1,6 +1,8 @@
 """`lbctl watch` on a terminal: the status and the newest events, drawn anew, with keys to pause, resume and go back."""
 
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,17 +53,33 @@ def watch(daemon: Client, service: str | None) -> None:
 
 
 def _follow(daemon: Client, terminal: Terminal, newest: Newest[Seen]) -> None:
-    prompt = Prompt()
+    prompt, asking = Prompt(), None
     while True:
+        if asking is not None and asking.said is not None:
+            prompt, asking = Prompt(said=asking.said), None
+            newest.hurry()
         terminal.draw(body(newest.value), [*_stale(newest), *prompt.foot])
         key = terminal.key(EVERY_S)
         if key in {"q", "Q"} and prompt.asked is None:
             return
-        if key:
+        if key and asking is None:
             prompt, order = pressed(prompt, key, newest.value.status)
             if order is not None:
-                prompt = Prompt(said=_done(daemon, order))
-                newest.hurry()
+                prompt = Prompt(said=(f"◐ asked to {order.word} release {order.release}: no answer yet",))
+                asking = Asking(daemon, order, terminal.wake)
+
+
+class Asking:
+    """One order under way, in a thread of its own: a daemon that hangs must not hold the screen up. `said` is what the
+    daemon says to it; None: nothing yet. Who quits meanwhile has asked all the same."""
+
+    def __init__(self, daemon: Client, order: Order, told: Callable[[], None]) -> None:
+        self.said: tuple[str, ...] | None = None
+        threading.Thread(target=self._ask, args=(daemon, order, told), name="order", daemon=True).start()
+
+    def _ask(self, daemon: Client, order: Order, told: Callable[[], None]) -> None:
+        self.said = _done(daemon, order)
+        told()
 
 
 def body(seen: Seen) -> list[str]:
