@@ -122,7 +122,7 @@ NUMBERS = (
         "make soak",
     ),
     Number(
-        "mutants of the decision core that its quick tests notice",
+        "mutants of the decision core that a test notices",
         "≥ 90 %",
         (("mutants",),),
         "make mutants ARGS=--keep",

@@ -24,9 +24,14 @@ from tests.mutation.trial import Trial
 CORE = Path(lbctl.core.__file__).parent
 EQUIVALENT = Path(__file__).parent / "equivalent.txt"
 GOAL = 90.0
-SUITE = ("core", "judge", "planner", "plan_preview", "health_rules", "freezing", "sketch", "preview")
-"""The unit tests of the core, by the names of their files; the scenarios besides. Property tests and the simulator,
-which notice more, would take a minute for every mutant: the score is that of the quick tests alone."""
+SUITE = ("core", "judge", "planner", "plan_preview", "health_rules", "freezing", "sketch", "preview", "daemon_versions")
+"""The unit tests of the core, by the names of their files."""
+MORE = (
+    *("scenarios", "simulation/test_world.py"),
+    *(f"property/test_{word}.py" for word in ("core_machine", "core_reconcile", "health_promises", "judge_promise")),
+    *(f"property/test_{word}.py" for word in ("matrix_kept", "unit_orders")),
+)
+"""What tries the core as a whole: slow, so it comes last for every mutant."""
 QUICK = (
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
@@ -105,9 +110,8 @@ def main() -> int:
 def suite() -> list[str]:
     """The tests that are asked, by file."""
     named = tuple(f"test_{word}" for word in SUITE)
-    return [str(file) for file in sorted(Path("tests/unit").glob("test_*.py")) if file.stem.startswith(named)] + [
-        "tests/scenarios"
-    ]
+    files = [file for file in sorted(Path("tests/unit").glob("test_*.py")) if file.stem.startswith(named)]
+    return [str(file) for file in files] + [f"tests/{place}" for place in MORE]
 
 
 def verdict(trial: Trial, *, keep: bool) -> int:

@@ -19,7 +19,7 @@ import pytest
 from tests.mutation.damage import Mutant
 from tests.mutation.patching import function_of, patch
 
-TESTS_S = 4.0
+TESTS_S = 60.0
 """So long, by what they took with the sound core, the tests of one mutant are."""
 STUCK_FACTOR, STUCK_LEAST_S = 8, 20
 """A mutant whose tests take so many times what they should runs in a circle: that is noticed, too."""
