@@ -81,6 +81,11 @@ class _Judging:
         if not self._accounts:
             self._accounts = {name: Account.from_json(one) for name, one in line.accounts.items()}
             self._fresh = True
+        for name, one in line.settings.items():
+            if not (
+                _sound(one.false_rollback, one.margin_abs, one.active_limit) and one.margin_rel > 0 < one.horizon_s
+            ):
+                raise ValueError(f"{name} is judged by settings that cannot be")
         members = len(line.settings)
         self._settings = {name: _settings(one, self._other.get(name), members) for name, one in line.settings.items()}
 
@@ -96,6 +101,10 @@ class _Judging:
                 raise ValueError(f"{name} is judged, and nothing says by what")
             self._accounts[name], found[name] = judge(self._accounts[name], sample, self._settings[name])
         return found
+
+
+def _sound(chance: float, margin: float, limit: float) -> bool:
+    return 0 < chance <= 0.5 and 0 <= margin <= 0.9 and 0 < limit <= 0.9
 
 
 def _settings(recorded: Settings, other: JudgeSettings | None, members: int) -> Settings:

@@ -151,7 +151,7 @@ def lines(path: Path) -> Iterator[Opening | Judged]:
                     raise Unreadable(f"line {number}: longer than {LINE_MAX} bytes")
                 if not raw.endswith(b"\n"):
                     return
-                yield _line(raw, number)
+                yield line_of(raw, number)
     except EOFError:
         return
     except (OSError, zlib.error) as error:
@@ -159,11 +159,12 @@ def lines(path: Path) -> Iterator[Opening | Judged]:
         raise Unreadable(why) from error
 
 
-def _line(raw: bytes, number: int) -> Opening | Judged:
+def line_of(raw: bytes, number: int) -> Opening | Judged:
+    """Return what one line says. Raises Unreadable naming it."""
     kind: type[Opening | Judged] = Opening if raw.startswith(b'{"version"') else Judged
     try:
         found = msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise Unreadable(f"line {number}: {error}") from None
     if isinstance(found, Opening) and found.version != VERSION:
         raise Unreadable(f"line {number}: version {found.version}, and this lbctl reads {VERSION}")

@@ -28,9 +28,11 @@ from lbctl.notify.post import Reply
 from lbctl.probe import frames
 from lbctl.probe.answer import length_of, status_of
 from lbctl.probe.supervisor import report_of
+from lbctl.sim.replay import again
 from lbctl.store import codec
 from lbctl.store.clock import parsed
 from lbctl.store.kept import _parsed
+from lbctl.store.recording import line_of as recorded_line
 from lbctl.telemetry.sockets.answer import Again, Counts, Unusable, row, walk
 from tests.shop import PLAN
 
@@ -183,6 +185,11 @@ def judges_account(data: bytes) -> object:
         return Account.from_json(document)
     except ValueError:
         return Learned.from_json(document)
+
+
+def recording(data: bytes) -> object:
+    """The lines of a recorded release, and the judge over them."""
+    return again(recorded_line(raw, number) for number, raw in enumerate(data.split(b"\n"), 1) if raw)
 
 
 def counter_lines(data: bytes) -> object:

@@ -14,6 +14,7 @@ from lbctl.model.errors import Garbled, Refused, Unreachable
 from lbctl.probe.answer import NotHttp
 from lbctl.probe.frames import FrameError
 from lbctl.store.codec import Damaged, Foreign
+from lbctl.store.recording import Unreadable
 from tests.fuzz import balancers, socket_peer, strangers
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -90,6 +91,7 @@ _LIST = (
     Target("journal_entry", strangers.journal_entry, (Damaged, Foreign), BESIDE_MS),
     Target("kept_file", strangers.kept_file, (), BESIDE_MS),
     Target("judges_account", strangers.judges_account, (ValueError, msgspec.DecodeError, RecursionError), BESIDE_MS),
+    Target("recording", strangers.recording, (Unreadable, ValueError, ArithmeticError), BESIDE_MS),
     Target("judge_lines", strangers.counter_lines, (Fault,), BESIDE_MS),
 )
 TARGETS = {one.name: one for one in _LIST}

@@ -73,7 +73,7 @@ def _replayed(path: Path, settings: Mapping[Any, Any] | None) -> Json:
 
     try:
         found = again(lines(path), settings)
-    except (Unreadable, ValueError) as error:
+    except (Unreadable, ValueError, ArithmeticError) as error:
         then = "a file that lbctld wrote to its recordings, of this version"
         raise Failure(f"{path} is no recording that can be judged: {error}", then=then, exit_code=Exit.USAGE) from None
     began = found.began or 0
