@@ -6,6 +6,7 @@ from lbctl.config.kinds import Text
 
 NAME = Text("a name", r"[a-z0-9][a-z0-9._-]{0,62}", "use at most 63 of a-z 0-9 . _ - and begin with a letter or digit")
 TOKEN = Text("a cookie name", r"[A-Za-z0-9_.-]{1,80}", "use letters, digits and _ . -")
+PROGRAM = Text("a program's name", r"[!-~]{1,15}", "use its name as `ps -e` shows it, 15 characters at most")
 COOKIE_VALUE = Text("a cookie value", r"[A-Za-z0-9._~:/+@-]{1,128}", "use letters, digits and . _ ~ : / + @ -")
 BACKEND = Text("a backend name", r"[A-Za-z0-9_.:-]{1,128}", "use the backend's name as HAProxy has it")
 URL_PATH = Text("a path", r"/[!-~]{0,2047}", "begin with / and use no blanks, as in /healthz")

@@ -115,7 +115,7 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         haproxy=_haproxy(values["haproxy"]),
         protocol=Protocol(values["protocol"]),
         cookie=values["sessions"]["cookie"],
-        drain=Drain(**{key: values["drain"][key] for key in ("quiet", "idle", "limit")}),
+        drain=_drain(values["drain"]),
         preview=tuple(values["preview"]["networks"]),
         sessions=_sessions(values["sessions"]),
         consumers={ServiceName(one): _consumer(about) for one, about in (values["consumers"] or {}).items()},
@@ -124,6 +124,15 @@ def _service(name: ServiceName, values: Values, unit: Unit | None) -> Service:
         deadlines=_deadlines(values) if unit is None else unit.deadlines,
         freeze=_freeze(values) if unit is None else unit.freeze,
         hooks=hooks_of(values["hooks"]) if unit is None else unit.hooks,
+    )
+
+
+def _drain(values: Values) -> Drain:
+    return Drain(
+        quiet=values["quiet"],
+        idle=values["idle"],
+        limit=values["limit"],
+        known=tuple(values["known"]),
     )
 
 

@@ -1,7 +1,7 @@
 """The keys of a service: its pools, who calls it, how it is watched, released and judged."""
 
 from lbctl.config import checks
-from lbctl.config.atoms import BACKEND, COOKIE_VALUE, HOST, NAME, PATH, TOKEN, URL_PATH, later
+from lbctl.config.atoms import BACKEND, COOKIE_VALUE, HOST, NAME, PATH, PROGRAM, TOKEN, URL_PATH, later
 from lbctl.config.attestation import VERSION
 from lbctl.config.composite import Items, Key, Named, Section
 from lbctl.config.consumers import CONSUMER
@@ -350,6 +350,11 @@ SERVICE = Section(
                         kind=Duration(lowest=SECOND, highest=30 * DAY),
                         default=DRAIN.limit,
                         doc="Not proved unused by then: the release ends, unproven, and the old pool is kept.",
+                    ),
+                    "known": Key(
+                        kind=Items(PROGRAM, "[node_exporter]", "write [node_exporter], as `ps -e` names it", 0, 20),
+                        default=(),
+                        doc="Programs of this host that stay connected to the servers, and are no use of a pool.",
                     ),
                 }
             ),

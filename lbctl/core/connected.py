@@ -6,7 +6,7 @@ A program that calls the servers by themselves is seen by no load balancer; so i
 from collections.abc import Iterator
 
 from lbctl.core.state import State
-from lbctl.model.census import Census, Connections
+from lbctl.model.census import Census, Connections, Program
 from lbctl.model.names import Colour, ServiceName
 
 NAMES_MAX = 3
@@ -15,9 +15,19 @@ NAMES_MAX = 3
 def connected(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
     """Yield who of this host has a connection to a pool and is no load balancer of it: it calls around them."""
     seen = state.observed.census.get((name, colour))
-    if seen is not None and seen.strangers is not None and seen.strangers.programs:
-        who = ", ".join(map(str, seen.strangers.programs[:NAMES_MAX]))
+    found = () if seen is None else [one for one in _strangers(seen) if not _is_known(state, name, one)]
+    if found:
+        who = ", ".join(map(str, found[:NAMES_MAX]))
         yield f"{colour} of {name} is connected to past its load balancers, as this host's kernel counts: {who}"
+
+
+def _strangers(seen: Census) -> tuple[Program, ...]:
+    return () if seen.strangers is None else seen.strangers.programs
+
+
+def _is_known(state: State, name: ServiceName, one: Program) -> bool:
+    """Whether the config says that this program's connections are no use of a pool."""
+    return one.process in state.topology.services[name].drain.known
 
 
 def not_yet_counted(state: State, name: ServiceName, colour: Colour) -> str:
@@ -49,8 +59,10 @@ def census_words(state: State, name: ServiceName, colour: Colour) -> str:
     """Return what the kernel of this host counts. Connections that load balancers keep for later are no use of it."""
     seen = state.observed.census.get((name, colour))
     total = None if seen is None else _total(state, name, colour, seen)
-    if total is None:
+    if seen is None or total is None:
         return ""
     if not total.count:
         return "no connection of this host to its servers"
-    return f"{total.count} connections of this host to its servers, of load balancers, with nothing in flight"
+    text = f"{total.count} connections of this host to its servers, of load balancers, with nothing in flight"
+    known = ", ".join(str(one) for one in _strangers(seen) if _is_known(state, name, one))
+    return f"{text}; but {known}, which the config knows (`drain.known`)" if known else text

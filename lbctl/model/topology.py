@@ -236,12 +236,14 @@ class Freeze:
 class Drain:
     """When an old pool counts as unused: no request for `quiet`. Not proved within `limit`: it is kept, unproven.
 
-    `idle`: a sticky session that came within this time is still there, and keeps its pool.
+    `idle`: a sticky session that came within this time is still there, and keeps its pool. `known`: programs of this
+    host whose connections past the load balancers are no use of a pool, as the kernel names them.
     """
 
     quiet: Span = Span(30 * SECOND)
     idle: Span = Span(10 * MINUTE)
     limit: Span = Span(30 * MINUTE)
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from lbctl.model.names import Colour, InstanceName, PlaneName, ServiceName
 from lbctl.model.sessions import AtDeadline, SessionPolicy
 from lbctl.model.topology import (
     Address,
+    Drain,
     Driver,
     EnvoyMode,
     HaproxyBinding,
@@ -449,3 +450,10 @@ def test_sessions_wait_unless_a_rate_is_given() -> None:
     service = config(changed(("    steps: [1%", text))).topology.services[WEB]
     closing = SessionPolicy(per_second=20, deadline=Span(10 * MINUTE), at_deadline=AtDeadline.CLOSE)
     assert service.sessions == closing
+
+
+def test_when_a_session_is_over_and_who_may_stay_connected_are_the_services_own() -> None:
+    assert config(changed()).topology.services[WEB].drain == Drain()
+    text = "    drain: {quiet: 5s, idle: 2m, known: [node_exporter]}\n    steps: [1%"
+    service = config(changed(("    steps: [1%", text))).topology.services[WEB]
+    assert service.drain == Drain(quiet=Span(5_000), idle=Span(2 * MINUTE), known=("node_exporter",))

@@ -126,3 +126,20 @@ def test_a_claim_that_was_never_granted_and_is_given_back_ends_no_certification(
     assert shop.release is not None
     view = retired_view(shop.state, shop.release, B, shop.now)
     assert (view["certified"], view["final"]) == (True, False)
+
+
+def test_a_program_that_the_config_knows_keeps_nothing_in_use_and_stands_in_the_certificate() -> None:
+    shop = Shop(users=3)
+    shop.drain(300, 60_000)
+    known = {
+        name: replace(one, drain=replace(one.drain, known=("curl",)))
+        for name, one in shop.state.topology.services.items()
+    }
+    shop._take(replace(shop.state.topology, services=known))
+    see(shop, strangers=Strangers(programs=(CURL,)))
+    assert shop.switch(B, *(name for name in TOPOLOGY.services if name != B), version=2).accepted
+    shop.until("draining")
+    shop.run(40)
+    found = certificate(shop)
+    assert found is not None
+    assert found.census.endswith("but curl (pid 12) has 3 connections, which the config knows (`drain.known`)")
