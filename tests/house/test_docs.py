@@ -166,6 +166,8 @@ def test_every_finding_is_explained_and_no_other() -> None:
     found = {_text(call.args[0]) for name, call in _calls("dataplane", "doctor", "cli") if name == "Finding"}
     found |= {_text(call.args[0]) for name, call in _calls("cli") if name == "_fault"}
     found |= {_text(call.args[3]) for name, call in _calls("doctor") if name == "_too_small"}
+    nodes = [node for tree in _trees("dataplane") for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    found |= {_text(node.value) for node in nodes if getattr(node.targets[0], "id", "") == "CODE"}
     own = {code for code in found if code}
     assert own >= {"STALE_STATE_FILE", "OTHER_BALANCER", "QUEUE_SHORT"}
     assert own == _first_cells(REFERENCE / "doctor.md") | (own & _first_cells(REFERENCE / "limits.md"))

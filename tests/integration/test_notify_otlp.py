@@ -90,7 +90,7 @@ async def told(journal: Journal, entries: list[Entry]) -> Message:
     other = at(1, Kind.STEP_STARTED, release=ReleaseId("6"))
     stored = await journal.append(known, [other, *entries], wall=ENDED)
     await journal.append(None, [at(99, Kind.REASON_GIVEN)], wall=ENDED)
-    return Composer("lb1", "1.2.3").alert(stored[-1], known)
+    return Composer("lb1", "1.2.3").alert(stored[-1], known.latest(SHOP))
 
 
 async def sent(collector: Collector, journal: Journal, message: Message, key: str = CANARY) -> Delivery:
