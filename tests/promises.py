@@ -379,6 +379,7 @@ PROMISES = (
         "0 of the planted ones found",
         (Kind.REAL, Kind.HOSTILE),
         (
+            "integration/test_planted_secrets.py::test_a_planted_secret_appears_nowhere",
             "e2e/test_chat.py::test_chats_on_their_worst_day_delay_no_way_back_lose_nothing_and_tell_no_secret",
             "integration/test_notify_outbox.py::test_secrets_are_not_in_the_text_of_a_channel",
             "unit/test_config_faults.py::test_an_inline_secret_is_refused_and_never_repeated",
@@ -402,6 +403,9 @@ PROMISES = (
         "0 uncaught, 0 answers of 5xx",
         (Kind.HOSTILE,),
         (
+            "fuzz/test_foreign_bytes.py::test_what_was_found_once_and_what_is_like_it_is_refused_by_name",
+            "integration/test_control_contract.py::test_no_request_makes_a_daemon_answer_5xx",
+            "integration/test_planted_links.py::test_no_link_is_followed",
             "property/test_health_promises.py::test_no_answer_breaks_the_parser",
             "property/test_request_log_hostile.py::test_every_datagram_is_counted_once_and_none_raises",
             "property/test_sockets_hostile.py::test_hostile_bytes_are_counted_or_refused_and_nothing_else_is_raised",
