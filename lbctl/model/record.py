@@ -249,13 +249,13 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One service of a release. `origin` and `to` are fixed: within it active = origin, candidate = to."""
+    """One service of a release. `origin` and `to` are fixed: within it active = origin, candidate = to. `version_was` is
+    what `origin` ran when it began (empty: not noted)."""
 
     origin: Colour
     to: Colour
     version: str = "unknown"
     version_was: str = ""
-    """What the other pool ran when the release began; empty: nobody noted it."""
     build: str = ""
     contract: Contract = field(default_factory=Contract)
     candidate_was: PoolState = PoolState.DRAINING
