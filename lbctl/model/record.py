@@ -249,8 +249,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One service of a release. `origin` and `to` are fixed: within it active = origin, candidate = to. `version_was` is
-    what `origin` ran when it began (empty: not noted)."""
+    """One service of a release; within it active = `origin`, which ran `version_was`, and candidate = `to`."""
 
     origin: Colour
     to: Colour
