@@ -290,7 +290,6 @@ def test_who_reads_a_page_for_longer_than_quiet_keeps_the_session_and_only_idle_
     shop.until("draining")
     shop.run(40)
     assert shop.state.record.services[B].blue.keep_bp == 10_000
-    assert shop.state.record.services[A].blue.keep_bp == 0
     assert emptiness(shop.state, B, Colour.BLUE, shop.now).waits.endswith("they stay until nobody came for 5s")
     shop.run(20)
     assert shop.state.record.services[B].blue.keep_bp == 0
