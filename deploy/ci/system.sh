@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Make sure that what the tests need of the system is there: a real HAProxy and a real Chromium. Envoy comes with the
-# Python environment. Usage: system.sh yes|no   (no: leave the system alone; the tests then skip and say why)
+# Make sure that what the tests need of the system is there: a real HAProxy, a real Chromium, the shells of completion.
+# Envoy comes with the Python environment. Usage: system.sh yes|no   (no: leave the system alone; the tests then skip and say why)
 set -euo pipefail
 PATH="$PATH:/usr/sbin"
 missing=()
-for name in haproxy chromium; do
+for name in haproxy chromium zsh fish; do
     command -v "$name" >/dev/null || missing+=("$name")
 done
 if [ "${#missing[@]}" = 0 ]; then exit 0; fi
