@@ -40,7 +40,14 @@ OVERTAKEN = replace(
 )
 STAYING = replace(NONE, stays=0.7, visit=0.1, person=0.03)
 RELOADED = replace(NONE, crash=0.01, edit=0.03, reload=0.02, person=0.08)
-RARE = ((1, 300, KILLED), (6, 400, REGRETTED), (11, 300, OVERTAKEN), (1, 500, STAYING), (2, 300, RELOADED))
+RARE = (
+    (1, 300, KILLED),
+    (5, 300, KILLED),
+    (6, 400, REGRETTED),
+    (11, 300, OVERTAKEN),
+    (1, 500, STAYING),
+    (2, 300, RELOADED),
+)
 """Where what is rare is met."""
 
 
