@@ -6,7 +6,6 @@ after it, and one wherever it is half done; a house test holds the code to that,
 Without the variable passing a point is one comparison.
 """
 
-import difflib
 import os
 import threading
 from collections.abc import Mapping
@@ -139,5 +138,7 @@ def arm(environ: Mapping[str, str]) -> str:
 def _complaint(name: str) -> str:
     if name in set(Point):
         return f"write {name}:1 to end lbctld when it comes by for the first time"
+    import difflib  # noqa: PLC0415 - nobody but who mistypes a point needs it
+
     close = difflib.get_close_matches(name, list(Point), n=1, cutoff=0.0)
     return f"there is no point {name!r}: did you mean {close[0]}:1?"

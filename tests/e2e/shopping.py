@@ -1,5 +1,6 @@
 """The shop of the end-to-end tests: two services, two teams, users, and what they count themselves."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,7 +29,7 @@ class Town:
         self.here = here
         self.accounts = Team(here, ACCOUNTS)
         self.storefront = Team(here, STOREFRONT)
-        self._too_early = 0
+        self._too_early = -1
 
     async def adopt(self) -> None:
         """Both run on blue."""
@@ -36,8 +37,14 @@ class Town:
         await self.storefront.adopt("blue", storefront("5.0.0", 1))
         for service in (ACCOUNTS, STOREFRONT):
             await settled(self.here.control, self.here.port, service)
-        # Until the load balancer is up and the services are adopted, nobody answers those who call by themselves.
-        self._too_early = (await self.here.shop.calls()).background["failed"]
+        # Until the load balancer is up and the services are adopted, nobody answers those who call by themselves; a
+        # call that is under way then fails a moment later.
+        await until(self._calls_fail_no_more, 10)
+
+    async def _calls_fail_no_more(self) -> bool:
+        before, self._too_early = self._too_early, (await self.here.shop.calls()).background["failed"]
+        await asyncio.sleep(0.2)
+        return before == self._too_early == (await self.here.shop.calls()).background["failed"]
 
     async def both(self, api: int) -> str:
         """Bring the next pair, which only speaks with each other; returns the release."""

@@ -32,7 +32,7 @@ async def test_a_drained_server_gets_nobody_new_and_comes_back_when_it_is_undrai
         await drain(here, "blue-1")
 
         async def drained() -> bool:
-            return (await status(here))["servers"]["blue-1"]["up"] is False
+            return (await status(here))["servers"]["blue-1"]["draining"] is True
 
         await until(drained, 10)
         before = await in_use(here, "blue-1")

@@ -54,8 +54,8 @@ class EvilDesk(FakeDesk):
     async def release(self, target: str) -> dict[str, Any]:
         return poisoned(await super().release(target))
 
-    async def retired(self, target: str, service: str | None) -> dict[str, Any]:
-        return poisoned(await super().retired(target, service))
+    async def retired(self, target: str, service: str | None, pool: str | None = None) -> dict[str, Any]:
+        return poisoned(await super().retired(target, service, pool))
 
     async def why(self, target: str) -> dict[str, Any]:
         return poisoned(await super().why(target))

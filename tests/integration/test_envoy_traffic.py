@@ -36,9 +36,9 @@ async def pool(world: EnvoyWorld[ToyServer], colour: Colour) -> PoolReading:
 class Refusable(RouteFile):
     """Writes for fence 2 what Envoy cannot take."""
 
-    def write(self, written: Written) -> str:
+    def write(self, written: Written, patience_s: float | None = None) -> str:
         if written.fence != 2:
-            return super().write(written)
+            return super().write(written, patience_s)
         self._file.write(
             routes_file(self._service, written, self.callers).replace('"prefix":"/"', '"prefix":7').encode()
         )

@@ -28,7 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
     place.mkdir()
     ran = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=12", "tmpfs", str(place)],
+        ["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=12,mode=755", "tmpfs", str(place)],
         check=False,
         capture_output=True,
         text=True,

@@ -22,9 +22,9 @@ pytestmark = pytest.mark.haproxy
 NOBODY = 65_534
 STRANGER = """
 import asyncio, os, sys
-os.setgroups([]); os.setgid({uid}); os.setuid({uid})
 from lbctl.dataplane.haproxy.client import ask
 from lbctl.model.errors import Unreachable
+os.setgroups([]); os.setgid({uid}); os.setuid({uid})
 try:
     asyncio.run(ask(sys.argv[1], ["show info"], 1.0))
 except Unreachable as error:

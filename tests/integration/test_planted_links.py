@@ -155,5 +155,5 @@ def test_freezing_never_writes_into_what_is_there(target: Path, room: Path, tmp_
 
     (room / "state.map").write_text("web 0:10000:10000\n")
     with pytest.raises(Failure, match="is there already"):
-        _copied("haproxy", room, frozen)
+        _copied("haproxy", ["state.map"], room, frozen)
     assert [one.name for one in room.iterdir()] == ["state.map"]

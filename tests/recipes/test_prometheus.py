@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from lbctl.daemon.metrics.catalogue import BY_NAME
-from lbctl.demo.ground import free_port
+from lbctl.demo.ports import free_port
 from lbctl.demo.stage import SERVICE, Stage
 from tests.e2e.scene import SLOW_STEP, adopted, crowd, haproxy, release, share_is, until
 
