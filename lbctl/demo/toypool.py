@@ -7,6 +7,7 @@ from typing import Self
 import msgspec
 
 from lbctl.demo.child import Child
+from lbctl.demo.ports import free_port
 from lbctl.demo.toysite import Counts
 from lbctl.demo.upstream import Dependency
 
@@ -74,7 +75,7 @@ class ToyPool:
         With `calls` every user request needs an answer of that service.
         Raises ChildFailed where a port cannot be had.
         """
-        listen = [f"--listen={host}:{port}" for port in ports or [0] * servers]
+        listen = [f"--listen={host}:{port}" for port in ports or [free_port(host) for _ in range(servers)]]
         needs = [] if calls is None else _needs(calls)
         child = await Child.start("lbctl.demo.toyserver", ["--pool", name, "--version", version, *listen, *needs])
         try:

@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from lbctl.demo.orders import address, run, serve_orders, tell
-from lbctl.demo.ports import free_port
 from lbctl.demo.toyhttp import ToyConnection
 from lbctl.demo.toysite import Site
 from lbctl.demo.upstream import Dependency
@@ -47,7 +46,7 @@ class Seat:
 
     def __init__(self, site: Site, host: str, port: int) -> None:
         self.site = site
-        self._held: socket.socket | None = _bound(host, port or free_port(host))
+        self._held: socket.socket | None = _bound(host, port)
         self.host, self.port = self._held.getsockname()[:2]
         self._server: asyncio.Server | None = None
 

@@ -116,7 +116,7 @@ async def test_lbctld_killed_in_mid_step_leaves_the_split_and_goes_on_from_its_r
         assert report.colour_changes == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 async def test_envoy_restarted_by_its_owner_in_mid_step_keeps_the_split_and_is_read_back_at_once(
     number: signal.Signals,
 ) -> None:

@@ -98,6 +98,7 @@ async def test_two_jenkinsfiles_release_two_services_as_one_by_ssh(tmp_path: Pat
         await told(here, pipeline)
 
 
+@pytest.mark.long
 async def test_two_plays_release_two_services_as_one_and_change_nothing_the_second_time(tmp_path: Path) -> None:
     contracts: dict[str, Any] = {
         ACCOUNTS: {"provides": ["accounts-api=2"]},
