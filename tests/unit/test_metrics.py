@@ -11,9 +11,10 @@ from lbctl.daemon.metrics.catalogue import BY_NAME, METRICS, Kind
 from lbctl.daemon.metrics.counted import Counted
 from lbctl.daemon.metrics.counts import Growing, Histogram
 from lbctl.daemon.metrics.exposition import Metrics
+from lbctl.daemon.metrics.requests import Requests
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.operation import Result, Status
-from lbctl.model.reading import Timing, Unreadable
+from lbctl.model.reading import InstanceReading, Timing, Unreadable
 from lbctl.model.request import Rollback
 from lbctl.model.route import Route
 from lbctl.model.topology import Service
@@ -273,3 +274,17 @@ def test_a_route_is_a_ratio_of_both_colours() -> None:
         both = [of(found, "lbctl_pool_weight_ratio", service=service, color=c, kind="wanted") for c in Colour]
         assert sum(filter(None, both)) == 1.0
     assert Route.all_to(Colour.BLUE).share_bp(Colour.BLUE) == 10_000
+
+
+def test_a_connection_that_turns_out_bad_later_takes_nothing_back() -> None:
+    shop, requests, good = Shop(), Requests(), []
+    reading = shop.state.observed.instances[LB1]
+    assert isinstance(reading, InstanceReading)
+    for total, bad in ((0, 0), (1_000, 0), (1_000, 1), (1_001, 1), (1_002, 1)):
+        seen = reading.services[A]
+        pool = replace(seen.pools[Colour.BLUE], requests=total, errors=bad)
+        services = {**reading.services, A: replace(seen, pools={**seen.pools, Colour.BLUE: pool})}
+        observed = replace(shop.state.observed, instances={LB1: replace(reading, services=services)})
+        requests.look(replace(shop.state, observed=observed))
+        good.append(requests.counts()[A, "blue"])
+    assert good == [(0, 0), (1_000, 0), (1_000, 1), (1_000, 1), (1_001, 1)]

@@ -96,9 +96,9 @@ class Metrics:
         yield from (("lbctl_rollbacks_total", labels, value) for labels, value in back.items())
         yield from (("lbctl_backend_writes_total", labels, value) for labels, value in counted.writes.items())
         yield from (("lbctl_probes_total", (word,), value) for word, value in counted.probes.items())
-        for labels, (total, bad) in self._requests.counts().items():
+        for labels, (good, bad) in self._requests.counts().items():
             yield "lbctl_pool_requests_total", (*labels, "5xx"), bad
-            yield "lbctl_pool_requests_total", (*labels, "other"), max(0.0, total - bad)
+            yield "lbctl_pool_requests_total", (*labels, "other"), good
 
     def _watch(self, state: State) -> Iterator[Sample]:
         """How well lbctl itself sees and tells."""

@@ -25,6 +25,7 @@ class Requests:
     def __init__(self) -> None:
         self._counts = Growing()
         self._times = Growing()
+        self._good: dict[Key, float] = {}
 
     def look(self, state: State) -> None:
         """Take what every load balancer has counted, and forget services that left the config."""
@@ -38,10 +39,14 @@ class Requests:
         known = {str(name) for name in state.topology.services}
         self._counts.keep(known)
         self._times.keep(known)
+        self._good = {key: count for key, count in self._good.items() if key[0] in known}
 
-    def counts(self) -> Mapping[Key, list[float]]:
-        """Return all requests and bad ones, by service and colour."""
-        return self._counts.sums()
+    def counts(self) -> Mapping[Key, tuple[float, float]]:
+        """Return good requests and bad ones, by service and colour. Neither ever goes back: a TCP connection counts
+        when it begins, and is found to be a bad one later."""
+        sums = self._counts.sums()
+        self._good |= {key: max(self._good.get(key, 0.0), total - bad) for key, (total, bad) in sums.items()}
+        return {key: (self._good[key], bad) for key, (_, bad) in sums.items()}
 
     def times(self) -> dict[Key, Histogram]:
         """Return the times, by service and colour."""
