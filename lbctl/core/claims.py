@@ -52,18 +52,10 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     kept = "" if held is not None else sessions_there(state, name, colour, now)
     if kept and not request.take_over:
         raise _of_its_users(name, colour, kept)
-    facts: Facts = {
-        "service": name,
-        "colour": colour.value,
-        "proved": proved,
-        "granted": claim_granted(state, name),
-        "already": False,
-        "superseded": None if ended.record is state.record else ended.entries[0].release,
-    }
+    facts = _facts(name, colour, ended if ended.record is not state.record else None, proved=proved)
     accepts = request.take_over and held is not None and not (held.despite or held.granted)
     if held is not None and not parked and taken is None and ended.record is state.record and not accepts:
-        return None, {**facts, "already": True}
-    facts["granted"] = False
+        return None, {**facts, "granted": claim_granted(state, name), "already": True}
     held = Claimed(
         colour=colour,
         by=request.actor,
@@ -80,6 +72,18 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
     for known in connected(state, name, colour) if held.despite else ():
         told = replace(told, text=f"{told.text}; {known}: that is taken for no use of it")
     return Change(record=_held(ended.record, name, held), entries=(*ended.entries, told)), facts
+
+
+def _facts(name: ServiceName, colour: Colour, ended: Change | None, *, proved: bool) -> Facts:
+    """Return what a new claim is answered with. `ended`: the end of a release that it superseded."""
+    return {
+        "service": name,
+        "colour": colour.value,
+        "proved": proved,
+        "granted": False,
+        "already": False,
+        "superseded": None if ended is None else ended.entries[0].release,
+    }
 
 
 def sessions_there(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
