@@ -20,7 +20,7 @@ from lbctl.control.routes import ROUTES
 from lbctl.demo.ports import free_port
 from lbctl.model.topology import Address
 from tests.fake_desk import FakeDesk, event
-from tests.integration.test_scraping import connected
+from tests.integration.test_scraping import connected, said
 
 VENDORED = {
     "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
@@ -42,14 +42,6 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     yield at
     await server.stop()
     assert desk.asked == []
-
-
-async def said(at: Address | str, asked: bytes) -> bytes:
-    reader, writer = await connected(at)
-    writer.write(asked)
-    answer = await asyncio.wait_for(reader.read(), 10)
-    writer.close()
-    return answer
 
 
 async def ask(at: Address | str, target: str, method: str = "GET", host: str = "localhost:8080") -> Answer:

@@ -391,14 +391,19 @@ def test_a_claim_waits_for_old_workers_that_nobody_sees_or_steers(how: str) -> N
 # ---- sessions that the old pool still serves
 
 
-def test_a_claim_moves_no_session_that_a_rollback_kept_and_waits_until_nobody_came_for_the_quiet_time() -> None:
-    shop = Shop()
-    shop.drain(2_000, 300)
+def gone_back(shop: Shop) -> None:
+    """A release had users, and a person took it back: they stay where they are."""
     assert shop.switch(B, A, version=2).accepted
     shop.until("shifting")
     shop.run(5)
     shop.on_release(Rollback)
     shop.until("rolled_back")
+
+
+def test_a_claim_moves_no_session_that_a_rollback_kept_and_waits_until_nobody_came_for_the_quiet_time() -> None:
+    shop = Shop()
+    shop.drain(2_000, 300)
+    gone_back(shop)
     refused = shop.ask(Claim(id=900, actor="ci", service=B))
     assert (refused.body["code"], shop.state.record.services[B].green.keep_bp) == ("sessions_kept", 10_000)
     assert "green of storefront still serves sessions that nobody counted" in str(refused.body["what"])
@@ -408,11 +413,7 @@ def test_a_claim_moves_no_session_that_a_rollback_kept_and_waits_until_nobody_ca
 
 def test_a_person_may_have_all_sessions_moved_and_the_event_says_so() -> None:
     shop = Shop()
-    assert shop.switch(B, A, version=2).accepted
-    shop.until("shifting")
-    shop.run(5)
-    shop.on_release(Rollback)
-    shop.until("rolled_back")
+    gone_back(shop)
     assert shop.ask(Claim(id=900, actor="ann", service=B, take_over=True)).accepted
     shop.run(2)
     assert told(shop, "pool.claimed")[-1].endswith("sessions that nobody counted move to blue with their next request")
@@ -422,11 +423,7 @@ def test_a_person_may_have_all_sessions_moved_and_the_event_says_so() -> None:
 def test_sessions_that_a_rollback_kept_are_shown_and_another_version_does_not_go_over_them() -> None:
     shop = Shop()
     shop.drain(2_000, 300)
-    assert shop.switch(B, A, version=2).accepted
-    shop.until("shifting")
-    shop.run(5)
-    shop.on_release(Rollback)
-    shop.until("rolled_back")
+    gone_back(shop)
     view = session_view.sessions(shop.state, B, shop.now)
     assert view["green"]["kept"].startswith("sessions that nobody counted stay there since release 1 (rolled back)")
     assert not view["blue"]["kept"]
