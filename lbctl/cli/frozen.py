@@ -20,7 +20,7 @@ from lbctl.model.topology import EnvoyMode, Instance, Service
 FILE_BYTES_MAX = 16 << 20
 _NAME = r"((?:eds/|rds/)?[A-Za-z0-9][A-Za-z0-9._-]*\.(?:map|callers|state|json))"
 MAKES = {
-    "haproxy": "lbctl config render haproxy --write-maps",
+    "haproxy": "lbctl config render haproxy --config FILE --write-maps --active SERVICE=COLOUR",
     "envoy": "lbctl envoy prepare --config FILE --active SERVICE=COLOUR",
 }
 """What writes boot values where there are none."""

@@ -10,6 +10,7 @@ from lbctl.cli.commands.simulate import no_such, rate_of, watched_of
 from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.options import span_ms
 from lbctl.config.quantity import STEPS_HINT, parse_percent, parse_share, shown, steps_fault
+from lbctl.control.plans import SPAN_MAX, hold_limit
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.topology import Plan, Topology
@@ -20,7 +21,6 @@ from lbctl.sim.rehearsal.setting import Setting, taking_part
 from lbctl.sim.rehearsal.view import view
 
 Json = dict[str, Any]
-SPAN_MAX = Span(86_400_000)
 
 
 def rehearsed(asked: Json) -> Json:
@@ -82,7 +82,7 @@ def planned(plan: Plan, asked: Json) -> Plan:
         plan = replace(plan, steps_bp=_steps(asked["steps"]))
     if asked["hold"] is not None:
         hold = _span(asked["hold"], "--hold", SPAN_MAX)
-        plan = replace(plan, hold_min=hold, bake=hold, hold_max=max(plan.hold_max, Span(2 * hold)))
+        plan = replace(plan, hold_min=hold, bake=hold, hold_max=hold_limit(plan, hold))
     bake = plan.bake if asked["bake"] is None else _span(asked["bake"], "--bake", SPAN_MAX)
     retain = plan.retain if asked["retain"] is None else _span(asked["retain"], "--retain", SPAN_MAX)
     return replace(plan, bake=bake, retain=retain)

@@ -121,9 +121,14 @@ def _files(config: Config) -> Iterator[Fault]:
         if isinstance(alert, AppriseAlert) and find_spec("apprise") is None:
             then = "install lbctl[notify] where lbctld runs"
             yield config.fault(f"alerts[{index}].apprise", "apprise is not installed", then)
-        if isinstance(alert, OtlpAlert) and find_spec("opentelemetry") is None:
+        if isinstance(alert, OtlpAlert) and not _has_otel():
             then = "install lbctl[otel] where lbctld runs"
             yield config.fault(f"alerts[{index}].otlp", "OpenTelemetry is not installed", then)
+
+
+def _has_otel() -> bool:
+    """Whether the SDK is there: other packages bring the name `opentelemetry` alone."""
+    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
 
 
 def _hooks(config: Config) -> Iterator[tuple[str, Hook]]:

@@ -23,7 +23,7 @@ def overlaid(default: Plan, body: PlanBody) -> Plan:
         plan = replace(plan, steps_bp=_steps(body.steps))
     if body.hold is not None:
         hold = _span("hold", body.hold)
-        plan = replace(plan, hold_min=hold, bake=hold, hold_max=_limit(default, hold))
+        plan = replace(plan, hold_min=hold, bake=hold, hold_max=hold_limit(default, hold))
     if body.bake is not None:
         plan = replace(plan, bake=_span("bake", body.bake))
     if body.retain is not None:
@@ -31,7 +31,7 @@ def overlaid(default: Plan, body: PlanBody) -> Plan:
     return plan
 
 
-def _limit(default: Plan, hold: Span) -> Span:
+def hold_limit(default: Plan, hold: Span) -> Span:
     """A step that must be held longer than the config's limit gets the same time again to be done."""
     return default.hold_max if hold < default.hold_max else Span(2 * hold)
 

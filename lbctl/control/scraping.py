@@ -5,16 +5,16 @@ It is there only where the config asks for it. Nobody is asked who they are: on 
 
 import asyncio
 import contextlib
-import errno
 from collections.abc import Callable
 
 from lbctl.control.framing import HEAD_MAX, Framed, frame
 from lbctl.control.hostname import is_this_host
-from lbctl.control.listener import CannotListen, Listener, listen
+from lbctl.control.listener import Listener, listen, listen_on_port
 from lbctl.control.problem import Problem
 from lbctl.control.reads import METRICS_MEDIA
 from lbctl.model.topology import Address
 
+KEY = "daemon.metrics"
 CONNECTIONS_MAX = 16
 REQUEST_S = 5.0
 WRITE_S = 10.0
@@ -55,15 +55,11 @@ class ScrapeServer:
             CannotListen: the port or the path is taken, or there is no right to it.
         """
         if isinstance(self._at, str):
-            self._listener = listen(self._at)
+            self._listener = listen(self._at, key=KEY)
             self._server = await asyncio.start_unix_server(self._arrived, sock=self._listener.sock, limit=HEAD_MAX)
             return
-        try:
-            self._server = await asyncio.start_server(self._arrived, self._at.host, self._at.port, limit=HEAD_MAX)
-        except OSError as error:
-            words = "something else listens there" if error.errno == errno.EADDRINUSE else str(error)
-            then = "choose another port, or leave daemon.metrics out"
-            raise CannotListen(f"metrics cannot be served at {self._at}: {words}; {then}") from None
+        self._listener = listen_on_port(self._at, KEY)
+        self._server = await asyncio.start_server(self._arrived, sock=self._listener.sock, limit=HEAD_MAX)
 
     async def stop(self) -> None:
         """Take no more connections, end those that are open, remove the socket's file."""

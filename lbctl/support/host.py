@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from lbctl.support.reading import CannotRead, listed, read
 
 Json = dict[str, Any]
 UNIT = "lbctl.service"
+_NAME = re.compile(r"[^A-Za-z0-9._-]")
+"""What ends the name in a requirement."""
 PROGRAM_S = 15
 LINES = 5_000
 SHOWN = (
@@ -42,19 +45,11 @@ def versions() -> Json:
 
 def _packages() -> Iterator[tuple[str, str]]:
     for wish in requires("lbctl") or ():
-        name = "".join(iter_name(wish))
+        name = _NAME.split(wish, maxsplit=1)[0]
         try:
             yield name, version(name)
         except PackageNotFoundError:
             continue
-
-
-def iter_name(wish: str) -> Iterator[str]:
-    """Yield the letters of a requirement's name: all before its version or extra."""
-    for letter in wish:
-        if not (letter.isalnum() or letter in "-_."):
-            return
-        yield letter
 
 
 def system(directories: Sequence[str]) -> str:

@@ -38,7 +38,6 @@ class Harm:
     slowed: Counter[Colour] = field(default_factory=Counter)
     first_at: Instant | None = None
     """When the first user was harmed by a fault."""
-    last_at: Instant | None = None
 
 
 class Crowd:
@@ -76,7 +75,6 @@ class Crowd:
         harm.slowed[colour] += count if slow else 0
         if failed.by_fault or (slow and count):
             harm.first_at = now if harm.first_at is None else harm.first_at
-            harm.last_at = now
 
     def _served(
         self, edge: Edge, edges: Mapping[InstanceName, Edge], name: ServiceName, colour: Colour, count: int

@@ -14,7 +14,6 @@ EXTRA_MAX = MINUTE
 LENGTH_MAX = Span(24 * HOUR)
 _WHEN = re.compile(r"(?P<what>[^@+]*)(?:@(?P<at>[^@+]+))?(?:\+(?P<length>[^@+]+))?")
 _STEP = re.compile(r"step([1-9][0-9]?)")
-ROLES = ("candidate", "active")
 
 
 class Kind(StrEnum):
@@ -126,6 +125,8 @@ class Reader:
             if who:
                 raise ValueError(f"{shown(text)} cannot be read")
             return Trouble(kind=kind, begins=when, length=length or Span(5_000))
+        if kind is Kind.RELOAD and length is not None:
+            raise ValueError(f"{shown(text)}: a reload takes no time")
         if kind in {Kind.UNREADABLE, Kind.RELOAD}:
             return Trouble(kind=kind, begins=when, length=length, instance=self._instance(who))
         size = {Kind.ERRORS: _ratio, Kind.LATENCY: _extra}.get(kind, lambda _: 0.0)(amount)

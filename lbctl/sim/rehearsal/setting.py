@@ -7,7 +7,7 @@ from random import Random
 from lbctl.core.coupling import carrier, providers_of
 from lbctl.core.judge import Counts, Learned
 from lbctl.model import sketch
-from lbctl.model.names import Colour, ServiceName
+from lbctl.model.names import Colour, ServiceName, UnitName
 from lbctl.model.record import Adopted, Pool, PoolState, Record
 from lbctl.model.topology import Approvals, Driver, Plan, Service, Topology
 from lbctl.model.units import DAY, HOUR, MINUTE, Span
@@ -66,7 +66,7 @@ def taking_part(topology: Topology, target: str) -> tuple[Topology, ServiceName,
         KeyError: there is no such service or unit.
         Refused: its services cannot go together.
     """
-    unit = next((one for name, one in topology.units.items() if name == target), None)
+    unit = topology.units.get(UnitName(target))
     members = (ServiceName(target),) if unit is None else unit.services
     if unit is None:
         unit = topology.unit_of(members[0]) if members[0] in topology.services else None

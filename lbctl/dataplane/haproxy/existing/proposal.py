@@ -43,6 +43,11 @@ class Proposed:
     findings: list[Finding] = field(default_factory=list)
 
     @property
+    def second(self) -> Colour:
+        """The pool that is in doubt where the two may not be one service's: never the one that serves."""
+        return Colour.GREEN if self.active is None else self.active.other
+
+    @property
     def place(self) -> Place:
         """Where it stands in HAProxy's config."""
         return self.found.first.place
@@ -254,8 +259,8 @@ def _gaps(made: Proposed) -> Iterator[Remark]:
 def _second(made: Proposed) -> str:
     one = made.found
     if one.shared:
-        return ", ".join(server.name for server in one.pools[Colour.GREEN])
-    return one.backends[Colour.GREEN].name
+        return ", ".join(server.name for server in one.pools[made.second])
+    return one.backends[made.second].name
 
 
 def _twice(made: Proposed) -> Iterator[Remark]:

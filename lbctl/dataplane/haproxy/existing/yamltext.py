@@ -68,11 +68,11 @@ def _service(one: Proposed) -> Iterator[str]:
     else:
         left = one.doubts and not one.found.shared
         names = ", ".join(
-            f"{colour}: {'' if left and colour is Colour.GREEN else scalar(name)}"
+            f"{colour}: {'' if left and colour is one.second else scalar(name)}"
             for colour, name in one.backends.items()
         )
         missing = f"   # to be added: {comment(', '.join(one.missing))}" if one.missing else ""
-        green = f"   # FILL IN: {comment(one.backends[Colour.GREEN])}, if it is the other pool" if left else missing
+        green = f"   # FILL IN: {comment(one.backends[one.second])}, if it is the other pool" if left else missing
         yield f"    haproxy: {{form: map, backends: {{{names}}}}}{green}"
     if one.protocol is Protocol.TCP:
         yield f"    protocol: tcp   # `mode tcp` ({comment(one.place)})"
@@ -104,7 +104,7 @@ def _pools(one: Proposed) -> Iterator[str]:
         if not pool:
             yield f'      {colour}: {{}}   # FILL IN: the servers of the other pool, as {{web3: "10.0.1.21:8080"}}'
             continue
-        doubtful = bool(one.doubts) and colour is Colour.GREEN
+        doubtful = bool(one.doubts) and colour is one.second
         yield (
             f"      {colour}: {{}}   # FILL IN: these, if they are the other pool"
             if doubtful
