@@ -14,14 +14,14 @@ from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.reading import Token
 from lbctl.model.record import Phase
 from lbctl.model.request import Answer
-from lbctl.model.units import Instant, Span, after, since
+from lbctl.model.units import Instant, Span, after, seconds, since
 
 RETRY = Span(1_000)
 """How often a journal that failed is tried again."""
 PATIENCE = Span(50)
 """So long a way back waits for a journal that says nothing before whoever asked is told: its token is marked, and users
 are on their way."""
-SILENT = "its disk does not answer"
+SILENT = f"its disk has not answered within {seconds(PATIENCE)}"
 UNTOLD_MAX = 200
 """Entries kept for a journal that does not work; the oldest go first."""
 

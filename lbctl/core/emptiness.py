@@ -127,7 +127,7 @@ def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant
 
 def void_words(voided: Voided, now: Instant) -> str:
     """Return what became of an earlier certificate, for people."""
-    often = "" if voided.times == 1 else f", the {voided.times}th in a row"
+    often = "" if voided.times == 1 else f", number {voided.times} in a row"
     text = f"its certificate was made void {seconds(since(voided.at, now))} ago by a late request{often} ({voided.why})"
     return f"{text} after {seconds(voided.unused)} without one: the next needs {seconds(voided.quiet)}"
 

@@ -1,5 +1,6 @@
 """When the sessions of a pool are over: who came a while ago may only be reading a page. Pure."""
 
+from lbctl.core.rollcall import REMEMBERED
 from lbctl.core.seating import seats_of
 from lbctl.core.state import State
 from lbctl.model.names import Colour, ServiceName
@@ -25,6 +26,7 @@ def _may_have(state: State, name: ServiceName, colour: Colour, now: Instant) -> 
 def _nobody(state: State, name: ServiceName, colour: Colour, now: Instant) -> bool:
     """Whether the load balancers have watched for long enough to know that nobody with a session came."""
     seen, pool = seats_of(state, name, colour, now), state.record.services[name].pool(colour)
-    if seen is None or seen.watched < state.topology.services[name].drain.idle:
+    idle = state.topology.services[name].drain.idle
+    if seen is None or idle > REMEMBERED or seen.watched < idle:
         return False
     return not seen.below(pool.keep_bp).in_memory.occupied

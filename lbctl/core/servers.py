@@ -77,7 +77,7 @@ def _seen(state: State, now: Instant) -> Iterator[tuple[Key, Seen, Instant]]:
 
 
 def _word(pool: Wellness, server: ServerName) -> str:
-    """A drained server is up: who drained it was told."""
+    """A drained server is up: it serves the sessions it has; `status` says who drains it, as far as that is known."""
     if server in pool.drained:
         return UP
     return DOWN if server in pool.down else UNKNOWN if server in pool.unknown else UP

@@ -145,7 +145,7 @@ class Loop:
                 self.state, effects = machine.step(self.state, arrival)
             else:
                 self.state, effects = machine.ask(self.state, arrival, self._now())
-                if self.state.answers:
+                if any(one.goes_back for one in self.state.answers):
                     # A way back is answered in time although the journal says nothing: look again then.
                     asyncio.get_running_loop().call_later(PATIENCE / 1_000 + 0.001, self.wake)
             self._carry_out(effects)

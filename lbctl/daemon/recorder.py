@@ -58,10 +58,14 @@ class Recorder:
         except StoreError as error:
             log.warning("recording.ended", release=release.id, reason=str(error))
 
+    def close(self) -> None:
+        """Write what waits: lbctld ends."""
+        self._closed(set())
+
     def _closed(self, running: set[ReleaseId]) -> None:
         try:
             self._recordings.close(running)
-        except OSError as error:
+        except (OSError, StoreError) as error:
             log.warning("recording.unswept", reason=str(error))
 
 

@@ -3,7 +3,7 @@
 from lbctl.model.entry import Entry, Kind, Severity
 
 _OF_INSTANCE = frozenset({Kind.OPERATION_FAILED, Kind.OPERATION_RECOVERED})
-_OF_CERTIFICATE = frozenset({Kind.CERTIFICATE_VOID, Kind.POOL_CERTIFIED})
+_OF_CERTIFICATE = frozenset({Kind.CERTIFICATE_VOID, Kind.POOL_CERTIFIED, Kind.POOL_CLAIMED})
 _OF_JOURNAL = frozenset({Kind.JOURNAL_FAILED, Kind.JOURNAL_RECOVERED})
 _CLOSERS = frozenset(
     {
@@ -19,6 +19,7 @@ _CLOSERS = frozenset(
         Kind.JOURNAL_RECOVERED,
         Kind.OPERATION_RECOVERED,
         Kind.POOL_CERTIFIED,
+        Kind.POOL_CLAIMED,
     }
 )
 """After these nobody is needed any more for what was paged before; what else needs a person pages anew."""
@@ -36,9 +37,9 @@ def closes(entry: Entry) -> bool:
 
 def name_of(entry: Entry) -> str:
     """Return the name of the incident an entry belongs to: one per release, old pool of one, journal, instance, else
-    per kind. A void certificate is open until there is a new one, also after the release has ended."""
+    per kind. A void certificate is open until there is a new one or somebody claims the pool."""
     if entry.kind in _OF_CERTIFICATE:
-        return f"certificate/{entry.release}/{entry.service}"
+        return f"certificate/{entry.service}"
     if entry.release is not None:
         return f"release/{entry.release}"
     if entry.kind in _OF_JOURNAL:

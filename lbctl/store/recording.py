@@ -7,10 +7,10 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -24,7 +24,8 @@ BYTES_MAX = 16 << 20
 """Of one release, as it lies on the disk: about a day of a release that moves."""
 RELEASES_MAX = 10
 """The newest that are kept."""
-FLUSH_LINES = 100
+FLUSH_LINES = 50
+"""Five seconds of a release that moves; whoever kills lbctld loses no more."""
 LINE_MAX = 1 << 20
 _NAME = re.compile(r"release\.([0-9]{1,18})\.jsonl\.gz", re.ASCII)
 
@@ -57,11 +58,14 @@ class Judged:
 
 @dataclass(slots=True)
 class Recordings:
-    """The files of one directory (made 0700). Calls are synchronous and take well under 1 ms as a rule."""
+    """The files of one directory (made 0700). Calls are synchronous and take well under 1 ms as a rule.
+
+    Lines are written some at a time, each time compressed as a whole of its own: however a process ends, the next one
+    goes on behind what is whole.
+    """
 
     directory: Path
-    _open: dict[ReleaseId, tuple[gzip.GzipFile, BinaryIO]] = field(default_factory=dict)
-    _lines: dict[ReleaseId, int] = field(default_factory=dict)
+    _waiting: dict[ReleaseId, list[bytes]] = field(default_factory=dict)
     _full: set[ReleaseId] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -75,26 +79,26 @@ class Recordings:
         """
         if release in self._full:
             return
-        try:
-            file = self._file(release)
-            file.write(msgspec.json.encode(line) + b"\n")
-            self._lines[release] = self._lines.get(release, 0) + 1
-            if self._lines[release] % FLUSH_LINES == 0:
-                file.flush()
-                self._bounded(release)
-        except OSError as error:
-            self._full.add(release)
-            raise StoreError(f"{self.path(release)}: {error.strerror}: the recording ends here") from error
+        waiting = self._waiting.setdefault(release, [])
+        waiting.append(msgspec.json.encode(line) + b"\n")
+        if len(waiting) >= FLUSH_LINES or isinstance(line, Opening):
+            self._flush(release)
 
     def path(self, release: ReleaseId) -> Path:
         """Return where the recording of a release is, or would be."""
         return path_of(self.directory, release)
 
-    def close(self, running: set[ReleaseId]) -> None:
-        """Close the files of releases that do not run any more, and remove the oldest of too many."""
-        ended = [release for release in self._open if release not in running]
+    def close(self, running: Collection[ReleaseId] = ()) -> None:
+        """Write what waits of releases that do not run any more, and remove the oldest of too many.
+
+        Raises:
+            StoreError: it is not written.
+        """
+        ended = [release for release in self._waiting if release not in running]
         for release in ended:
-            self._end(release)
+            self._flush(release)
+            self._waiting.pop(release, None)
+            self._full.discard(release)
         if ended:
             self.sweep()
 
@@ -106,20 +110,22 @@ class Recordings:
         for _, path in found[:-RELEASES_MAX]:
             path.unlink(missing_ok=True)
 
-    def _file(self, release: ReleaseId) -> gzip.GzipFile:
-        if release not in self._open:
-            raw = os.fdopen(open_private(self.path(release), os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
-            self._open[release] = (gzip.GzipFile(fileobj=raw, mode="ab", compresslevel=1, mtime=0), raw)
-        return self._open[release][0]
-
-    def _bounded(self, release: ReleaseId) -> None:
-        if self.path(release).stat().st_size > BYTES_MAX:
+    def _flush(self, release: ReleaseId) -> None:
+        lines = self._waiting[release]
+        if not lines or release in self._full:
+            return
+        self._waiting[release] = []
+        try:
+            descriptor = open_private(self.path(release), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(gzip.compress(b"".join(lines), compresslevel=1, mtime=0))
+                size = file.tell()
+        except (OSError, StoreError) as error:
             self._full.add(release)
-            self._end(release)
-
-    def _end(self, release: ReleaseId) -> None:
-        for file in self._open.pop(release):
-            file.close()
+            why = error.strerror if isinstance(error, OSError) else error
+            raise StoreError(f"{self.path(release)}: {why}: the recording ends here") from error
+        if size > BYTES_MAX:
+            self._full.add(release)
 
 
 def checksum(verdict: Verdict) -> int:

@@ -201,4 +201,8 @@ async def test_a_void_certificate_is_open_until_that_pool_has_a_new_one(pager: P
     assert pager.incidents
     assert (await sender.send(composed(fact(Kind.POOL_CERTIFIED), 4))).ok
     assert not pager.incidents
+    assert (await sender.send(composed(void, 5))).ok
+    assert pager.incidents
+    assert (await sender.send(composed(fact(Kind.POOL_CLAIMED, release=None), 6))).ok
+    assert not pager.incidents
     await sender.close()

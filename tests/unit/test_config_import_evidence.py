@@ -83,7 +83,10 @@ def test_names_alone_are_asked_about_and_the_second_pool_stays_empty(
     code, found = imported(tmp_path, capsys, text)
     assert (code, found["complete"]) == (4, False)
     assert any(why in line for line in found["fill_in"]), found["fill_in"]
-    assert any("pools.green: the pool is empty" in line for line in found["fill_in"])
+    serves = next((one["active"] for one in found["services"]), None)
+    doubted = "blue" if serves == "green" else "green"
+    assert any(f"pools.{doubted}: the pool is empty" in line for line in found["fill_in"])
+    assert not any(f"pools.{serves}: the pool is empty" in line for line in found["fill_in"])
 
 
 def test_who_serves_is_not_known_where_the_choice_is_computed(tmp_path: Path, capsys: Captured) -> None:

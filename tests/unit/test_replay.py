@@ -17,7 +17,7 @@ from lbctl.model.units import MINUTE, SECOND, Span
 from lbctl.sim.rehearsal.rehearse import Stage
 from lbctl.sim.rehearsal.script import Kind, Reader
 from lbctl.sim.rehearsal.setting import Setting, taking_part
-from lbctl.store.recording import Recordings
+from lbctl.store.recording import Judged, Recordings, lines
 
 ONE, TWO = "config/one-service.yaml", "config/two-services.yaml"
 PLAN = Plan(steps_bp=(1_000, 5_000, 10_000), hold_min=Span(3 * SECOND), bake=Span(3 * SECOND), retain=SECOND)
@@ -142,3 +142,29 @@ def test_only_the_newest_recordings_are_kept_and_foreign_files_are_left_alone(tm
     recordings.sweep()
     left = {path.name for path in recordings.directory.iterdir()}
     assert left == {"mine.txt", *(f"release.{number}.jsonl.gz" for number in range(5, 15))}
+
+
+def test_a_process_that_was_killed_leaves_a_recording_that_the_next_one_goes_on_with(tmp_path: Path) -> None:
+    line, release = Judged(at=1, steps=0, samples={}, said={}), ReleaseId("7")
+    recordings = [Recordings(tmp_path / "recordings") for _ in range(3)]
+    for life in recordings:  # None of them is closed but the last.
+        for _ in range(130):
+            life.write(release, line)
+    recordings[-1].close()
+    assert len(list(lines(recordings[0].path(release)))) == 100 + 100 + 130
+
+
+def test_a_disk_that_refuses_ends_a_recording_once_and_no_other(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path / "recordings")
+    recordings.path(ReleaseId("7")).mkdir()
+    line = Judged(at=1, steps=0, samples={}, said={})
+    refused = 0
+    for _ in range(500):
+        for release in (ReleaseId("7"), ReleaseId("8")):
+            try:
+                recordings.write(release, line)
+            except StoreError:
+                refused += 1
+    recordings.close()
+    assert refused == 1
+    assert len(list(lines(recordings.path(ReleaseId("8"))))) == 500
