@@ -11,6 +11,7 @@ import pytest
 from lbctl.cli.app import main
 from lbctl.config.load import load
 from lbctl.daemon.recorder import Recorder
+from lbctl.model.errors import StoreError
 from lbctl.model.names import Colour, ReleaseId
 from lbctl.model.topology import Plan
 from lbctl.model.units import MINUTE, SECOND, Span
