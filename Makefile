@@ -10,7 +10,7 @@ ifneq ($(or $(MADE_IN),$(CURDIR)),$(CURDIR))
 MOVED := yes
 .PHONY: $(STAMP)
 endif
-# `make test` as root on Debian or Ubuntu installs a missing HAProxy; SYSTEM=no leaves the system alone.
+# `make test` as root on Debian or Ubuntu installs what is missing of HAProxy, Chromium and two shells; SYSTEM=no leaves the system alone.
 SYSTEM ?= yes
 ARGS ?=
 # The tests of real load balancers wait more than they compute: six at a time on two cores (WORKERS=0: one by one).

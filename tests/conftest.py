@@ -15,7 +15,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 HERE = Path(__file__).parent
 WAIT = {"e2e": 0, "recipes": 0, "integration": 1, "conformance": 1, "bench": 2}
 """Tests of whole releases take seconds and hardly any processor; begun last, they would be all that is waited for."""
-BY_FILE = ("tests/unit/", "tests/house/", "tests/bench/")
+BY_FILE = ("tests/unit/", "tests/house/", "tests/bench/", "tests/integration/test_control_contract.py")
 """Tests that are so short, or share so much, that one process has all of a file."""
 
 

@@ -95,4 +95,4 @@ async def test_decisions_beside_a_load_balancer_that_hangs_are_in_time(
 ) -> None:
     alone, beside = await beside_one_that_hangs(proxy(), tmp_path, 8)
     print(f"\nlater than {LATE_S * 1000:g} ms: {alone:.2%} of the decisions alone, {beside:.2%} beside one that hangs")
-    assert beside <= max(0.01, 1.5 * alone)
+    assert beside <= min(0.9, max(0.01, 1.5 * alone))

@@ -70,12 +70,18 @@ def slow(target: Target, samples: Iterable[bytes]) -> Iterator[str]:
         took_ms = once(target, sample)
         if took_ms > SLACK * target.most_ms and once(target, sample) > SLACK * target.most_ms:
             yield f"{took_ms:.0f} ms: {sample[:60]!r}"
+        if (peak := taken(target, sample)) > MEMORY_MAX:
+            yield f"{peak >> 20} MiB: {sample[:60]!r}"
+
+
+def taken(target: Target, sample: bytes) -> int:
+    """How many bytes it held at its most."""
     tracemalloc.start()
-    target.fed(sample)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    if peak > MEMORY_MAX:
-        yield f"{peak >> 20} MiB"
+    try:
+        target.fed(sample)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def once(target: Target, sample: bytes) -> float:

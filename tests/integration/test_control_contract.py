@@ -3,7 +3,6 @@ every answer has the shape that was promised. On a unix socket, as it is served.
 
 import asyncio
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -38,7 +37,6 @@ from schemathesis.specs.openapi.checks import (
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-pytestmark = pytest.mark.xdist_group("one-daemon")
 DOCUMENT = schemathesis.openapi.from_dict(document(VERSION))
 OPERATIONS = [one.ok() for one in DOCUMENT.get_all_operations()]
 KEPT = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -196,4 +194,3 @@ def test_no_request_makes_a_daemon_answer_5xx_long(real: requests.Session, opera
 
 def test_the_document_that_is_served_is_the_one_that_is_tried(real: requests.Session) -> None:
     assert real.get("http://lbctl/v1/openapi.json").json() == document(VERSION)
-    assert os.geteuid() >= 0

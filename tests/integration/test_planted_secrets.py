@@ -143,6 +143,14 @@ async def until_it_answers(at: Path, daemon: "subprocess.Popen[bytes]") -> None:
     pytest.fail("the daemon does not answer")
 
 
+async def until_it_tells(at: Path, kind: str) -> None:
+    for _ in range(400):
+        if kind.encode() in await asyncio.to_thread(ask, at, "GET", "/v1/events?tail=20"):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"{kind} did not happen")
+
+
 async def everything_said(at: Path, config: Path) -> dict[str, bytes]:
     """Whatever the daemon tells anybody who asks, after every alert has been tried twice."""
     found = {}
@@ -187,6 +195,7 @@ async def test_a_planted_secret_appears_nowhere(tmp_path: Path) -> None:
             found = await everything_said(tmp_path, config) | seen_by_neighbours(daemon.pid)
             limits = Path(f"/proc/{daemon.pid}/limits").read_text()
             os.kill(daemon.pid, signal.SIGHUP)
+            await until_it_tells(tmp_path, "config.reloaded")
             found["after a reload"] = await asyncio.to_thread(ask, tmp_path, "GET", "/v1/config")
             os.kill(daemon.pid, signal.SIGABRT)
             await asyncio.to_thread(daemon.wait)

@@ -144,6 +144,8 @@ async def soak(proxy: Proxy, minutes: float, rate: float, seed: int) -> list[Row
                 await log.count(on)
                 if number % 2:
                     said(log, await users.snapshot())
+            if looking.done():
+                looking.result()
             looking.cancel()
             report = await users.stop()
     told_slots = f"{report.requests:,} requests, {report.websockets.begun} WebSockets"
