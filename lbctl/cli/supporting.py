@@ -190,17 +190,22 @@ def written(client: Client, file: str | None, output: str | None) -> Json:
     folder = f"lbctl-support-{_UNSAFE.sub('_', socket.gethostname())}-{time.strftime('%Y%m%dT%H%M%SZ', at)}"
     path = os.path.abspath(output or f"{folder}.tar.gz")
     if os.path.lexists(path):
-        raise _taken(path, "it is there already, and is not written over")
+        raise _taken(path)
     found = gathered(one)
     try:
         size = found.write(path, folder, one.head(), int(time.time()))
+    except FileExistsError:
+        raise _taken(path) from None
     except OSError as error:
-        raise _taken(path, error.strerror or str(error)) from None
+        then = "lbctl support --to FILE, in a directory that you may write to"
+        why = error.strerror or str(error)
+        raise Failure(f"{path} cannot be written", why=why, then=then, exit_code=Exit.REFUSED) from None
     parts = [{"name": part.name, "bytes": len(part.data), "lack": part.lack} for part in found.parts]
     return {"file": path, "bytes": size, "parts": parts, "unread_secrets": list(found.hider.unread)}
 
 
-def _taken(path: str, why: str) -> Failure:
+def _taken(path: str) -> Failure:
+    why = "it is there already, and is not written over"
     then = f"lbctl support --to {Path(path).parent}/ANOTHER.tar.gz"
     return Failure(f"{path} cannot be written", why=why, then=then, exit_code=Exit.REFUSED)
 

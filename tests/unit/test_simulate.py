@@ -101,6 +101,8 @@ def test_programs_get_the_users_harmed_and_the_decision(capsys: pytest.CaptureFi
         (["-f", ONE, "--errors", "shop/green=3%"], 2, "there is no service 'shop': web"),
         (["-f", ONE, "--latency", "green=2h"], 2, "longer than 1m"),
         (["-f", ONE, "--dead", "green=1"], 2, "cannot be read"),
+        (["-f", ONE, "--kill", "+1m"], 2, "say when, as @step2"),
+        (["-f", ONE, "--reload", "local@step1+20s"], 2, "a reload takes no time"),
         (["-f", ONE, "--dead", "green+0s"], 2, "not within 1ms and 24h"),
         (["-f", ONE, "--reload", "lb7"], 2, "there is no load balancer 'lb7': edge/local"),
         (["-f", ONE, "--kill", "now"], 2, "write @step2"),

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from lbctl.cli.client import quoted
-from lbctl.cli.failure import Exit
+from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.options import client, contract_options, form_option, reason_option, span_ms
 from lbctl.cli.output import clean, emit, tell
 
@@ -79,8 +79,11 @@ def _given_back(data: Json) -> str:
 
 
 def _lacks(ctx: click.Context, service: str) -> str:
-    """Return what a claim waits for, as the daemon sees it now."""
-    found = client(ctx).get("/v1/status", service=service)["services"].get(service) or {}
+    """Return what a claim waits for, as the daemon sees it now. It is held, whatever becomes of this question."""
+    try:
+        found = client(ctx).get("/v1/status", service=service)["services"].get(service) or {}
+    except Failure as failure:
+        return f"what it waits for cannot be asked: {failure.what}"
     waits = (found.get("claim") or {}).get("waits")
     return str(waits or "not every load balancer reads back yet that nothing reaches it")
 

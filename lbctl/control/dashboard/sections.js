@@ -138,9 +138,15 @@ export function timeline(events, { names }) {
     : none("Nothing has happened yet.")));
 }
 
+// As `lbctl status` and `lbctl top` say it: a server that is down is down, whoever drains it besides.
+function stateOf(server) {
+  if (server.drained && server.up !== false) return ["wait", server.drained.state === "drain" ? "drained" : "undrained"];
+  return server.draining ? ["wait", "drained"] : UNKNOWN[server.up];
+}
+
 export function servers({ services }) {
   const rows = services.flatMap(([service, view]) => Object.entries(view.servers).map(([name, one]) => {
-    const word = one.drained ? mark("wait", one.drained.state === "drain" ? "drained" : "undrained") : mark(...UNKNOWN[one.up]);
+    const word = mark(...stateOf(one));
     return [`${service}/${name}`, one.pool, word, count(one.weight), count(one.in_flight), count(one.requests),
       count(one.errors), one.says || "", one.detail];
   }));

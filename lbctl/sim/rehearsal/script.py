@@ -124,6 +124,8 @@ class Reader:
         if kind is Kind.KILL:
             if who:
                 raise ValueError(f"{shown(text)} cannot be read")
+            if when == When():
+                raise ValueError("a release begins only while lbctld lives: say when, as @step2")
             return Trouble(kind=kind, begins=when, length=length or Span(5_000))
         if kind is Kind.RELOAD and length is not None:
             raise ValueError(f"{shown(text)}: a reload takes no time")
