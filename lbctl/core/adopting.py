@@ -119,6 +119,9 @@ def _adoptable(state: State, service: Service, request: Adopt) -> None:
             why = "" if seen is None else "; ".join(seen.obstacles)
             then = f"lbctl config render {state.topology.planes[service.plane].driver}"
             raise Refused("not_routed", f"{name} does not route {service.name}", why=why, then=then)
+        if seen.runtime and not reading.routes_of(service.name):
+            why = f"{reading.generation} was just started and has not told its routes yet"
+            raise Refused("unreachable", f"{name} cannot be read", why=why, then="lbctl status")
         shares = {route.share_bp(request.active) for route in seen.runtime.values()}
         if shares - {BP_FULL} and not request.settle:
             got = ", ".join(percent(share) for share in sorted(shares))

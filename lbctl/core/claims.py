@@ -274,9 +274,10 @@ def _pinned_off(state: State, provider: ServiceName, caller: Caller, at: Instant
     for instance in state.topology.instances_of(provider):
         reading = read_since(state, instance, provider, at)
         seen = None if reading is None else reading.services.get(provider)
-        if seen is None or seen.boot is None or not seen.runtime:
+        routes = () if reading is None else reading.routes_of(provider)
+        if seen is None or seen.boot is None or not routes:
             return False
-        if any(dict(route.pins).get(caller) is not Pin.NONE for route in (*seen.runtime.values(), seen.boot)):
+        if any(dict(route.pins).get(caller) is not Pin.NONE for route in (*routes, seen.boot)):
             return False
     return True
 

@@ -121,12 +121,8 @@ def _firm(want: Route | None) -> dict[Caller, Pin]:
 
 
 def _reads_back(reading: InstanceReading | Unreadable | None, service: ServiceName, caller: Caller, pin: Pin) -> bool:
-    seen = reading.services.get(service) if isinstance(reading, InstanceReading) else None
-    return (
-        seen is not None
-        and bool(seen.runtime)
-        and all(dict(one.pins).get(caller) is pin for one in seen.runtime.values())
-    )
+    routes = reading.routes_of(service) if isinstance(reading, InstanceReading) else ()
+    return bool(routes) and all(dict(one.pins).get(caller) is pin for one in routes)
 
 
 def _boots(reading: InstanceReading | Unreadable | None, service: ServiceName, caller: Caller, pin: Pin) -> bool:

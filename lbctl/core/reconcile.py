@@ -5,7 +5,7 @@ once, neither waits for the other. A raise writes the runtime, is read back, and
 crash plus a reload by hand can then only lower the share. What may not be raised now is left where it is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.operation import Place, SetRoute
@@ -31,6 +31,9 @@ def reconcile(
     seen = reading.services.get(service)
     if seen is None:
         return ()
+    if reading.generation not in seen.runtime:
+        # What was not read is not raised: it may be less than the record says, and is then taken as a step.
+        leave = replace(leave, raises=False)
     runtime = _runtime(service, want, reading, exposed, fence, leave)
     newest = runtime.route if runtime is not None else seen.runtime.get(reading.generation)
     boot = _boot(service, want, reading, exposed, fence, leave, newest)
@@ -75,9 +78,9 @@ def _boot(
     leave: Leave,
     newest: Route | None,
 ) -> SetRoute | None:
-    seen = reading.services[service]
+    seen, routing = reading.services[service], reading.routes_of(service)
     boot = seen.boot
-    settled = bool(seen.runtime) and all(route == want for route in seen.runtime.values())
+    settled = bool(routing) and all(route == want for route in routing)
     if boot == want:
         return None
     goal = _permitted(want, () if boot is None else (boot,), exposed, leave)
@@ -143,10 +146,10 @@ def _raised(before: Route, goal: Route, exposed: Colour) -> bool:
 
 def routed(reading: InstanceReading, service: ServiceName, want: Route) -> bool:
     """Whether this reading proves `want`: every generation that still routes, and the boot value."""
-    seen = reading.services.get(service)
+    seen, routes = reading.services.get(service), reading.routes_of(service)
     return (
         seen is not None
-        and bool(seen.runtime)
-        and all(route == want for route in (*seen.runtime.values(), *seen.skewed.values()))
+        and bool(routes)
+        and all(route == want for route in (*routes, *seen.skewed.values()))
         and seen.boot == want
     )

@@ -91,8 +91,7 @@ def _observed_share(state: State, service: Service, release: Release | None) -> 
         route.share_bp(watched)
         for instance in state.topology.instances_of(service.name)
         if isinstance(reading := state.observed.instances.get(instance), InstanceReading)
-        and service.name in reading.services
-        for route in reading.services[service.name].runtime.values()
+        for route in reading.routes_of(service.name)
     ]
     return max(shares, default=None)
 

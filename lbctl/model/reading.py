@@ -177,6 +177,15 @@ class InstanceReading:
     unsent_log_lines: Mapping[Generation, int] = field(default_factory=dict)
     """Log lines, of any log, that a generation could not send; monotonic."""
 
+    def routes_of(self, service: ServiceName) -> tuple[Route, ...]:
+        """The routes of a service in every generation that has some; none while the newest has not told its own.
+
+        A process that was just started answers before it has read its routes. What an older one does says nothing of
+        a new connection, so until then nothing is proved.
+        """
+        seen = self.services.get(service)
+        return () if seen is None or self.generation not in seen.runtime else tuple(seen.runtime.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:

@@ -72,6 +72,8 @@ class Balancer:
     pending: list[Pending] = field(default_factory=list)
     unreadable_until: Instant = Instant(-1)
     stalled_until: Instant = Instant(-1)
+    untold_until: Instant = Instant(-1)
+    """Until then the newest generation routes, and does not say how."""
     refuses: bool = False
     skewed_bp: int | None = None
     """What green really gets, where servers that died or came back moved a share made of weights."""
@@ -247,10 +249,11 @@ class Balancer:
         old = tuple(generation for generation in self.runtime if generation != self.newest)
         for one in self.parts:
             one.close_some(now)
-        return InstanceReading(now, self.newest, {one.service: one.seen(up) for one in self.parts}, old)
+        untold = {self.newest} if now < self.untold_until else set[Generation]()
+        return InstanceReading(now, self.newest, {one.service: one.seen(up, untold) for one in self.parts}, old)
 
-    def seen(self, up: set[ServerName]) -> ServiceReading:
-        """Return the part of a reading that is about this service."""
+    def seen(self, up: set[ServerName], untold: set[Generation]) -> ServiceReading:
+        """Return the part of a reading that is about this service. `untold`: lives that do not say how they route."""
         pools = {
             colour: PoolReading(
                 {server: UP if server in up else DOWN for server in names},
@@ -263,7 +266,8 @@ class Balancer:
             for colour, names in self.servers.items()
         }
         skewed = {} if self.skewed_bp is None else {self.newest: replace(self.routes, green_bp=self.skewed_bp)}
-        return ServiceReading(dict(self.runtime), self.boot, pools, skewed, (self.obstacle,) if self.obstacle else ())
+        runtime = {life: route for life, route in self.runtime.items() if life not in untold}
+        return ServiceReading(runtime, self.boot, pools, skewed, (self.obstacle,) if self.obstacle else ())
 
 
 def balancers(

@@ -29,6 +29,8 @@ class Rates:
     """Per tick and instance: no reading in this tick."""
     reload: float = 0.0
     restart: float = 0.0
+    untold: float = 0.0
+    """Per reload: the new life is read for a while before it tells its routes."""
     edit: float = 0.0
     """Per tick: a person changes a route by hand."""
     edit_boot: float = 0.0
@@ -103,5 +105,5 @@ FAULTS = Rates(
     heal=0.06,
 )
 """Enough of everything that most releases meet some of it, and little enough that many still end well."""
-EVERYTHING = replace(FAULTS, hooks=0.4, hook_fails=0.2, suspended=0.001)
+EVERYTHING = replace(FAULTS, hooks=0.4, hook_fails=0.2, suspended=0.001, untold=0.3)
 """The same, with what the world can do besides: the planted mutants are looked for without it."""

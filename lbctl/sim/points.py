@@ -41,6 +41,7 @@ POINTS = (
     "reading skipped",
     "reload",
     "reload, old workers go on",
+    "reload, no routes told yet",
     "restart",
     "edit",
     "edit of the boot value",

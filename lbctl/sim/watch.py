@@ -322,7 +322,7 @@ class Watch:
         reading = sent.readings[balancer.name]
         assert isinstance(reading, InstanceReading)
         seen = reading.services[self.service]
-        unseen = reading.generation != balancer.newest or seen.runtime[reading.generation] != routes
+        unseen = reading.generation != balancer.newest or seen.runtime.get(reading.generation) != routes
         self._claim(not unseen, f"a raise ({place.value}) landed on what was not read before: {routes}")
 
     def _ended_since(self, release: Release | None, durable: Record, away: Colour) -> None:

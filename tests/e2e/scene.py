@@ -1,6 +1,7 @@
 """The stage of the end-to-end tests: the real daemon, a real load balancer, real servers and users, as in the demo."""
 
 import asyncio
+import json
 import os
 import shutil
 import time
@@ -145,12 +146,19 @@ async def status(here: Stage) -> Json:
 
 
 async def share_is(here: Stage, share_bp: int, seconds: float = 30.0) -> float:
-    """Wait until the candidate's share is read back everywhere."""
+    """Wait until the candidate's share is read back everywhere; a time-out tells what was read last."""
+    last: Json = {}
 
     async def there() -> bool:
-        return bool((await status(here))["observed_share_bp"] == share_bp)
+        last.update(await status(here))
+        return bool(last["observed_share_bp"] == share_bp)
 
-    return await until(there, seconds, 0.02)
+    try:
+        return await until(there, seconds, 0.02)
+    except TimeoutError as error:
+        error.add_note(f"last seen: {json.dumps(last, default=str)}")
+        error.add_note(f"last events: {json.dumps((await events(here))[-12:], default=str)}")
+        raise
 
 
 async def reached(here: Stage, share_bp: int, seconds: float = 30.0) -> None:

@@ -187,8 +187,10 @@ class Stage:
     def do_tokens(self, *trouble: str) -> None:
         self.world.tokens.trouble = " ".join(trouble)
 
-    def do_reload(self, name: str) -> None:
-        self.world.reload(self._balancer(name), keep_old=True)
+    def do_reload(self, name: str, untold: str = "0s") -> None:
+        balancer = self._balancer(name)
+        self.world.reload(balancer, keep_old=True)
+        balancer.untold_until = Instant(self.world.now + span(untold))
 
     def do_restart(self, name: str) -> None:
         self.world.reload(self._balancer(name), keep_old=False)
