@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from lbctl.core.judge import Counts
 from lbctl.model import sketch
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
-from lbctl.model.reading import InstanceReading, PoolReading, Timing, Unreadable
+from lbctl.model.reading import InstanceReading, PoolReading, ServerReading, Timing, Unreadable
 from lbctl.model.sketch import Buckets
 from lbctl.model.units import Instant, Span, since
 
 Readings = Mapping[InstanceName, InstanceReading | Unreadable | None]
 MARK_EVERY = Span(100)
 """How closely it is remembered how many requests had been handed out when."""
+NOTHING = Counts(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,7 @@ class Ledger:
     requests: int
     errors: int
     retries: int
-    servers: Mapping[ServerName, tuple[int, int]]
-    """Attempts and errors."""
+    servers: Mapping[ServerName, ServerReading]
     started: tuple[tuple[Instant, int], ...] = ()
     """How many requests had been handed out, at marks within the slow limit, and the newest mark before it."""
     late_free: int = 0
@@ -138,10 +138,9 @@ def _ledger(
     total_peak: int,
     bad_peak: int,
 ) -> Ledger:
-    servers = {name: (one.requests, one.errors) for name, one in pool.servers.items()}
     generation, at = reading.generation, reading.taken_at
     return Ledger(
-        generation, at, pool.requests, pool.errors, pool.retries, servers, marks, late_free, total_peak, bad_peak
+        generation, at, pool.requests, pool.errors, pool.retries, pool.servers, marks, late_free, total_peak, bad_peak
     )
 
 
@@ -169,12 +168,15 @@ def _late(
     return max(0, marks[0][1] - pool.answered - late_free)
 
 
-def _servers(before: Mapping[ServerName, tuple[int, int]], pool: PoolReading) -> dict[ServerName, Counts]:
+def _servers(before: Mapping[ServerName, ServerReading], pool: PoolReading) -> dict[ServerName, Counts]:
     found: dict[ServerName, Counts] = {}
     for name, one in pool.servers.items():
-        requests, errors = before.get(name, (0, 0))
-        if name in before and one.requests >= requests and one.errors >= errors:
-            found[name] = Counts(one.requests - requests, one.errors - errors)
+        known = before.get(name)
+        if known is one:
+            # Thousands of servers stand by for every one that works, and drivers hand on what has not changed.
+            found[name] = NOTHING
+        elif known is not None and one.requests >= known.requests and one.errors >= known.errors:
+            found[name] = Counts(one.requests - known.requests, one.errors - known.errors)
     return found
 
 

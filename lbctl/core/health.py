@@ -76,7 +76,7 @@ def observe(
         told = replace(state, detail=detail or "the checker could not tell") if state.up is None else state
         return refresh(told, now, settings)
     if ok and _is_steady(state, settings, detail):
-        return replace(state, heard_at=now)
+        return _heard(state, now)
     good, bad = (min(state.good + 1, settings.rise), 0) if ok else (0, min(state.bad + 1, settings.fall))
     seen_up = True if good >= settings.rise else False if bad >= settings.fall else state.seen_up
     flips = state.flips
@@ -85,6 +85,21 @@ def observe(
     refused_since = (state.refused_since or now) if detail == REFUSED and not ok else None
     heard = replace(state, good=good, bad=bad, seen_up=seen_up, heard_at=now, flips=flips, refused_since=refused_since)
     return _settled(heard, now, settings, detail)
+
+
+def _heard(state: HealthState, now: Instant) -> HealthState:
+    """`replace` takes three times as long, and this is done for each of thousands a second."""
+    return HealthState(
+        up=state.up,
+        since=state.since,
+        detail=state.detail,
+        seen_up=state.seen_up,
+        good=state.good,
+        bad=state.bad,
+        heard_at=now,
+        refused_since=state.refused_since,
+        flips=state.flips,
+    )
 
 
 def _is_steady(state: HealthState, settings: HealthSettings, detail: str) -> bool:

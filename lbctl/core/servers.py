@@ -44,10 +44,11 @@ def changed(state: State, now: Instant) -> tuple[State, list[Entry]]:
         return state, []
     seen: dict[Key, Seen] = {}
     due: dict[Key, Instant] = {}
-    for key, one, due_at in _seen(state, now):
-        seen[key] = one
-        if one.word != one.told and due_at <= now:
-            due[key] = due_at
+    for service in state.topology.services.values():
+        for colour in Colour:
+            news = dict(_seen(state, service, colour, now))
+            seen |= news
+            due |= {key: at for key, at in _due(state, service, colour, news) if at <= now}
     entries: list[Entry] = []
     if due and (since(max(due.values()), now) >= QUIET or since(min(due.values()), now) >= LONGEST):
         entries = _entries(state, {key: seen[key].word for key in due}, now)
@@ -55,25 +56,35 @@ def changed(state: State, now: Instant) -> tuple[State, list[Entry]]:
     return replace(state, servers=seen, servers_at=now), entries
 
 
-def _seen(state: State, now: Instant) -> Iterator[tuple[Key, Seen, Instant]]:
-    """Every server that is not up, or was not lately, and when a change of it may be told."""
-    for service in state.topology.services.values():
-        blind = _blind(state, service)
-        for colour in Colour:
-            pool = state.wells[service.name, colour]
-            for server in service.pool(colour).servers:
-                key = (service.name, server.name)
-                word = _word(pool, server.name)
-                before = state.servers.get(key)
-                if before is None and word == UP:
-                    continue
-                before = before or Seen(since=now)
-                if blind:
-                    # What a load balancer said is not over because none can be asked.
-                    word = before.word
-                one = before if word == before.word else replace(before, word=word, since=now)
-                if one.word != UP or one.told != UP or since(max(one.since, one.told_at), now) < FORGOTTEN_AFTER:
-                    yield key, one, after(one.since, _patience(state, service, colour, one))
+def _seen(state: State, service: Service, colour: Colour, now: Instant) -> Iterator[tuple[Key, Seen]]:
+    """Every server of a pool that is not up, or of which people were told something else lately."""
+    pool, blind = state.wells[service.name, colour], _blind(state, service)
+    for server in service.pool(colour).servers:
+        key = (service.name, server.name)
+        word = _word(pool, server.name)
+        before = state.servers.get(key)
+        if before is None:
+            if word == UP:
+                continue
+            before = Seen(since=now)
+        if blind:
+            # What a load balancer said is not over because none can be asked.
+            word = before.word
+        one = before if word == before.word else replace(before, word=word, since=now)
+        if (
+            one.word != UP
+            or one.told != UP
+            or (one.times and since(max(one.since, one.told_at), now) < FORGOTTEN_AFTER)
+        ):
+            yield key, one
+
+
+def _due(state: State, service: Service, colour: Colour, seen: Mapping[Key, Seen]) -> Iterator[tuple[Key, Instant]]:
+    """When a change of each may be told, of those that are not as people were told."""
+    news = {key: one for key, one in seen.items() if one.word != one.told}
+    serves = bool(news) and _serves(state, service.name, colour)
+    for key, one in news.items():
+        yield key, after(one.since, _patience(service, one, serves=serves))
 
 
 def _word(pool: Wellness, server: ServerName) -> str:
@@ -91,12 +102,12 @@ def _blind(state: State, service: Service) -> bool:
     return not any(isinstance(reading, InstanceReading) for reading in readings)
 
 
-def _patience(state: State, service: Service, colour: Colour, seen: Seen) -> Span:
-    """Return how long a server must stand as it is before that is told."""
+def _patience(service: Service, seen: Seen, *, serves: bool) -> Span:
+    """Return how long a server must stand as it is before that is told. `serves`: its pool is to have traffic."""
     patience = min(PATIENCE_MAX, PATIENCE << seen.times) if seen.times else 0
     if seen.word == UNKNOWN and service.health is not None:
         patience = max(patience, HARMLESS_FOR + service.health.rise * service.health.interval)
-    elif seen.word == UNKNOWN or not _serves(state, service.name, colour):
+    elif seen.word == UNKNOWN or not serves:
         patience = max(patience, HARMLESS_FOR)
     return Span(patience)
 

@@ -1,10 +1,10 @@
 """Which servers are well now, by prober and load balancer together, and whether the way home is open. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
-from lbctl.model.reading import Admin, InstanceReading, Observed, Unreadable
+from lbctl.model.reading import Admin, InstanceReading, Observed, ServerReading
 from lbctl.model.topology import Service, Topology
 from lbctl.model.units import BP_FULL
 
@@ -81,15 +81,15 @@ def wellness(service: Service, colour: Colour, observed: Observed, topology: Top
 
     A prober that is itself suspect (panic rule) is not believed: its word counts as unknown.
     """
-    readings = {name: observed.instances.get(name) for name in topology.instances_of(service.name)}
     suspect = service.name in observed.checker_suspect
+    balanced = [*_balanced(service, colour, observed, topology)]
     down: dict[ServerName, str] = {}
     unknown: dict[ServerName, str] = {}
     drained: set[ServerName] = set()
     for server in service.pool(colour).servers:
         probed = observed.health.get((service.name, server.name)) if service.health is not None else None
         # A fault goes before an order: a drained server may be down as well.
-        ordered, refusal = min(_refusals(service, colour, server.name, readings), default=(False, ""))
+        ordered, refusal = min(_refusals(service, colour, server.name, balanced), default=_WANTED)
         if refusal and not ordered:
             down[server.name] = refusal
         elif probed is not None and probed.up is False and not suspect:
@@ -104,17 +104,24 @@ def wellness(service: Service, colour: Colour, observed: Observed, topology: Top
     return Wellness(len(service.pool(colour).servers), down, unknown, frozenset(drained))
 
 
+_WANTED = (False, "")
+_Balanced = tuple[InstanceName, Mapping[ServerName, ServerReading]]
+
+
+def _balanced(service: Service, colour: Colour, observed: Observed, topology: Topology) -> Iterator[_Balanced]:
+    """Yield what each load balancer that could be read says of the pool's servers."""
+    for name in topology.instances_of(service.name):
+        reading = observed.instances.get(name)
+        if isinstance(reading, InstanceReading) and service.name in reading.services:
+            yield name, reading.services[service.name].pools[colour].servers
+
+
 def _refusals(
-    service: Service,
-    colour: Colour,
-    server: ServerName,
-    readings: Mapping[InstanceName, InstanceReading | Unreadable | None],
+    service: Service, colour: Colour, server: ServerName, balanced: Sequence[_Balanced]
 ) -> Iterator[tuple[bool, str]]:
     """Yield which load balancers give this server no new request, and why; whether that is only somebody's order."""
-    for name, reading in readings.items():
-        if not isinstance(reading, InstanceReading) or service.name not in reading.services:
-            continue
-        seen = reading.services[service.name].pools[colour].servers.get(server)
+    for name, servers in balanced:
+        seen = servers.get(server)
         if seen is None:
             yield False, f"{name} does not know it"
         elif seen.up and seen.admin is Admin.DRAIN:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -85,6 +86,8 @@ async def _serve(config: Config) -> int:
     try:
         async with running(config, notify) as daemon:
             hang_ups = asyncio.create_task(_reloads(daemon, asked), name="reloads")
+            gc.collect()
+            gc.freeze()  # Modules and config live long; no later collection walks through them while a decision waits.
             log.info("daemon.ready", socket=config.daemon.control_socket, config=config.path)
             stopping = asyncio.create_task(_set(stop), name="stopping")
             await asyncio.wait({stopping, daemon.failed}, return_when=asyncio.FIRST_COMPLETED)

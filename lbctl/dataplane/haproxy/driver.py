@@ -22,7 +22,7 @@ from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Garbled, Unreachable
 from lbctl.model.names import Generation, InstanceName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetClosing, SetRoute, SetServer, Status
-from lbctl.model.reading import InstanceReading
+from lbctl.model.reading import InstanceReading, ServiceReading
 from lbctl.model.route import Route
 from lbctl.model.topology import Instance, Service
 from lbctl.model.units import Instant
@@ -85,9 +85,7 @@ class HaproxyInstance:
         except TimeoutError:
             raise Unreachable(self._too_late()) from None
         boot = self._boot.read()
-        services = await self._holders.added(
-            looks, {name: form.reading(looks, boot) for name, form in self._forms.items()}
-        )
+        services = await self._holders.added(looks, await self._read(looks, boot))
         services = self._bindings.added(looks, services)
         services = {name: self._closings.added(name, one) for name, one in services.items()}
         obstacles = [text for one in services.values() for text in one.obstacles]
@@ -101,6 +99,14 @@ class HaproxyInstance:
             sessions=self._bindings.sessions(services, taken_at),
             unsent_log_lines={one.life: one.unsent_log_lines for one in looks},
         )
+
+    async def _read(self, looks: Sequence[Look], boot: Entries | None) -> dict[ServiceName, ServiceReading]:
+        """Thousands of servers are understood service by service: a decision that is due meanwhile is not late."""
+        services: dict[ServiceName, ServiceReading] = {}
+        for name, form in self._forms.items():
+            services[name] = form.reading(looks, boot)
+            await asyncio.sleep(0)
+        return services
 
     async def apply(self, operation: SetRoute) -> Result:
         """See `DataPlane.apply`."""
