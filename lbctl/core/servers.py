@@ -59,6 +59,8 @@ def changed(state: State, now: Instant) -> tuple[State, list[Entry]]:
 def _seen(state: State, service: Service, colour: Colour, now: Instant) -> Iterator[tuple[Key, Seen]]:
     """Every server of a pool that is not up, or of which people were told something else lately."""
     pool, blind = state.wells[service.name, colour], _blind(state, service)
+    if pool.well and not state.servers:
+        return
     for server in service.pool(colour).servers:
         key = (service.name, server.name)
         word = _word(pool, server.name)

@@ -89,7 +89,7 @@ def wellness(service: Service, colour: Colour, observed: Observed, topology: Top
     for server in service.pool(colour).servers:
         probed = observed.health.get((service.name, server.name)) if service.health is not None else None
         # A fault goes before an order: a drained server may be down as well.
-        ordered, refusal = min(_refusals(service, colour, server.name, balanced), default=_WANTED)
+        ordered, refusal = _refused(service, colour, server.name, balanced)
         if refusal and not ordered:
             down[server.name] = refusal
         elif probed is not None and probed.up is False and not suspect:
@@ -116,18 +116,22 @@ def _balanced(service: Service, colour: Colour, observed: Observed, topology: To
             yield name, reading.services[service.name].pools[colour].servers
 
 
-def _refusals(
-    service: Service, colour: Colour, server: ServerName, balanced: Sequence[_Balanced]
-) -> Iterator[tuple[bool, str]]:
-    """Yield which load balancers give this server no new request, and why; whether that is only somebody's order."""
+def _refused(service: Service, colour: Colour, server: ServerName, balanced: Sequence[_Balanced]) -> tuple[bool, str]:
+    """Return why a load balancer gives this server no new request, a fault before an order; and whether it is only
+    somebody's order."""
+    found = _WANTED
     for name, servers in balanced:
         seen = servers.get(server)
+        if seen is not None and seen.usable and seen.admin is not Admin.DRAIN:
+            continue
         if seen is None:
-            yield False, f"{name} does not know it"
+            why = False, f"{name} does not know it"
         elif seen.up and seen.admin is Admin.DRAIN:
-            yield True, f"{name} drains it (lbctl undrain {service.name}/{colour}/{server})"
-        elif not seen.usable:
-            yield False, f"{name} says {seen.detail or ('weight 0' if seen.up else 'down')}"
+            why = True, f"{name} drains it (lbctl undrain {service.name}/{colour}/{server})"
+        else:
+            why = False, f"{name} says {seen.detail or ('weight 0' if seen.up else 'down')}"
+        found = why if found is _WANTED else min(found, why)
+    return found
 
 
 def way_open(home: Wellness, exposed: Wellness, min_healthy_bp: int) -> bool:
