@@ -496,7 +496,7 @@ class FakeDesk:
     def config_text(self) -> str:
         return "apiVersion: lbctl/v1\n"
 
-    def metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         return b"lbctl_leader 1.0\n"
 
     def version(self) -> Json:

@@ -83,7 +83,7 @@ class Desk(Protocol):
     def config_text(self) -> str:
         """The effective config, secrets masked."""
 
-    def metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         """Every metric, as Prometheus' text."""
 
     def version(self) -> Json:

@@ -100,7 +100,7 @@ async def config(call: Call) -> web.Response:
 
 async def metrics(call: Call) -> web.Response:
     """What Prometheus reads; every name is in docs/reference/metrics.md."""
-    return web.Response(body=call.desk.metrics(), headers={"Content-Type": f"{METRICS_MEDIA}; charset=utf-8"})
+    return web.Response(body=await call.desk.metrics(), headers={"Content-Type": f"{METRICS_MEDIA}; charset=utf-8"})
 
 
 async def version(call: Call) -> Json:

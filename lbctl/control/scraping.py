@@ -5,7 +5,7 @@ It is there only where the config asks for it. Nobody is asked who they are: on 
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from lbctl.control.framing import HEAD_MAX, Framed, frame
 from lbctl.control.hostname import is_this_host
@@ -41,7 +41,7 @@ LATE = Problem(status=408, code="too_slow", what="the request was not there in t
 class ScrapeServer:
     """Serves `text` at an address from `start` to `stop`."""
 
-    def __init__(self, at: Address | str, text: Callable[[], bytes]) -> None:
+    def __init__(self, at: Address | str, text: Callable[[], Awaitable[bytes]]) -> None:
         self._at = at
         self._text = text
         self._listener: Listener | None = None
@@ -106,10 +106,10 @@ class ScrapeServer:
         what, host = asked
         if not isinstance(self._at, str) and not is_this_host(host):
             return FOREIGN.message()
-        return self._whole() if what == "GET /metrics" else NOT_HERE.message()
+        return await self._whole() if what == "GET /metrics" else NOT_HERE.message()
 
-    def _whole(self) -> bytes:
-        body = self._text()
+    async def _whole(self) -> bytes:
+        body = await self._text()
         head = (
             f"HTTP/1.1 200 OK\r\nContent-Type: {METRICS_MEDIA}; charset=utf-8\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -59,7 +59,7 @@ class Desk:
         able: Capable,
         asking: Asking,
         connections: Callable[[ServiceName, Colour], Awaitable[list[Json]]],
-        metrics: Callable[[], bytes],
+        metrics: Callable[[], Awaitable[bytes]],
         now: Now,
     ) -> None:
         self._loop = loop
@@ -271,9 +271,9 @@ class Desk:
         """The effective config, secrets masked."""
         return self._config_text()
 
-    def metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         """Every metric, as Prometheus' text."""
-        return self._metrics()
+        return await self._metrics()
 
     def version(self) -> dict[str, Any]:
         """Who is running."""

@@ -1,5 +1,6 @@
 """What `status` shows of single servers: what the prober, the load balancers and people say of each."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lbctl.core.state import State
@@ -7,7 +8,7 @@ from lbctl.core.wellness import Wellness, wellness
 from lbctl.daemon.emptying import drained_view, in_flight
 from lbctl.daemon.named import said
 from lbctl.model.names import Colour, ServerName, ServiceName
-from lbctl.model.reading import InstanceReading
+from lbctl.model.reading import InstanceReading, ServerReading
 from lbctl.model.topology import Service
 
 Json = dict[str, Any]
@@ -20,12 +21,9 @@ def server_views(state: State, service: Service) -> Json:
     for colour in Colour:
         # The same word as in every decision: what is up here is never "not healthy" there.
         well = wellness(service, colour, state.observed, state.topology)
+        tables = _tables(state, service.name, colour)
         for server in service.pool(colour).servers:
-            seen = [
-                reading.services[service.name].pools[colour].servers[server.name]
-                for reading in readings_of(state, service.name)
-                if server.name in reading.services[service.name].pools[colour].servers
-            ]
+            seen = [table[server.name] for table in tables if server.name in table]
             trouble = well.down.get(server.name) or well.unknown.get(server.name, "")
             health = state.observed.health.get((service.name, server.name))
             servers[server.name] = {
@@ -46,9 +44,24 @@ def server_views(state: State, service: Service) -> Json:
     return servers
 
 
+def servers_up(state: State, service: Service, colour: Colour) -> Iterator[tuple[ServerName, bool | None]]:
+    """Yield the same word alone for every server of a pool, for there may be thousands."""
+    well = wellness(service, colour, state.observed, state.topology)
+    tables = _tables(state, service.name, colour)
+    for server in service.pool(colour).servers:
+        key = (service.name, server.name)
+        is_seen = key in state.observed.health or any(server.name in table for table in tables)
+        yield server.name, _up(well, server.name, is_seen=is_seen)
+
+
+def _tables(state: State, name: ServiceName, colour: Colour) -> list[Mapping[ServerName, ServerReading]]:
+    """Return what each load balancer that could be read says of a pool's servers."""
+    return [reading.services[name].pools[colour].servers for reading in readings_of(state, name)]
+
+
 def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:
     """None: nobody can say. A drained server is up: it serves the sessions it has."""
-    if name in well.down.keys() - well.drained:
+    if name in well.down and name not in well.drained:
         return False
     return True if is_seen and name not in well.unknown else None
 

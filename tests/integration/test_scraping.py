@@ -16,10 +16,15 @@ from lbctl.model.topology import Address
 TEXT = b"lbctl_leader 1.0\n"
 
 
+async def text() -> bytes:
+    """What there is to scrape."""
+    return TEXT
+
+
 @pytest.fixture(params=["port", "path"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Address | str]:
     at = Address("127.0.0.1", free_port()) if request.param == "port" else str(tmp_path / "own" / "metrics.sock")
-    server = ScrapeServer(at, lambda: TEXT)
+    server = ScrapeServer(at, text)
     await server.start()
     yield at
     await server.stop()
@@ -91,4 +96,4 @@ async def test_a_port_that_is_taken_is_named_with_the_next_step() -> None:
         taken.listen()
         at = Address("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(CannotListen, match="something else listens there; choose another port"):
-            await ScrapeServer(at, lambda: TEXT).start()
+            await ScrapeServer(at, text).start()

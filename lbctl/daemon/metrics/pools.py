@@ -10,7 +10,7 @@ from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.core.targets import target
 from lbctl.daemon.retired_view import drain_left
-from lbctl.daemon.server_views import all_readings, readings_of, server_views
+from lbctl.daemon.server_views import all_readings, readings_of, servers_up
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import PoolState
@@ -25,9 +25,10 @@ def service_samples(state: State, service: Service, here: Situation | None, now:
     """Yield what is known of one service; `here` is its running release."""
     name = service.name
     yield from _weights(state, name)
-    for server, view in server_views(state, service).items():
-        if view["up"] is not None:
-            yield "lbctl_server_up", (name, view["pool"], server), float(view["up"])
+    for colour in Colour:
+        for server, up in servers_up(state, service, colour):
+            if up is not None:
+                yield "lbctl_server_up", (name, colour.value, server), float(up)
     for colour in Colour:
         labels = (name, colour.value)
         readings = all_readings(state, name)

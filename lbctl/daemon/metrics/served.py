@@ -1,6 +1,6 @@
 """The metrics of a running daemon, and the listener for Prometheus alone where the config asks for it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import structlog
@@ -22,7 +22,7 @@ def metrics_of(loop: Loop, counted: Counted, alerts: Callable[[], Alerts], check
     return Metrics(state=lambda: loop.state, counted=counted, alerts=alerts, silences=checks.silences, now=now)
 
 
-async def serve(stack: AsyncExitStack, at: Address | str | None, text: Callable[[], bytes]) -> None:
+async def serve(stack: AsyncExitStack, at: Address | str | None, text: Callable[[], Awaitable[bytes]]) -> None:
     """Serve `text` until `stack` ends. A place that is taken is told: who steers traffic must start."""
     if at is None:
         return

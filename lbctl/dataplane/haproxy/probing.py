@@ -1,5 +1,6 @@
 """What one HAProxy is and can do: version, rights of its sockets, the map, stick tables, every service's limits."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from lbctl.dataplane.haproxy.client import ask
@@ -46,7 +47,11 @@ async def abilities(
 ) -> dict[ServiceName, Ability]:
     """Return what can be done with every service. Raises Garbled, Unreachable."""
     tables = await _stick_tables(instance, newest, timeout_s)
-    return {name: form.ability(newest, tables) for name, form in forms.items()}
+    found: dict[ServiceName, Ability] = {}
+    for name, form in forms.items():
+        found[name] = form.ability(newest, tables)
+        await asyncio.sleep(0)  # A decision that is due has its turn between services of hundreds of servers.
+    return found
 
 
 async def _stick_tables(instance: Instance, newest: Look, timeout_s: float) -> dict[str, bool]:
