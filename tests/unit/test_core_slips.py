@@ -1,0 +1,189 @@
+"""What a slip of the pen would change and no scenario stands on: each rule asked by itself."""
+
+from dataclasses import replace
+
+import pytest
+
+from lbctl.core import judge, oldworkers
+from lbctl.core.afterwards import undo
+from lbctl.core.closing import closing_news
+from lbctl.core.ebb import Ebb, ends_in
+from lbctl.core.judge import Counts
+from lbctl.core.judge.wording import interval
+from lbctl.core.leaving import leaving_services
+from lbctl.core.matrix import Tally
+from lbctl.core.matrix_kept import ENTRIES_MAX, plain, recalled
+from lbctl.core.parting import WATCHED_MIN, WATCHED_WELL, Seats, limit_of, part, seats
+from lbctl.core.rest import remembered
+from lbctl.core.retreat import retreat
+from lbctl.core.situation import Situation, situation
+from lbctl.core.state import State
+from lbctl.model.names import Colour, Generation
+from lbctl.model.reading import InstanceReading
+from lbctl.model.record import Record
+from lbctl.model.request import Undo
+from lbctl.model.sessions import Attendance, Leaving
+from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
+from lbctl.sim.site import SERVICE
+from tests.scenarios.stage import Stage
+from tests.shop import LB1, PLAN, SHOP, A, B, Shop
+
+NOW = Instant(1_000_000)
+WAITING = Leaving(per_second=None, began_at=NOW, paced_at=NOW, deadline=Instant(NOW + 30 * MINUTE))
+PACED = replace(WAITING, per_second=50)
+
+
+def shifting() -> State:
+    """A release at 25 % whose judge has said something."""
+    stage = Stage()
+    for line in ("world 1", "run 100ms", "adopt blue", "run 2s", "switch steps 25%,100% hold 60s", "run 5s"):
+        stage.do(line)
+    assert stage.world.process is not None
+    return stage.world.process.state
+
+
+def read(shop: Shop) -> InstanceReading:
+    """What was read last of the first load balancer."""
+    shop.run(2)
+    reading = shop.state.observed.instances[LB1]
+    assert isinstance(reading, InstanceReading)
+    return reading
+
+
+def with_reading(state: State, reading: InstanceReading) -> State:
+    return replace(state, observed=replace(state.observed, instances={**state.observed.instances, LB1: reading}))
+
+
+# ---- numbers for people
+
+
+@pytest.mark.parametrize(
+    ("total", "bad", "low", "high"),
+    [(100, 10, 0.0552, 0.1744), (100, 0, 0.0, 0.0370), (10, 10, 0.7225, 1.0), (1_000, 30, 0.0211, 0.0425)],
+)
+def test_an_interval_is_wilsons(total: int, bad: int, low: float, high: float) -> None:
+    assert interval(Counts(total, bad)) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_half_life_of_sessions_says_when_none_is_left() -> None:
+    ebb = Ebb(((NOW, 40), (Instant(NOW + 30 * SECOND), 25), (Instant(NOW + MINUTE), 20)))
+    assert ebb.now == 20
+    assert ebb.half_life == MINUTE
+    assert ends_in(WAITING, 0, ebb) == MINUTE
+    assert ends_in(WAITING, 3, ebb) == 2 * MINUTE
+    assert ends_in(PACED, 120, ebb) == 2_400
+    assert ends_in(PACED, None, ebb) is None
+    assert ends_in(WAITING, 3, None) is None
+
+
+# ---- sessions
+
+
+def test_load_balancers_with_buckets_of_another_size_say_nothing_together() -> None:
+    one = Attendance(taken_at=NOW, since=Instant(0), grain=4_096, buckets={Colour.BLUE: (1, 2)})
+    found = seats([one, replace(one, buckets={Colour.BLUE: (2, 3)})], Colour.BLUE, NOW)
+    assert found is not None
+    assert found.occupied == (1, 2, 3)
+    assert seats([one, replace(one, grain=BP_FULL)], Colour.BLUE, NOW) is None
+    assert seats([], Colour.BLUE, NOW) is None
+
+
+def test_who_was_counted_before_a_start_is_not_forgotten_for_who_is_seen_just_after_it() -> None:
+    seen = Seats(grain=BP_FULL, occupied=(9_990,), watched=Span(WATCHED_WELL - 1), remembered=(9_990,))
+    counted = replace(PACED, left=1_000)
+    moved = part(BP_FULL, counted, seen, Instant(NOW + 2 * SECOND))
+    assert moved is not None
+    assert moved[0] == limit_of(9_000, BP_FULL), "a tenth of the thousand who were counted, wherever they are"
+    fresh = part(BP_FULL, PACED, replace(seen, watched=WATCHED_MIN), Instant(NOW + 2 * SECOND))
+    assert fresh is not None
+    assert fresh[0] == 0, "the only one there is"
+
+
+def test_the_services_whose_sessions_are_moved_are_those_with_a_rate_and_an_open_way() -> None:
+    state = shifting()
+    adopted = state.record.services[SERVICE]
+
+    def moving(leaving: Leaving | None, keep_bp: int) -> bool:
+        pool = replace(adopted.green, leaving=leaving, keep_bp=keep_bp)
+        return bool(leaving_services(state.record.with_service(SERVICE, replace(adopted, green=pool))))
+
+    assert moving(PACED, 5_000)
+    assert not moving(PACED, 0)
+    assert not moving(WAITING, 5_000)
+    assert not moving(None, BP_FULL)
+
+
+def test_a_closing_of_a_service_that_left_the_config_is_no_news() -> None:
+    state = shifting()
+    adopted = state.record.services[SERVICE]
+    closing = replace(adopted.green, leaving=replace(PACED, closing=True), keep_bp=0)
+    record = state.record.with_service(SERVICE, replace(adopted, green=closing))
+    gone = replace(state.topology, services={})
+    assert not list(closing_news(replace(state, record=record, durable=record, topology=gone)))
+
+
+# ---- what was read
+
+
+def test_only_the_warning_of_unseen_workers_is_one() -> None:
+    reading = replace(read(Shop()), warnings=("LOG_LOSS: lines are missing", "OLD_WORKERS_UNSEEN: for another 3 s"))
+    assert list(oldworkers.unseen_workers(Record(), LB1, reading)) == ["OLD_WORKERS_UNSEEN: for another 3 s"]
+
+
+@pytest.mark.parametrize(("known", "noted"), [("another@1", True), (None, False), ("the same", False)])
+def test_a_new_life_that_hides_the_old_one_is_remembered_and_no_other(known: str | None, noted: bool) -> None:
+    shop = Shop()
+    reading = replace(read(shop), blind=True)
+    life = reading.generation if known == "the same" else None if known is None else Generation(known)
+    lives = {} if life is None else {LB1: life}
+    state = with_reading(replace(shop.state, record=replace(shop.state.record, generations=lives)), reading)
+    assert [change.record.unseen for change in remembered(state)] == ([{LB1: reading.generation}] if noted else [])
+
+
+def test_a_kept_matrix_with_more_rows_than_there_can_be_is_refused() -> None:
+    kept = plain(Tally())
+    assert recalled(kept, NOW) == Tally()
+    for rows in ({"not": "a list"}, [[0, 0]] * (ENTRIES_MAX + 1)):
+        with pytest.raises(ValueError, match="where a list should be, or too large"):
+            recalled({**kept, "unknown": rows}, NOW)
+
+
+# ---- decisions
+
+
+def asked_to_retreat(state: State, **changes: object) -> Situation:
+    here = situation(state, SERVICE, NOW)
+    assert here is not None
+    assert here.progress is not None
+    assert here.verdict is not None
+    told = replace(here.verdict, word=judge.Word.RETREAT)
+    release = replace(here.release, share_bp=here.service.judge.retreat_to_bp + 1_000, **changes)
+    return replace(here, release=release, progress=replace(here.progress, verdict=told), way_open=True)
+
+
+def test_a_second_retreat_is_a_persons_and_is_told_once() -> None:
+    state = shifting()
+    first = retreat(asked_to_retreat(state))
+    assert first is not None
+    assert first.lowering
+    second = retreat(asked_to_retreat(state, retreats=1))
+    assert second is not None
+    assert not second.lowering
+    assert "lbctl resume" in second.record.releases[SERVICE].latched["retreat"]
+    assert retreat(asked_to_retreat(state, retreats=1, latched={"retreat": "as told"})) is None
+
+
+def test_an_undo_while_pools_retire_ends_the_proofs_and_a_second_one_changes_nothing() -> None:
+    shop = Shop(users=3)
+    shop.drain(60_000, 600_000)
+    assert shop.switch(B, A, version=2).accepted
+    shop.until("retiring", ticks=2_000)
+    request = Undo(id=90, actor="ann", unit=SHOP, plan=PLAN, nonce="undo")
+    change, facts = undo(shop.state, request, situation(shop.state, B, shop.now), shop.now)
+    assert change is not None
+    assert change.record.releases[SHOP].cut_short
+    assert facts["again"]
+    cut = replace(shop.state, record=change.record)
+    again, facts = undo(cut, request, situation(cut, B, shop.now), shop.now)
+    assert again is None
+    assert facts["did"] == "it ends without further certificates; then a new release goes back"
