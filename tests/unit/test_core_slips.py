@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from lbctl.core import judge, oldworkers
+from lbctl.core import cutting, hooks, judge, notes, oldworkers
 from lbctl.core.afterwards import undo
+from lbctl.core.change import go_back
 from lbctl.core.closing import closing_news
 from lbctl.core.ebb import Ebb, ends_in
 from lbctl.core.judge import Counts
@@ -14,15 +15,20 @@ from lbctl.core.leaving import leaving_services
 from lbctl.core.matrix import Tally
 from lbctl.core.matrix_kept import ENTRIES_MAX, plain, recalled
 from lbctl.core.parting import WATCHED_MIN, WATCHED_WELL, Seats, limit_of, part, seats
-from lbctl.core.rest import remembered
+from lbctl.core.rest import at_rest, remembered
 from lbctl.core.retreat import retreat
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
+from lbctl.core.waning import ebbs
+from lbctl.model.entry import Kind
+from lbctl.model.hook import Heard, Hook, Word
+from lbctl.model.hook import Point as HookPoint
 from lbctl.model.names import Colour, Generation
 from lbctl.model.reading import InstanceReading
-from lbctl.model.record import Record
+from lbctl.model.record import By, Phase, Record
 from lbctl.model.request import Undo
-from lbctl.model.sessions import Attendance, Leaving
+from lbctl.model.sessions import Attendance, Leaving, SessionPolicy
+from lbctl.model.topology import SessionsBack, Topology
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
 from lbctl.sim.site import SERVICE
 from tests.scenarios.stage import Stage
@@ -40,6 +46,12 @@ def shifting() -> State:
         stage.do(line)
     assert stage.world.process is not None
     return stage.world.process.state
+
+
+def hooked(state: State, hook: Hook) -> Topology:
+    """The same site with one hook."""
+    service = replace(state.topology.services[SERVICE], hooks=(hook,))
+    return replace(state.topology, services={**state.topology.services, SERVICE: service})
 
 
 def read(shop: Shop) -> InstanceReading:
@@ -187,3 +199,114 @@ def test_an_undo_while_pools_retire_ends_the_proofs_and_a_second_one_changes_not
     again, facts = undo(cut, request, situation(cut, B, shop.now), shop.now)
     assert again is None
     assert facts["did"] == "it ends without further certificates; then a new release goes back"
+
+
+def test_nothing_retreats_onto_a_pool_that_is_not_fit_nor_where_nothing_moves_nor_without_a_verdict() -> None:
+    asked = asked_to_retreat(shifting())
+    assert retreat(asked) is not None
+    assert retreat(replace(asked, way_open=False)) is None
+    assert retreat(replace(asked, release=replace(asked.release, phase=Phase.DRAINING))) is None
+    assert retreat(replace(asked, progress=None)) is None
+    assert retreat(replace(asked, release=replace(asked.release, share_bp=asked.service.judge.retreat_to_bp))) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "per_second", "code", "goes"),
+    [
+        (SessionsBack.AUTO, 50, "errors", SessionsBack.MOVE),
+        (SessionsBack.AUTO, 50, "latency", SessionsBack.DRAIN),
+        (SessionsBack.AUTO, None, "latency", SessionsBack.KEEP),
+        (SessionsBack.AUTO, 50, "person", SessionsBack.KEEP),
+        (SessionsBack.KEEP, 50, "errors", SessionsBack.KEEP),
+        (SessionsBack.DRAIN, 50, "person", SessionsBack.DRAIN),
+    ],
+)
+def test_what_becomes_of_the_candidates_sessions_on_a_way_back(
+    wanted: SessionsBack, per_second: int | None, code: str, goes: SessionsBack
+) -> None:
+    state = shifting()
+    release = state.record.releases[SERVICE]
+    plan = replace(release.plan, sessions_back=wanted, sessions=SessionPolicy(per_second=per_second))
+    change = go_back(state.record, replace(release, plan=plan), NOW, code, "because", By.ITSELF)
+    after = change.record.services[SERVICE].pool(release.to)
+    moved, drains = after.keep_bp == 0, after.leaving is not None and after.leaving.per_second is not None
+    assert change.record.releases[SERVICE].moves_sessions == (goes is SessionsBack.MOVE)
+    assert (moved, drains) == (goes is SessionsBack.MOVE, goes is SessionsBack.DRAIN)
+
+
+def test_a_hook_that_was_changed_since_it_said_yes_has_not_said_it() -> None:
+    hook = Hook(at=HookPoint.BEFORE_STEP, argv=("/bin/true",))
+    state = shifting()
+    here = situation(replace(state, topology=hooked(state, hook)), SERVICE, NOW)
+    assert here is not None
+    (key, _), *_ = hooks._keyed(here.configured_hooks, here.release, HookPoint.BEFORE_STEP)
+    yes = Heard(hook=hook, asked_at=NOW, word=Word.YES, at=NOW)
+    assert not list(hooks._lacking(replace(here, hooks={key: yes}), HookPoint.BEFORE_STEP))
+    other = replace(yes, hook=replace(hook, argv=("/bin/false",)))
+    assert list(hooks._lacking(replace(here, hooks={key: other}), HookPoint.BEFORE_STEP)) == [(key, hook)]
+
+
+def test_a_release_takes_up_its_own_board_records_and_claims_and_no_others() -> None:
+    shop = Shop(users=2)
+    assert shop.claim(A).accepted
+    shop.run(30)
+    assert shop.ready(A, 2).accepted
+    record = replace(shop.state.record, claims={**shop.state.record.claims})
+    release = replace(shifting().record.releases[SERVICE], service=B)
+    assert cutting._without(record, release).board == record.board
+    assert cutting._without(record, replace(release, service=A)).board == {}
+    assert A not in cutting._without(record, replace(release, service=A)).claims
+    assert cutting._without(record, release).claims == record.claims
+
+
+def test_sessions_are_counted_only_of_pools_that_are_left_and_honoured() -> None:
+    state = shifting()
+    adopted = state.record.services[SERVICE]
+    known = Attendance(taken_at=NOW, since=Instant(0), buckets={Colour.GREEN: (7,)}, remembered={Colour.GREEN: (7,)})
+    seen = replace(state.observed, sessions={(one, SERVICE): known for one in state.observed.instances})
+
+    def counted(leaving: Leaving | None, keep_bp: int) -> bool:
+        pool = replace(adopted.green, leaving=leaving, keep_bp=keep_bp)
+        record = state.record.with_service(SERVICE, replace(adopted, green=pool))
+        return bool(ebbs(replace(state, record=record, observed=seen), NOW))
+
+    assert counted(WAITING, BP_FULL)
+    assert not counted(None, BP_FULL)
+    assert not counted(WAITING, 0)
+
+
+def test_a_reload_at_rest_is_told_once_and_a_first_sight_is_none() -> None:
+    stage = Stage()
+    for line in ("world 1", "run 100ms", "adopt blue", "run 2s"):
+        stage.do(line)
+    assert stage.world.process is not None
+    state = stage.world.process.state
+    (name,) = state.observed.instances
+
+    def told(known: str) -> list[str]:
+        lives = {name: Generation(known)} if known else {}
+        change = at_rest(replace(state, record=replace(state.record, generations=lives)), SERVICE, NOW)
+        return [] if change is None else [one.text for one in change.entries]
+
+    assert told("other@1") == [f"{name} was reloaded or restarted"]
+    assert told("") == []
+
+
+def test_a_trouble_of_a_service_in_a_release_is_the_releases_only_where_it_blocks_its_way_back() -> None:
+    state = shifting()
+    blocked = notes._begun(state, f"blocked {SERVICE}", (Kind.ROLLBACK_BLOCKED, "not fit", SERVICE), NOW)
+    assert blocked.release == state.record.releases[SERVICE].id
+    suspect = notes._begun(state, f"checker {SERVICE}", (Kind.CHECKER_SUSPECTED, "late", SERVICE), NOW)
+    assert suspect.release is None
+    assert suspect.service == SERVICE
+
+
+def test_withdrawing_what_is_already_on_its_way_names_the_release() -> None:
+    shop = Shop(users=2)
+    assert shop.switch(B, A, version=2).accepted
+    answer = shop.withdraw(A)
+    assert answer.accepted
+    assert shop.release is not None
+    assert answer.body["release"] == shop.release.id
+    shop.until("finished")
+    assert shop.withdraw(A).body["release"] is None
