@@ -32,7 +32,10 @@ def reconcile(
     if seen is None:
         return ()
     if reading.generation not in seen.runtime:
-        # What was not read is not raised: it may be less than the record says, and is then taken as a step.
+        # What was not read is not raised: it may be less than the record says, and is then taken as a step. Where
+        # nothing may be lowered it is not touched at all: it may be more.
+        if not leave.lowers:
+            return ()
         leave = replace(leave, raises=False)
     runtime = _runtime(service, want, reading, exposed, fence, leave)
     newest = runtime.route if runtime is not None else seen.runtime.get(reading.generation)

@@ -188,12 +188,14 @@ class Stage:
         self.world.tokens.trouble = " ".join(trouble)
 
     def do_reload(self, name: str, untold: str = "0s") -> None:
-        balancer = self._balancer(name)
-        self.world.reload(balancer, keep_old=True)
-        balancer.untold_until = Instant(self.world.now + span(untold))
+        self._begin(self._balancer(name), untold, keep_old=True)
 
-    def do_restart(self, name: str) -> None:
-        self.world.reload(self._balancer(name), keep_old=False)
+    def do_restart(self, name: str, untold: str = "0s") -> None:
+        self._begin(self._balancer(name), untold, keep_old=False)
+
+    def _begin(self, balancer: Balancer, untold: str, *, keep_old: bool) -> None:
+        self.world.reload(balancer, keep_old=keep_old)
+        balancer.untold_until = Instant(self.world.now + span(untold))
 
     def do_edit(self, name: str, route: str) -> None:
         self.world.edit(self._balancer(name), Route(*map(int, route.split(":"))))
