@@ -60,8 +60,8 @@ def _balancer(world: World, balancer: Balancer) -> None:
     if chance.random() < rates.reload:
         world.reload(balancer, keep_old=True)
         world.watch.count("reload")
-        if rates.untold and world.mishaps.random() < rates.untold:
-            balancer.untold_until = Instant(now + world.mishaps.randint(100, 1_500))
+        if rates.untold and world.lives.random() < rates.untold:
+            balancer.untold_until = Instant(now + world.lives.randint(100, 1_500))
             world.watch.count("reload, no routes told yet")
     if chance.random() < rates.restart:
         world.reload(balancer, keep_old=False)

@@ -47,6 +47,7 @@ class World:
         # What users do by themselves has dice of its own: the same troubles meet other users.
         self.guests = Random(seed)  # noqa: S311
         self.mishaps = Random(seed)  # noqa: S311 - of faults that came later: without them every run is as it was
+        self.lives = Random(seed)  # noqa: S311
         self.rates = rates
         self.core = core
         self.now = Instant(1_000)

@@ -43,6 +43,7 @@ RELOADED = replace(NONE, crash=0.01, edit=0.03, reload=0.02, person=0.08)
 RARE = (
     (1, 300, KILLED),
     (5, 300, KILLED),
+    (55, 300, KILLED),
     (6, 400, REGRETTED),
     (11, 300, OVERTAKEN),
     (1, 500, STAYING),
