@@ -42,6 +42,7 @@ from lbctl.core.state import (
 from lbctl.core.targets import target
 from lbctl.core.waning import ebbs
 from lbctl.core.wellness import every_pool
+from lbctl.core.witnesses import sights, unwitnessed
 from lbctl.model.errors import Refused
 from lbctl.model.hook import HookAnswer
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName
@@ -171,7 +172,7 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
 def _folded(state: State, now: Instant) -> tuple[State, Situations]:
     """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release.
     Returns the situation of every service in one, too."""
-    state = replace(state, matrix=dict(_matrix(state, now)), calms=calms(state, now))
+    state = replace(state, matrix=dict(_matrix(state, now)), calms=calms(state, now), sights=sights(state))
     here = situations(state, now)
     counts = {name: _counted(state, name, now) for name in state.topology.services}
     counted = {name: seen for name, (_, seen) in counts.items() if seen is not None}
@@ -233,7 +234,7 @@ def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
     found = (_change_of(state, here, name, now) for name in state.topology.services)
     # A certificate that does not hold any more, and what hides who is there, come before anything is built on them.
-    first = (*voided(state, now), *remembered(state))
+    first = (*voided(state, now), *unwitnessed(state, now), *remembered(state))
     changes = [change for change in (*first, *found, *_due(state, now)) if change is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
