@@ -65,9 +65,7 @@ def start(
 ) -> State:
     """Return the state of a daemon that just read `record`. Every instance counts as unresolved for one time-out:
     a stalled load balancer may still carry out what an earlier process sent."""
-    lane = Lane(
-        unresolved="lbctl was started: an earlier operation may still land", resolvable_at=after(now, OPERATION_TIMEOUT)
-    )
+    lane = _unresolved("lbctl was started: an earlier operation may still land", now)
     instances = [instance.name for plane in topology.planes.values() for instance in plane.instances]
     return State(
         topology=topology,
@@ -98,7 +96,7 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
         case Administered():
             return administered(state, event), ()
         case Configured():
-            return _configured(state, event.topology), ()
+            return _configured(state, event), ()
         case HookAnswer():
             return answered(state, event), ()
 
@@ -270,7 +268,15 @@ def _tokens(state: State) -> Iterable[Mark]:
             yield Mark(release.id, release.nonce, Token.NONE)
 
 
-def _configured(state: State, topology: Topology) -> State:
+def _configured(state: State, event: Configured) -> State:
+    """Take a new config. A load balancer that is new in it may have had another name: what was sent to that one may
+    still land."""
+    topology = event.topology
+    fresh = _unresolved("it is new in the config: an operation under an earlier name may still land", event.now)
     names = [instance.name for plane in topology.planes.values() for instance in plane.instances]
-    lanes: dict[InstanceName, Lane] = {name: state.lanes.get(name, Lane()) for name in names}
+    lanes: dict[InstanceName, Lane] = {name: state.lanes.get(name, fresh) for name in names}
     return replace(state, topology=topology, lanes=lanes, wells=every_pool(topology, state.observed))
+
+
+def _unresolved(why: str, now: Instant) -> Lane:
+    return Lane(unresolved=why, resolvable_at=after(now, OPERATION_TIMEOUT))

@@ -181,8 +181,8 @@ MUTANTS = (
     Mutant(
         "nothing is unresolved after a start",
         "machine",
-        'unresolved="lbctl was started: an earlier operation may still land"',
-        'unresolved=""',
+        '_unresolved("lbctl was started: an earlier operation may still land", now)',
+        "Lane()",
         rates=DYING,
         seed=2,
     ),

@@ -242,3 +242,12 @@ def busy(seen: Observed) -> Observed:
     pools = {**service.pools, BLUE: replace(service.pools[BLUE], in_flight=1)}
     changed = replace(found, services={**found.services, B: replace(service, pools=pools)})
     return replace(seen, instances={**seen.instances, LB1: changed})
+
+
+def test_under_another_name_what_was_sent_before_may_still_land() -> None:
+    shop = retired()
+    other, (plane,) = InstanceName("edge/left"), shop.state.topology.planes.values()
+    instances = tuple(replace(one, name=other) if one.name == LB1 else one for one in plane.instances)
+    shop._take(replace(shop.state.topology, planes={plane.name: replace(plane, instances=instances)}))
+    assert shop.state.lanes[other].unresolved.startswith("it is new in the config")
+    assert not shop.state.lanes[LB2].unresolved
