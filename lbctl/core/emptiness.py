@@ -76,7 +76,7 @@ def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceNam
         elif want is None or not routed(reading, name, want):
             yield f"{instance} does not read back yet that nothing reaches {colour} of {name}"
         elif pool.untold:
-            yield f"{pool.untold[0]} of {instance} does not tell what it has for {colour} of {name}, until it ends"
+            yield f"{pool.untold[0]} of {instance} does not tell who uses {colour} of {name}"
         elif pool.in_flight:
             yield _in_flight(reading, name, colour, instance, pool.in_flight)
         elif pool.uncounted:

@@ -173,8 +173,8 @@ def _later(release: Release, left: tuple[ServiceName, ...]) -> dict[str, str]:
     """Return what people are told comes next; nothing where all is done."""
     if not left:
         return {}
-    kept = " and ".join(_pools(release, left))
-    return {"next": f"do not stop {kept} yet: `lbctl retired {release.id} --wait` says when it is proved unused"}
+    kept, of = " and ".join(_pools(release, left)), f" --service {left[0]}" * bool(release.followers)
+    return {"next": f"do not stop {kept} yet: `lbctl retired {release.id}{of} --wait` says when it is proved unused"}
 
 
 def _pools(release: Release, names: Sequence[ServiceName]) -> list[str]:

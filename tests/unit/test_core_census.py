@@ -169,7 +169,7 @@ def test_an_old_worker_that_does_not_tell_what_it_has_keeps_the_pool_in_use() ->
     shop.until("draining")
     shop.run(40)
     assert certificate(shop) is None
-    assert waits(shop) == "7@0 of edge/lb1 does not tell what it has for blue of storefront, until it ends"
+    assert waits(shop) == "7@0 of edge/lb1 does not tell who uses blue of storefront"
     shop.alter = lambda seen: seen
     shop.run(10)
     assert certificate(shop) is not None

@@ -97,7 +97,8 @@ def test_an_end_that_leaves_a_pool_in_use_is_no_tick_and_says_what_not_to_stop()
     assert card(message).title == "\u25d0 shop release 1: release finished, unproven, 100 % on green"
     assert message.data["action"] == "green has all new traffic, and what it left may be in use still"
     assert message.data["next"] == (
-        "do not stop blue of storefront and blue of accounts yet: `lbctl retired 1 --wait` says when it is proved unused"
+        "do not stop blue of storefront and blue of accounts yet: `lbctl retired 1 --service storefront --wait` says "
+        "when it is proved unused"
     )
     assert (message.opens, message.closes) == (False, True)
 

@@ -16,11 +16,11 @@ from lbctl.dataplane.haproxy.pins import ALL_KINDS
 from lbctl.dataplane.haproxy.probing import abilities, checked, unloaded_map
 from lbctl.dataplane.haproxy.siblings import Older
 from lbctl.dataplane.haproxy.statemap import map_path, parse_route
-from lbctl.dataplane.haproxy.workers import ANYBODY, Worker, ask_worker, workers
+from lbctl.dataplane.haproxy.workers import ANYBODY, WORKERS_MAX, Worker, ask_worker, workers
 from lbctl.dataplane.haproxy.writing import Writer
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Garbled, Unreachable
-from lbctl.model.names import Generation, InstanceName, ServiceName
+from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetClosing, SetRoute, SetServer, Status
 from lbctl.model.reading import InstanceReading, ServiceReading
 from lbctl.model.route import Route
@@ -34,6 +34,7 @@ CONVERGE_PASSES = 3
 """A write that falls into a reload is lost for the new worker: after every write the workers are listed again."""
 NO_MASTER = "NO_MASTER_SOCKET: old workers of a reload cannot be seen or written; set `master_socket` (haproxy -S)"
 UNSEEN = "OLD_WORKERS_UNSEEN: it was reloaded, and old workers may still route; set `master_socket`"
+TOO_MANY = f"OLD_WORKERS_UNSEEN: it has {WORKERS_MAX} workers or more, and no more are asked; set `hard-stop-after`"
 
 
 class HaproxyInstance:
@@ -94,7 +95,7 @@ class HaproxyInstance:
             generation=looks[0].life,
             services=services,
             draining_generations=tuple(one.life for one in looks if one.worker.is_old),
-            warnings=(*self._unseen(looks[0].life), *self._warnings(looks, boot), *obstacles),
+            warnings=(*self._unseen(looks), *self._warnings(looks, boot), *obstacles),
             blind=self._instance.master_socket is None and self._older.unknown,
             sessions=self._bindings.sessions(services, taken_at),
             unsent_log_lines={one.life: one.unsent_log_lines for one in looks},
@@ -198,11 +199,11 @@ class HaproxyInstance:
         socket = self._instance.master_socket or self._instance.socket
         return f"{socket}: not read within {OPERATION_TIMEOUT_S:g} s: HAProxy is stopped, overloaded or being reloaded"
 
-    def _unseen(self, newest: Generation) -> tuple[str, ...]:
-        """Without a master socket old workers cannot be asked."""
+    def _unseen(self, looks: Sequence[Look]) -> tuple[str, ...]:
+        """Without a master socket old workers cannot be asked, and of too many only some are."""
         if self._instance.master_socket is not None:
-            return ()
-        return (NO_MASTER, UNSEEN) if self._older.may_be(newest) else (NO_MASTER,)
+            return (TOO_MANY,) if len(looks) >= WORKERS_MAX else ()
+        return (NO_MASTER, UNSEEN) if self._older.may_be(looks[0].life) else (NO_MASTER,)
 
     # ---- writing
 
