@@ -153,7 +153,8 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
     handed_out = state.record.services[name].pool(colour).handed_out
     release = None if handed_out else state.record.latest(name)
     seen = {i: one for i, one in readings.items() if isinstance(one, InstanceReading)}
-    unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(PARTIAL)]
+    partial = (*PARTIAL, f"SERVERS_ELSEWHERE: {colour} of {name} ")
+    unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(partial)]
     unseen += uncounted(state, name, colour)
     return Certificate(
         at=now,

@@ -183,3 +183,26 @@ def untold(seen: Observed) -> Observed:
     changed = replace(service, pools={**service.pools, Colour.BLUE: blue})
     instances = {**seen.instances, LB1: replace(found, services={**found.services, B: changed})}
     return replace(seen, instances=instances)
+
+
+def test_a_pool_with_servers_in_another_backend_has_a_partial_certificate_and_the_others_a_full_one() -> None:
+    told = "SERVERS_ELSEWHERE: blue of storefront has servers in admin, too: what comes that way is not counted"
+    shop = Shop(users=3)
+    shop.drain(300, 60_000)
+    shop.alter = lambda seen: warning(seen, told)
+    assert shop.switch(B, *(name for name in TOPOLOGY.services if name != B), version=2).accepted
+    shop.until("retiring")
+    shop.stop(*BLUE)
+    shop.until("finished")
+    found = certificate(shop)
+    assert found is not None
+    assert (found.confidence.value, found.unseen) == ("partial", (f"edge/lb1: {told}",))
+    other = next(one.blue.certificate for name, one in shop.state.record.services.items() if name != B)
+    assert other is not None
+    assert other.confidence.value == "full"
+
+
+def warning(seen: Observed, text: str) -> Observed:
+    found = seen.instances[LB1]
+    assert isinstance(found, InstanceReading)
+    return replace(seen, instances={**seen.instances, LB1: replace(found, warnings=(text,))})

@@ -8,6 +8,7 @@ from lbctl.dataplane.closing import Closings
 from lbctl.dataplane.haproxy.bindings import Bindings
 from lbctl.dataplane.haproxy.bootfile import BootFiles
 from lbctl.dataplane.haproxy.closing import Sessions
+from lbctl.dataplane.haproxy.elsewhere import ASK, elsewhere
 from lbctl.dataplane.haproxy.form import Entries, Form
 from lbctl.dataplane.haproxy.forms import form_of
 from lbctl.dataplane.haproxy.holders import Holders
@@ -52,6 +53,9 @@ class HaproxyInstance:
         self._bindings = Bindings(instance, services)
         self._closings = Closings(Sessions(instance, self._forms, services).cut)
         self._older = Older()
+        self._services = tuple(services)
+        self._elsewhere: tuple[str, ...] = ()
+        """What was found at the last `probe`."""
 
     @property
     def name(self) -> InstanceName:
@@ -66,6 +70,8 @@ class HaproxyInstance:
             async with asyncio.timeout(OPERATION_TIMEOUT_S):
                 newest, *_ = await self._looks()
                 services = await abilities(self._instance, self._forms, newest, ANSWER_S)
+                (lines,) = await ask_worker(self._instance, newest.worker, [ASK], ANSWER_S)
+                self._elsewhere = tuple(elsewhere(lines, self._services))
         except TimeoutError:
             raise Unreachable(self._too_late()) from None
         seeing = self._instance.master_socket is not None
@@ -95,7 +101,7 @@ class HaproxyInstance:
             generation=looks[0].life,
             services=services,
             draining_generations=tuple(one.life for one in looks if one.worker.is_old),
-            warnings=(*self._unseen(looks), *self._warnings(looks, boot), *obstacles),
+            warnings=(*self._unseen(looks), *self._warnings(looks, boot), *obstacles, *self._elsewhere),
             blind=self._instance.master_socket is None and self._older.unknown,
             sessions=self._bindings.sessions(services, taken_at),
             unsent_log_lines={one.life: one.unsent_log_lines for one in looks},
