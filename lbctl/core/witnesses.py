@@ -40,7 +40,7 @@ def _sight(state: State, name: InstanceName) -> Sight | None:
 
 def doubt(state: State, name: ServiceName, colour: Colour, found: Certificate, now: Instant) -> str:
     """Return why nobody may rely on a certificate just now; empty if it stands as it was given."""
-    ways = (_lost(state, name, found), _unread(state, name, now), _sent_there(state, name, colour))
+    ways = (_lost(state, name, found), _unread(state, name, now), _unseen_there(state, name, colour))
     return next((why for way in ways for why in way), "")
 
 
@@ -63,12 +63,16 @@ def _unread(state: State, name: ServiceName, now: Instant) -> Iterator[str]:
             yield f"{instance} has not been read for {seconds(since(sight.at, now))}: nobody knows who came meanwhile"
 
 
-def _sent_there(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
-    """Yield who would send somebody there: by a hand while lbctl may write nothing, the next request goes there."""
+def _unseen_there(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
+    """Yield who would send somebody there, as by a hand while lbctl may write nothing, and who would not tell of it."""
     for instance in state.topology.instances_of(name):
         reading = state.observed.instances.get(instance)
         seen = reading.services.get(name) if isinstance(reading, InstanceReading) else None
-        routes = () if seen is None else (*seen.effective.values(), *((seen.boot,) if seen.boot is not None else ()))
+        if seen is None:
+            continue
+        if untold := seen.pools[colour].untold:
+            yield f"{untold[0]} of {instance} does not tell who uses {colour} of {name}"
+        routes = (*seen.effective.values(), *((seen.boot,) if seen.boot is not None else ()))
         if any(route.share_bp(colour) or route.keep_bp(colour) for route in routes):
             yield f"{instance} sends new traffic or sessions to {colour} of {name}, or would after a reload"
 

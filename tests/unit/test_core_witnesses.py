@@ -16,6 +16,7 @@ from lbctl.model.request import Maintenance
 from lbctl.model.topology import Topology
 from lbctl.model.units import MINUTE, Instant
 from tests.shop import LB1, LB2, A, B, Shop
+from tests.unit.test_core_census import untold
 from tests.unit.test_core_late import came, retired
 
 BLUE = Colour.BLUE
@@ -202,6 +203,17 @@ def test_what_a_hand_sends_there_in_maintenance_is_no_unused_pool_before_anybody
         False,
         "its certificate cannot be relied on now: edge/lb1 sends new traffic or sessions to blue of storefront, or "
         "would after a reload",
+    )
+
+
+def test_who_does_not_tell_of_a_late_request_speaks_for_nobody() -> None:
+    shop = retired()
+    shop.users = 0
+    shop.alter = untold
+    shop.run(2)
+    assert said(shop) == (
+        False,
+        "its certificate cannot be relied on now: 7@0 of edge/lb1 does not tell who uses blue of storefront",
     )
 
 
