@@ -58,8 +58,9 @@ POOLS: dict[PoolState, str] = {
     PoolState.ACTIVE: "Takes the traffic of its service.",
     PoolState.CANDIDATE: "The pool a running release goes to.",
     PoolState.DRAINING: "Takes no new traffic, but may still serve sessions. Nobody proved that it is unused.",
-    PoolState.IDLE: "Certified (a late request may have made that void since), or claimed: no share, no session "
-    "honoured; what it calls by a pin is refused at rest.",
+    PoolState.IDLE: "Apart: no share, no session honoured; what it calls by a pin is refused at rest. It was "
+    "certified, or claimed. Whether it is proved unused now is another question, which `certified` answers: a "
+    "late request, or a load balancer that cannot speak for it any more, makes that void and leaves the state.",
 }
 
 EVENTS: dict[Kind, str] = {
@@ -91,10 +92,15 @@ EVENTS: dict[Kind, str] = {
     Kind.SESSIONS_CLOSED: "No request came to an old pool for `drain.idle`: its sessions are not honoured any more.",
     Kind.POOL_CERTIFIED: "An old pool is proved unused: who looked, what was counted, since when. It may be stopped.",
     Kind.POOL_STOPPED: "Somebody says that a certified pool is stopped: it calls nobody any more.",
-    Kind.CERTIFICATE_VOID: "A certified pool got a late request. Do not stop it; find who still uses it.",
+    Kind.CERTIFICATE_VOID: (
+        "A certified pool got a late request (`page`): do not stop it, find who still uses it. As a `warning`: a load "
+        "balancer cannot speak for it any more, or it was not written in time; it is proved anew."
+    ),
     Kind.SERVER_DRAINED: "A person drains a server: it keeps its sessions and gets no new ones.",
     Kind.SERVER_UNDRAINED: "A person lets a drained server be ready again.",
-    Kind.RELEASE_FINISHED: "The release ended with the new pool active.",
+    Kind.RELEASE_FINISHED: (
+        "The release ended with the new pool active. As a `warning`: outcome `unproven`, an old pool may be in use."
+    ),
     Kind.RELEASE_CANCELLED: "The release ended before first traffic.",
     Kind.ROLLBACK_STARTED: "The way back was taken; `by` says whether by itself or by a person.",
     Kind.ROLLBACK_BLOCKED: "The way back would lead to a pool that is worse off. Repair that pool.",

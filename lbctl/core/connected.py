@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from lbctl.core.state import State
 from lbctl.model.census import Census, Connections, Program
 from lbctl.model.names import Colour, ServiceName
+from lbctl.model.units import SECOND, Instant, Span, since
 
 NAMES_MAX = 3
+FRESH = Span(30 * SECOND)
+"""It is counted every few seconds: an older count is one that was not taken again, and misses who came since."""
 
 
 def connected(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
@@ -30,10 +33,13 @@ def _is_known(state: State, name: ServiceName, one: Program) -> bool:
     return one.process in state.topology.services[name].drain.known
 
 
-def not_yet_counted(state: State, name: ServiceName, colour: Colour) -> str:
-    """Return that it must be counted again: what was counted before the pool became quiet says nothing."""
+def not_yet_counted(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
+    """Return that it must be counted again: what was counted before the pool became quiet says nothing, nor does what
+    was counted long ago."""
     seen, calm = state.observed.census.get((name, colour)), state.calms.get((name, colour))
-    if seen is None or calm is None or calm.quiet_since is None or seen.taken_at >= calm.quiet_since:
+    if seen is None or calm is None or calm.quiet_since is None:
+        return ""
+    if seen.taken_at >= calm.quiet_since and since(seen.taken_at, now) <= FRESH:
         return ""
     return f"this host's connections to {colour} of {name} are to be counted again"
 

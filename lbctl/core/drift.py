@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from lbctl.core.change import Change, entry, lowered, step_at_or_below
+from lbctl.core.oldworkers import with_lives
 from lbctl.core.situation import Situation
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import Generation, InstanceName
@@ -56,19 +57,14 @@ def moved_generations(now: Situation) -> Change | None:
     names = [name for name in seen if name in now.release.generations]
     text = f"{', '.join(names)} was reloaded or restarted; it routes as recorded or is being corrected"
     told = (reloaded(now.release, now.at, text),) if names else ()
-    return Change(record=_met(now.record, now.release, seen), entries=told)
+    return Change(record=_met(now, seen), entries=told)
 
 
-def _met(record: Record, release: Release, seen: Mapping[InstanceName, Generation]) -> Record:
+def _met(now: Situation, seen: Mapping[InstanceName, Generation]) -> Record:
     """Return the record in which this release has looked at these generations, and no other release has."""
-    met = replace(release, generations={**release.generations, **seen})
-    return replace(record.with_release(met), generations={**record.generations, **seen})
-
-
-def noted_generations(record: Record, seen: Mapping[InstanceName, Generation]) -> Record | None:
-    """Return the record with the generations seen under a service at rest, or None if it knows them."""
-    generations = {**record.generations, **seen}
-    return None if generations == record.generations else replace(record, generations=generations)
+    met = replace(now.release, generations={**now.release.generations, **seen})
+    readings = {name: one for name in seen if isinstance(one := now.readings[name], InstanceReading)}
+    return with_lives(now.record.with_release(met), readings)
 
 
 def reloaded(release: Release, at: Instant, text: str) -> Entry:
@@ -98,7 +94,7 @@ def _lowered(
     generations: Mapping[InstanceName, Generation] | None = None,
 ) -> Change:
     """Return a lowering by drift."""
-    record = _met(now.record, now.release, generations or {})
+    record = _met(now, generations or {})
     severity = Severity.WARNING if latch is None else Severity.PAGE
     stop = f"lbctl rollback {now.release.id}"
     told = entry(Kind.DRIFT_FOUND, replace(now.release, share_bp=share_bp), now.at, text, severity=severity, stop=stop)

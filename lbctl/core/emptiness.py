@@ -58,7 +58,7 @@ def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> s
         connected(state, name, colour),
     )
     used = next((why for way in ways for why in way), "")
-    return used or _not_yet_quiet(state, name, colour, now) or not_yet_counted(state, name, colour)
+    return used or _not_yet_quiet(state, name, colour, now) or not_yet_counted(state, name, colour, now)
 
 
 def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceName, Instant]) -> Iterator[str]:
@@ -75,6 +75,8 @@ def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceNam
             yield f"{instance}: entries of stick tables bind {pool.bound} users to {colour} of {name}"
         elif want is None or not routed(reading, name, want):
             yield f"{instance} does not read back yet that nothing reaches {colour} of {name}"
+        elif pool.untold:
+            yield f"{pool.untold[0]} of {instance} does not tell who uses {colour} of {name}"
         elif pool.in_flight:
             yield _in_flight(reading, name, colour, instance, pool.in_flight)
         elif pool.uncounted:
@@ -151,7 +153,8 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
     handed_out = state.record.services[name].pool(colour).handed_out
     release = None if handed_out else state.record.latest(name)
     seen = {i: one for i, one in readings.items() if isinstance(one, InstanceReading)}
-    unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(PARTIAL)]
+    partial = (*PARTIAL, f"SERVERS_ELSEWHERE: {colour} of {name} ")
+    unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(partial)]
     unseen += uncounted(state, name, colour)
     return Certificate(
         at=now,

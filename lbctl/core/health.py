@@ -82,7 +82,7 @@ def observe(
     flips = state.flips
     if state.seen_up is not None and seen_up is not state.seen_up:
         flips = (*flips, now)[-settings.flips_max - 1 :]
-    refused_since = (state.refused_since or now) if detail == REFUSED and not ok else None
+    refused_since = _refused_since(state, now, settings) if detail == REFUSED and not ok else None
     heard = replace(state, good=good, bad=bad, seen_up=seen_up, heard_at=now, flips=flips, refused_since=refused_since)
     return _settled(heard, now, settings, detail)
 
@@ -100,6 +100,12 @@ def _heard(state: HealthState, now: Instant) -> HealthState:
         refused_since=state.refused_since,
         flips=state.flips,
     )
+
+
+def _refused_since(state: HealthState, now: Instant, settings: HealthSettings) -> Instant:
+    """Return since when every check was refused. Nobody asked during a silence (the host slept): it begins anew."""
+    asked = state.heard_at is not None and since(state.heard_at, now) <= settings.stale_after
+    return state.refused_since if asked and state.refused_since is not None else now
 
 
 def _is_steady(state: HealthState, settings: HealthSettings, detail: str) -> bool:

@@ -62,7 +62,7 @@ def _compared(
     state: State, name: ServiceName, colour: Colour, pool: Pool
 ) -> Iterator[tuple[InstanceName, Counts, Counts]]:
     """Yield what each load balancer had counted when the pool was certified, and counts now. One that was not there
-    then is no witness: whatever it counted, it may have counted before."""
+    then is no witness: whatever it counted, it may have counted before (`witnesses`)."""
     for instance in state.topology.instances_of(name):
         reading = state.observed.instances.get(instance)
         known = None if pool.certificate is None else pool.certificate.counted.get(instance)
@@ -71,12 +71,12 @@ def _compared(
 
 
 def counted_anew(state: State) -> Iterator[Change]:
-    """Yield certificates whose load balancers count from 0 again, or are new in the config: from now on theirs is what
-    a late request is told by."""
-    for name, colour, adopted in _certified(state):
+    """Yield certificates whose load balancers count from 0 again: from now on theirs is what a late request is told
+    by."""
+    for name, colour, adopted in certified_pools(state):
         pool = adopted.pool(colour)
         assert pool.certificate is not None
-        counted = {**pool.certificate.counted, **_first_seen(state, name, colour, pool)}
+        counted = {**pool.certificate.counted}
         for instance, known, counts in _compared(state, name, colour, pool):
             counted[instance] = {**known, **{life: 0 for life, count in counts.items() if count < known.get(life, 0)}}
         if counted != pool.certificate.counted:
@@ -84,17 +84,8 @@ def counted_anew(state: State) -> Iterator[Change]:
             yield Change(record=state.record.with_service(name, adopted.with_pool(colour, pool)))
 
 
-def _first_seen(state: State, name: ServiceName, colour: Colour, pool: Pool) -> dict[InstanceName, Counts]:
-    found: dict[InstanceName, Counts] = {}
-    for instance in state.topology.instances_of(name):
-        reading = state.observed.instances.get(instance)
-        known = {} if pool.certificate is None else pool.certificate.counted
-        if instance not in known and isinstance(reading, InstanceReading) and name in reading.services:
-            found[instance] = dict(reading.services[name].pools[colour].arrived)
-    return found
-
-
-def _certified(state: State) -> Iterator[tuple[ServiceName, Colour, Adopted]]:
+def certified_pools(state: State) -> Iterator[tuple[ServiceName, Colour, Adopted]]:
+    """Yield every pool that has a certificate."""
     for name in state.topology.services:
         adopted = state.record.services.get(name)
         for colour in Colour if adopted is not None else ():
@@ -105,7 +96,7 @@ def _certified(state: State) -> Iterator[tuple[ServiceName, Colour, Adopted]]:
 def voided(state: State, now: Instant) -> Iterator[Change]:
     """Yield the end of each certificate whose pool got a request since: whoever stopped that pool must know, also while
     the journal does not work."""
-    for name, colour, adopted in _certified(state):
+    for name, colour, adopted in certified_pools(state):
         late = late_request(state, name, colour, adopted.pool(colour))
         if late:
             change = _voided(state, name, colour, late, now)
@@ -148,7 +139,7 @@ def _voided(state: State, name: ServiceName, colour: Colour, late: str, now: Ins
         said = {one: by for one, by in release.stopped.items() if one != name}
         record = record.with_release(replace(release, stopped=said))
     for one, old in (name, colour), *partners:
-        record = _in_use(record, one, old, release)
+        record = in_use_again(record, one, old, release)
     adopted = record.services[name]
     record = record.with_service(name, adopted.with_pool(colour, replace(adopted.pool(colour), voided=found)))
     return Change(record=record, entries=(told,))
@@ -177,7 +168,8 @@ def _partners(record: Record, name: ServiceName, pool: Pool, release: Release | 
     return [(one, colour) for one, colour in found if record.services[one].pool(colour).certificate is not None]
 
 
-def _in_use(record: Record, name: ServiceName, colour: Colour, release: Release | None) -> Record:
+def in_use_again(record: Record, name: ServiceName, colour: Colour, release: Release | None) -> Record:
+    """Return the record in which a pool has no certificate: draining in a release, apart and idle at rest."""
     state = PoolState.IDLE if release is None else PoolState.DRAINING
     adopted = record.services[name]
     pool = replace(adopted.pool(colour), certificate=None, state=state)

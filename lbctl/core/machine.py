@@ -42,6 +42,7 @@ from lbctl.core.state import (
 from lbctl.core.targets import target
 from lbctl.core.waning import ebbs
 from lbctl.core.wellness import every_pool
+from lbctl.core.witnesses import sights, unwitnessed
 from lbctl.model.errors import Refused
 from lbctl.model.hook import HookAnswer
 from lbctl.model.names import InstanceName, ReleaseId, ServiceName
@@ -64,9 +65,7 @@ def start(
 ) -> State:
     """Return the state of a daemon that just read `record`. Every instance counts as unresolved for one time-out:
     a stalled load balancer may still carry out what an earlier process sent."""
-    lane = Lane(
-        unresolved="lbctl was started: an earlier operation may still land", resolvable_at=after(now, OPERATION_TIMEOUT)
-    )
+    lane = _unresolved("lbctl was started: an earlier operation may still land", now)
     instances = [instance.name for plane in topology.planes.values() for instance in plane.instances]
     return State(
         topology=topology,
@@ -97,7 +96,7 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
         case Administered():
             return administered(state, event), ()
         case Configured():
-            return _configured(state, event.topology), ()
+            return _configured(state, event), ()
         case HookAnswer():
             return answered(state, event), ()
 
@@ -171,7 +170,7 @@ def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
 def _folded(state: State, now: Instant) -> tuple[State, Situations]:
     """Take the observation in: what was counted, what is learned of it, evidence and holds of every running release.
     Returns the situation of every service in one, too."""
-    state = replace(state, matrix=dict(_matrix(state, now)), calms=calms(state, now))
+    state = replace(state, matrix=dict(_matrix(state, now)), calms=calms(state, now), sights=sights(state))
     here = situations(state, now)
     counts = {name: _counted(state, name, now) for name in state.topology.services}
     counted = {name: seen for name, (_, seen) in counts.items() if seen is not None}
@@ -233,7 +232,7 @@ def _chosen(state: State, here: Situations, now: Instant) -> Change | None:
     """Return the one change of this tick: a lowering of any service before a step forward of another."""
     found = (_change_of(state, here, name, now) for name in state.topology.services)
     # A certificate that does not hold any more, and what hides who is there, come before anything is built on them.
-    first = (*voided(state, now), *remembered(state))
+    first = (*voided(state, now), *unwitnessed(state, now), *remembered(state))
     changes = [change for change in (*first, *found, *_due(state, now)) if change is not None]
     forward = changes if state.settled and not state.offered else []
     chosen = next((change for change in changes if change.lowering), None) or next(iter(forward), None)
@@ -269,7 +268,15 @@ def _tokens(state: State) -> Iterable[Mark]:
             yield Mark(release.id, release.nonce, Token.NONE)
 
 
-def _configured(state: State, topology: Topology) -> State:
+def _configured(state: State, event: Configured) -> State:
+    """Take a new config. A load balancer that is new in it may have had another name: what was sent to that one may
+    still land."""
+    topology = event.topology
+    fresh = _unresolved("it is new in the config: an operation under an earlier name may still land", event.now)
     names = [instance.name for plane in topology.planes.values() for instance in plane.instances]
-    lanes: dict[InstanceName, Lane] = {name: state.lanes.get(name, Lane()) for name in names}
+    lanes: dict[InstanceName, Lane] = {name: state.lanes.get(name, fresh) for name in names}
     return replace(state, topology=topology, lanes=lanes, wells=every_pool(topology, state.observed))
+
+
+def _unresolved(why: str, now: Instant) -> Lane:
+    return Lane(unresolved=why, resolvable_at=after(now, OPERATION_TIMEOUT))

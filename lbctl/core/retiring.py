@@ -15,7 +15,7 @@ from lbctl.core.holds import UNKNOWN_CALLER
 from lbctl.core.matching import unpinned
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
-from lbctl.model.entry import Entry, Kind, Scalar
+from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Certificate, Phase, PoolState, Record, Release
 from lbctl.model.units import SECOND, Instant, Span, seconds, since
@@ -157,7 +157,8 @@ def _ended(now: Situation) -> Change:
     pools = ", ".join(_pools(release, [*release.members]))
     text = f"{release.to} serves everything; {outcome or f'{pools} may be stopped'}"
     word = "unproven" if left else "certified"
-    told = entry(Kind.RELEASE_FINISHED, release, now.at, text, outcome=word)
+    severity = Severity.WARNING if left else Severity.INFO
+    told = entry(Kind.RELEASE_FINISHED, release, now.at, text, severity=severity, outcome=word, **_later(release, left))
     return Change(record=record.with_release(release), entries=(told,))
 
 
@@ -166,6 +167,14 @@ def _unproven(now: Situation, left: tuple[ServiceName, ...]) -> str:
     kept = ", ".join(_pools(now.release, left))
     verb = "is" if len(left) == 1 else "are"
     return f"unproven: {kept} {verb} kept as draining; {why}" if why else f"unproven: {kept} {verb} kept as draining"
+
+
+def _later(release: Release, left: tuple[ServiceName, ...]) -> dict[str, str]:
+    """Return what people are told comes next; nothing where all is done."""
+    if not left:
+        return {}
+    kept, of = " and ".join(_pools(release, left)), f" --service {left[0]}" * bool(release.followers)
+    return {"next": f"do not stop {kept} yet: `lbctl retired {release.id}{of} --wait` says when it is proved unused"}
 
 
 def _pools(release: Release, names: Sequence[ServiceName]) -> list[str]:

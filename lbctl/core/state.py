@@ -125,6 +125,18 @@ class Calm:
 Calms = Mapping[tuple[ServiceName, Colour], Calm]
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """When an instance was last read. `missed_at`: when it was met in another life than the recorded one after a time
+    in which nobody looked; None: it never was. Not recorded."""
+
+    at: Instant
+    missed_at: Instant | None = None
+
+
+Sights = Mapping[InstanceName, Sight]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """All the core knows. `record` is the newest decision, `durable` the newest one known to be on disk.
@@ -160,6 +172,8 @@ class State:
     """What is known of every adopted service's active pool."""
     calms: Calms = field(default_factory=dict)
     """Of every pool that is to become unused."""
+    sights: Sights = field(default_factory=dict)
+    """When every instance was last looked at."""
     administering: Mapping[InstanceName, tuple[Instant, bool]] = field(default_factory=dict)
     """When servers of an instance were last told what to do, or that ended; and whether it is still under way."""
     parked: tuple[Request, ...] = ()

@@ -1,14 +1,17 @@
 """What nobody watches when lbctl is removed: `python -m lbctl.daemon.remains`, run by the package before it goes.
 
 With a daemon, its `lbctl status --json` comes on stdin. Without one the record itself is read: starting lbctld for the
-question would be the wrong thing while it is taken away. Says nothing where no release is in the middle.
+question would be the wrong thing while it is taken away, and so would be putting a journal in order: a copy of it is
+read. Says nothing where no release is in the middle.
 """
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lbctl.config.fault import ConfigError
@@ -56,17 +59,29 @@ def _of_record(config: str = CONFIG) -> Moving:
     path = Path(_state_dir(config)) / "journal.db"
     if not path.exists():
         return {}
-    journal = Journal.open(path)
-    try:
-        return of_record(journal.latest() or Record())
-    finally:
-        journal.close()
+    with TemporaryDirectory(prefix="lbctl-") as place:
+        journal = Journal.open(_copied(path, Path(place)), ballast_bytes=1)
+        try:
+            return of_record(journal.latest() or Record())
+        finally:
+            journal.close()
+
+
+def _copied(path: Path, place: Path) -> Path:
+    """Return a copy of a journal with all that belongs to it."""
+    for one in (path, Path(f"{path}-wal"), path.with_suffix(".seen")):
+        if one.exists():
+            shutil.copyfile(one, place / one.name)
+            (place / one.name).chmod(0o600)
+    return place / path.name
 
 
 def of_record(record: Record) -> Moving:
-    """Return the splits of the releases that have not ended."""
+    """Return the splits of the releases that have not ended. Followers go with the calls of their consumers."""
     return {
-        (str(one.id), one.phase.value): [f"{one.service} {percent(one.share_bp)} on {one.to}", *one.followers]
+        (str(one.id), one.phase.value): [
+            f"{name} {percent(one.share_bp)} on {member.to}" for name, member in one.members.items()
+        ]
         for one in record.releases.values()
         if not one.phase.ended
     }

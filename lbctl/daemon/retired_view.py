@@ -6,6 +6,7 @@ from lbctl.core.emptiness import emptiness, void_words
 from lbctl.core.late import late_request
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
+from lbctl.core.witnesses import doubt
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
@@ -46,21 +47,29 @@ def voided_view(state: State, name: ServiceName, colour: Colour, now: Instant) -
 
 
 def unproven(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
-    """Return why the old pool of a service at rest is not proved unused; empty if it is, or is no such pool."""
+    """Return why the old pool of a service at rest is not proved unused, or not any more; empty if it is, or is no such
+    pool."""
     adopted = state.record.services.get(name)
     if adopted is None or state.record.latest(name) is None or state.record.running(name) is not None:
         return ""
-    if adopted.active is colour or adopted.pool(colour).state is not PoolState.DRAINING or name in state.record.claims:
+    pool = adopted.pool(colour)
+    handed_out = pool.state is PoolState.IDLE and pool.handed_out
+    if adopted.active is colour or handed_out or name in state.record.claims:
         return ""
+    if pool.certificate is not None:
+        return doubt(state, name, colour, pool.certificate, now)
     return emptiness(state, name, colour, now).waits
 
 
-def valid(state: State, name: ServiceName, colour: Colour) -> Certificate | None:
-    """Return the certificate of a pool that is on disk and that nothing newer has taken back, written or not."""
+def valid(state: State, name: ServiceName, colour: Colour, now: Instant) -> Certificate | None:
+    """Return the certificate of a pool that is on disk, that nothing newer has taken back, written or not, and that
+    every load balancer can speak for now."""
     records = [state.durable, state.record]
     pools = [one.services[name].pool(colour) for one in records if name in one.services]
     found = [pool.certificate for pool in pools]
-    stands = len(found) == 2 and found[0] == found[1] and not late_request(state, name, colour, pools[0])
+    if len(found) < len(records) or found[0] is None or found[0] != found[1]:
+        return None
+    stands = not late_request(state, name, colour, pools[0]) and not doubt(state, name, colour, found[0], now)
     return found[0] if stands else None
 
 
@@ -77,7 +86,7 @@ def retired_view(state: State, release: Release, name: ServiceName, now: Instant
         raise Refused("bad_members", f"{name} is no service of release {release.id}", then=then, exit_code=2)
     colour = pool or member.origin
     gone = _gone(state, release, name, colour)
-    found = None if gone else valid(state, name, colour)
+    found = None if gone else valid(state, name, colour, now)
     waits = gone or ("" if found else _waits(state, release, name, colour, now))
     return {
         "release": release.id,
@@ -126,6 +135,9 @@ def _waits(state: State, release: Release, name: ServiceName, colour: Colour, no
         return f"release {release.id} is in {release.phase.value.replace('_', ' ')}: {colour} serves"
     if late := late_request(state, name, colour, state.record.services[name].pool(colour)):
         return f"its certificate is void: a late request came: {late}"
+    known = state.record.services[name].pool(colour).certificate
+    if known is not None and (why := doubt(state, name, colour, known, now)):
+        return f"its certificate cannot be relied on now: {why}"
     left = release.plan.retain - since(release.phase_since, now)
     proof = emptiness(state, name, colour, now).waits
     if release.phase is Phase.DRAINING and left > 0:
@@ -164,7 +176,7 @@ def certificates(state: State, release: Release, now: Instant) -> Json:
     for name, member in release.members.items():
         gone = name not in state.topology.services or _gone(state, release, name, member.origin)
         known = None if gone else member.origin
-        one = None if known is None else valid(state, name, known)
+        one = None if known is None else valid(state, name, known, now)
         found[name] = None if one is None else {"colour": member.origin.value, **certificate_view(one, now)}
     return found
 

@@ -120,7 +120,7 @@ def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colou
         "errors": sum(pool.errors for pool in readings) if readings else None,
         "in_flight": sum(pool.in_flight for pool in readings) if readings else None,
         "holders": holders(state, service.name, colour),
-        "certified": valid(state, service.name, colour) is not None,
+        "certified": valid(state, service.name, colour, now) is not None,
         "voided": voided_view(state, service.name, colour, now),
         "unproven": unproven(state, service.name, colour, now),
         "attested": attested(state, service, colour),

@@ -99,6 +99,8 @@ class PoolReading:
     """How many users a table of the load balancer brings to this pool, whatever its share and limit are."""
     uncounted: str = ""
     """Why nobody knows how many those are; empty if it is known."""
+    untold: tuple[Generation, ...] = ()
+    """Generations that route, and tell neither what comes to this pool nor what is in flight there."""
 
 
 @dataclass(frozen=True, slots=True)

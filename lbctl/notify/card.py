@@ -14,6 +14,9 @@ _GLYPHS = {
     str(Kind.RELEASE_FINISHED): "\u2714",
     str(Kind.RELEASE_CANCELLED): "\u2716",
 }
+UNPROVEN = "unproven"
+"""The end of a release that left a pool which somebody may still use."""
+_HALF = "\u25d0"
 _PAGED = "\u203c"
 _OTHER = "\u25b6"
 """What stands in front of a title, so that a column of them can be skimmed."""
@@ -60,11 +63,14 @@ def card(message: Message) -> Card:
 
 def _title(message: Message) -> str:
     data = message.data
+    unproven = data.get("numbers", {}).get("outcome") == UNPROVEN
     glyph = _PAGED if data["severity"] == Severity.PAGE else _GLYPHS.get(message.kind, _OTHER)
+    glyph = _HALF if unproven else glyph
     whose = data.get("unit") or data.get("service") or "lbctl"
     number = f" release {data['release']}" if data.get("release") else ""
     split = f", {percent(data['share_bp'])} on {data['to']}" if "share_bp" in data else ""
-    return f"{glyph} {whose}{number}: {message.kind.replace('.', ' ').replace('_', ' ')}{split}"
+    what = message.kind.replace(".", " ").replace("_", " ") + f", {UNPROVEN}" * unproven
+    return f"{glyph} {whose}{number}: {what}{split}"
 
 
 def _versions(data: dict[str, Any]) -> list[str]:

@@ -63,12 +63,17 @@ def _stays(entry: Entry, release: Release) -> str:
     return f"{release.to} stays at {share}"
 
 
+def _finished(entry: Entry, release: Release) -> str:
+    unproven = entry.data.get("outcome") == "unproven"
+    return f"{release.to} has all new traffic" + ", and what it left may be in use still" * unproven
+
+
 _ACTIONS: dict[Kind, Callable[[Entry, Release], str]] = {
     Kind.ROLLBACK_STARTED: _goes_back,
     Kind.ROLLBACK_BLOCKED: _stays,
     Kind.ROLLBACK_FINISHED: lambda _, release: f"{release.origin} has all new traffic, {release.to} is kept to look at",
     Kind.RELEASE_CANCELLED: lambda _, release: f"no traffic was moved, {release.origin} has all of it",
-    Kind.RELEASE_FINISHED: lambda _, release: f"{release.to} has all new traffic",
+    Kind.RELEASE_FINISHED: _finished,
     Kind.RELEASE_PAUSED: _stays,
     Kind.HOLD_STARTED: _stays,
     Kind.HOLD_PAGED: _stays,

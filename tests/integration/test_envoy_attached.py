@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -140,6 +141,27 @@ async def test_what_makes_it_unusable_is_said_in_words(change: Change, words: st
         found = await attached.status(world.instance, [world.service])
         assert (found.running, len(found.faults)) == (True, 1)
         assert "lbctl cannot drive it" in found.detail
+
+
+HIDDEN = [".upstream_rq_active", ".upstream_rq_total", ".upstream_rq_pending_active"]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+async def test_a_pool_whose_figures_are_hidden_is_not_one_that_nobody_uses(hidden: str) -> None:
+    def change(document: Any) -> None:
+        patterns = {"exclusion_list": {"patterns": [{"suffix": hidden}]}}
+        document["stats_config"] = {"stats_matcher": patterns}
+
+    async with attached_world(edited(change)) as world:
+        await world.route(0)
+        assert (await world.client().get()).status == 200
+        reading = await world.driver.observe()
+        for colour, pool in reading.services[SHOP].pools.items():
+            assert pool.untold == (reading.generation,)
+            assert any(one.startswith(f"POOL_UNSEEN: {world.instance.name} ") for one in reading.warnings), colour
+    async with attached_world() as world:
+        pools = (await world.driver.observe()).services[SHOP].pools
+        assert [pool.untold for pool in pools.values()] == [(), ()]
 
 
 async def test_routes_that_are_read_from_another_file_are_named_with_both_files(tmp_path: Path) -> None:

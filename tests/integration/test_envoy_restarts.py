@@ -133,6 +133,20 @@ async def test_an_older_life_that_hangs_stops_no_write_and_no_call_waits_for_it(
         assert set((await only_one_life(world)).services[SHOP].runtime.values()) == {Route(10_000)}
 
 
+async def test_an_older_life_whose_connection_was_lost_is_there_until_it_ends() -> None:
+    async with attached_world() as world:
+        await world.route(0)
+        await seen(world)
+        await world.owner.hot_restart()
+        assert (await seen(world)).draining_generations
+        for client in world.driver._lives._older:
+            await client.close()
+        reading = await seen(world)
+        assert (reading.draining_generations, unseen(reading)) == ((), True)
+        await world.owner.older_gone()
+        assert not unseen(await only_one_life(world))
+
+
 async def test_several_hot_restarts_in_a_row_are_followed() -> None:
     async with attached_world() as world:
         await world.route(0)

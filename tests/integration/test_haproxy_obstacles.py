@@ -236,3 +236,19 @@ async def test_whom_a_table_brings_to_a_pool_without_weight_is_counted_until_the
         await here.route(5_000)
         await here.route(10_000, 0, 10_000)
         await until(0)
+
+
+async def test_servers_of_a_pool_in_a_backend_of_somebody_else_are_named_for_that_pool() -> None:
+    """What comes to them that way is in no row of the pool, and HAProxy's connections are its own."""
+    async with haproxy_world() as world:
+        await world.driver.probe()
+        assert (await world.driver.observe()).warnings == ()
+        blue = world.service().blue.servers[0].address
+        admin = f"\nbackend admin_api\n    server any {blue}\n"
+        world.write_config(render(world.instance, world.services, None) + admin)
+        await world.reloaded()
+        await world.driver.probe()
+        assert (await world.driver.observe()).warnings == (
+            "SERVERS_ELSEWHERE: blue of shop has servers in admin_api, too: what comes that way is not counted",
+            "SERVERS_ELSEWHERE: blue of till has servers in admin_api, too: what comes that way is not counted",
+        )

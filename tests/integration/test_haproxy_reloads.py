@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,34 @@ async def test_an_old_worker_with_a_websocket_is_seen_written_and_counted() -> N
             while (await world.driver.observe()).draining_generations:
                 await asyncio.sleep(0.02)
         assert await in_flight(here) == 0
+
+
+async def test_an_old_worker_that_has_a_pool_under_another_name_says_that_it_does_not_count_it() -> None:
+    """Its WebSocket is on the old pool still, in a backend that nobody asks for any more."""
+    async with haproxy_world() as world:
+        here = Operator(world)
+        reader, writer = await world.upgraded()
+        before = await here.generation()
+        shop = world.service()
+        assert shop.haproxy is not None
+        renamed = replace(shop.haproxy, backends={colour: f"{SHOP}-{colour}" for colour in Colour})
+        world.services = (replace(shop, haproxy=renamed), world.service(TILL))
+        await world.driver.close()
+        world.driver = world.another_driver()
+        world.write_config()
+        world.reload()
+        async with asyncio.timeout(10):
+            while await world._generation() in {before, None}:
+                await asyncio.sleep(0.02)
+        pool = await here.pool(BLUE)
+        assert (pool.in_flight, pool.untold) == (0, (before,))
+        assert (await here.pool(BLUE, TILL)).untold == ()
+        writer.write(b"still here\n")
+        assert await reader.readline() == b"still here\n"
+        writer.transport.abort()
+        async with asyncio.timeout(10):
+            while (await here.pool(BLUE)).untold:
+                await asyncio.sleep(0.02)
 
 
 async def test_an_idle_connection_of_an_old_worker_is_routed_by_what_was_written_after_the_reload() -> None:

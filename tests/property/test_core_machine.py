@@ -44,7 +44,11 @@ class Releases(RuleBasedStateMachine):
 
     @rule(policy=st.sampled_from(POLICIES))
     def sessions_leave_otherwise(self, policy: SessionPolicy) -> None:
-        self.world.users.begin()
+        if not self.world.users.users:
+            # Nobody has a session on a pool that was closed because nobody came: they are where new ones go.
+            self.world.users.begin()
+            for user in self.world.users.users:
+                user.colour = self.world.disk.record.services[SERVICE].active
         service = replace(self.world.topology.services[SERVICE], sessions=policy)
         self.world.topology = replace(self.world.topology, services={SERVICE: service})
         if self.world.process is not None:

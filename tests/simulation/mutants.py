@@ -155,8 +155,7 @@ MUTANTS = (
     Mutant(
         "old generations are not read back",
         "reconcile",
-        "        and all(route == want for route in (*routes, *seen.skewed.values()))\n"
-        "        and seen.boot == want",
+        "        and all(route == want for route in (*routes, *seen.skewed.values()))\n        and seen.boot == want",
         "        and seen.runtime[reading.generation] == want\n        and seen.boot == want",
         rates=RELOADED,
         seed=42,
@@ -182,8 +181,8 @@ MUTANTS = (
     Mutant(
         "nothing is unresolved after a start",
         "machine",
-        'unresolved="lbctl was started: an earlier operation may still land"',
-        'unresolved=""',
+        '_unresolved("lbctl was started: an earlier operation may still land", now)',
+        "Lane()",
         rates=DYING,
         seed=2,
     ),

@@ -7,12 +7,12 @@ from lbctl.core.emptiness import emptiness
 from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
 from lbctl.model.census import Census, Connections, Program, Strangers
-from lbctl.model.names import Colour
-from lbctl.model.reading import Observed
+from lbctl.model.names import Colour, Generation
+from lbctl.model.reading import InstanceReading, Observed
 from lbctl.model.record import Certificate
 from lbctl.model.request import Claim, GiveBack
-from lbctl.model.units import Instant
-from tests.shop import TOPOLOGY, B, Shop
+from lbctl.model.units import MINUTE, Instant
+from tests.shop import LB1, TOPOLOGY, B, Shop
 
 BLUE = (B, Colour.BLUE)
 CURL = Program(process="curl", pid=12, uid=0, count=3)
@@ -143,3 +143,66 @@ def test_a_program_that_the_config_knows_keeps_nothing_in_use_and_stands_in_the_
     found = certificate(shop)
     assert found is not None
     assert found.census.endswith("but curl (pid 12) has 3 connections, which the config knows (`drain.known`)")
+
+
+def test_a_count_that_was_not_taken_again_for_long_is_no_witness() -> None:
+    """The pool was quiet long before `retain` ended, and was counted when it became so: who connected since is not in
+    that."""
+    shop = retiring(strangers=Strangers(programs=(CURL,)))
+    see(shop, taken_at=shop.now)
+    shop.now = Instant(shop.now + 10 * MINUTE)
+    shop.run(2)
+    assert (certificate(shop), waits(shop)) == (
+        None,
+        "this host's connections to blue of storefront are to be counted again",
+    )
+    see(shop)
+    shop.run(2)
+    assert certificate(shop) is not None
+
+
+def test_an_old_worker_that_does_not_tell_what_it_has_keeps_the_pool_in_use() -> None:
+    shop = Shop(users=3)
+    shop.drain(300, 60_000)
+    shop.alter = untold
+    assert shop.switch(B, *(name for name in TOPOLOGY.services if name != B), version=2).accepted
+    shop.until("draining")
+    shop.run(40)
+    assert certificate(shop) is None
+    assert waits(shop) == "7@0 of edge/lb1 does not tell who uses blue of storefront"
+    shop.alter = lambda seen: seen
+    shop.run(10)
+    assert certificate(shop) is not None
+
+
+def untold(seen: Observed) -> Observed:
+    found = seen.instances[LB1]
+    assert isinstance(found, InstanceReading)
+    service = found.services[B]
+    blue = replace(service.pools[Colour.BLUE], untold=(Generation("7@0"),))
+    changed = replace(service, pools={**service.pools, Colour.BLUE: blue})
+    instances = {**seen.instances, LB1: replace(found, services={**found.services, B: changed})}
+    return replace(seen, instances=instances)
+
+
+def test_a_pool_with_servers_in_another_backend_has_a_partial_certificate_and_the_others_a_full_one() -> None:
+    told = "SERVERS_ELSEWHERE: blue of storefront has servers in admin, too: what comes that way is not counted"
+    shop = Shop(users=3)
+    shop.drain(300, 60_000)
+    shop.alter = lambda seen: warning(seen, told)
+    assert shop.switch(B, *(name for name in TOPOLOGY.services if name != B), version=2).accepted
+    shop.until("retiring")
+    shop.stop(*BLUE)
+    shop.until("finished")
+    found = certificate(shop)
+    assert found is not None
+    assert (found.confidence.value, found.unseen) == ("partial", (f"edge/lb1: {told}",))
+    other = next(one.blue.certificate for name, one in shop.state.record.services.items() if name != B)
+    assert other is not None
+    assert other.confidence.value == "full"
+
+
+def warning(seen: Observed, text: str) -> Observed:
+    found = seen.instances[LB1]
+    assert isinstance(found, InstanceReading)
+    return replace(seen, instances={**seen.instances, LB1: replace(found, warnings=(text,))})

@@ -5,11 +5,15 @@ import time
 import pytest
 
 from lbctl.dataplane.haproxy.client import _blocks
+from lbctl.dataplane.haproxy.driver import HaproxyInstance
+from lbctl.dataplane.haproxy.looking import Look
 from lbctl.dataplane.haproxy.statemap import parse_lines
 from lbctl.dataplane.haproxy.statistics import WANTED, Pools, Table
-from lbctl.dataplane.haproxy.workers import Worker, batches, generation, parse_processes
+from lbctl.dataplane.haproxy.workers import WORKERS_MAX, Worker, batches, generation, parse_processes
 from lbctl.model.errors import Garbled, Unreachable
-from lbctl.model.names import ServerName
+from lbctl.model.names import Generation, InstanceName, ServerName
+from lbctl.model.topology import Instance
+from lbctl.model.units import Instant
 
 HEADER = "# pxname,svname," + ",".join(WANTED) + ",last_chk,"
 ZEROS = dict.fromkeys(WANTED, "0") | {"status": "UP", "weight": "1"}
@@ -149,3 +153,11 @@ def test_a_life_has_a_pid_or_is_garbled() -> None:
     assert generation({"Pid": "7", "Start_time_sec": "99"}) == "7@99"
     with pytest.raises(Garbled, match="no Pid"):
         generation({"Name": "something else"})
+
+
+@pytest.mark.parametrize("count", [2, WORKERS_MAX])
+def test_who_has_more_workers_than_are_asked_says_that_some_are_not_seen(count: int) -> None:
+    instance = Instance(name=InstanceName("edge/lb1"), directory="/x", socket="/x/a", master_socket="/x/m")
+    driver = HaproxyInstance(instance, (), lambda: Instant(0))
+    looks = [Look(Worker(pid, bool(pid)), Generation(f"{pid}@1"), 1, {}, {}) for pid in range(count)]
+    assert [one.partition(":")[0] for one in driver._unseen(looks)] == ["OLD_WORKERS_UNSEEN"] * (count == WORKERS_MAX)

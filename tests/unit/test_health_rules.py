@@ -2,7 +2,7 @@
 
 import pytest
 
-from lbctl.core.health import HealthSettings, HealthState, observe, panic, refresh
+from lbctl.core.health import REFUSED, HealthSettings, HealthState, observe, panic, refresh
 from lbctl.model.reading import Health
 from lbctl.model.topology import HealthCheck, Probe
 from lbctl.model.units import Instant, Span
@@ -146,3 +146,13 @@ def test_the_checker_is_suspect_when_both_pools_fail_alike(
 
 def test_changes_of_long_ago_are_no_panic() -> None:
     assert panic([FELL] + [UP] * 4, [FELL] * 2 + [UP] * 3, Instant(60_000), SETTINGS) is None
+
+
+def test_a_refusal_before_a_silence_says_nothing_of_the_silence() -> None:
+    """The host slept for an hour: the server may have been up in between, and counts as stopped only from now on."""
+    state = HealthState.unknown(Instant(0))
+    for at in (1_000, 2_000, 3_000):
+        state = observe(state, False, Instant(at), SETTINGS, REFUSED)
+    assert state.refused_since == 1_000
+    state = observe(state, False, Instant(3_600_000), SETTINGS, REFUSED)
+    assert state.refused_since == 3_600_000

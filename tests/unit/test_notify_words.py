@@ -4,9 +4,10 @@ import re
 from dataclasses import replace
 
 from lbctl.model.entry import Entry, Kind, Severity
-from lbctl.model.names import ReleaseId, ServiceName
+from lbctl.model.names import Colour, ReleaseId, ServiceName
 from lbctl.model.units import Instant
 from lbctl.notify.backlog import WAITING_MAX, Backlog, Unstored
+from lbctl.notify.card import card
 from lbctl.notify.message import Composer
 from lbctl.notify.plain import plain
 from lbctl.notify.reach import fault
@@ -84,6 +85,35 @@ def test_an_alert_of_a_joint_release_names_every_service_with_its_versions() -> 
     )
     assert [one["service"] for one in message.data["members"]] == ["storefront", "accounts"]
     assert (message.data["unit"], message.data["service"], message.data["version_to"]) == ("shop", "storefront", "2")
+
+
+def test_an_end_that_leaves_a_pool_in_use_is_no_tick_and_says_what_not_to_stop() -> None:
+    shop = Shop(users=3)
+    shop.switch(B, A, version=2)
+    shop.until("finished")
+    told = next(one for one in shop.told if one.kind is Kind.RELEASE_FINISHED)
+    assert told.severity is Severity.WARNING
+    message = Composer("lb1", "1").alert(Unstored("w", told), shop.disk.latest(B))
+    assert card(message).title == "\u25d0 shop release 1: release finished, unproven, 100 % on green"
+    assert message.data["action"] == "green has all new traffic, and what it left may be in use still"
+    assert message.data["next"] == (
+        "do not stop blue of storefront and blue of accounts yet: `lbctl retired 1 --service storefront --wait` says "
+        "when it is proved unused"
+    )
+    assert (message.opens, message.closes) == (False, True)
+
+
+def test_an_end_with_every_certificate_is_a_tick() -> None:
+    shop = Shop(users=3)
+    shop.drain(300, 60_000)
+    shop.switch(B, A, version=2)
+    shop.until("retiring")
+    shop.stop(B, Colour.BLUE)
+    shop.until("finished")
+    told = next(one for one in shop.told if one.kind is Kind.RELEASE_FINISHED)
+    message = Composer("lb1", "1").alert(Unstored("w", told), shop.disk.latest(B))
+    assert card(message).title == "\u2714 shop release 1: release finished, 100 % on green"
+    assert (told.severity, message.data["next"]) == (Severity.INFO, "nothing: it has ended")
 
 
 def test_an_alert_without_a_record_still_names_the_command() -> None:

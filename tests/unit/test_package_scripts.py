@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.model.record import Phase, Record
+from lbctl.daemon.remains import of_record
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.record import Member, Phase, Record
 from lbctl.store.journal import Journal
 from tests.integration.test_store_journal import release
 
@@ -175,6 +177,29 @@ def test_a_removal_without_a_daemon_reads_the_record_and_starts_none(host: Host)
     assert "lbctl rollback 7" in said
     assert "asked" not in host.asked.split(), "its socket would start lbctld"
     assert "stop lbctl.socket lbctl.service" in host.asked
+
+
+def test_a_removal_reads_the_record_and_writes_nothing_to_it(host: Host) -> None:
+    """Nobody starts lbctld again who could make use of a journal that was put in order."""
+    (host.root / "etc/lbctl/lbctl.yaml").write_text(ONE.replace("/var/lib/lbctl", str(host.state)))
+    recorded(host.state, Phase.SHIFTING)
+    (host.state / "journal.ballast").unlink()
+
+    def left() -> dict[str, tuple[int, int, bytes]]:
+        found = ((one, one.stat()) for one in host.state.iterdir())
+        return {one.name: (seen.st_ino, seen.st_mtime_ns, one.read_bytes()) for one, seen in found}
+
+    before = left()
+    assert "storefront 25 % on blue" in host.run("prerm", "remove")
+    assert left() == before
+
+
+def test_a_removal_names_what_goes_with_a_release_like_the_service_that_carries_it() -> None:
+    follower = Member(origin=Colour.BLUE, to=Colour.GREEN)
+    made = release(phase=Phase.SHIFTING, share_bp=2_500, followers={ServiceName("accounts"): follower})
+    assert of_record(Record().with_release(made)) == {
+        ("7", "shifting"): ["storefront 25 % on blue", "accounts 25 % on green"]
+    }
 
 
 def test_a_removal_after_the_end_of_the_last_release_has_nothing_to_say(host: Host) -> None:

@@ -20,6 +20,8 @@ _File = tuple[int, int, int]
 _PEER = struct.Struct("3i")
 _START_FIELD = 19
 """The 22nd field of /proc/PID/stat, counted from behind the command's name."""
+_ENDED = {"Z", "X"}
+"""States of a process that nobody has buried yet."""
 _UPTIME_SLACK_S = 2
 """Envoy tells its age in whole seconds: the same process may seem this much older or younger."""
 
@@ -37,6 +39,11 @@ class Peer:
     def generation(self) -> Generation:
         """`PID@START`."""
         return Generation(f"{self.pid}@{self.started}")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs; with a hidden /proc nobody knows, and it counts as ended."""
+        return started_at(self.pid) == self.started
 
 
 class ServerInfo(msgspec.Struct):
@@ -99,13 +106,18 @@ class AdminClient:
         except (OSError, asyncio.IncompleteReadError) as error:
             raise Unreachable(f"nobody answers on {self._path} ({error}): {self._then}") from error
 
+    @property
+    def peer(self) -> Peer | None:
+        """Who answered last."""
+        return self._peer
+
     async def server_info(self, timeout_s: float) -> tuple[Peer, ServerInfo]:
         """Ask who is there. Raises as `ask`."""
         peer, (body,) = await self.ask(["/server_info"], timeout_s)
         return peer, _server_info(body)
 
     async def ask_again(self, targets: Sequence[str], timeout_s: float) -> tuple[Peer, list[bytes]] | None:
-        """As `ask`, but only over the connection that is open: None where the process behind it has ended.
+        """As `ask`, but only over the connection that is open: None where there is none any more, as at its end.
 
         Raises:
             TimeoutError: it does not answer; the connection is closed.
@@ -179,13 +191,13 @@ class AdminClient:
 
 
 def started_at(pid: int) -> str | None:
-    """Return the start time of a process in clock ticks since boot, None where it is gone or /proc is hidden."""
+    """Return the start time of a process in clock ticks since boot, None where it has ended or /proc is hidden."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()
-    return fields[_START_FIELD] if len(fields) > _START_FIELD else None
+    return fields[_START_FIELD] if len(fields) > _START_FIELD and fields[0] not in _ENDED else None
 
 
 def listening(path: Path) -> Peer | None:

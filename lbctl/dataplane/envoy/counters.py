@@ -22,6 +22,8 @@ from lbctl.model.route import Cell
 from lbctl.model.topology import Address, Pool, Protocol, Service
 
 CLUSTERS = "/clusters?format=json"
+_USE = ("total", "active", "pending_active")
+"""Figures that every cluster has from its beginning; the others come with the first answer."""
 Stats = Mapping[str, str]
 
 
@@ -173,6 +175,13 @@ def arrived(service: Service, colour: Colour, stats: Stats) -> int:
     Envoy answers without one, when it is answered. A witness and no count: most requests are in both figures."""
     names = (cluster_name(service.name, colour), preview_name(service.name, colour))
     return sum(_number(stats, f"cluster.{one}.upstream_rq_{word}") for one in names for word in ("total", "completed"))
+
+
+def tells_use(service: Service, colour: Colour, stats: Stats) -> bool:
+    """Whether Envoy shows what comes to a pool and is in flight there: what it hides would look like nobody."""
+    names = [cluster_name(service.name, colour)]
+    names += [preview_name(service.name, colour)] if service.preview else []
+    return all(f"cluster.{one}.upstream_rq_{word}" in stats for one in names for word in _USE)
 
 
 def served(service: Service, colour: Colour, stats: Stats) -> int:

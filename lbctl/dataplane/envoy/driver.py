@@ -222,7 +222,8 @@ class EnvoyInstance:
         holders = self._lingering.of(newest.generation, service.name, colour, rising)
         life, served = newest.generation, counters.served(service, colour, newest.stats)
         holders = holders[:HOLDERS_MAX] if left else ()
-        return replace(rising, arrived={life: came}, served={life: served}, holders=holders)
+        untold = () if counters.tells_use(service, colour, newest.stats) else (life,)
+        return replace(rising, arrived={life: came}, served={life: served}, holders=holders, untold=untold)
 
     def _obstacles(self, service: Service, newest: Look) -> Iterator[str]:
         if self._attached and not newest.routes(service):
@@ -245,6 +246,11 @@ class EnvoyInstance:
             elif not services[name].runtime:
                 then = f"`lbctl adopt {name} --active blue` (or green)"
                 yield f"NOT_ADOPTED: {self.name} answers 503 for {name} until {then}"
+            hidden = [colour for colour, pool in services[name].pools.items() if pool.untold]
+            if hidden and services[name].runtime:
+                which = f"{' and '.join(hidden)} of {name}"
+                how = f"allow cluster.{name}_*.upstream_rq_* in `stats_config`"
+                yield f"POOL_UNSEEN: {self.name} does not say who uses {which}: no proof that nobody does; {how}"
             for look in looks[1:]:
                 if not look.routes(service):
                     what = f"{look.generation} routes {name} as its old config says until it ends"

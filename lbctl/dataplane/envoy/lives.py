@@ -38,6 +38,8 @@ class Lives:
         self._older: list[AdminClient] = []
         self._known: Peer | None = None
         self._unseen_until_s = 0.0
+        self._deaf: list[Peer] = []
+        """Older lives whose connection was lost, as far as they have not ended."""
 
     async def ask(self, targets: Sequence[str], timeout_s: float) -> tuple[Said, ...]:
         """GET every target from every life, the newest first. Raises as `AdminClient.ask`, for the newest."""
@@ -52,7 +54,8 @@ class Lives:
 
     def unseen_s(self) -> int:
         """For how many more seconds an older life may route that cannot be asked; 0: there is none."""
-        return max(0, round(self._unseen_until_s - asyncio.get_running_loop().time()))
+        self._deaf = [one for one in self._deaf if one.is_alive]
+        return max(int(bool(self._deaf)), round(self._unseen_until_s - asyncio.get_running_loop().time()))
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -64,7 +67,8 @@ class Lives:
         return [one for one in said if one is not None]
 
     async def _ask_one(self, client: AdminClient, targets: Sequence[str], timeout_s: float) -> Said | None:
-        """One that has ended is forgotten; one that hangs as well, and then its end must be waited for unseen."""
+        """One that has ended is forgotten; one that hangs as well, and then its end must be waited for unseen, like
+        that of one whose connection was lost."""
         try:
             answer = await client.ask_again(targets, timeout_s)
         except (TimeoutError, Garbled):
@@ -72,6 +76,7 @@ class Lives:
             answer = None
         if answer is None:
             self._older = [one for one in self._older if one is not client]
+            self._deaf += [client.peer] if client.peer is not None else []
             await client.close()
             return None
         return Said(*answer)

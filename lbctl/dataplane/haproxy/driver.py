@@ -8,6 +8,7 @@ from lbctl.dataplane.closing import Closings
 from lbctl.dataplane.haproxy.bindings import Bindings
 from lbctl.dataplane.haproxy.bootfile import BootFiles
 from lbctl.dataplane.haproxy.closing import Sessions
+from lbctl.dataplane.haproxy.elsewhere import ASK, elsewhere
 from lbctl.dataplane.haproxy.form import Entries, Form
 from lbctl.dataplane.haproxy.forms import form_of
 from lbctl.dataplane.haproxy.holders import Holders
@@ -16,11 +17,11 @@ from lbctl.dataplane.haproxy.pins import ALL_KINDS
 from lbctl.dataplane.haproxy.probing import abilities, checked, unloaded_map
 from lbctl.dataplane.haproxy.siblings import Older
 from lbctl.dataplane.haproxy.statemap import map_path, parse_route
-from lbctl.dataplane.haproxy.workers import ANYBODY, Worker, ask_worker, workers
+from lbctl.dataplane.haproxy.workers import ANYBODY, WORKERS_MAX, Worker, ask_worker, workers
 from lbctl.dataplane.haproxy.writing import Writer
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import DataPlaneError, Garbled, Unreachable
-from lbctl.model.names import Generation, InstanceName, ServiceName
+from lbctl.model.names import InstanceName, ServiceName
 from lbctl.model.operation import Capabilities, Place, Result, SetClosing, SetRoute, SetServer, Status
 from lbctl.model.reading import InstanceReading, ServiceReading
 from lbctl.model.route import Route
@@ -34,6 +35,7 @@ CONVERGE_PASSES = 3
 """A write that falls into a reload is lost for the new worker: after every write the workers are listed again."""
 NO_MASTER = "NO_MASTER_SOCKET: old workers of a reload cannot be seen or written; set `master_socket` (haproxy -S)"
 UNSEEN = "OLD_WORKERS_UNSEEN: it was reloaded, and old workers may still route; set `master_socket`"
+TOO_MANY = f"OLD_WORKERS_UNSEEN: it has {WORKERS_MAX} workers or more, and no more are asked; set `hard-stop-after`"
 
 
 class HaproxyInstance:
@@ -51,6 +53,9 @@ class HaproxyInstance:
         self._bindings = Bindings(instance, services)
         self._closings = Closings(Sessions(instance, self._forms, services).cut)
         self._older = Older()
+        self._services = tuple(services)
+        self._elsewhere: tuple[str, ...] = ()
+        """What was found at the last `probe`."""
 
     @property
     def name(self) -> InstanceName:
@@ -65,6 +70,8 @@ class HaproxyInstance:
             async with asyncio.timeout(OPERATION_TIMEOUT_S):
                 newest, *_ = await self._looks()
                 services = await abilities(self._instance, self._forms, newest, ANSWER_S)
+                (lines,) = await ask_worker(self._instance, newest.worker, [ASK], ANSWER_S)
+                self._elsewhere = tuple(elsewhere(lines, self._services))
         except TimeoutError:
             raise Unreachable(self._too_late()) from None
         seeing = self._instance.master_socket is not None
@@ -94,7 +101,7 @@ class HaproxyInstance:
             generation=looks[0].life,
             services=services,
             draining_generations=tuple(one.life for one in looks if one.worker.is_old),
-            warnings=(*self._unseen(looks[0].life), *self._warnings(looks, boot), *obstacles),
+            warnings=(*self._unseen(looks), *self._warnings(looks, boot), *obstacles, *self._elsewhere),
             blind=self._instance.master_socket is None and self._older.unknown,
             sessions=self._bindings.sessions(services, taken_at),
             unsent_log_lines={one.life: one.unsent_log_lines for one in looks},
@@ -198,11 +205,11 @@ class HaproxyInstance:
         socket = self._instance.master_socket or self._instance.socket
         return f"{socket}: not read within {OPERATION_TIMEOUT_S:g} s: HAProxy is stopped, overloaded or being reloaded"
 
-    def _unseen(self, newest: Generation) -> tuple[str, ...]:
-        """Without a master socket old workers cannot be asked."""
+    def _unseen(self, looks: Sequence[Look]) -> tuple[str, ...]:
+        """Without a master socket old workers cannot be asked, and of too many only some are."""
         if self._instance.master_socket is not None:
-            return ()
-        return (NO_MASTER, UNSEEN) if self._older.may_be(newest) else (NO_MASTER,)
+            return (TOO_MANY,) if len(looks) >= WORKERS_MAX else ()
+        return (NO_MASTER, UNSEEN) if self._older.may_be(looks[0].life) else (NO_MASTER,)
 
     # ---- writing
 

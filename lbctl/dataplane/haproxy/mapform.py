@@ -61,7 +61,8 @@ class MapForm:
     def reading(self, looks: Sequence[Look], boot: Entries | None) -> ServiceReading:
         """See `Form.reading`.
 
-        An old worker from before a change of the config may lack the map or a backend: then it routes nothing of ours.
+        An old worker from before a change of the config may lack the map: then lbctl does not steer it. One that has
+        the map and lacks a backend sends what it still gets to one of another name, and nobody counts it.
         """
         pools = {}
         for colour, backend in self._backends.items():
@@ -69,10 +70,12 @@ class MapForm:
             older = {look.life: Table.of(backend, look.answers[self._asked[colour]]) for look in looks[1:]}
             tables = {looks[0].life: newest, **{life: table for life, table in older.items() if table is not None}}
             pool = self._pools.reading(backend, [*tables.values()])
+            untold = (one.life for one in looks if one.life not in tables and one.entries is not None)
             pools[colour] = replace(
                 pool,
                 in_flight=pool.in_flight + self._previews.in_flight(colour, looks),
                 arrived=self._previews.added(colour, looks, {life: one.taken for life, one in tables.items()}),
+                untold=tuple(untold),
             )
         routes = {look.life: self.runtime(look) for look in looks}
         runtime = {life: route for life, route in routes.items() if route is not None}
