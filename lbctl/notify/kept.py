@@ -34,6 +34,11 @@ class Kept:
         known_seq = found.get("seq", 0) if found is not None else 0
         return None if seq and isinstance(known_seq, int) and seq < known_seq else found
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What something is known of, the oldest first."""
+        return tuple(self._facts)
+
     async def put(self, name: str, facts: dict[str, Any] | None) -> None:
         """Remember it; None: forget it. Waits a second for the disk at most."""
         if facts is None and name not in self._facts:
