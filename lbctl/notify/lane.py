@@ -1,7 +1,6 @@
 """One channel's own line: fetches, sends, tries again, moves its cursor. Lanes share nothing but the journal."""
 
 import asyncio
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -39,10 +38,12 @@ JOURNAL_WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What every lane may ask: the current record, lbctl time, and randomness from 0 to 1 for the pauses."""
+    """What every lane may ask: the current record, lbctl time, wall time as it is printed, and randomness from 0 to 1
+    for the pauses."""
 
     record: Callable[[], Record | None]
     now: Callable[[], Instant]
+    wall: Callable[[], str]
     jitter: Callable[[], float]
 
 
@@ -204,8 +205,7 @@ class Lane:
 
     async def _end(self, incident: str) -> None:
         """Tell the pager that an incident is over which nothing else ends."""
-        wall = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        delivery = await self.sender.send(self._composer.over(incident, wall))
+        delivery = await self.sender.send(self._composer.over(incident, self._facts.wall()))
         if delivery.ok:
             await self._lasting.over(incident)
             return
