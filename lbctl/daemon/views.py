@@ -51,6 +51,7 @@ def service_view(state: State, service: Service, here: Situation | None, now: In
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "release": None if release is None else release.id,
         "outcome": "" if release is None else release.outcome,
+        "result": "" if release is None else release.result,
         "from": None if member is None else member.origin.value,
         "to": None if member is None else member.to.value,
         "mode": _mode(state, adopted),
@@ -265,6 +266,7 @@ def release_view(state: State, release: Release, now: Instant) -> Json:
         "peak_bp": release.peak_bp,
         "started_wall": release.started_wall,
         "outcome": release.outcome,
+        "result": release.result,
         "reason": release.reason,
         "initiator": release.initiator,
         "approvals": {
