@@ -144,3 +144,19 @@ def test_users_of_a_server_that_dies_fail_only_until_it_is_found_dead(capsys: py
     _, out, _ = told(capsys, "-f", ONE, *QUICK, "--rate", "30/s", *fails, "-o", "json")
     harmed = json.loads(out)["users"]["pools"]["blue"]["failed_by_fault"]
     assert 27 <= harmed <= 36
+
+
+def test_users_of_one_slow_server_are_slowed_and_not_those_of_its_whole_pool(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fails = ["--latency", "green-2=50ms@step3+30s", "--latency", "green=50ms@24h"]
+    _, out, _ = told(capsys, "-f", ONE, *QUICK, "--rate", "30/s", *fails, "-o", "json")
+    slowed = json.loads(out)["users"]["slowed"]
+    # Half a minute of 30 a second, to one server of two or three.
+    assert 280 <= slowed <= 460
+
+
+def test_a_reply_that_is_lost_with_lbctld_is_no_broken_invariant(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "-f", ONE, *QUICK, "--rate", "5/s", "--kill", "@10ms+2s", "-o", "json")
+    data = json.loads(out)
+    assert (code, data["outcome"], data["violation"]) == (0, "finished", "")
