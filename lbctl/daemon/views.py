@@ -8,6 +8,7 @@ from lbctl.core.patience import patience
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
+from lbctl.daemon.ending import result_of
 from lbctl.daemon.named import attested
 from lbctl.daemon.retired_view import (
     certificates,
@@ -51,7 +52,7 @@ def service_view(state: State, service: Service, here: Situation | None, now: In
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "release": None if release is None else release.id,
         "outcome": "" if release is None else release.outcome,
-        "result": "" if release is None else release.result,
+        "result": result_of(release),
         "from": None if member is None else member.origin.value,
         "to": None if member is None else member.to.value,
         "mode": _mode(state, adopted),
@@ -266,7 +267,7 @@ def release_view(state: State, release: Release, now: Instant) -> Json:
         "peak_bp": release.peak_bp,
         "started_wall": release.started_wall,
         "outcome": release.outcome,
-        "result": release.result,
+        "result": result_of(release),
         "reason": release.reason,
         "initiator": release.initiator,
         "approvals": {

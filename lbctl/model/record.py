@@ -327,14 +327,6 @@ class Release:
     """The release whose way back it is: where it did not get there, that may be asked again."""
 
     @property
-    def result(self) -> str:
-        """How it ended, in one word; empty while it runs. `certified` and `unproven` are both finished: proved is that
-        nobody uses an old pool, or it is not."""
-        if self.phase is Phase.FINISHED:
-            return "unproven" if self.outcome else "certified"
-        return self.phase.value if self.phase.ended else ""
-
-    @property
     def unapproved_count(self) -> int:
         """How many approvals it lacks."""
         return max(0, self.plan.approvals.count - len(self.approvals))
