@@ -9,6 +9,7 @@ import structlog
 from lbctl.crash import Point, passing
 from lbctl.model.errors import StoreError
 from lbctl.notify.port import Source
+from lbctl.notjson import NOT_JSON
 
 log = structlog.get_logger()
 
@@ -52,6 +53,6 @@ def _ids(text: str | None) -> list[int]:
     """Read what an earlier life kept; what cannot be read is as good as nothing."""
     try:
         found = json.loads(text or "[]")
-    except (ValueError, RecursionError):
+    except NOT_JSON:
         return []
     return [one for one in found if isinstance(one, int)] if isinstance(found, list) else []

@@ -8,6 +8,7 @@ import structlog
 
 from lbctl.model.errors import StoreError
 from lbctl.notify.port import Memory
+from lbctl.notjson import NOT_JSON
 
 log = structlog.get_logger()
 
@@ -59,6 +60,6 @@ def _read(text: str | None) -> dict[str, dict[str, Any]]:
     """Read what an earlier life kept; what cannot be read is as good as nothing."""
     try:
         found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
+    except NOT_JSON:
         return {}
     return {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
