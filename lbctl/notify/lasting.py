@@ -15,12 +15,14 @@ class Lasting:
         self._until = Kept(f"lasting/{channel}", memory)
 
     async def note(self, message: Message, now: Instant) -> None:
-        """Remember what a message that was delivered has opened."""
+        """Remember what a message that was delivered has opened. What happened before that ends nothing: a page goes
+        before what waits."""
         if message.opens:
-            until = None if message.lasts_ms is None else {"until": now + message.lasts_ms}
+            until = None if message.lasts_ms is None else {"until": now + message.lasts_ms, "seq": message.seq}
             await self._until.put(message.incident, until)
         for name in message.closes:
-            await self.over(name)
+            if self._until.after(name, message.seq) is not None:
+                await self.over(name)
 
     def due(self, now: Instant) -> str | None:
         """Return the incident whose time has come, if there is one."""

@@ -9,6 +9,7 @@ from lbctl.model.names import ReleaseId, ServiceName
 from lbctl.model.units import Instant
 from lbctl.notify.backlog import Backlog, Unstored
 from lbctl.notify.incident import LIVES, LOST_ALERTS, ONE_OFF, closes, lasts, meant, name_of
+from lbctl.notify.lasting import Lasting
 from lbctl.notify.message import Composer
 from lbctl.notify.retry import AGE_MAX_MS
 
@@ -49,6 +50,36 @@ def test_a_start_ends_what_an_earlier_life_said_of_its_journal_and_of_every_inst
 def test_lost_alerts_are_a_one_off_with_a_named_time() -> None:
     message = Composer("lb1", "1").summary(3, "w", 9)
     assert (message.incident, message.opens, message.lasts_ms) == (LOST_ALERTS, True, ONE_OFF)
+
+
+class Remembering:
+    """A memory that needs no disk."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def meta(self, key: str) -> str | None:
+        return self.texts.get(key)
+
+    async def set_meta(self, key: str, value: str) -> None:
+        self.texts[key] = value
+
+
+async def test_a_one_off_ends_by_itself_unless_something_later_ended_it_or_opened_it_anew() -> None:
+    memory, composer = Remembering(), Composer("lb1", "1")
+    withdrawn = composer.alert(Unstored("w", paged(Kind.VERSION_WITHDRAWN), 5), None)
+    ready = Entry(kind=Kind.VERSION_READY, at=Instant(0), text="ready", service=ServiceName("shop"))
+    lasting = Lasting("pager", memory)
+    await lasting.note(withdrawn, Instant(0))
+    await lasting.note(composer.alert(Unstored("w", ready, 4), None), Instant(1))
+    await lasting.note(withdrawn, Instant(1_000))
+    assert lasting.due(Instant(ONE_OFF)) is None
+    again = Lasting("pager", memory)
+    assert again.due(Instant(ONE_OFF + 1_000)) == "board/shop"
+    await again.later("board/shop", Instant(ONE_OFF + 1_000))
+    assert again.due(Instant(ONE_OFF + 2_000)) is None
+    await again.note(composer.alert(Unstored("w", ready, 6), None), Instant(ONE_OFF + 3_000))
+    assert again.due(Instant(9 * ONE_OFF)) is None
 
 
 # ---- how far a channel was told
