@@ -58,6 +58,7 @@ def release(**more: Any) -> Json:
         "started_wall": "2026-01-02T03:04:05.000Z",
         "ended_wall": None,
         "outcome": "",
+        "result": "",
         "reason": "ticket 12",
         "initiator": "uid 1000 (eva) pid 4711",
         "back_by": None,

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from lbctl.notjson import NOT_JSON
+
 COUNT_MAX = 10**12
 _SPAN_MAX_S = 1e9
 
@@ -111,7 +113,7 @@ def _decoded(line: bytes, form: type[Any]) -> Any:
         return msgspec.json.decode(line, type=form)
     except msgspec.ValidationError as error:
         raise _fault(str(error), form) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         then = f"write one JSON object a line, numbers as 12 or 0.5: {EXAMPLE}"
         raise Fault("", f"not JSON: {error}", then) from None
 

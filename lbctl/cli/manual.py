@@ -8,7 +8,7 @@ import click
 from lbctl.about import VERSION
 from lbctl.cli.app import lbctl
 from lbctl.cli.failure import MEANING
-from lbctl.cli.reference import HEAD
+from lbctl.cli.reference import HEAD, inside
 
 DAEMON = r""".SH NAME
 lbctld \- moves live traffic between blue and green pools, and back by itself
@@ -37,10 +37,8 @@ def page(program: str) -> str:
     lines = [r".SH NAME", rf"lbctl \- {_text(lbctl.help or '').splitlines()[0]}", ".SH SYNOPSIS"]
     lines += [".B lbctl", r"[\-\-socket PATH] COMMAND ...", ".SH DESCRIPTION", _text(about.replace("`", ""))]
     lines.append(".SH COMMANDS")
-    for name in lbctl.list_commands(root):
-        command = lbctl.get_command(root, name)
-        assert command is not None
-        lines += _command(command, click.Context(command, root, info_name=name))
+    for command, ctx in inside(lbctl, root):
+        lines += _command(command, ctx)
     lines.append(".SH EXIT STATUS")
     for code, meaning in MEANING.items():
         lines += [".TP", rf"\fB{int(code)}\fR", _text(meaning)]
@@ -54,10 +52,8 @@ def _title(name: str, section: int) -> str:
 
 def _command(command: click.Command, ctx: click.Context) -> Iterator[str]:
     if isinstance(command, click.Group):
-        for name in command.list_commands(ctx):
-            inner = command.get_command(ctx, name)
-            assert inner is not None
-            yield from _command(inner, click.Context(inner, ctx, info_name=name))
+        for inner, below in inside(command, ctx):
+            yield from _command(inner, below)
         return
     yield f".SS {_text(' '.join([ctx.command_path, *command.collect_usage_pieces(ctx)]))}"
     yield _text("\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n")))

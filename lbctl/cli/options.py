@@ -48,6 +48,12 @@ def reason_option(command: Command) -> Command:
     return click.option("--reason", default="", metavar="TEXT", help="Why, for people: stored and told.")(command)
 
 
+def goal_option(about: str) -> Callable[[Command], Command]:
+    """Return what adds `--for started|baked|finished`, explained as `about`; the command gets `goal`."""
+    goals = click.Choice(["started", "baked", "finished"])
+    return click.option("--for", "goal", type=goals, default="baked", show_default=True, help=about)
+
+
 def contract_options(command: Command) -> Command:
     """Add `--provides` and `--requires`; the command gets tuples of texts. The daemon reads them."""
     provides = click.option(

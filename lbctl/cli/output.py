@@ -8,26 +8,21 @@ from typing import Any
 
 import click
 
+from lbctl.model.visible import escaped
+
 Json = dict[str, Any]
 GLYPH_COLOUR = {"●": "green", "◐": "yellow", "✖": "red", "!": "red"}
-HIDDEN = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
 
 
 def clean(value: Any) -> Any:
     """Return the same JSON with every character escaped that could move the cursor or reorder a line."""
     if isinstance(value, str):
-        return value if value.isprintable() and not HIDDEN & set(value) else "".join(map(_visible, value))
+        return escaped(value)
     if isinstance(value, dict):
         return {clean(key): clean(one) for key, one in value.items()}
     if isinstance(value, list):
         return [clean(one) for one in value]
     return value
-
-
-def _visible(char: str) -> str:
-    if char.isprintable() and char not in HIDDEN:
-        return char
-    return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
 
 
 def emit(data: Json, form: str, screen: Callable[[Json], str]) -> None:

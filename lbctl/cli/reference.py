@@ -27,11 +27,17 @@ def reference() -> str:
     """Return the whole page."""
     root = click.Context(lbctl, info_name="lbctl")
     lines = [HEAD, *_contents(), EXITS, *(f"| {int(code)} | {meaning} |" for code, meaning in MEANING.items())]
-    for name in lbctl.list_commands(root):
-        command = lbctl.get_command(root, name)
-        assert command is not None
-        lines += _command(command, click.Context(command, root, info_name=name))
+    for command, ctx in inside(lbctl, root):
+        lines += _command(command, ctx)
     return "\n".join(lines) + "\n"
+
+
+def inside(group: click.Group, ctx: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    """Yield every command of a group and its place below it."""
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        assert command is not None
+        yield command, click.Context(command, ctx, info_name=name)
 
 
 def _contents() -> Iterator[str]:
@@ -47,10 +53,8 @@ def _command(command: click.Command, ctx: click.Context) -> Iterator[str]:
     yield f"\n{'###' if deep else '##'} {ctx.command_path}\n"
     yield _sentences(command)
     if isinstance(command, click.Group):
-        for name in command.list_commands(ctx):
-            inner = command.get_command(ctx, name)
-            assert inner is not None
-            yield from _command(inner, click.Context(inner, ctx, info_name=name))
+        for inner, deeper in inside(command, ctx):
+            yield from _command(inner, deeper)
     if not below:
         yield f"\n```\n{usage}\n```"
         yield from _options(command, ctx)

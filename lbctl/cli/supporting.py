@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from lbctl.config.load import load
 from lbctl.config.settings import Config
 from lbctl.config.show import config_text
 from lbctl.support import balancers, host
-from lbctl.support.bundle import Bundle
+from lbctl.support.bundle import Bundle, missing
 from lbctl.support.hiding import Hider, hider
 from lbctl.support.past import Past, past
-from lbctl.support.reading import CannotRead, read
+from lbctl.support.reading import CannotRead, Text, read
 
 Json = dict[str, Any]
 CONFIG_BYTES_MAX = 4 << 20
@@ -30,6 +31,7 @@ EVENTS_MAX = 5_000
 PAGE = 1_000
 RELEASES_MAX = 200
 EXPLAINED_MAX = 3
+LACK_MAX = 100
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -54,10 +56,14 @@ class Gathering:
     def hider(self) -> Hider:
         """Return what hides secrets: also of a config that is not valid."""
         try:
-            text = read(self.path, CONFIG_BYTES_MAX, follow=True).decode("utf-8", "replace")
+            raw = read(self.path, CONFIG_BYTES_MAX + 1, follow=True)
         except CannotRead as error:
             return Hider(unread=(f"of the config: {error}",))
-        return hider(text, os.path.dirname(self.path), os.environ, host.credentials())
+        text = raw[:CONFIG_BYTES_MAX].decode("utf-8", "replace")
+        found = hider(text, os.path.dirname(self.path), os.environ, host.credentials())
+        if len(raw) <= CONFIG_BYTES_MAX:
+            return found
+        return replace(found, unread=(*found.unread, f"of the config: what follows its first {CONFIG_BYTES_MAX} bytes"))
 
     def head(self) -> str:
         """Return who and when, in two lines."""
@@ -79,30 +85,33 @@ class Gathering:
         except ConfigError as error:
             return error.render() + "\n"
 
-    def status(self) -> str:
+    def status(self) -> str | Text:
         """Return what the daemon says of all services, else the last record of its journal."""
         if self.about:
             return _json(self._client.get("/v1/status"))
-        return _json({"record": self.past.record, "damage": self.past.damage})
+        return Text(_json({"record": self.past.record, "damage": self.past.damage}), self.past.damage)
 
-    def releases(self) -> str:
+    def releases(self) -> str | Text:
         """Return releases, newest first."""
         if self.about:
             return _json(self._client.get("/v1/history", limit=RELEASES_MAX))
-        return _json({"releases": self.past.releases})
+        return Text(_json({"releases": self.past.releases}), self.past.damage)
 
-    def events(self) -> str:
+    def events(self) -> str | Text:
         """Return the newest events, one a line."""
         events = self._events() if self.about else self.past.events
-        return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in events)
+        text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in events)
+        return text if self.about else Text(text, self.past.damage)
 
-    def explained(self) -> Iterator[tuple[str, Callable[[], str]]]:
+    def explained(self) -> Iterator[tuple[str, Callable[[], str | Text]]]:
         """Yield the numbers of the newest releases and what explains each."""
         if not self.about:
             return
         try:
             found = self._client.get("/v1/history", limit=EXPLAINED_MAX)["releases"]
-        except (Failure, KeyError):
+        except (Failure, KeyError) as error:
+            why = f"missing: which releases there are: {error}"
+            yield "unknown", lambda: Text("", why)
             return
         for one in found:
             number = str(one["id"])
@@ -117,14 +126,14 @@ class Gathering:
         topology = self.config.topology
         return _json(balancers.asked(list(topology.planes.values()), list(topology.services.values())))
 
-    def files(self) -> list[tuple[str, str]]:
+    def files(self) -> list[tuple[str, Text]]:
         """Return the directories of load balancers; none without a config."""
         try:
             return list(balancers.files(list(self.config.topology.planes.values())))
         except ConfigError:
             return []
 
-    def system(self) -> str:
+    def system(self) -> Text:
         """Return the host, and lbctl's directories where they are known."""
         try:
             daemon = self.config.daemon
@@ -165,7 +174,8 @@ def gathered(one: Gathering) -> Bundle:
     found.add("releases.json", f"the newest {RELEASES_MAX} releases", one.releases)
     found.add("events.jsonl", f"the newest {EVENTS_MAX} events", one.events, end=True)
     for number, explanation in one.explained():
-        found.add(f"explained/{_UNSAFE.sub('_', number)}.json", "decisions of a release", explanation)
+        about = f"decisions of one of the newest {EXPLAINED_MAX} releases"
+        found.add(f"explained/{_UNSAFE.sub('_', number)}.json", about, explanation)
     if one.about:
         found.add("metrics.txt", "as Prometheus reads them", one.metrics)
         pid = int(one.about["pid"])
@@ -201,7 +211,8 @@ def written(client: Client, file: str | None, output: str | None) -> Json:
         why = error.strerror or str(error)
         raise Failure(f"{path} cannot be written", why=why, then=then, exit_code=Exit.REFUSED) from None
     parts = [{"name": part.name, "bytes": len(part.data), "lack": part.lack} for part in found.parts]
-    return {"file": path, "bytes": size, "parts": parts, "unread_secrets": list(found.hider.unread)}
+    unread = list(found.hider.unread)
+    return {"file": path, "bytes": size, "parts": parts, "left_out": found.left_out, "unread_secrets": unread}
 
 
 def _taken(path: str) -> Failure:
@@ -217,9 +228,16 @@ def screen(found: Json) -> str:
 
 def _lines(found: Json) -> Iterator[str]:
     for part in found["parts"]:
-        mark, lack = ("!", f"   {part['lack'][:100]}") if part["lack"] else ("●", "")
+        mark, lack = ("!", f"   {_brief(part['lack'])}") if part["lack"] else ("●", "")
         yield f"{mark} {part['name']:<28} {part['bytes']:>9}{lack}"
+    for one in missing(found["left_out"]):
+        yield f"! left out: {_brief(one)}"
     for one in found["unread_secrets"]:
         yield f"! a secret could not be read, to look for it in the rest: {one}"
     yield f"{found['file']}   {found['bytes']} bytes, only you can read it; its list is CONTENTS.txt"
     yield "It holds names, addresses and versions, and no secret that lbctl knows: look through it before you send it."
+
+
+def _brief(lack: str) -> str:
+    """Return it for a line; CONTENTS.txt has it whole."""
+    return lack if len(lack) <= LACK_MAX else f"{lack[:LACK_MAX]} …"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from lbctl.model.errors import LbctlError
+from lbctl.model.visible import escaped
 
 FAULTS_SHOWN = 100
 
@@ -30,7 +31,7 @@ class Fault:
         """Return `FILE:LINE:COLUMN: PATH: WHAT; NEXT STEP` in one line."""
         said = f"{self.what}; {self.then}" if self.then else self.what
         text = f"{file}:{self.mark.line}:{self.mark.column}: {self.path + ': ' if self.path else ''}{said}"
-        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+        return escaped(text)
 
 
 class ConfigError(LbctlError):

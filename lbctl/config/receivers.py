@@ -1,7 +1,9 @@
 """The key `alerts`: who is told, by which service. Secrets are references; what is no secret stands in the config."""
 
+import ipaddress
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from lbctl.config.atoms import NAME
 from lbctl.config.composite import Items, Key, Section, Values
@@ -104,8 +106,26 @@ def _url(values: Values, key: str) -> None:
 
 def _open(values: Values, key: str, url: Any) -> None:
     """Warn of a secret that anybody on the way can read."""
-    if isinstance(url, str) and re.match(r"http://(?!localhost|127\.|\[::1\])", url):
+    if _is_readable(url):
         values.at(key).warn("a secret goes there unencrypted", "use https://")
+
+
+def _sealed(values: Values, whose: str) -> None:
+    """A key that opens a whole account leaves this host only encrypted."""
+    if _is_readable(values["api"]):
+        then = "use https://; http:// is only for a proxy on this host, as in http://127.0.0.1:8080"
+        values.at("api").fault(f"{whose} would go there unencrypted", then)
+
+
+def _is_readable(url: Any) -> bool:
+    """Whether anybody on the way can read what goes there."""
+    if not isinstance(url, str) or not url.lower().startswith("http://"):
+        return False
+    try:
+        host = urlsplit(url).hostname or ""
+        return host != "localhost" and not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def _slack(values: Values) -> None:
@@ -120,14 +140,14 @@ def _slack(values: Values) -> None:
     for key in ("token", "channel"):
         if not values.given(key) and not values.refused:
             values.place.fault(f"the key {key} is missing", "give token and channel of a bot, or webhook alone")
-    _open(values, "api", values["api"])
+    _sealed(values, "the token")
     _fits(values, "token", r"xox[bp]-\S+", "no bot token of Slack", "install the app and take its Bot User OAuth Token")
 
 
 def _pagerduty(values: Values) -> None:
     """The key is of the form that PagerDuty gives out: a wrong one is taken by it and comes to nothing."""
     what, then = "no integration key", "take the key of an Events API v2 integration: 32 letters and digits"
-    _open(values, "api", values["api"])
+    _sealed(values, "the routing key")
     _fits(values, "routing_key", r"[0-9A-Za-z]{32}", what, then)
 
 

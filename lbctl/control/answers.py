@@ -123,6 +123,9 @@ class ServiceView(msgspec.Struct):
     step: Step | None
     next: str
     verdict: Verdict | None
+    outcome: str = ""
+    result: str = ""
+    """How that release ended: certified, unproven, rolled_back or cancelled; empty while it runs."""
     claim: ClaimView | None = None
     board: ReadyView | None = None
     sessions: dict[str, SessionsView] = {}
@@ -147,6 +150,8 @@ class UnitView(msgspec.Struct):
     held: Held | None = None
     step: Step | None = None
     next: str = ""
+    result: str = ""
+    """How that release ended: certified, unproven, rolled_back or cancelled; empty while it runs."""
     matrix: dict[str, list[CellView]] = {}
 
 
@@ -256,6 +261,8 @@ class ReleaseView(msgspec.Struct):
     plan: dict[str, Any] = {}
     held: Held | None = None
     events: list[Event] = []
+    result: str = ""
+    """How it ended: certified, unproven, rolled_back or cancelled; empty while it runs."""
 
 
 class Releases(msgspec.Struct):

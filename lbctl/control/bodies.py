@@ -7,6 +7,8 @@ import msgspec
 
 from lbctl.config.fault import did_you_mean
 from lbctl.model.errors import Refused
+from lbctl.model.visible import printable
+from lbctl.notjson import NOT_JSON
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, description="A service.")]
 Either = Annotated[str, msgspec.Meta(min_length=1, max_length=63, description="A service or a unit.")]
@@ -199,11 +201,11 @@ def decode(raw: bytes, form: type[Body]) -> Body:
         found = _UNKNOWN.search(str(error))
         then = did_you_mean(found[1], form.__struct_fields__) if found else f"keys: {', '.join(form.__struct_fields__)}"
         raise Refused("bad_body", "the body has a fault", why=str(error), then=then, exit_code=2) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         why = f"it is not JSON: {error}"
         raise Refused("bad_body", "the body cannot be read", why=why, then="send a JSON object", exit_code=2) from None
 
 
 def folded(text: str) -> str:
     """Return text on one line without control characters, as it goes into the journal and to people."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return " ".join(printable(text, " ").split())

@@ -6,6 +6,7 @@ from typing import Any
 from lbctl.core.matching import strangers
 from lbctl.core.matrix import recent
 from lbctl.core.state import State
+from lbctl.daemon.why_line import why_line
 from lbctl.model.topology import Unit
 from lbctl.model.units import Instant, since
 
@@ -15,13 +16,11 @@ Json = dict[str, Any]
 def board_lines(board: Mapping[str, Json]) -> list[Json]:
     """Return a line for every version on the board."""
     return [
-        {
-            "what": f"{name} {ready['version']} is ready: {ready['waits']}{_doubted(ready)}",
-            "since_ms": ready["since_ms"],
-            "needs": "what it waits for; it then goes by itself",
-            "deadline": "",
-            "then": "",
-        }
+        why_line(
+            f"{name} {ready['version']} is ready: {ready['waits']}{_doubted(ready)}",
+            ready["since_ms"],
+            "what it waits for; it then goes by itself",
+        )
         for name, ready in board.items()
     ]
 
@@ -33,13 +32,11 @@ def _doubted(ready: Json) -> str:
 def caller_lines(state: State, units: Iterable[Unit], now: Instant) -> list[Json]:
     """Return a line for every service of these units that somebody calls who is nobody's pool."""
     return [
-        {
-            "what": f"{found[0]}: no release takes {name} together with another service",
-            "since_ms": since(recent(state.matrix[name].unknown, now)[0][0], now),
-            "needs": found[1],
-            "deadline": "",
-            "then": "",
-        }
+        why_line(
+            f"{found[0]}: no release takes {name} together with another service",
+            since(recent(state.matrix[name].unknown, now)[0][0], now),
+            found[1],
+        )
         for unit in units
         for name in unit.services
         if len(unit.services) > 1 and (found := strangers(state.topology.services[name], state.matrix.get(name), now))

@@ -8,6 +8,7 @@ from typing import TextIO, cast
 import structlog
 
 from lbctl.daemon.journald import Journald, is_journal
+from lbctl.model.visible import escaped
 
 QUIET = frozenset({"operation.applied"})
 
@@ -72,14 +73,7 @@ def _leave_out(logger: object, method: str, event: structlog.typing.EventDict) -
 def _visible(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Escape what could command the terminal on which a log is read: texts of strangers stand in it."""
     del logger, method
-    return {key: shown(value) if isinstance(value, str) else value for key, value in event.items()}
-
-
-def shown(text: str) -> str:
-    """Return `text` with every character escaped that is not to be seen, except the ends of its lines."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+    return {key: escaped(value, keep="\n") if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _keep(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

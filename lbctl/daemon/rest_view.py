@@ -7,6 +7,7 @@ from lbctl.core.emptiness import emptiness
 from lbctl.core.state import State
 from lbctl.daemon.retired_view import unproven, voided_view
 from lbctl.daemon.session_view import kept_view
+from lbctl.daemon.why_line import why_line
 from lbctl.model.names import ServiceName
 from lbctl.model.units import Instant, since
 
@@ -29,7 +30,7 @@ def _unproven(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
     if why and release is not None:
         what = f"{colour} of {name} is not proved unused: {why}"
         needs = f"nobody there, it is proved later by itself; to deploy there all the same: lbctl claim {name}"
-        yield _line(what, since(release.phase_since, now), needs)
+        yield why_line(what, since(release.phase_since, now), needs)
 
 
 def _kept(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
@@ -37,7 +38,7 @@ def _kept(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
     if found is not None and release is not None:
         what = f"sessions of {found['colour']} of {name}: {found['text']}"
         needs = f"their end; lbctl claim {name} --take-over moves them all with their next request"
-        yield _line(what, since(release.phase_since, now), needs)
+        yield why_line(what, since(release.phase_since, now), needs)
 
 
 def _drained(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
@@ -45,7 +46,7 @@ def _drained(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
         if one.ends:
             continue
         what = f"{server} of {name} is drained by {one.by}: it keeps its sessions and gets no new ones"
-        yield _line(what, since(one.since, now), f"lbctl undrain {name}/{one.colour}/{server}", "it stays so")
+        yield why_line(what, since(one.since, now), f"lbctl undrain {name}/{one.colour}/{server}", then="it stays so")
 
 
 def _voided(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
@@ -54,8 +55,6 @@ def _voided(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
     if state.record.running(name) is None and found is not None and found["standing"]:
         why = emptiness(state, name, colour, now).waits or found["text"]
         what = f"{colour} of {name} may be in use: {why}"
-        yield _line(what, found["since_ms"], "who still uses it to be found", "certified when nobody came for so long")
-
-
-def _line(what: str, since_ms: int, needs: str, then: str = "") -> Json:
-    return {"what": what, "since_ms": since_ms, "needs": needs, "deadline": "", "then": then}
+        yield why_line(
+            what, found["since_ms"], "who still uses it to be found", then="certified when nobody came for so long"
+        )

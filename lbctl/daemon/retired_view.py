@@ -7,6 +7,7 @@ from lbctl.core.late import late_request
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.core.witnesses import doubt
+from lbctl.daemon.why_line import why_line
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
@@ -187,7 +188,7 @@ def drain_lines(here: Situation) -> list[Json]:
     for name, proof in here.empties.items():
         if proof.waits and here.record.services[name].pool(here.release.members[name].origin).certificate is None:
             what = f"{here.release.members[name].origin} of {name} is not proved unused: {proof.waits}"
-            lines.append({"what": what, "since_ms": since(here.release.phase_since, here.at), "needs": "nobody there"})
+            lines.append(why_line(what, since(here.release.phase_since, here.at), "nobody there"))
     return lines
 
 

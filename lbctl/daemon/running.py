@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -23,7 +24,7 @@ from lbctl.daemon.observer import Observer
 from lbctl.daemon.plant import Plant, Rebuilt
 from lbctl.daemon.versions import Versions
 from lbctl.gate.attest import Asker
-from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.errors import LbctlError
 from lbctl.model.record import Record
 from lbctl.notify.outbox import Outbox
@@ -144,9 +145,12 @@ class Running:
         """Let waiting alerts go out for a moment; the rest is told after the next start."""
         await self.outbox.close(DRAIN_ALERTS_S)
 
-    def tell(self, kind: Kind, text: str, severity: Severity = Severity.INFO) -> None:
+    def tell(
+        self, kind: Kind, text: str, severity: Severity = Severity.INFO, data: Mapping[str, Scalar] | None = None
+    ) -> None:
         """Record a fact about the daemon itself."""
-        self.executor.note((Entry(kind=kind, at=self.clock.now(), text=text, severity=severity),))
+        entry = Entry(kind=kind, at=self.clock.now(), text=text, severity=severity, data=dict(data or {}))
+        self.executor.note((entry,))
 
     def status_line(self) -> str:
         """One line for `systemctl status`."""

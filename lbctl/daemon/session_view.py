@@ -11,6 +11,7 @@ from lbctl.core.measured import between, drawn
 from lbctl.core.parting import Seats, waits_for
 from lbctl.core.seating import seats_of
 from lbctl.core.state import State
+from lbctl.daemon.why_line import why_line
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.record import Pool, Release
 from lbctl.model.units import BP_FULL, Instant, seconds, since
@@ -113,7 +114,7 @@ def leaving_lines(state: State, release: Release, now: Instant) -> Iterator[Json
             if found is not None and found["keep_bp"]:
                 needs = found["hindered"] or ("their end" if found["policy"] == "wait" else "time")
                 what = f"sessions of {colour} of {name}: {found['text']}"
-                yield {"what": what, "since_ms": found["since_ms"], "needs": needs, "deadline": "", "then": ""}
+                yield why_line(what, found["since_ms"], needs)
 
 
 def leaving_words(view: Json) -> str:

@@ -8,6 +8,7 @@ from lbctl.core.matrix import Tally
 from lbctl.core.ready import waiting
 from lbctl.core.state import State
 from lbctl.core.targets import target
+from lbctl.daemon.ending import result_of
 from lbctl.model.names import ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Release
@@ -30,6 +31,7 @@ def unit_view(state: State, unit: Unit, views: dict[str, Json], now: Instant) ->
         "members": list(release.members) if release is not None and runs else [],
         "phase": None if release is None else release.phase.value,
         "release": None if release is None else release.id,
+        "result": result_of(release),
         "share_bp": 0 if release is None else release.share_bp,
         "held": view["held"] if view is not None and runs else None,
         "step": view["step"] if view is not None and runs else None,

@@ -8,6 +8,7 @@ from lbctl.core.patience import patience
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
+from lbctl.daemon.ending import result_of
 from lbctl.daemon.named import attested
 from lbctl.daemon.retired_view import (
     certificates,
@@ -23,6 +24,7 @@ from lbctl.daemon.server_views import all_readings, server_views
 from lbctl.daemon.session_view import leaving_lines, measured, sessions
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
+from lbctl.daemon.why_line import why_line
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Adopted, Phase, Release
@@ -51,6 +53,7 @@ def service_view(state: State, service: Service, here: Situation | None, now: In
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "release": None if release is None else release.id,
         "outcome": "" if release is None else release.outcome,
+        "result": result_of(release),
         "from": None if member is None else member.origin.value,
         "to": None if member is None else member.to.value,
         "mode": _mode(state, adopted),
@@ -265,6 +268,7 @@ def release_view(state: State, release: Release, now: Instant) -> Json:
         "peak_bp": release.peak_bp,
         "started_wall": release.started_wall,
         "outcome": release.outcome,
+        "result": result_of(release),
         "reason": release.reason,
         "initiator": release.initiator,
         "approvals": {
@@ -310,25 +314,20 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
             began = (
                 here.progress.held_since.get(hold.code, release.phase_since) if here.progress else release.phase_since
             )
-            lines.append({"what": hold.reason, "since_ms": since(began, now), "needs": hold.needs, **_deadline(here)})
+            lines.append(why_line(hold.reason, since(began, now), hold.needs, **_deadline(here)))
         if (cold := cold_words(here)) and lines:
-            lines.append({"what": cold, "since_ms": 0, "needs": "time", "deadline": "", "then": ""})
+            lines.append(why_line(cold, 0, "time"))
         lines += [{**line, **_deadline(here)} for line in drain_lines(here)]
         if not lines:
-            began = release.phase_since
-            lines.append({"what": _doing(here), "since_ms": since(began, now), "needs": "nothing", **_deadline(here)})
+            lines.append(why_line(_doing(here), since(release.phase_since, now), "nothing", **_deadline(here)))
     elif not release.phase.ended:
         gone = ", ".join(name for name in release.members if name not in state.topology.services)
         what = f"{gone} is not in the config: nothing is decided or written for this release"
         needs = "the service back in the config, then a reload"
-        lines.append(
-            {"what": what, "since_ms": since(release.phase_since, now), "needs": needs, "deadline": "none", "then": ""}
-        )
+        lines.append(why_line(what, since(release.phase_since, now), needs, deadline="none"))
     else:
         ended = f"ended: {release.phase.value.replace('_', ' ')}. {release.outcome}".rstrip()
-        lines.append(
-            {"what": ended, "since_ms": since(release.phase_since, now), "needs": "", "deadline": "", "then": ""}
-        )
+        lines.append(why_line(ended, since(release.phase_since, now), ""))
     lines += leaving_lines(state, release, now)
     about = {"service": release.service, "unit": release.unit, "release": release.id, "phase": release.phase.value}
     return {**about, "lines": lines}

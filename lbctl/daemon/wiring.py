@@ -260,8 +260,8 @@ def _greet(daemon: Running) -> None:
     """Say that the daemon is up, and everything a person should know about how it found its files."""
     journal = daemon.journal
     troubles = (journal.damage, journal.read_only)
-    for kind, text, severity in greetings(daemon.config.topology, daemon.loop.state.record, troubles):
-        daemon.tell(kind, text, severity)
+    for kind, text, severity, data in greetings(daemon.config.topology, daemon.loop.state.record, troubles):
+        daemon.tell(kind, text, severity, data)
     if not daemon.journal.read_only:
         kept = daemon.journal.set_meta(META_KEY, daemon.clock.origin)
         kept.add_done_callback(_told_if_failed)

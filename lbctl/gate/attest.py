@@ -13,6 +13,8 @@ from yarl import URL
 
 from lbctl.model.attested import VersionCheck, VersionIn
 from lbctl.model.topology import Address, ServerTls
+from lbctl.model.visible import printable
+from lbctl.notjson import NOT_JSON
 
 TIMEOUT_S = 2.0
 BODY_MAX = 64 << 10
@@ -134,7 +136,7 @@ def _from_text(body: bytes) -> str:
 def _from_json(name: str, body: bytes) -> str:
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         raise NoVersion("its answer is not JSON") from None
     for part in name.split("."):
         found = found.get(part) if isinstance(found, dict) else None
@@ -156,7 +158,7 @@ def _checked(found: str) -> str:
 
 
 def _shown(text: str) -> str:
-    return "".join(one if one.isprintable() else "?" for one in text[:SHOWN_MAX])
+    return printable(text[:SHOWN_MAX])
 
 
 def _why(error: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from lbctl.model.hook import Hook, Word
+from lbctl.model.visible import printable
 
 OUTPUT_MAX = 4_096
 LINE_MAX = 200
@@ -99,7 +100,7 @@ def first_line(output: bytes) -> str:
     """Return the first line with anything on it, without what could command a terminal."""
     lines = (line.strip() for line in output[:OUTPUT_MAX].decode("utf-8", "replace").splitlines())
     line = next(filter(None, lines), "")
-    return "".join(one if one.isprintable() else "?" for one in line[:LINE_MAX])
+    return printable(line[:LINE_MAX])
 
 
 def _as_file(content: bytes) -> int:

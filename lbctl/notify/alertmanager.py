@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from lbctl.config.settings import AlertmanagerAlert
 from lbctl.notify.card import card
+from lbctl.notify.incident import meant
 from lbctl.notify.kept import Kept
 from lbctl.notify.plain import plain
 from lbctl.notify.port import Delivery, Manner, Memory, Message
@@ -45,17 +46,19 @@ class AlertmanagerSender:
         if message.opens:
             # An incident that is open already is told under the labels that opened it: it is one alert there.
             labels = (opened or {}).get("labels") or labels
-            done = await self._post(message, labels, FIRES_S)
+            done = await self._post(message, labels, FIRES_S if message.lasts_ms is None else message.lasts_ms / 1_000)
             if done.ok:
                 await self._open.put(message.incident, {"labels": labels, "seq": message.seq})
             return done
-        opened = self._open.after(message.incident, message.seq) if message.closes else None
-        if opened is not None:
-            done = await self._post(message, opened.get("labels") or labels, 0.0)
-            if done.ok:
-                await self._open.put(message.incident, None)
-            return done
-        return await self._post(message, labels, TOLD_S) if message.wanted else Delivery(ok=True)
+        ended = False
+        for name in meant(message.closes, self._open.names):
+            if (fires := self._open.after(name, message.seq)) is None:
+                continue
+            done, ended = await self._post(message, fires.get("labels") or labels, 0.0), True
+            if not done.ok:
+                return done
+            await self._open.put(name, None)
+        return await self._post(message, labels, TOLD_S) if message.wanted and not ended else Delivery(ok=True)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -4,7 +4,7 @@ Pure bookkeeping: bounded, in order, and old alerts collapse to one summary.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lbctl.model.entry import Entry
@@ -16,6 +16,8 @@ from lbctl.notify.retry import AGE_MAX_MS
 from lbctl.notify.words import minor, superseded, urgent
 
 WAITING_MAX = 1_000
+LOST_IDS_MAX = 10_000
+"""Of more alerts that only count any more, a restart before the summary may forget some."""
 LATER_MAX = 20
 """How many later alerts of the same release are looked at to see whether an earlier one still matters."""
 
@@ -43,20 +45,32 @@ class Lost:
 
 
 class Backlog:
-    """The waiting alerts of one channel, oldest first. `fetched` is the id up to which the journal was read."""
+    """The waiting alerts of one channel, oldest first. `fetched` is the id up to which the journal was read, `beyond`
+    are ids that are settled although others below them still wait."""
 
-    def __init__(self, fetched: int) -> None:
+    def __init__(self, fetched: int, beyond: Iterable[int] = ()) -> None:
         self.fetched = fetched
         self.lost = Lost()
         self.dropped = 0
         """Alerts given up because too many waited or the receiver refused them."""
         self.rushed = False
         """Something urgent was taken since this was last set to False."""
+        self.beyond = set(beyond)
+        self.unsaved = False
+        """Something was settled without being told: it was told already from memory, or what followed says it."""
         self._waiting: deque[Told] = deque()
+        self._lost_ids: deque[int] = deque(maxlen=LOST_IDS_MAX)
+        self._twins: dict[tuple[object, ...], int] = {}
+        """What waits from memory and is in the journal by now: its id there."""
         self._from_memory: deque[tuple[object, ...]] = deque(maxlen=WAITING_MAX)
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether something urgent waits."""
+        return any(urgent(told.entry) for told in self._waiting)
 
     @property
     def unstored(self) -> list[Unstored]:
@@ -70,8 +84,13 @@ class Backlog:
 
     def take_stored(self, stored: Sequence[Told]) -> None:
         """Add what was read from the journal (at most `room`). Told in the order in which it happened. What was taken
-        from memory before it was durable is not told again."""
-        stored = [told for told in stored if _fact(told.entry) not in self._from_memory]
+        from memory before it was durable is not told again, nor what was told before a restart."""
+        stored = [told for told in stored if told.id not in self.beyond]
+        waiting = {_fact(one.entry) for one in self._waiting if not one.id}
+        twins = {told.id: _fact(told.entry) for told in stored if _fact(told.entry) in self._from_memory}
+        self._twins |= {fact: number for number, fact in twins.items() if fact in waiting}
+        self._settle(number for number, fact in twins.items() if fact not in waiting)
+        stored = [told for told in stored if told.id not in twins]
         self._waiting = deque(sorted([*self._waiting, *stored], key=lambda told: told.entry.at))
         self.rushed = self.rushed or any(urgent(told.entry) for told in stored)
 
@@ -86,19 +105,22 @@ class Backlog:
     def collapse(self, now: Instant) -> None:
         """Turn alerts that are too old into a number."""
         while self._waiting and now - self._waiting[0].entry.at > AGE_MAX_MS:
-            self.lost = self.lost.plus(self._waiting.popleft())
+            self._lose(self._waiting.popleft())
 
     def merge(self) -> None:
         """Forget what people need not be told of because of what happened since, and waits too."""
         kept: list[Told] = []
+        dropped: list[Told] = []
         later: dict[ReleaseId | None, list[Told]] = {}
         for told in reversed(self._waiting):
             after = later.setdefault(told.entry.release, [])
             if any(superseded(told.entry, one.entry) for one in after):
+                dropped.append(told)
                 continue
             kept.append(told)
             after[:] = [told, *after[:LATER_MAX]]
         self._waiting = deque(reversed(kept))
+        self._settle(map(self._spent, dropped))
 
     def oldest(self, now: Instant) -> Span:
         """How long the oldest alert has waited; 0: none waits. One that only counts any more is at the limit of age."""
@@ -131,19 +153,22 @@ class Backlog:
     def told(self, item: Told) -> int:
         """`item` was delivered (and may have been given up meanwhile); returns the id the cursor may move to, or 0."""
         self._remove(item)
-        return self._settled(item.id)
+        self.beyond.add(self._spent(item))
+        return self.settled(item.id)
 
     def told_lost(self, lost: Lost) -> int:
         """The summary of `lost` was delivered; what was lost meanwhile stays. Returns the id the cursor may move to."""
         rest = self.lost.count - lost.count
         self.lost = Lost(rest, self.lost.since_wall, self.lost.last_id) if rest else Lost()
-        return self._settled(lost.last_id)
+        while len(self._lost_ids) > rest:
+            self.beyond.add(self._lost_ids.popleft())
+        return self.settled(lost.last_id)
 
     def give_up(self, item: Told) -> None:
         """Count `item` as lost, if it still waits; the next summary names it."""
         if self._remove(item):
             self.dropped += 1
-            self.lost = self.lost.plus(item)
+            self._lose(item)
 
     def _remove(self, item: Told) -> bool:
         for index, one in enumerate(self._waiting):
@@ -152,9 +177,25 @@ class Backlog:
                 return True
         return False
 
-    def _settled(self, entry_id: int) -> int:
-        """The highest id, not above `entry_id`, up to which nothing waits any more."""
-        return min([entry_id, *(one.id - 1 for one in self._waiting if one.id)])
+    def _lose(self, told: Told) -> None:
+        self.lost = self.lost.plus(told)
+        self._lost_ids.append(self._spent(told))
+
+    def _spent(self, told: Told) -> int:
+        """Return the id of what waits no more; 0: the journal does not have it."""
+        return told.id or self._twins.pop(_fact(told.entry), 0)
+
+    def _settle(self, untold: Iterable[int]) -> None:
+        found = {one for one in untold if one}
+        self.beyond |= found
+        self.unsaved = self.unsaved or bool(found)
+
+    def settled(self, entry_id: int = 0) -> int:
+        """The highest id, not above `entry_id` or what was read, up to which nothing waits any more."""
+        waiting = (one.id or self._twins.get(_fact(one.entry), 0) for one in self._waiting)
+        at = min([max(entry_id, self.fetched), *(one - 1 for one in (*waiting, *self._lost_ids) if one)])
+        self.beyond = {one for one in self.beyond if one > at}
+        return at
 
 
 def _fact(entry: Entry) -> tuple[object, ...]:

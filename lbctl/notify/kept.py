@@ -8,6 +8,7 @@ import structlog
 
 from lbctl.model.errors import StoreError
 from lbctl.notify.port import Memory
+from lbctl.notjson import NOT_JSON
 
 log = structlog.get_logger()
 
@@ -34,6 +35,11 @@ class Kept:
         known_seq = found.get("seq", 0) if found is not None else 0
         return None if seq and isinstance(known_seq, int) and seq < known_seq else found
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What something is known of, the oldest first."""
+        return tuple(self._facts)
+
     async def put(self, name: str, facts: dict[str, Any] | None) -> None:
         """Remember it; None: forget it. Waits a second for the disk at most."""
         if facts is None and name not in self._facts:
@@ -54,6 +60,6 @@ def _read(text: str | None) -> dict[str, dict[str, Any]]:
     """Read what an earlier life kept; what cannot be read is as good as nothing."""
     try:
         found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
+    except NOT_JSON:
         return {}
     return {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}

@@ -12,7 +12,9 @@ from lbctl.model.errors import StoreError
 from lbctl.model.record import Record, Release
 from lbctl.model.units import Instant
 from lbctl.notify.backlog import Backlog, Lost, Unstored
+from lbctl.notify.bookmark import Bookmark
 from lbctl.notify.incident import closes
+from lbctl.notify.lasting import Lasting
 from lbctl.notify.message import Composer
 from lbctl.notify.port import Channel, Delivery, Manner, Message, Sender, Source, Told
 from lbctl.notify.retry import pause_s
@@ -25,6 +27,8 @@ LOOK_EVERY_S = 0.5
 """How often an idle lane compares the journal's newest id with its own, should nobody wake it."""
 STEPS_EVERY_S = 5.0
 """How often people are told of single steps at most."""
+URGENT_EVERY_S = 60.0
+"""What is urgent is tried this often at least, whatever the receiver asked for: it does not decide who is paged."""
 JOURNAL_RETRY_S = 5.0
 RELEASES_BACK = 50
 """How many releases may follow within the time for which an alert is told."""
@@ -34,10 +38,12 @@ JOURNAL_WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What every lane may ask: the current record, lbctl time, and randomness from 0 to 1 for the pauses."""
+    """What every lane may ask: the current record, lbctl time, wall time as it is printed, and randomness from 0 to 1
+    for the pauses."""
 
     record: Callable[[], Record | None]
     now: Callable[[], Instant]
+    wall: Callable[[], str]
     jitter: Callable[[], float]
 
 
@@ -67,12 +73,9 @@ class Lane:
         self._source = source
         self._composer = composer
         self._facts = facts
-        self._cursor_name = f"alert/{channel.name}"
-        cursor = source.cursor(self._cursor_name)
-        # A channel that is new tells what happens from now on, not the whole past.
-        self._started = cursor is not None
-        self.backlog = Backlog(source.newest if cursor is None else cursor)
-        self._cursor = self.backlog.fetched
+        self._bookmark = Bookmark(channel.name, source)
+        self.backlog = Backlog(self._bookmark.at, self._bookmark.beyond)
+        self._lasting = Lasting(channel.name, source)
         self._attempt = 0
         self._wake = asyncio.Event()
 
@@ -104,8 +107,8 @@ class Lane:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        if not self._started:
-            await self._move_cursor(self._cursor)
+        if self._bookmark.is_new:
+            await self._bookmark.move(self._bookmark.at)
         while True:
             self._wake.clear()
             readable = await self._fill()
@@ -116,6 +119,8 @@ class Lane:
                 await asyncio.sleep(early_s)
             elif item is not None:
                 await self._try(item)
+            elif self._manner.pages and (over := self._lasting.due(self._facts.now())) is not None:
+                await self._end(over)
             else:
                 await self._idle(LOOK_EVERY_S if readable else JOURNAL_RETRY_S)
 
@@ -135,7 +140,7 @@ class Lane:
         return True
 
     def _hears_of(self, entry: Entry) -> bool:
-        return wanted(entry, self.channel.on) or (self._manner.pages and closes(entry))
+        return wanted(entry, self.channel.on) or (self._manner.pages and bool(closes(entry)))
 
     def _next(self) -> Lost | Told | None:
         if not self._manner.chat:
@@ -176,6 +181,8 @@ class Lane:
         delivery = await self.sender.send(message)
         if delivery.ok:
             passing(Point.ALERT_AFTER)
+            if self._manner.pages:
+                await self._lasting.note(message, self._facts.now())
             await self._delivered(item)
             return
         self.failed += 1
@@ -194,35 +201,44 @@ class Lane:
         self._free_at_s = now_s + self._manner.pace_s
         if not isinstance(item, Lost) and minor(item.entry):
             self._steps_at_s = now_s + STEPS_EVERY_S
-        await self._move_cursor(self.backlog.told_lost(item) if isinstance(item, Lost) else self.backlog.told(item))
+        await self._turn(self.backlog.told_lost(item) if isinstance(item, Lost) else self.backlog.told(item))
+
+    async def _end(self, incident: str) -> None:
+        """Tell the pager that an incident is over which nothing else ends."""
+        delivery = await self.sender.send(self._composer.over(incident, self._facts.wall()))
+        if delivery.ok:
+            await self._lasting.over(incident)
+            return
+        log.warning("alert.incident_not_ended", alert=self.channel.name, incident=incident, reason=delivery.detail)
+        await self._lasting.later(incident, self._facts.now())
 
     async def _pause(self, delivery: Delivery) -> None:
-        """Wait before the next attempt. People are told of something urgent at once, unless the receiver forbade it."""
+        """Wait before the next attempt. People are told of something urgent at once; where the receiver forbade it, and
+        where all else is told in order before it, once a minute."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
-        if not (self._manner.chat or self._manner.pages) or delivery.retry_after_s:
-            await asyncio.sleep(until_s - loop.time())
-            return
+        tried_s = loop.time()
+        until_s = tried_s + pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
+        at_once = (self._manner.chat or self._manner.pages) and not delivery.retry_after_s
         look_s = LOOK_EVERY_S
-        while not self.backlog.rushed and (left_s := until_s - loop.time()) > 0:
+        while not (at_once and self.backlog.rushed):
+            soonest_s = min(until_s, tried_s + URGENT_EVERY_S) if self.backlog.is_urgent else until_s
+            if (left_s := soonest_s - loop.time()) <= 0:
+                return
             if await self._woken(min(left_s, look_s)):
                 self._wake.clear()
             look_s = LOOK_EVERY_S if await self._fill() else JOURNAL_RETRY_S
 
-    async def _move_cursor(self, entry_id: int) -> None:
-        self._cursor = max(self._cursor, entry_id)
-        try:
-            async with asyncio.timeout(JOURNAL_WAIT_S):
-                await self._source.set_cursor(self._cursor_name, self._cursor)
-            passing(Point.ALERT_TOLD)
-        except (StoreError, TimeoutError) as error:
-            # It has moved in memory, so nothing repeats while we live; a restart may tell the last alerts again.
-            log.warning("alert.cursor_not_durable", alert=self.channel.name, reason=str(error))
+    async def _turn(self, at: int) -> None:
+        """Remember how far this channel was told."""
+        self.backlog.unsaved = False
+        await self._bookmark.move(at, self.backlog.beyond)
 
     async def _idle(self, longest_s: float) -> None:
-        if not len(self.backlog) and self.backlog.fetched >= self._cursor + PAGE_ROWS:
-            # Nothing of a long stretch was wanted: remember that, so that a restart does not read it all again.
-            await self._move_cursor(self.backlog.fetched)
+        backlog = self.backlog
+        long_stretch = not len(backlog) and backlog.fetched >= self._bookmark.at + PAGE_ROWS
+        if long_stretch or backlog.unsaved:
+            # Nothing of it was wanted, or it was told before: remember that, so that a restart does not begin there.
+            await self._turn(backlog.settled())
         await self._woken(longest_s)
 
     async def _woken(self, longest_s: float) -> bool:

@@ -9,7 +9,7 @@ from lbctl.model.names import ServiceName
 from lbctl.model.record import Member, Phase, Release
 from lbctl.model.units import percent, seconds
 from lbctl.notify.figures import action, evidence
-from lbctl.notify.incident import closes, name_of, opens
+from lbctl.notify.incident import LOST_ALERTS, ONE_OFF, closes, lasts, name_of, opens
 from lbctl.notify.plain import plain
 from lbctl.notify.port import Message, Told
 from lbctl.notify.words import minor, urgent
@@ -59,30 +59,41 @@ class Composer:
         }  # fmt: skip
         return Message(
             _id(told), entry.kind.value, told.wall, _line(data), data, told.id, minor(entry), urgent(entry),
-            incident=name_of(entry), opens=opens(entry), closes=closes(entry),
+            incident=name_of(entry), opens=opens(entry), closes=closes(entry), lasts_ms=lasts(name_of(entry)),
         )  # fmt: skip
 
     def summary(self, count: int, since_wall: str, last_id: int) -> Message:
         """Return the message that stands for `count` alerts that could not be delivered in time."""
         what = f"{count} alert{'s' if count > 1 else ''} not delivered since {plain(since_wall) or 'the start'}"
-        data: dict[str, Any] = {
-            "severity": Severity.WARNING.value, "service": None, "release": None, "summary": what, "count": count,
-            "next": "newer alerts follow", "command": "lbctl events", "host": self.host, "lbctl": self.version,
-        }  # fmt: skip
-        # Among them may be what a person must act on: to a pager it is an incident.
+        data = self._of_lbctl(what, Severity.WARNING, "newer alerts follow", "lbctl events") | {"count": count}
         name = f"summary-{last_id}-{count}"
-        return Message(name, "alert.summary", since_wall, _line(data), data, incident="alerts", opens=True)
+        return Message(
+            name, "alert.summary", since_wall, _line(data), data, incident=LOST_ALERTS, opens=True, lasts_ms=ONE_OFF
+        )
+
+    def over(self, incident: str, wall: str) -> Message:
+        """Return the message that an incident is over because nothing else ends it. Only pagers are told."""
+        what = f"over by itself, {seconds(ONE_OFF)} after it was told"
+        data = self._of_lbctl(what, Severity.INFO, "nothing", "lbctl events")
+        return Message(
+            f"over-{incident}", "alert.over", wall, _line(data), data, incident=incident, closes=(incident,),
+            wanted=False,
+        )  # fmt: skip
 
     def test(self, name: str, wall: str) -> Message:
         """Return the message of `lbctl notify test NAME`."""
-        data: dict[str, Any] = {
-            "severity": Severity.INFO.value, "service": None, "release": None, "next": "nothing",
-            "summary": f"test of the alert channel {plain(name)}: it works", "command": "lbctl status",
-            "host": self.host, "lbctl": self.version,
-        }  # fmt: skip
+        what = f"test of the alert channel {plain(name)}: it works"
+        data = self._of_lbctl(what, Severity.INFO, "nothing", "lbctl status")
         return Message(
             f"test-{hashlib.sha256(wall.encode()).hexdigest()[:16]}", "alert.tested", wall, _line(data), data
         )
+
+    def _of_lbctl(self, summary: str, severity: Severity, then: str, command: str) -> dict[str, Any]:
+        """Return what a message says that is about no release."""
+        return {
+            "severity": severity.value, "service": None, "release": None, "summary": summary, "next": then,
+            "command": command, "host": self.host, "lbctl": self.version,
+        }  # fmt: skip
 
 
 def _then(release: Release, entry: Entry) -> Release:

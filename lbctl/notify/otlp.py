@@ -7,6 +7,9 @@ like every alert, with the same pauses, bounds and memory of what was told.
 import json
 import os
 import sys
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,7 +25,9 @@ from lbctl.notify.trace import ENDS, spans, trace_id
 MANNER = Manner()
 ENCODE_S = 15.0
 """It starts an interpreter, at the least priority there is."""
-PAGE_ROWS, PAGES_MAX = 1_000, 5
+PAGE_ROWS, PAGES_MAX = 1_000, 500
+FIRST_MAX, LAST_MAX = 4_000, 1_000
+"""Entries of a release that its trace is made of; of more those in the middle are left out, and counted."""
 TRACE_BYTES_MAX = 8 << 20
 NEEDED = "opentelemetry.sdk"
 MISSING = "OpenTelemetry is not installed: install lbctl[otel] where lbctld runs, or delete the alert"
@@ -53,10 +58,10 @@ class OtlpSender:
         if message.kind != _TEST and message.kind not in _ENDS:
             return Delivery(ok=True)
         try:
-            told = await self._past(message)
+            past = await self._past(message)
         except StoreError as error:
             return Delivery(ok=False, detail=f"the journal cannot be read: {error}")
-        trace = await encoded(request(message, told))
+        trace = await encoded(request(message, past.told, past.left_out))
         if isinstance(trace, Delivery):
             return trace
         headers = {"Content-Type": "application/x-protobuf"}
@@ -69,18 +74,45 @@ class OtlpSender:
         """Close the connection."""
         await self._poster.close()
 
-    async def _past(self, message: Message) -> list[Told]:
+    async def _past(self, message: Message) -> "Past":
         """Return what the journal has of the release, up to its end; nothing where the end is in memory alone."""
-        found: list[Told] = []
-        if message.kind == _TEST:
-            return found
+        past, at = Past(), 0
+        if message.kind == _TEST or not message.seq:
+            return past
         release = ReleaseId(str(message.data["release"]))
         for _ in range(PAGES_MAX):
-            page = await self._journal.entries(found[-1].id if found else 0, PAGE_ROWS, release=release)
-            found += [one for one in page if one.id <= message.seq]
-            if len(page) < PAGE_ROWS:
-                break
-        return found
+            # Not until one is short: damaged rows are missing from theirs.
+            page = await self._journal.entries(at, PAGE_ROWS, release=release)
+            past.take(one for one in page if one.id <= message.seq)
+            if not page or page[-1].id >= message.seq:
+                return past
+            at = page[-1].id
+        # A trace ends with the end, however much is left out before it.
+        past.take(await self._journal.entries(message.seq - 1, 1, release=release))
+        return past
+
+
+@dataclass(slots=True)
+class Past:
+    """The first and the last entries of a release, and how many were left out between them. Bounded."""
+
+    first: list[Told] = field(default_factory=list)
+    last: deque[Told] = field(default_factory=lambda: deque(maxlen=LAST_MAX))
+    left_out: int = 0
+
+    @property
+    def told(self) -> list[Told]:
+        """What is left, in order."""
+        return [*self.first, *self.last]
+
+    def take(self, page: Iterable[Told]) -> None:
+        """Add what follows."""
+        for one in page:
+            if len(self.first) < FIRST_MAX:
+                self.first.append(one)
+                continue
+            self.left_out += len(self.last) == LAST_MAX
+            self.last.append(one)
 
 
 def _judged(reply: Reply) -> Delivery:
@@ -93,7 +125,7 @@ def _judged(reply: Reply) -> Delivery:
     return reply.refusal(plain(reply.body.decode("utf-8", "replace"), 200))
 
 
-def request(message: Message, told: list[Told]) -> dict[str, Any]:
+def request(message: Message, told: list[Told], left_out: int) -> dict[str, Any]:
     """Return what the encoder is asked for."""
     data = message.data
     named = {"host": data["host"], "release": data.get("release") or message.id}
@@ -101,7 +133,7 @@ def request(message: Message, told: list[Told]) -> dict[str, Any]:
         "trace_id": trace_id(named, told[0].wall if told else message.wall),
         "wall": message.wall,
         "resource": {"service.name": "lbctl", "service.version": data["lbctl"], "host.name": data["host"]},
-        "spans": spans(told, data) if told else [_alone(message)],
+        "spans": spans(told, data, left_out) if told else [_alone(message)],
     }
 
 

@@ -57,7 +57,7 @@ class Outbox:
     ) -> None:
         """`lanes`: one for each channel, by its name."""
         self._composer = Composer(host or socket.gethostname(), version)
-        facts = Facts(record, now, jitter)
+        facts = Facts(record, now, _now, jitter)
         self.lanes = {
             channel.name: Lane(
                 channel, Discreet(channel, sender_of(channel, journal)), journal, self._composer, facts,

@@ -9,6 +9,7 @@ from typing import Any
 
 from lbctl.config.settings import PagerDutyAlert
 from lbctl.notify.card import card
+from lbctl.notify.incident import meant
 from lbctl.notify.kept import Kept
 from lbctl.notify.masking import masked
 from lbctl.notify.plain import plain
@@ -34,12 +35,16 @@ class PagerDutySender:
     async def send(self, message: Message) -> Delivery:
         """Open, close or tell. What nobody asked for and closes nothing is not sent."""
         if message.opens:
-            return await self._kept(
-                await self._post(TRIGGER, self._event(message, "trigger")), message, {"seq": message.seq}
-            )
-        if message.closes and self._open.after(message.incident, message.seq) is not None:
-            return await self._kept(await self._post(TRIGGER, self._event(message, "resolve")), message, None)
-        if not message.wanted:
+            done = await self._post(TRIGGER, self._event(message, "trigger", message.incident))
+            return await self._kept(done, message.incident, {"seq": message.seq})
+        over = [
+            name for name in meant(message.closes, self._open.names) if self._open.after(name, message.seq) is not None
+        ]
+        for name in over:
+            done = await self._kept(await self._post(TRIGGER, self._event(message, "resolve", name)), name, None)
+            if not done.ok:
+                return done
+        if over or not message.wanted:
             return Delivery(ok=True)
         return await self._post(CHANGE, {"payload": _payload(message, change=True), "links": _links(message)})
 
@@ -47,13 +52,13 @@ class PagerDutySender:
         """Close the connection."""
         await self._poster.close()
 
-    async def _kept(self, delivery: Delivery, message: Message, facts: dict[str, Any] | None) -> Delivery:
+    async def _kept(self, delivery: Delivery, incident: str, facts: dict[str, Any] | None) -> Delivery:
         if delivery.ok:
-            await self._open.put(message.incident, facts)
+            await self._open.put(incident, facts)
         return delivery
 
-    def _event(self, message: Message, action: str) -> dict[str, Any]:
-        about = {"event_action": action, "dedup_key": f"lbctl/{message.data['host']}/{message.incident}"[:KEY_MAX]}
+    def _event(self, message: Message, action: str, incident: str) -> dict[str, Any]:
+        about = {"event_action": action, "dedup_key": f"lbctl/{message.data['host']}/{incident}"[:KEY_MAX]}
         if action == "resolve":
             return about
         return {**about, "client": "lbctl", "payload": _payload(message), "links": _links(message)}

@@ -62,7 +62,8 @@ class Message:
     """One alert for any receiver. `id` is the same at every attempt; `text` is one line; `data` is JSON.
 
     `seq` rises with what happened; 0: unknown, because the journal could not take it. `minor`: a single step of a
-    release; `urgent`: a way back, or a person must act. `incident` is the name of what it opens or closes; not
+    release; `urgent`: a way back, or a person must act. `incident` is the name of what it opens, `lasts_ms` after what
+    time that is over by itself (None: something closes it), and `closes` what is over now (lbctl.notify.incident). Not
     `wanted`: the channel did not ask for it, and hears of it only for what it may close.
     """
 
@@ -76,7 +77,8 @@ class Message:
     urgent: bool = False
     incident: str = ""
     opens: bool = False
-    closes: bool = False
+    closes: tuple[str, ...] = ()
+    lasts_ms: int | None = None
     wanted: bool = True
 
 

@@ -15,6 +15,7 @@ from yarl import URL
 from lbctl.model.errors import LbctlError
 from lbctl.notify.port import Delivery
 from lbctl.notify.reach import CarefulResolver, fault, literal
+from lbctl.notjson import NOT_JSON
 
 TIMEOUT_S = 5.0
 REPLY_BYTES = 64 << 10
@@ -40,7 +41,7 @@ class Reply:
         """The body as JSON; None where it is none, however that is meant."""
         try:
             return json.loads(self.body)
-        except (ValueError, RecursionError):
+        except NOT_JSON:
             return None
 
     def refusal(self, said: str = "", hopeless: bool | None = None) -> Delivery:

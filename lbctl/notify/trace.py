@@ -32,10 +32,11 @@ _OF_ALL = frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK
 """These are events of the whole release, too: there one looks for them first."""
 
 
-def spans(told: Sequence[Told], about: Json) -> list[Json]:
+def spans(told: Sequence[Told], about: Json, left_out: int = 0) -> list[Json]:
     """Return the spans of a release, the whole first, as data for the encoder. Times are milliseconds of wall time.
 
-    `told` are its entries in order, the last one its end; `about` is the message that tells of that end.
+    `told` are its entries in order, the last one its end; `about` is the message that tells of that end. `left_out` of
+    them were too many, and the whole says so.
     """
     if not told:
         return []
@@ -49,7 +50,10 @@ def spans(told: Sequence[Told], about: Json) -> list[Json]:
         "start_ms": clock.of(told[0].entry),
         "end_ms": clock.of(told[-1].entry),
         "failed": "" if _went_well(told[-1].entry) else plain(about.get("reason") or told[-1].entry.text),
-        "attributes": _attributes(told[-1].entry, about),
+        "attributes": {
+            **_attributes(told[-1].entry, about),
+            **({"lbctl.entries_left_out": left_out} if left_out else {}),
+        },
         "events": [_event(one.entry, clock) for one in told if one.entry.kind in _OF_ALL][:EVENTS_MAX],
     }
     return [whole, *parts]

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 import lbctl
+from lbctl.notjson import NOT_JSON
 from lbctl.probe.frames import REPORT_FRAME_MAX, REPORT_ROWS_MAX, FrameError, encode
 from lbctl.probe.port import OnResults, ProbeResult
 from lbctl.probe.target import TARGETS_MAX, Target
@@ -60,7 +61,7 @@ def report_of(line: bytes) -> Report:
     """
     try:
         report = _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise FrameError(f"a report cannot be read: {error}") from None
     if report.error:
         raise FrameError(report.error)

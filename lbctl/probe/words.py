@@ -4,6 +4,8 @@ import errno
 import os
 from typing import NamedTuple
 
+from lbctl.model.visible import printable
+
 DETAIL_MAX = 120
 """No detail is longer, in characters."""
 
@@ -39,5 +41,5 @@ def failure(error: OSError) -> Verdict:
 
 def clean(text: str) -> str:
     """Return foreign text fit for a terminal and a log line: printable, one line, at most DETAIL_MAX characters."""
-    shown = "".join(c if c.isprintable() else "?" for c in text[: DETAIL_MAX + 1])
+    shown = printable(text[: DETAIL_MAX + 1])
     return shown if len(shown) <= DETAIL_MAX else shown[: DETAIL_MAX - 1] + "…"

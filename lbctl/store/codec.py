@@ -9,6 +9,7 @@ import msgspec
 from lbctl.model.entry import Entry, Scalar
 from lbctl.model.errors import StoreError
 from lbctl.model.record import SCHEMA, Record, Release
+from lbctl.notjson import NOT_JSON
 
 T = TypeVar("T")
 
@@ -35,8 +36,6 @@ class Foreign(StoreError):
 class _Head(msgspec.Struct):
     schema: int = 0
 
-
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _HEAD = msgspec.json.Decoder(_Head)
 _RECORD = msgspec.json.Decoder(Record)

@@ -16,7 +16,7 @@ import msgspec
 
 from lbctl.crash import Point, passing
 from lbctl.model.errors import StoreError
-from lbctl.store.codec import NOT_JSON
+from lbctl.notjson import NOT_JSON
 from lbctl.store.files import open_private, private_directory
 
 BYTES_MAX = 1 << 20

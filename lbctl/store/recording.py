@@ -17,6 +17,7 @@ import msgspec
 from lbctl.core.judge import Sample, Settings, Verdict
 from lbctl.model.errors import StoreError
 from lbctl.model.names import ReleaseId, ServiceName
+from lbctl.notjson import NOT_JSON
 from lbctl.store.files import open_private, private_directory
 
 VERSION = 1
@@ -170,7 +171,7 @@ def line_of(raw: bytes, number: int) -> Opening | Judged:
     kind: type[Opening | Judged] = Opening if raw.startswith(b'{"version"') else Judged
     try:
         found = msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except NOT_JSON as error:
         raise Unreadable(f"line {number}: {error}") from None
     if isinstance(found, Opening) and found.version != VERSION:
         raise Unreadable(f"line {number}: version {found.version}, and this lbctl reads {VERSION}")

@@ -12,7 +12,7 @@ from lbctl.dataplane.haproxy.driver import HaproxyInstance
 from lbctl.model.errors import LbctlError
 from lbctl.model.topology import Driver, EnvoyMode, Instance, Plane, Service
 from lbctl.model.units import Instant
-from lbctl.support.reading import CannotRead, listed, read
+from lbctl.support.reading import CannotRead, Text, listed, text_of
 
 Json = dict[str, Any]
 ASK_S = 10.0
@@ -54,7 +54,7 @@ def _plain(value: object) -> Any:
     return msgspec.to_builtins(value, str_keys=True)
 
 
-def files(planes: Sequence[Plane]) -> Iterator[tuple[str, str]]:
+def files(planes: Sequence[Plane]) -> Iterator[tuple[str, Text]]:
     """Yield every instance and its directory: the names in it, and the maps and answers that route, as text."""
     for plane in planes:
         for instance in plane.instances:
@@ -62,15 +62,18 @@ def files(planes: Sequence[Plane]) -> Iterator[tuple[str, str]]:
                 yield instance.name, _directory(instance.directory)
 
 
-def _directory(directory: str) -> str:
-    text = [listed(directory)]
-    for name in sorted(_names(directory))[:FILES_MAX]:
+def _directory(directory: str) -> Text:
+    found, names = [listed(directory)], sorted(_names(directory))
+    for name in names[:FILES_MAX]:
         path = os.path.join(directory, name)
         try:
-            text.append(f"== {path}\n{read(path, FILE_MAX).decode('utf-8', 'backslashreplace').rstrip()}")
+            one = text_of(path, FILE_MAX)
+            found.append(Text(f"== {path}\n{one.text.rstrip()}", one.lack))
         except CannotRead as error:
-            text.append(f"== {error}")
-    return "\n".join(text)
+            found.append(Text(f"== {error}"))
+    if (more := len(names) - FILES_MAX) > 0:
+        found.append(Text(f"… {more} more files", f"{more} of {len(names)} files of {directory} are left out"))
+    return Text("\n".join(one.text for one in found), "; ".join(one.lack for one in found if one.lack))
 
 
 def _names(directory: str) -> list[str]:

@@ -4,15 +4,17 @@ import io
 import os
 import tarfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lbctl.support.hiding import Hider
+from lbctl.support.reading import Text
 
 PART_MAX = 4 << 20
 """Bytes of one part before it is packed."""
 WHOLE_MAX = 32 << 20
 PARTS_MAX = 200
+NAMED_MAX = 20
 CUT = "\n… cut here: {} bytes of {} are left out\n"
 NOT_IN_IT = (
     "Not in it: secrets (their places are in config.yaml), HAProxy's own config, bodies and headers of requests.\n"
@@ -36,23 +38,28 @@ class Bundle:
 
     hider: Hider
     parts: list[Part] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Names of parts that were too many."""
     _bytes: int = 0
 
-    def add(self, name: str, about: str, make: Callable[[], str], *, end: bool = False) -> None:
-        """Add what `make` returns, its secrets hidden; if it is too long its beginning, or with `end` its end.
+    def add(self, name: str, about: str, make: Callable[[], str | Text], *, end: bool = False) -> None:
+        """Add what `make` returns, its secrets hidden; if it is too long its beginning, or with `end` its end. Nothing
+        is left out in silence: `lack` of the part says it, or `left_out`.
 
         Whatever goes wrong in `make` is told in the bundle: a part that fails may be the very reason for it.
         """
         if len(self.parts) >= PARTS_MAX:
+            self.left_out.append(name)
             return
         try:
-            text, lack = make(), ""
+            made = make()
+            text, lack = (made.text, made.lack) if isinstance(made, Text) else (made, "")
         except Exception as error:  # noqa: BLE001 - a bundle with a hole is worth more than none
             text, lack = _failed(error), f"missing: {error}"
         raw = self.hider.hidden(text).encode("utf-8", "backslashreplace")
         room = max(0, min(PART_MAX, WHOLE_MAX - self._bytes))
         if len(raw) > room:
-            lack = lack or f"cut to {room} of {len(raw)} bytes"
+            lack = "; ".join(filter(None, (lack, f"cut to {room} of {len(raw)} bytes")))
             raw = _cut(raw, room, end=end)
         self._bytes += len(raw)
         self.parts.append(Part(name, about, raw, self.hider.hidden(" ".join(lack.split()))))
@@ -62,6 +69,7 @@ class Bundle:
         lines = [f"{one.name:<28} {len(one.data):>9}  {one.about}" for one in self.parts]
         lacks = [f"{one.name}: {one.lack}" for one in self.parts if one.lack]
         unread = [f"a secret could not be read, to look for it: {one}" for one in self.hider.unread]
+        lacks += [f"left out: {one}" for one in missing(self.left_out)]
         told = "\n".join(["", *lacks, *unread]) + "\n" if lacks or unread else ""
         return self.hider.hidden(f"{head}\n\n" + "\n".join(lines) + f"\n{told}\n{NOT_IN_IT}")
 
@@ -90,6 +98,12 @@ class Bundle:
                 about = tarfile.TarInfo(f"{folder}/{part.name}")
                 about.size, about.mode, about.mtime = len(part.data), 0o600, at_s
                 tar.addfile(about, io.BytesIO(part.data))
+
+
+def missing(left_out: Sequence[str]) -> list[str]:
+    """Return a line that names the parts that were too many; none if none was."""
+    shown = ", ".join(left_out[:NAMED_MAX]) + (" …" if len(left_out) > NAMED_MAX else "")
+    return [f"{len(left_out)} parts, because {PARTS_MAX} are the most: {shown}"] if left_out else []
 
 
 def _cut(raw: bytes, room: int, *, end: bool) -> bytes:

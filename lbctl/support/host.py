@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
-from lbctl.support.reading import CannotRead, listed, read
+from lbctl.support.reading import CannotRead, Text, listed, read
 
 Json = dict[str, Any]
 UNIT = "lbctl.service"
@@ -52,13 +52,14 @@ def _packages() -> Iterator[tuple[str, str]]:
             continue
 
 
-def system(directories: Sequence[str]) -> str:
+def system(directories: Sequence[str]) -> Text:
     """Return the host's load, memory and limits, and what is in lbctl's own directories and on their disks."""
     parts = [f"== /proc/{name}\n{_said(f'/proc/{name}')}" for name in PROC]
-    for directory in directories:
-        parts.append(f"== {directory}\n{listed(directory)}")
+    lists = [(directory, listed(directory)) for directory in directories]
+    for directory, names in lists:
+        parts.append(f"== {directory}\n{names.text}")
         parts.append(_disk(directory))
-    return "\n".join(parts)
+    return Text("\n".join(parts), "; ".join(names.lack for _, names in lists if names.lack))
 
 
 def process(pid: int) -> str:

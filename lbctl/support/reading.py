@@ -2,6 +2,15 @@
 
 import os
 import stat
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What was found. `lack` says what of it is missing, or was left out; empty: it is whole."""
+
+    text: str
+    lack: str = ""
 
 
 class CannotRead(Exception):
@@ -26,14 +35,30 @@ def read(path: str, limit: int, *, follow: bool = False) -> bytes:
         return stream.read(limit)
 
 
-def listed(directory: str, limit: int = 200) -> str:
+def text_of(path: str, limit: int) -> Text:
+    """Return the first whole lines of a file, at most `limit` bytes: half of a secret would not be known as one.
+
+    Raises:
+        CannotRead: it cannot be read.
+    """
+    raw = read(path, limit + 1)
+    if len(raw) <= limit:
+        return Text(raw.decode("utf-8", "backslashreplace"))
+    kept = raw[: raw.rfind(b"\n", 0, limit) + 1].decode("utf-8", "backslashreplace")
+    return Text(kept + "… cut here\n", f"{path} is longer than {limit} bytes, and cut there")
+
+
+def listed(directory: str, limit: int = 200) -> Text:
     """Return the names in a directory with mode, owner, size and age, one a line, or why it cannot be read."""
     try:
         names = sorted(os.listdir(directory))
     except OSError as error:
-        return f"{directory}: {error.strerror}\n"
+        return Text(f"{directory}: {error.strerror}\n")
     lines = [_line(directory, ""), *(_line(directory, name) for name in names[:limit])]
-    return "\n".join([*lines, *([f"… and {len(names) - limit} more"] if len(names) > limit else [])]) + "\n"
+    text, more = "\n".join(lines) + "\n", len(names) - limit
+    if more <= 0:
+        return Text(text)
+    return Text(f"{text}… and {more} more\n", f"{more} of {len(names)} names in {directory} are left out")
 
 
 def _line(directory: str, name: str) -> str:

@@ -40,6 +40,7 @@ WITHIN = {
     "dataplane/envoy/process.py:launch": "stands between envoy.launch.before and envoy.launch.after",
     "dataplane/envoy/process.py:_rotate": "stands between envoy.launch.before and envoy.launch.after",
     "gate/hook.py:_run": "stands between hook.before and hook.after",
+    "notify/lane.py:_end": "said again after a crash; an incident that is over stays so",
     "notify/outbox.py:test": "a test message that a person asked for",
     "notify/outbox.py:send": "stands between alert.before and alert.after",
     "notify/program.py:run": "stands between alert.before and alert.after",

@@ -178,9 +178,14 @@ class PagerDuty(Service):
     """Open ones, by dedup_key."""
     resolved: list[str] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
+    triggered: list[str] = field(default_factory=list)
+    refuses_changes: bool = False
+    """The endpoint of change events, with a quota of its own, answers 500."""
 
     def well(self, request: web.Request, body: str) -> web.StreamResponse:
         asked = json.loads(body)
+        if self.refuses_changes and request.path == "/v2/change/enqueue":
+            return web.Response(status=500)
         errors = list(self._errors(request.path, asked))
         if errors or len(body) > 512 << 10:
             invalid = {"status": "invalid event", "message": "Event object is invalid", "errors": errors}
@@ -188,6 +193,7 @@ class PagerDuty(Service):
         if request.path == "/v2/change/enqueue":
             self.changes.append(asked)
         elif asked["event_action"] == "trigger":
+            self.triggered.append(asked["dedup_key"])
             self.incidents[asked["dedup_key"]] = asked
         elif self.incidents.pop(asked["dedup_key"], None) is not None:
             self.resolved.append(asked["dedup_key"])

@@ -1,5 +1,6 @@
 """Alertmanager's API v2, against a server that behaves as its documentation says."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from lbctl.config.settings import AlertmanagerAlert
 from lbctl.model.entry import Kind
 from lbctl.model.names import ServiceName
 from lbctl.notify.alertmanager import AlertmanagerSender
+from lbctl.notify.message import Composer
 from lbctl.store.journal import Journal
 from tests.integration.chat_services import Alertmanager, answers, cuts, running
 from tests.integration.test_store_journal import WALL, record
@@ -129,4 +131,14 @@ async def test_an_incident_that_several_services_page_is_one_alert_and_ends_as_o
     assert len(manager.firing()) == 1
     assert (await sender.send(composed(fact(Kind.RELEASE_FINISHED), 3))).ok
     assert manager.firing() == []
+    await sender.close()
+
+
+async def test_what_nothing_else_ends_stops_to_fire_by_itself_after_a_day(
+    manager: Alertmanager, journal: Journal
+) -> None:
+    sender = AlertmanagerSender(alert(manager), journal, wall_s=lambda: 1_000_000_000.0)
+    assert (await sender.send(Composer("lb1", "1.2.3").summary(3, WALL, 9))).ok
+    (firing,) = json.loads(manager.seen[-1][2])
+    assert (firing["startsAt"], firing["endsAt"]) == ("2001-09-09T01:46:40.000Z", "2001-09-10T01:46:40.000Z")
     await sender.close()

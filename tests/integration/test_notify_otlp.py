@@ -234,3 +234,28 @@ def test_the_daemon_itself_never_loads_opentelemetry(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "['opentelemetry']", "an empty name: to see whether it is installed"
+
+
+async def test_of_a_very_long_release_the_begin_and_the_end_are_told_and_what_is_left_out_is_counted(
+    collector: Collector, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp, "PAGE_ROWS", 10)
+    monkeypatch.setattr(otlp, "FIRST_MAX", 20)
+    monkeypatch.setattr(otlp, "LAST_MAX", 5)
+    held = [at(11, Kind.HOLD_STARTED, f"hold {number}") for number in range(60)]
+    assert (await sent(collector, journal, await told(journal, [*BACK[:4], *held, *BACK[4:]]))).ok
+    whole, *steps = collector.spans
+    assert [one.name for one in steps] == ["preflight", "step 1 %", "step 25 %", "rollback"]
+    assert (facts(whole)["lbctl.entries_left_out"], facts(whole)["lbctl.end"]) == (42, "rollback.finished")
+    assert [one.name for one in whole.events] == ["rollback.started", "rollback.finished"]
+
+
+async def test_a_trace_ends_with_the_end_however_long_the_release(
+    collector: Collector, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp, "PAGE_ROWS", 2)
+    monkeypatch.setattr(otlp, "PAGES_MAX", 2)
+    assert (await sent(collector, journal, await told(journal, BACK))).ok
+    whole, *_ = collector.spans
+    assert whole.end_time_unix_nano == ENDED_NS
+    assert facts(whole)["lbctl.end"] == "rollback.finished"

@@ -19,6 +19,7 @@ from aiohttp import web
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.errors import LbctlError
 from lbctl.model.units import Instant
+from lbctl.notify import lane
 from lbctl.notify.outbox import Outbox
 from lbctl.notify.port import Channel, ExecChannel, WebhookChannel
 from lbctl.store.journal import Journal
@@ -123,6 +124,23 @@ async def test_an_unwell_receiver_is_tried_again_in_order_until_it_takes_them(
     assert times[2] - times[1] >= 1.9
     assert len({json.loads(body)["id"] for _, body, _ in receiver.seen[:4]}) == 1
     assert box.counters()["hook"] == {"sent": 3, "failed": 3, "dropped": 0, "pending": 0}
+    await box.close()
+
+
+async def test_a_way_back_behind_an_alert_that_is_to_wait_long_does_not_wait_as_long(
+    journal: Journal, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "URGENT_EVERY_S", 1.0)
+    receiver.replies = [lambda _: web.Response(status=429, headers={"Retry-After": "600"})]
+    box = outbox(journal, WebhookChannel("hook", receiver.url, SECRET, frozenset({"started", "rollback"})))
+    box.start()
+    await journal.append(record(1), [entry("begun", Kind.RELEASE_STARTED)], wall=WALL)
+    await until(lambda: box.counters()["hook"]["failed"])
+    await journal.append(record(2), [back("going back", at=Instant(2))], wall=WALL)
+    box.wake()
+    await until(lambda: len(receiver.seen) >= 3)
+    assert receiver.texts() == ["begun", "begun", "going back"]
+    assert receiver.seen[1][2] - receiver.seen[0][2] >= 0.9
     await box.close()
 
 

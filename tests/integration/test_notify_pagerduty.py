@@ -11,6 +11,8 @@ import pytest
 from lbctl.config.settings import PagerDutyAlert
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.units import Instant
+from lbctl.notify import lane
+from lbctl.notify.incident import ONE_OFF
 from lbctl.notify.pagerduty import PagerDutySender
 from lbctl.store.journal import Journal
 from tests.integration.chat_services import PagerDuty, answers, cuts, floods, running
@@ -206,3 +208,93 @@ async def test_a_void_certificate_is_open_until_that_pool_has_a_new_one(pager: P
     assert (await sender.send(composed(fact(Kind.POOL_CLAIMED, release=None), 6))).ok
     assert not pager.incidents
     await sender.close()
+
+
+async def test_what_nothing_else_ends_is_over_by_itself_after_a_day_also_after_a_restart(
+    pager: PagerDuty, tmp_path: Path
+) -> None:
+    journal = Journal.open(tmp_path / "j" / "journal.db")
+    await journal.set_cursor("alert/pager", 0)
+    await journal.append(record(1), [paged(at=Instant(1))], wall=WALL)
+    late = Instant(31 * 60_000)
+    box = outbox(journal, alert(pager), now=lambda: late)
+    box.start()
+    await until(lambda: pager.incidents and not box.pending)
+    await box.close()
+    journal.close()
+    journal = Journal.open(tmp_path / "j" / "journal.db")
+    clock = [Instant(late + ONE_OFF - 1)]
+    box = outbox(journal, alert(pager), now=lambda: clock[0])
+    box.start()
+    await journal.append(None, [fact(Kind.RELEASE_STARTED, at=clock[0])], wall=WALL)
+    await until(lambda: pager.changes)
+    assert pager.resolved == []
+    clock[0] = Instant(late + ONE_OFF)
+    await until(lambda: pager.resolved)
+    assert (pager.incidents, pager.resolved) == ({}, ["lbctl/lb1/once/alerts"])
+    await box.close()
+    journal.close()
+
+
+async def test_a_set_that_cannot_go_is_open_until_its_team_comes_again(pager: PagerDuty, journal: Journal) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    withdrawn = fact(Kind.VERSION_WITHDRAWN, severity=Severity.PAGE, release=None)
+    for number, told in enumerate((withdrawn, fact(Kind.VERSION_READY, release=None, service="other")), 1):
+        assert (await sender.send(composed(told, number))).ok
+    assert list(pager.incidents) == ["lbctl/lb1/board/storefront"]
+    assert (await sender.send(composed(fact(Kind.VERSION_READY, release=None), 3))).ok
+    assert not pager.incidents
+    await sender.close()
+
+
+async def test_the_next_start_ends_what_an_earlier_life_paged_of_itself(pager: PagerDuty, journal: Journal) -> None:
+    sender = PagerDutySender(alert(pager), journal)
+    for number, name in enumerate(("edge/lb1", "edge/lb2"), 1):
+        refused = fact(Kind.OPERATION_FAILED, severity=Severity.PAGE, release=None, data={"instance": name})
+        assert (await sender.send(composed(refused, number))).ok
+    pager.plans = [answers(202, {"status": "success"}), answers(500)]
+    started = composed(fact(Kind.DAEMON_STARTED, release=None, service=None), 3)
+    assert not (await sender.send(started)).ok
+    assert (await sender.send(started)).ok
+    # The first was ended by the answer that was planned; only the second is asked for again.
+    assert pager.resolved == ["lbctl/lb1/instance/edge/lb2"]
+    await sender.close()
+
+
+async def test_a_restart_tells_no_page_again_although_what_was_before_it_still_waits(
+    pager: PagerDuty, tmp_path: Path
+) -> None:
+    journal = Journal.open(tmp_path / "j" / "journal.db")
+    await journal.set_cursor("alert/pager", 0)
+    await journal.append(record(1), [fact(Kind.RELEASE_STARTED), paged(at=Instant(2))], wall=WALL)
+    pager.refuses_changes = True
+    box = outbox(journal, alert(pager))
+    box.start()
+    await until(lambda: box.counters()["pager"]["failed"])
+    assert (len(pager.triggered), box.pending) == (1, 1)
+    await box.close()
+    journal.close()
+    journal = Journal.open(tmp_path / "j" / "journal.db")
+    pager.refuses_changes = False
+    box = outbox(journal, alert(pager))
+    box.start()
+    await until(lambda: pager.changes and not box.pending)
+    assert (len(pager.triggered), journal.cursor("alert/pager")) == (1, 2)
+    await box.close()
+    journal.close()
+
+
+async def test_a_receiver_that_asks_for_ten_minutes_does_not_decide_who_is_paged(
+    pager: PagerDuty, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "URGENT_EVERY_S", 1.0)
+    pager.plans = [answers(429, "", Retry_After="600")] * 3
+    box = outbox(journal, alert(pager))
+    box.start()
+    await journal.append(record(1), [fact(Kind.RELEASE_STARTED)], wall=WALL)
+    await until(lambda: box.counters()["pager"]["failed"])
+    await journal.append(record(2), [paged(at=Instant(2))], wall=WALL)
+    box.wake()
+    await until(lambda: pager.incidents)
+    assert [after - before >= 0.9 for before, after in zip(pager.at_s, pager.at_s[1:], strict=False)] == [True] * 3
+    await box.close()

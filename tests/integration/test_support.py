@@ -16,7 +16,9 @@ import pytest
 
 from lbctl.cli.app import main
 from lbctl.store.journal import Journal
+from lbctl.support import balancers
 from lbctl.support import bundle as bundles
+from lbctl.support import past as pasts
 from lbctl.support.bundle import Bundle
 from lbctl.support.hiding import Hider, hider
 from lbctl.support.past import past
@@ -120,6 +122,34 @@ def test_a_link_in_the_place_of_a_file_is_named_and_not_followed(home: Path) -> 
     assert "(hidden)" not in text.partition("leads-away.map: Too many")[2].partition("==")[0]
 
 
+def test_what_is_too_long_or_too_many_is_said_in_the_list_and_on_the_screen(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(balancers, "FILE_MAX", 100)
+    monkeypatch.setattr(balancers, "FILES_MAX", 3)
+    monkeypatch.setattr(pasts, "LOG_BYTES_MAX", 1_000)
+    monkeypatch.setattr(bundles, "PARTS_MAX", 8)
+    (home / "maps" / "a.map").write_text("short\n" + "x" * 60 + "\n" + CANARY * 9)
+    for number in range(210):
+        (home / "maps" / f"b{number:03}.map").write_text("")
+    (home / "state" / "journal.db-wal").write_bytes(b"x" * 1_001)
+    assert asked(home) == 0
+    out, parts = capsys.readouterr().out, packed(home / "support.tar.gz")
+    for said in (
+        f"13 of 213 names in {home}/maps are left out",
+        f"{home}/maps/a.map is longer than 100 bytes, and cut there",
+        f"210 of 213 files of {home}/maps are left out",
+        f"only the first 1000 bytes of {home}/state/journal.db-wal were read: the newest may be missing",
+        "left out: 3 parts, because 8 are the most: host.txt, unit.txt, journal.txt",
+    ):
+        assert said in parts["CONTENTS.txt"], said
+    assert "… cut here" in parts["files/edge_lb1.txt"]
+    assert "! left out: 3 parts, because 8 are the most: host.txt, unit.txt, journal.txt" in out
+    assert "! files/edge_lb1.txt" in out
+    assert secrets_in(parts) == []
+    assert "c4nary" not in parts["files/edge_lb1.txt"]
+
+
 def test_a_config_that_is_not_valid_is_told_by_its_faults_and_its_secrets_are_hidden_still(home: Path) -> None:
     inline = "secret: {file: key}, slack: Pa55w0rd-inline-0123"
     (home / "lbctl.yaml").write_text(CONFIG.format(home) + f"  - {{name: x, webhook: {{{inline}}}}}\n")
@@ -195,6 +225,8 @@ def test_a_part_that_fails_or_is_too_long_is_told_and_the_rest_is_there(
     assert sum(len(text) for name, text in parts.items() if name != "CONTENTS.txt") <= 3_500
     assert len(parts) == bundles.PARTS_MAX + 1
     assert "head.txt: cut to 1000 of" in parts["CONTENTS.txt"]
+    left_out = f"left out: 103 parts, because 200 are the most: {', '.join(f'{n}.txt' for n in range(197, 217))} …"
+    assert left_out in parts["CONTENTS.txt"]
     assert secrets_in(parts) == []
 
 

@@ -141,6 +141,15 @@ def shopping(*, services: Json | None = None, **more: Any) -> Json:
     return {"services": services or shop(), "units": {"shop": unit(**more)}, "daemon": DAEMON}
 
 
+def unproven(data: Json) -> Json:
+    """The same where the release ended with an old pool that is not proved unused, whatever its outcome says."""
+    ended = {"result": "unproven", "outcome": "green is kept as draining"}
+    return {
+        **data,
+        **{key: {name: {**one, **ended} for name, one in data[key].items()} for key in ("services", "units")},
+    }
+
+
 def resting() -> Json:
     """A unit at rest: a breaking accounts waits on the board, storefront is being deployed."""
     views = shop()
@@ -188,6 +197,8 @@ SCREENS: dict[str, tuple[Callable[[Json], str], Json]] = {
     "status-every-server": (lambda data: status_screen(data, servers=True), status()),
     "status-trouble": (status_screen, troubled()),
     "status-at-rest": (status_screen, at_rest()),
+    "status-unproven": (status_screen, unproven(at_rest())),
+    "status-unit-unproven": (status_screen, unproven(resting())),
     "status-rolled-back": (
         status_screen,
         status(candidate=None, phase="rolled_back", share_bp=0, step=None, verdict=None),

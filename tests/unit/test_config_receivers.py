@@ -178,7 +178,9 @@ def test_an_incoming_webhook_is_its_address_alone(tmp_path: Path) -> None:
     [
         (HOOK, {"url": "http://chat.example/x"}, True),
         (HOOK, {"url": "http://127.0.0.1/x"}, False),
-        (SLACK[:-1] + ", api: 'http://proxy/x'}", {"token": "xoxb-1"}, True),
+        (HOOK, {"url": "http://localhost.example/x"}, True),
+        (HOOK, {"url": "http://127.example/x"}, True),
+        (HOOK, {"url": "http://[::1]:9/x"}, False),
         (PAGER[:-1] + ", api: 'http://localhost:1'}", {"key": "k" * 32}, False),
         ("alertmanager: {url: 'http://am', authorization: {credential: auth}}", {"auth": "Bearer x"}, True),
         ("alertmanager: {url: 'http://am'}", {}, False),
@@ -202,6 +204,17 @@ def test_a_secret_that_goes_unencrypted_is_warned_of(
         (SLACK.replace('"#deploys"', '"<!channel>"'), {"token": "xoxb-1"}, "is not a channel"),
         (SLACK.replace("}}", "}}", 1)[:-1] + ", api: ftp://x}", {"token": "xoxb-1"}, "slack.api: "),
         (SLACK[:-1] + ", api: 'https://u:p@x/'}", {"token": "xoxb-1"}, "slack.api: "),
+        (
+            SLACK[:-1] + ", api: 'http://proxy/x'}",
+            {"token": "xoxb-1"},
+            "slack.api: the token would go there unencrypted",
+        ),
+        (
+            SLACK[:-1] + ", api: 'http://127.0.0.1.example'}",
+            {"token": "xoxb-1"},
+            "unencrypted; use https://; http:// is",
+        ),
+        (PAGER[:-1] + ", api: 'http://10.0.0.9'}", {"key": "k" * 32}, "pagerduty.api: the routing key would go there"),
         (HOOK, {"url": f"chat.example/{CANARY}"}, "credential url holds no http:// or https:// address"),
         (HOOK[:-1] + ", channel: '#x'}", {"url": "https://x"}, "slack.channel: a key of a bot, beside webhook; delete"),
         ("slack: {channel: '#x'}", {}, "the key token is missing; give token and channel of a bot, or webhook alone"),

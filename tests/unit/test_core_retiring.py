@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lbctl.core.emptiness import emptiness
+from lbctl.daemon.ending import result_of
 from lbctl.daemon.retired_view import retired_view
 from lbctl.model.entry import Kind
 from lbctl.model.names import Colour, ServerName
@@ -53,7 +54,7 @@ def test_the_consumer_is_certified_first_and_the_provider_when_that_is_stopped()
     shop.until("finished")
     assert old(shop, A).certificate is not None
     assert shop.release is not None
-    assert shop.release.outcome == ""
+    assert (shop.release.outcome, result_of(shop.release)) == ("", "certified")
     assert not shop.mismatched
     assert not shop.failed_users
 
@@ -239,6 +240,7 @@ def test_an_old_pool_that_was_left_unproven_is_certified_at_rest() -> None:
     shop.until("finished")
     assert shop.release is not None
     assert shop.release.outcome.startswith("unproven: blue of accounts is kept as draining; ")
+    assert result_of(shop.release) == "unproven"
     shop.stop(B, BLUE)
     shop.run(30)
     assert old(shop, A).state is PoolState.IDLE

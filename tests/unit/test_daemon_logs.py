@@ -5,7 +5,8 @@ import json
 import pytest
 import structlog
 
-from lbctl.daemon.logs import configure_logs, shown
+from lbctl.daemon.logs import configure_logs
+from lbctl.model.visible import escaped, printable
 
 EVIL = "\x1b[2J\x9b31m\u202eevil\r\x07 é"
 
@@ -30,4 +31,10 @@ def test_no_text_of_a_stranger_commands_a_terminal(
 
 
 def test_a_traceback_keeps_its_lines() -> None:
-    assert shown("a\nb\x1b") == "a\nb\\x1b"
+    assert escaped("a\nb\x1b", keep="\n") == "a\nb\\x1b"
+
+
+def test_foreign_text_is_escaped_or_replaced_by_the_same_rule_everywhere() -> None:
+    assert escaped(EVIL) == "\\x1b[2J\\x9b31m\\u202eevil\\r\\x07 é"
+    assert printable(EVIL) == "?[2J?31m?evil?? é"
+    assert printable(EVIL, " ") == " [2J 31m evil   é"

@@ -144,3 +144,19 @@ def test_users_of_a_server_that_dies_fail_only_until_it_is_found_dead(capsys: py
     _, out, _ = told(capsys, "-f", ONE, *QUICK, "--rate", "30/s", *fails, "-o", "json")
     harmed = json.loads(out)["users"]["pools"]["blue"]["failed_by_fault"]
     assert 27 <= harmed <= 36
+
+
+def test_users_of_one_slow_server_are_slowed_and_not_those_of_its_whole_pool(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fails = ["--latency", "green-2=50ms@step2", "--errors", "green=100%@step3"]
+    _, out, _ = told(capsys, "-f", ONE, *QUICK, "--rate", "60/s", *fails, "-o", "json")
+    users = json.loads(out)["users"]
+    assert 0.2 < users["slowed"] / users["pools"]["green"]["requests"] < 0.4
+
+
+def test_a_reply_that_is_lost_with_lbctld_is_no_broken_invariant(capsys: pytest.CaptureFixture[str]) -> None:
+    fails = ["--kill", "@10ms+2s", "--errors", "green=100%@step1"]
+    code, out, _ = told(capsys, "-f", ONE, *QUICK, "--rate", "30/s", *fails, "-o", "json")
+    data = json.loads(out)
+    assert (code, data["outcome"], data["violation"]) == (20, "rolled_back", "")

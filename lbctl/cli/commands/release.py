@@ -5,8 +5,9 @@ import click
 from lbctl.cli.client import quoted
 from lbctl.cli.commands.board import ready, withdraw
 from lbctl.cli.commands.retiring import stopped
-from lbctl.cli.options import client, form_option, reason_option, span_ms
+from lbctl.cli.options import client, form_option, goal_option, reason_option, span_ms
 from lbctl.cli.output import emit
+from lbctl.cli.steering import steer
 
 
 @click.group()
@@ -56,14 +57,7 @@ def list_(ctx: click.Context, service: str | None, form: str) -> None:
 @release.command()
 @click.argument("target", required=False)
 @click.option("--build", metavar="URL", help="Instead of TARGET: the build that was said to be ready.")
-@click.option(
-    "--for",
-    "goal",
-    type=click.Choice(["started", "baked", "finished"]),
-    default="baked",
-    show_default=True,
-    help="started: traffic moves. baked: proved at 100 %. finished: the old pool was released.",
-)
+@goal_option("started: traffic moves. baked: proved at 100 %. finished: the old pool was released.")
 @click.option("--timeout", metavar="TIME", help="Then exit 22 or 26; without it, wait for the end.")
 @form_option
 @click.pass_context
@@ -92,9 +86,7 @@ def wait(ctx: click.Context, target: str | None, build: str | None, goal: str, t
 @click.pass_context
 def approve(ctx: click.Context, target: str, reason: str, form: str) -> None:
     """Approve a release before its first traffic. Nobody approves what they said is ready, or switched, themselves."""
-    from lbctl.cli.screens.release import changed_screen
-
-    emit(client(ctx).post(f"/v1/releases/{quoted(target)}/approve", {"reason": reason}), form, changed_screen)
+    steer(ctx, target, "approve", form, reason=reason)
 
 
 @release.command()
@@ -104,6 +96,4 @@ def approve(ctx: click.Context, target: str, reason: str, form: str) -> None:
 @click.pass_context
 def cancel(ctx: click.Context, target: str, reason: str, form: str) -> None:
     """End a release: before first traffic at once, afterwards as a rollback."""
-    from lbctl.cli.screens.release import changed_screen
-
-    emit(client(ctx).post(f"/v1/releases/{quoted(target)}/cancel", {"reason": reason}), form, changed_screen)
+    steer(ctx, target, "cancel", form, reason=reason)

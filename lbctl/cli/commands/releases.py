@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from lbctl.cli.client import quoted
 from lbctl.cli.failure import Exit
-from lbctl.cli.options import client, confirm, form_option, reason_option, span_ms
+from lbctl.cli.options import client, confirm, form_option, goal_option, reason_option, span_ms
 from lbctl.cli.output import emit, tell
+from lbctl.cli.steering import steer
 
 Json = dict[str, Any]
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
@@ -94,14 +94,7 @@ def _switch_again(plan: Json, body: Json) -> str:
 @click.argument("service", metavar="SERVICE|UNIT")
 @_plan_options
 @click.option("--wait", "waiting", is_flag=True, help="Return when the bake has passed: 0, 20, 21 or 22.")
-@click.option(
-    "--for",
-    "goal",
-    type=click.Choice(["started", "baked", "finished"]),
-    default="baked",
-    show_default=True,
-    help="What --wait waits for; finished: also until the old pools are certified, or left unproven.",
-)
+@goal_option("What --wait waits for; finished: also until the old pools are certified, or left unproven.")
 @click.option("--timeout", metavar="TIME", help="For --wait: then exit 22; without it, wait for the end.")
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `lbctl plan` does.")
 @click.option("--unchecked", is_flag=True, help="Of a UNIT with contracts: you say that the versions fit.")
@@ -145,12 +138,6 @@ def switch(
     emit(data, form, started_screen)
 
 
-def _steer(ctx: click.Context, target: str, word: str, form: str, **body: Any) -> None:
-    from lbctl.cli.screens.release import changed_screen
-
-    emit(client(ctx).post(f"/v1/releases/{quoted(target)}/{word}", body), form, changed_screen)
-
-
 @click.command()
 @click.argument("target", metavar="SERVICE|UNIT|RELEASE")
 @reason_option
@@ -158,7 +145,7 @@ def _steer(ctx: click.Context, target: str, word: str, form: str, **body: Any) -
 @click.pass_context
 def pause(ctx: click.Context, target: str, reason: str, form: str) -> None:
     """Hold a release where it is. Going back stays possible, also by itself."""
-    _steer(ctx, target, "pause", form, reason=reason)
+    steer(ctx, target, "pause", form, reason=reason)
 
 
 @click.command()
@@ -171,7 +158,7 @@ def resume(ctx: click.Context, target: str, reason: str, form: str) -> None:
 
     After a reboot with a dead journal a rollback may be forgotten: look at `lbctl why` first.
     """
-    _steer(ctx, target, "resume", form, reason=reason)
+    steer(ctx, target, "resume", form, reason=reason)
 
 
 @click.command()
@@ -185,7 +172,7 @@ def promote(ctx: click.Context, target: str, full: bool, yes: bool, reason: str,
     """Go to the next step now: over time and missing evidence, never over a verdict against the candidate."""
     if full:
         confirm(f"Send all new traffic of {target} to the candidate now?", yes=yes)
-    _steer(ctx, target, "promote", form, full=full, reason=reason)
+    steer(ctx, target, "promote", form, full=full, reason=reason)
 
 
 @click.command()
@@ -197,4 +184,4 @@ def promote(ctx: click.Context, target: str, full: bool, yes: bool, reason: str,
 def rollback(ctx: click.Context, target: str, yes: bool, reason: str, form: str) -> None:
     """Go back now: works in every phase before the end, and never asks."""
     del yes
-    _steer(ctx, target, "rollback", form, reason=reason)
+    steer(ctx, target, "rollback", form, reason=reason)

@@ -78,7 +78,10 @@ class Asking:
         threading.Thread(target=self._ask, args=(daemon, order, told), name="order", daemon=True).start()
 
     def _ask(self, daemon: Client, order: Order, told: Callable[[], None]) -> None:
-        self.said = _done(daemon, order)
+        try:
+            self.said = _done(daemon, order)
+        except Exception as error:  # noqa: BLE001 - the screen says it and goes on; a thread's end would be silence
+            self.said = (f"✖ lbctl cannot show what lbctld said to {order.word}: {clean(repr(error))}",)
         told()
 
 

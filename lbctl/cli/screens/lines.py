@@ -32,6 +32,11 @@ def phase_words(phase: str | None) -> str:
     return f"{GLYPHS.get(phase, '?')} {phase.replace('_', ' ')}" if phase else "- no release"
 
 
+def ended_words(view: Json) -> str:
+    """Return how a release ended; one whose old pool is not certified is not the same as one whose is."""
+    return "◐ finished, unproven" if view.get("result") == "unproven" else phase_words(view["phase"])
+
+
 def clock(wall: str | None) -> str:
     """Return the time of day of a wall time, UTC."""
     return f"{wall[11:19]}Z" if wall and len(wall) >= 19 else "-"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lbctl.cli.screens import blocks
-from lbctl.cli.screens.lines import ENDED, columns, phase_words
+from lbctl.cli.screens.lines import ENDED, columns, ended_words, phase_words
 from lbctl.cli.screens.unit import unit_block
 
 Json = dict[str, Any]
@@ -44,18 +44,11 @@ def _service(name: str, view: Json, *, servers: bool) -> list[str]:
 
 def _head(name: str, view: Json) -> list[str]:
     if view["phase"] in ENDED:
-        last = f"   last release {view['release']}: {_ended(view)}" if view["release"] else ""
+        last = f"   last release {view['release']}: {ended_words(view)}" if view["release"] else ""
         return [f"{name}   {_serving(view)}{last}"]
     way = f"{view['from']} → {view['to']}"
     lines = [f"{name}   release {view['release']}   {phase_words(view['phase'])}   {way}{blocks.where(view)}"]
     return lines + ([f"  next   {view['next']}"] if view["next"] else [])
-
-
-def _ended(view: Json) -> str:
-    """Return how the last release ended; one whose old pool is not certified is not the same as one whose is."""
-    if str(view.get("outcome", "")).startswith("unproven"):
-        return "◐ finished, unproven"
-    return phase_words(view["phase"])
 
 
 def _serving(view: Json) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lbctl.cli.screens import blocks
-from lbctl.cli.screens.lines import ENDED, columns, phase_words
+from lbctl.cli.screens.lines import ENDED, columns, ended_words, phase_words
 from lbctl.model.units import seconds
 
 Json = dict[str, Any]
@@ -37,7 +37,7 @@ def unit_block(name: str, unit: Json, services: dict[str, Json], *, servers: boo
 def _head(name: str, unit: Json, services: dict[str, Json], *, moves: bool) -> list[str]:
     if not moves:
         serving = ", ".join(_serving(one, view) for one, view in services.items())
-        last = f"   last release {unit['release']}: {phase_words(unit['phase'])}" if unit["release"] else ""
+        last = f"   last release {unit['release']}: {ended_words(unit)}" if unit["release"] else ""
         return [f"{name}   {serving}{last}"]
     going = [(one, services[one]) for one in unit["members"] if one in services]
     ways = ", ".join(f"{one} {view['from']} → {view['to']}" for one, view in going)

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from lbctl.about import VERSION
 from lbctl.core.situation import situations
 from lbctl.core.state import State
+from lbctl.daemon.ending import RESULTS
 from lbctl.daemon.metrics import catalogue
 from lbctl.daemon.metrics.catalogue import METRICS, Kind
 from lbctl.daemon.metrics.counted import Counted
@@ -24,7 +25,6 @@ AT_ONCE = 200
 """So many samples are gathered before a decision that is due has its turn."""
 FRESH_MS = 1_000
 """Scrapers that come one after another within a second get the same text."""
-RESULTS = ("certified", "unproven", "rolled_back", "cancelled")
 CAUSES = ("errors", "latency", "candidate_dead", "wrong_cell", "hook", "deadline", "person")
 """Shown from the start, so that the first one is an increase."""
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from lbctl.dataplane.envoy.wire import NOT_JSON, get
+from lbctl.dataplane.envoy.wire import get
 from lbctl.model.digits import count
 from lbctl.model.errors import Garbled, Unreachable
 from lbctl.model.names import Generation
+from lbctl.notjson import NOT_JSON
 
 START = "`lbctl envoy start --config FILE`"
 _File = tuple[int, int, int]

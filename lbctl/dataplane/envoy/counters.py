@@ -13,13 +13,13 @@ from lbctl.dataplane.envoy.clusters import DRAINING
 from lbctl.dataplane.envoy.layout import cell_name, cluster_name, preview_name
 from lbctl.dataplane.envoy.times import DETAILED, HISTOGRAM
 from lbctl.dataplane.envoy.version import Written, parse
-from lbctl.dataplane.envoy.wire import NOT_JSON
 from lbctl.model.digits import count
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.reading import Admin, PoolReading, ServerReading
 from lbctl.model.route import Cell
 from lbctl.model.topology import Address, Pool, Protocol, Service
+from lbctl.notjson import NOT_JSON
 
 CLUSTERS = "/clusters?format=json"
 _USE = ("total", "active", "pending_active")

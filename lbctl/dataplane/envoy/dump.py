@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from lbctl.dataplane.envoy.wire import NOT_JSON
 from lbctl.model.errors import Garbled
+from lbctl.notjson import NOT_JSON
 
 CONFIG_DUMP = "/config_dump"
 _DEPTH_MAX = 64

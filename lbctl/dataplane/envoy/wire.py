@@ -2,12 +2,8 @@
 
 import asyncio
 
-import msgspec
-
 from lbctl.model.errors import Garbled
 
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What `msgspec` raises for what it cannot read, however it is meant."""
 BODY_MAX_BYTES = 32 * 1024 * 1024
 _HEADERS_MAX = 64
 

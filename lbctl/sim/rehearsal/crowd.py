@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from lbctl.core.coupling import providers_of
@@ -18,14 +18,16 @@ from lbctl.sim.rehearsal.setting import Setting
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """How many of some requests failed, and how many of those would not have without the faults."""
+class Fate:
+    """How many of some requests failed, how many of those would not have without the faults, and how many a fault
+    slowed, at the server itself or at a provider that it called."""
 
-    count: int = 0
+    failed: int = 0
     by_fault: int = 0
+    slowed: int = 0
 
-    def __add__(self, other: "Failed") -> "Failed":
-        return Failed(self.count + other.count, self.by_fault + other.by_fault)
+    def __add__(self, other: "Fate") -> "Fate":
+        return Fate(self.failed + other.failed, self.by_fault + other.by_fault, self.slowed + other.slowed)
 
 
 @dataclass(slots=True)
@@ -66,35 +68,35 @@ class Crowd:
                 edge.called(self._setting.carrier, None, colour, part)
                 self._note(colour, part, self._served(edge, edges, self._setting.carrier, colour, part), now)
 
-    def _note(self, colour: Colour, count: int, failed: Failed, now: Instant) -> None:
+    def _note(self, colour: Colour, count: int, fate: Fate, now: Instant) -> None:
         harm = self.harm
         harm.requests[colour] += count
-        harm.failed[colour] += failed.count
-        harm.by_fault[colour] += failed.by_fault
-        slow = self._slower(self._setting.carrier, colour, None)
-        harm.slowed[colour] += count if slow else 0
-        if failed.by_fault or (slow and count):
+        harm.failed[colour] += fate.failed
+        harm.by_fault[colour] += fate.by_fault
+        harm.slowed[colour] += fate.slowed
+        if fate.by_fault or fate.slowed:
             harm.first_at = now if harm.first_at is None else harm.first_at
 
     def _served(
         self, edge: Edge, edges: Mapping[InstanceName, Edge], name: ServiceName, colour: Colour, count: int
-    ) -> Failed:
-        """Have one pool answer, and return how many answers were bad."""
+    ) -> Fate:
+        """Have one pool answer, and return what became of the requests."""
         if not count:
-            return Failed()
+            return Fate()
         down = self.down.get((name, colour), set())
         servers = [one for one in self._topology.services[name].pool(colour).servers if one.name not in down]
         counted = edge.counted[name, colour]
         if not servers:
             counted.add(None, count, count)
-            return Failed(count, count)
-        total = Failed()
+            return Fate(count, count)
+        total = Fate()
         for server, part in self._dealt((name, colour), servers, count):
-            failed = self._answered(edge, edges, name, colour, server.name, part)
-            counted.add(server.name, part, failed.count)
+            fate = self._answered(edge, edges, name, colour, server.name, part)
+            counted.add(server.name, part, fate.failed)
             if self._setting.timed(name):
                 counted.times.update(times(self._chance, part, self._slots_for(name, colour, server.name)))
-            total = total + failed
+            slow = part if self._slower(name, colour, server.name) else min(part, fate.slowed)
+            total = total + replace(fate, slowed=slow)
         return total
 
     def _dealt(self, pool: Key, servers: list[Server], count: int) -> list[tuple[Server, int]]:
@@ -113,39 +115,35 @@ class Crowd:
         colour: Colour,
         server: ServerName,
         count: int,
-    ) -> Failed:
-        total = Failed()
+    ) -> Fate:
+        total = Fate()
         for provider in self._providers[name]:
-            total = total + self._call(edge, edges, provider, Caller(name, colour), count - total.count)
-        usual = hits(self._chance, count - total.count, self._setting.usual_errors)
-        total = total + Failed(usual)
+            total = total + self._call(edge, edges, provider, Caller(name, colour), count - total.failed)
+        usual = hits(self._chance, count - total.failed, self._setting.usual_errors)
+        total = total + Fate(usual)
         for trouble in self.troubles:
             if trouble.kind in {Kind.ERRORS, Kind.DEAD} and _meets(trouble, name, colour, server):
                 ratio = 1.0 if trouble.kind is Kind.DEAD else trouble.amount
-                more = hits(self._chance, count - total.count, ratio)
-                total = total + Failed(more, more)
+                more = hits(self._chance, count - total.failed, ratio)
+                total = total + Fate(more, more)
         return total
 
     def _call(
         self, edge: Edge, edges: Mapping[InstanceName, Edge], provider: ServiceName, caller: Caller, count: int
-    ) -> Failed:
+    ) -> Fate:
         """Each request of a consumer's server needs one call of each provider."""
         if provider not in edge.services:
             edge = edges[self._topology.instances_of(provider)[0]]
-        total, parts = Failed(), edge.split(provider, count, caller)
+        total, parts = Fate(), edge.split(provider, count, caller)
         for colour, part in parts.items():
             edge.called(provider, caller, colour, part)
             total = total + self._served(edge, edges, provider, colour, part)
         refused = count - sum(parts.values())
-        return total + Failed(refused, 0)
+        return total + Fate(refused)
 
-    def _slower(self, name: ServiceName, colour: Colour, server: ServerName | None) -> float:
-        return sum(
-            one.amount
-            for one in self.troubles
-            if one.kind is Kind.LATENCY
-            and (_meets(one, name, colour, server) or (server is None and _in(one, name, colour)))
-        )
+    def _slower(self, name: ServiceName, colour: Colour, server: ServerName) -> float:
+        here = (one for one in self.troubles if one.kind is Kind.LATENCY)
+        return sum(one.amount for one in here if _meets(one, name, colour, server))
 
     def _slots_for(self, name: ServiceName, colour: Colour, server: ServerName) -> tuple[int, ...]:
         extra = self._slower(name, colour, server)
@@ -154,9 +152,6 @@ class Crowd:
         return self._slots[extra]
 
 
-def _in(trouble: Trouble, name: ServiceName, colour: Colour) -> bool:
-    return trouble.whom is not None and (trouble.whom.service, trouble.whom.colour) == (name, colour)
-
-
-def _meets(trouble: Trouble, name: ServiceName, colour: Colour, server: ServerName | None) -> bool:
-    return _in(trouble, name, colour) and trouble.whom is not None and trouble.whom.server in {None, server}
+def _meets(trouble: Trouble, name: ServiceName, colour: Colour, server: ServerName) -> bool:
+    whom = trouble.whom
+    return whom is not None and (whom.service, whom.colour) == (name, colour) and whom.server in {None, server}

@@ -1,7 +1,7 @@
 """One life after the other of lbctld in a rehearsal: it carries out what the core wants, and hears how it went."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 
 from lbctl.core import machine
 from lbctl.core.invariants import check
@@ -32,28 +32,29 @@ class Shell:
     told: Callable[[Entry], None]
     disk: Record
     learned: Mapping[ServiceName, Learned]
+    now: InitVar[Instant]
     tokens: dict[ReleaseId, Token] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
-    state: State | None = None
+    state: State = field(init=False)
+    """Of the life that is, or of the last one."""
     _due: list[tuple[Instant, Event]] = field(default_factory=list)
 
+    def __post_init__(self, now: Instant) -> None:
+        self.state = machine.start(self.disk, self.topology, now, {}, dict(self.learned), {})
+
     def start(self, now: Instant) -> None:
-        """Start from what is on the disk."""
-        accounts = {}
-        if self.state is not None:
-            accounts = {
-                key: {self.disk.releases[unit].service: one.account, **one.followers}
-                for key, one in self.state.progress.items()
-                for unit, release in self.disk.releases.items()
-                if release.id == key
-            }
-        tallies = {} if self.state is None else self.state.matrix
-        self.state = machine.start(self.disk, self.topology, now, accounts, dict(self.learned), tallies)
+        """Start anew from what is on the disk."""
+        accounts = {
+            key: {self.disk.releases[unit].service: one.account, **one.followers}
+            for key, one in self.state.progress.items()
+            for unit, release in self.disk.releases.items()
+            if release.id == key
+        }
+        self.state = machine.start(self.disk, self.topology, now, accounts, dict(self.learned), self.state.matrix)
 
     def kill(self) -> None:
         """End it. What it had written is written, what it had ordered is done; nobody hears of either."""
-        if self.state is not None:
-            self.learned = self.state.learned
+        self.learned = self.state.learned
         self._due.clear()
 
     @property
@@ -73,13 +74,11 @@ class Shell:
 
     def ask(self, request: Request, now: Instant) -> None:
         """Ask something; the answer is in `answers` once it may be told."""
-        assert self.state is not None
         before = self.state.record
         self.state, effects = machine.ask(self.state, request, now)
         self._carry_out(before, effects, now)
 
     def _step(self, event: Event | Tick, now: Instant) -> None:
-        assert self.state is not None
         before = self.state.record
         self.state, effects = machine.step(self.state, event)
         self._carry_out(before, effects, now)

@@ -4,6 +4,8 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 
+from lbctl.model.visible import printable
+
 PROCESSES_MAX = 10_000
 """Beyond so many processes names are given up, not the time of the host."""
 _PREFIX = "socket:["
@@ -95,5 +97,5 @@ def _children(pid: int) -> list[int]:
 
 def _name(pid: int) -> str:
     with suppress(OSError), open(f"/proc/{pid}/comm", "rb") as said:
-        return "".join(one if one.isprintable() else "?" for one in said.read(64).decode("utf-8", "replace").strip())
+        return printable(said.read(64).decode("utf-8", "replace").strip())
     return ""

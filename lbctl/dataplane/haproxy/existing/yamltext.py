@@ -9,6 +9,7 @@ from lbctl.dataplane.haproxy.existing.sections import Remark
 from lbctl.dataplane.haproxy.existing.servers import Server
 from lbctl.model.names import Colour
 from lbctl.model.topology import HaproxyForm, Protocol
+from lbctl.model.visible import escaped
 
 HEAD = """\
 # Proposed by `lbctl config import` from {files}. It is a proposal: read every line before you use it.
@@ -56,7 +57,7 @@ def scalar(value: str) -> str:
 
 def comment(value: object) -> str:
     """Return foreign text as part of one comment line."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(value))
+    return escaped(str(value))
 
 
 def _service(one: Proposed) -> Iterator[str]:
