@@ -5,8 +5,9 @@ import click
 from lbctl.cli.client import quoted
 from lbctl.cli.commands.board import ready, withdraw
 from lbctl.cli.commands.retiring import stopped
-from lbctl.cli.options import client, form_option, reason_option, span_ms
+from lbctl.cli.options import client, confirm, form_option, reason_option, span_ms
 from lbctl.cli.output import emit
+from lbctl.model.record import Phase
 
 
 @click.group()
@@ -99,11 +100,16 @@ def approve(ctx: click.Context, target: str, reason: str, form: str) -> None:
 
 @release.command()
 @click.argument("target")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @reason_option
 @form_option
 @click.pass_context
-def cancel(ctx: click.Context, target: str, reason: str, form: str) -> None:
-    """End a release: before first traffic at once, afterwards as a rollback."""
+def cancel(ctx: click.Context, target: str, yes: bool, reason: str, form: str) -> None:
+    """End a release: before first traffic at once, afterwards as a rollback; asks first on a terminal, if it is one."""
     from lbctl.cli.screens.release import changed_screen
 
+    found = client(ctx).get(f"/v1/releases/{quoted(target)}")["release"]
+    if not Phase(found["phase"]).unmoved and not Phase(found["phase"]).ended:
+        way = f"{found['from']} again, as `lbctl rollback {found['id']}` does"
+        confirm(f"Release {found['id']} has had traffic: bring all new traffic to {way}?", yes=yes)
     emit(client(ctx).post(f"/v1/releases/{quoted(target)}/cancel", {"reason": reason}), form, changed_screen)
