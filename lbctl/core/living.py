@@ -9,10 +9,9 @@ before; a crowd that left at once says nothing about those who are here. What ca
 becomes slower by it, never faster.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple
 
 from lbctl.core.rollcall import REMEMBERED, REMEMBERED_S
 from lbctl.model.sessions import Visits
@@ -27,11 +26,8 @@ LEAST = 0.5
 """At least so much of those who seem to be there is there, whatever left before."""
 
 
-class Met(NamedTuple):
-    """A bucket somebody came from: for how long nobody has, and how long it stayed away before (0: never yet)."""
-
-    away_s: int
-    longest_s: int
+Seconds = Mapping[int, int]
+"""By bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,48 +40,51 @@ class Living:
 
 def living(visits: Sequence[Visits], level: int, watched: Span) -> Living:
     """Return who is alive of the buckets below a level, by all instances together."""
-    met = _met(visits, level)
-    usual_s = _usual_s(met.values(), max(1, level), min((one.learned_s for one in visits), default=0))
-    once_s = usual_s if usual_s and watched >= REMEMBERED else REMEMBERED_S
-    bounds = {bucket: _bound_s(one, usual_s, once_s) for bucket, one in met.items()}
-    here = sorted(bucket for bucket, one in met.items() if one.away_s <= bounds[bucket])
+    away_s, longest_s = _together(visits, level)
+    usual_s = _usual_s(longest_s, len(away_s) / max(1, level), min((one.learned_s for one in visits), default=0))
+    bound_s = max(FLOOR_S, usual_s)
+    once_s = bound_s if usual_s and watched >= REMEMBERED else REMEMBERED_S
+    # Only of those beyond what all are given is asked what they need themselves: there may be thousands of others.
+    late = [bucket for bucket, away in away_s.items() if away > bound_s]
+    over = {one: away_s[one] - max(bound_s, PATIENCE * longest_s.get(one, 0) or once_s) for one in late}
+    here = away_s.keys() - {bucket for bucket, by_s in over.items() if by_s > 0}
     if not here:
         # All of them at once: that is an outage, or they are paid for in vain once.
-        return Living(tuple(sorted(met)))
-    bound_s = sum(bounds[bucket] for bucket in here) / len(here)
-    over = [one.away_s - bounds[bucket] for bucket, one in met.items()]
-    whole = watched >= (bound_s + SLICES * FLOOR_S) * SECOND
-    stays = (1 - min(_left(over, len(here)))) ** (bound_s / FLOOR_S) if whole else 1.0
-    return Living(tuple(here), max(LEAST, stays))
+        return Living(tuple(sorted(away_s)))
+    own_s = sum(max(bound_s, PATIENCE * absence) for absence in longest_s.values())
+    mean_s = (own_s + once_s * (len(away_s) - len(longest_s))) / len(away_s)
+    whole = watched >= (mean_s + SLICES * FLOOR_S) * SECOND
+    left = min(_left([*over.values()], len(here))) if whole else 0.0
+    return Living(tuple(sorted(here)), max(LEAST, (1 - left) ** (mean_s / FLOOR_S)))
 
 
-def _met(visits: Sequence[Visits], level: int) -> Mapping[int, Met]:
-    """Whoever comes by several instances was away from each for longer than from all: that only makes it slower."""
-    found: dict[int, Met] = {}
+def _together(visits: Sequence[Visits], level: int) -> tuple[Seconds, Seconds]:
+    """Return for how long nobody came, and how long each stayed away before, where he came back.
+
+    Whoever comes by several instances was away from each for longer than from all: that only makes a move slower.
+    """
+    away_s: dict[int, int] = {}
+    longest_s: dict[int, int] = {}
     for one in visits:
-        for bucket, last_s in one.last_s.items():
-            if bucket < level:
-                met, other = Met(one.now_s - last_s, one.longest_s.get(bucket, 0)), found.get(bucket)
-                found[bucket] = met if other is None else Met(min(met[0], other[0]), max(met[1], other[1]))
-    return found
+        away = {bucket: one.now_s - last_s for bucket, last_s in one.last_s.items() if bucket < level}
+        known = {bucket: absence for bucket, absence in one.longest_s.items() if bucket < level}
+        twice = away.keys() & away_s.keys()
+        away_s |= away | {bucket: min(away[bucket], away_s[bucket]) for bucket in twice}
+        longest_s |= {bucket: max(absence, longest_s.get(bucket, 0)) for bucket, absence in known.items()}
+    return away_s, longest_s
 
 
-def _usual_s(met: Collection[Met], level: int, learned_s: int) -> int:
+def _usual_s(longest_s: Seconds, shared: float, learned_s: int) -> int:
     """Return how long nearly all who came back had stayed away at most; 0: nobody did yet.
 
     Of absences longer than the watch only some were seen: each stands for those that were not. And a new session may
     get the bucket of one that left, which then seems to have been away for long: the more buckets of all are
-    remembered, the more of the longest absences are such, and are left out.
+    remembered (`shared`), the more of the longest absences are such, and are left out.
     """
-    absences = sorted(one.longest_s for one in met if one.longest_s)
+    absences = sorted(longest_s.values())
     weights = [max(away_s, learned_s) for away_s in absences]
-    sums = accumulate(weights)
-    enough = NEARLY_ALL * (1 - len(met) / level) * sum(weights)
-    return next((away_s for away_s, total in zip(absences, sums, strict=True) if total >= enough), 0)
-
-
-def _bound_s(one: Met, usual_s: int, once_s: int) -> int:
-    return max(FLOOR_S, usual_s, PATIENCE * one.longest_s) if one.longest_s else max(FLOOR_S, once_s)
+    enough = NEARLY_ALL * (1 - shared) * sum(weights)
+    return next((away_s for away_s, total in zip(absences, accumulate(weights), strict=True) if total >= enough), 0)
 
 
 def _left(over: Sequence[int], here: int) -> Iterator[float]:

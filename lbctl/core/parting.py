@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil, log
 
-from lbctl.core.living import Living, living
+from lbctl.core.living import LEAST, Living, living
 from lbctl.core.rollcall import LATELY, NOBODY, REMEMBERED
 from lbctl.model.names import Colour
 from lbctl.model.record import Pool
@@ -145,7 +145,9 @@ def closing_per_second(pool: Pool) -> int | None:
 
 
 def _by_seats(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now: Instant) -> tuple[int, Leaving] | None:
-    if _waits(leaving, per_second, seen.below(keep_bp).in_memory):
+    if since(leaving.paced_at, now) * per_second < LEAST * SECOND or _waits(
+        leaving, per_second, seen.below(keep_bp).in_memory
+    ):
         return None
     here = seen.living(keep_bp)
     used, count = len(here.buckets), seen.sessions(here, keep_bp)

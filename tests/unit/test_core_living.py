@@ -187,9 +187,10 @@ SEVERAL = {
 def test_the_living_move_at_the_rate_that_is_promised(name: str) -> None:
     sessions, per_second, begins_s = SEVERAL[name]
     first, *rest = moved(sessions, per_second, begins_s)
-    assert 0.55 * 10 * per_second <= first <= 12 * per_second, "who is passed moves with the next request"
+    assert 5 * per_second <= first <= 12 * per_second, "who is passed moves with the next request"
     assert rest
-    assert all(8 * per_second <= one <= 12 * per_second for one in rest), (first, *rest)
+    assert all(7.5 * per_second <= one <= 12 * per_second for one in rest), (first, *rest)
+    assert 9 * per_second <= sum(rest) / len(rest), "of a hundred by chance some windows have ten fewer"
 
 
 def test_after_a_kill_it_goes_on_with_the_living() -> None:
