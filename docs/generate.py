@@ -115,8 +115,9 @@ EVENTS: dict[Kind, str] = {
     Kind.INSTANCE_RELOADED: "A load balancer was reloaded or restarted.",
     Kind.INSTANCE_LOST: "A load balancer cannot be read.",
     Kind.INSTANCE_FOUND: "It answers again.",
-    Kind.SERVER_CHANGED: "Servers went down, came up or became unknown. What changes at once is one entry; what "
-    "harms no user (a pool without traffic, a server that is only unknown) must stand for 30 s first.",
+    Kind.SERVER_CHANGED: "Servers went down, came up or became unknown. Told within some seconds; what changes "
+    "together is one entry, and one that comes and goes is told ever more rarely. A server of a pool that is claimed "
+    "(somebody deploys to it), or that is only unknown, must stay so for 30 s first.",
     Kind.CHECKER_SUSPECTED: "Health checks of both pools flipped at once: the checker is not believed.",
     Kind.JOURNAL_FAILED: "The journal cannot be written, or was found damaged. Nothing goes forward.",
     Kind.JOURNAL_RECOVERED: "The journal is written again.",

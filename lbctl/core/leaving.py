@@ -133,7 +133,7 @@ def _over(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now
 def _left(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now: Instant) -> str:
     seen, keep_bp = seats_of(state, name, colour, now), state.record.services[name].pool(colour).keep_bp
     if seen is not None and seen.known:
-        return f"about {seen.below(keep_bp).count(keep_bp)} sessions"
+        return f"about {seen.alive(keep_bp)} sessions"
     return "sessions that nobody counted" if leaving.left is None else f"about {leaving.left} sessions"
 
 

@@ -1,8 +1,9 @@
 """How far a pool's limit comes down next: a pure function of what is recorded, the time, and the buckets seen.
 
 The rate is in sessions, the limit in buckets, and nobody keeps a list of sessions. So the limit is put where as many
-occupied buckets lie above it as sessions may go now. Where the buckets are not known, just after a start, the last
-count is taken for evenly spread; where sessions were never countable, equal parts go until the deadline.
+buckets of living sessions lie above it as may go now; those of sessions that have left are passed over. Where the
+buckets are not known, just after a start, the last count is taken for evenly spread; where sessions were never
+countable, equal parts go until the deadline.
 
 Who is passed by the limit moves only when he comes back. So nothing goes on while nobody comes at all, as in an outage
 of the users' line: all of them would come back at once. And who comes back seldom is paid for like the others.
@@ -12,18 +13,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil, log
 
-from lbctl.core.rollcall import LATELY, REMEMBERED
+from lbctl.core.living import LEAST, Living, living
+from lbctl.core.rollcall import LATELY, NOBODY, REMEMBERED
 from lbctl.model.names import Colour
 from lbctl.model.record import Pool
-from lbctl.model.sessions import Attendance, Leaving
+from lbctl.model.sessions import Attendance, Leaving, Visits
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span, seconds, since
 
 WATCHED_MIN = Span(10 * SECOND)
 """A shorter watch has not seen most of the sessions."""
 WATCHED_WELL = Span(30 * SECOND)
 """Before that, what was counted earlier is the better guide."""
-NOBODY = Span(5 * SECOND)
-"""No request of anybody for so long, where there were many, is no end of sessions: their way here is cut off."""
 MANY = 30
 TOO_MANY = 1.2
 """More than this part of the promised rate moved over the time of the promise: then it waits."""
@@ -37,13 +37,15 @@ CATCH_UP_MAX = Span(2 * SECOND)
 class Seats:
     """The occupied buckets of one pool on all instances together, ascending: of the last minute, and of the last ten.
 
-    `silence`: since when nobody was heard of. `moved_lately`: how many sessions left within the last ten seconds.
+    `visits`: when they came. `silence`: since when nobody was heard of. `moved_lately`: how many sessions left within
+    the last ten seconds.
     """
 
     grain: int
     occupied: tuple[int, ...]
     watched: Span
     remembered: tuple[int, ...] = ()
+    visits: tuple[Visits, ...] = ()
     silence: Span = Span(0)
     moved_lately: int = 0
 
@@ -65,8 +67,22 @@ class Seats:
         """The same, by all that are remembered: those who come back seldom are among them."""
         return replace(self, occupied=tuple(sorted({*self.occupied, *self.remembered})))
 
+    def living(self, keep_bp: int) -> Living:
+        """Those that the limit still honours and that are there."""
+        if not self.visits:
+            return Living(self.below(keep_bp).in_memory.occupied)
+        return living(self.visits, level_of(keep_bp, self.grain), self.watched)
+
+    def alive(self, keep_bp: int) -> int:
+        """Return about how many sessions that is."""
+        return self.sessions(self.living(keep_bp), keep_bp)
+
+    def sessions(self, here: Living, keep_bp: int) -> int:
+        """Return about how many sessions those are."""
+        return round(replace(self, occupied=here.buckets).count(keep_bp) * here.part)
+
     def count(self, keep_bp: int = BP_FULL) -> int:
-        """Return about how many sessions there are: several may share a bucket."""
+        """Return about how many sessions the occupied buckets are: several may share one."""
         level = max(1, level_of(keep_bp, self.grain))
         used = len(self.occupied)
         if used >= level:
@@ -85,6 +101,7 @@ def seats(seen: Iterable[Attendance], colour: Colour, now: Instant) -> Seats | N
         occupied=_union(one.buckets.get(colour, ()) for one in found),
         watched=min(since(one.since, now) for one in found),
         remembered=_union(one.remembered.get(colour, ()) for one in found),
+        visits=tuple(one.visits[colour] for one in found if colour in one.visits),
         silence=min(Span(0) if one.heard_at is None else since(one.heard_at, now) for one in found),
         moved_lately=sum(one.moved_lately.get(colour, 0) for one in found),
     )
@@ -111,7 +128,7 @@ def part(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> tu
     if leaving.per_second is None or not keep_bp:
         return None
     if seen is not None and seen.watched >= (WATCHED_MIN if leaving.left is None else WATCHED_WELL):
-        return _by_seats(keep_bp, leaving, leaving.per_second, seen.below(keep_bp).in_memory, now)
+        return _by_seats(keep_bp, leaving, leaving.per_second, seen, now)
     if leaving.left is not None:
         return _evenly(keep_bp, leaving, leaving.left / leaving.per_second * SECOND, now, leaving.left)
     if seen is None and since(leaving.began_at, now) >= WATCHED_MIN:
@@ -128,25 +145,27 @@ def closing_per_second(pool: Pool) -> int | None:
 
 
 def _by_seats(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now: Instant) -> tuple[int, Leaving] | None:
-    used, count = len(seen.occupied), seen.count(keep_bp)
-    if _waits(leaving, per_second, seen):
+    if since(leaving.paced_at, now) * per_second < LEAST * SECOND or _waits(
+        leaving, per_second, seen.below(keep_bp).in_memory
+    ):
         return None
-    if seen.watched < REMEMBERED:
-        # Who comes back seldom was not seen yet, but may have been counted before.
+    here = seen.living(keep_bp)
+    used, count = len(here.buckets), seen.sessions(here, keep_bp)
+    if seen.watched < min(REMEMBERED, since(leaving.began_at, now) + 1):
+        # The watch began anew on the way: who comes back seldom was not seen since, but was counted before.
         count = max(count, leaving.left or 0)
     if not used and not count:
         return 0, replace(leaving, paced_at=now, left=0)
     if not used:
         return _evenly(keep_bp, leaving, count / per_second * SECOND, now, count)
-    each = max(1.0, count / used)
-    needed = each / per_second * SECOND
+    needed = max(1, count) / used / per_second * SECOND
     spent, paced_at = _spent(leaving, needed, now)
     going = min(used, int(spent / needed))
     if not going:
         return None
     left = count * (used - going) // used
     after = replace(leaving, paced_at=Instant(paced_at + round(going * needed)), left=left)
-    level = seen.occupied[used - going] if going < used else 0
+    level = here.buckets[used - going] if going < used else 0
     return min(keep_bp, limit_of(level, seen.grain)), after
 
 

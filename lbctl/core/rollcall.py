@@ -1,21 +1,25 @@
-"""Who came back lately: each bucket with its last span of time. Adding one costs no clock, and no list of sessions.
+"""Who came back lately: each bucket with the second of its last visit, and how long it used to stay away before.
 
 What people are told counts the last minute. How fast sessions may move counts ten: who comes back every few minutes is
-moved as well, and moves at the rate only if it was paid for.
+moved as well, and moves at the rate only if it was paid for. The seconds rest while nobody comes at all, so that an
+outage of the users' line looks like no departure. Adding one visit reads no clock, and there is no list of sessions.
 """
 
 from collections import deque
 from collections.abc import Mapping
 
 from lbctl.model.names import Colour
-from lbctl.model.sessions import Attendance
+from lbctl.model.sessions import Attendance, Visits
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span, since
 
-SPAN = Span(10 * SECOND)
-COUNTED_SPANS = 6
-"""So many spans make the minute: a session is counted one minute after it was last seen, at most ten seconds more."""
+COUNTED_S = MINUTE // SECOND
 REMEMBERED = Span(10 * MINUTE)
-REMEMBERED_SPANS = REMEMBERED // SPAN
+REMEMBERED_S = REMEMBERED // SECOND
+NOBODY = Span(5 * SECOND)
+"""No request of anybody for so long is no end of sessions: their way here is cut off."""
+FADES = 4
+"""With each visit a long absence counts by so small a part less: one lunch is soon forgotten."""
+FORGET_EVERY = Span(10 * SECOND)
 LOOK_EVERY = Span(SECOND // 2)
 LATELY = Span(10 * SECOND)
 """Over this time the rate of a move is promised."""
@@ -33,9 +37,13 @@ class RollCall:
         self.heard = False
         """Whether anything was ever told: before that, that nobody came says nothing."""
         self._fresh = False
-        self._span = 0
+        self._second = 0
+        self._seconds: deque[int] = deque([0], maxlen=REMEMBERED_S + 1)
+        """What the clock said at every second of the last ten minutes: it rests while nobody comes."""
         self._seen: dict[Colour, dict[int, int]] = {colour: {} for colour in Colour}
-        """By bucket: the span in which it was last seen."""
+        """By bucket: the second in which it was last seen."""
+        self._longest: dict[Colour, dict[int, int]] = {colour: {} for colour in Colour}
+        """By bucket, of those that came back: the longest of its last absences."""
         self._drawn = dict.fromkeys(Colour, 0)
         self._drawn_long = dict.fromkeys(Colour, 0)
         self._moved = dict.fromkeys(Colour, 0)
@@ -46,7 +54,7 @@ class RollCall:
         """A session of this colour was served by its own."""
         self.heard = self._fresh = True
         if 0 <= bucket < self.grain:
-            self._seen[colour][bucket] = self._span
+            self._came(colour, bucket)
 
     def moved(self, origin: Colour, bucket: int, *, keeps_bucket: bool = True) -> None:
         """A session left `origin`; from now on it is one of the other colour, in the same bucket or another."""
@@ -54,8 +62,10 @@ class RollCall:
         self._moved[origin] += 1
         if 0 <= bucket < self.grain:
             self._seen[origin].pop(bucket, None)
+            longest = self._longest[origin].pop(bucket, 0)
             if keeps_bucket:
-                self._seen[origin.other][bucket] = self._span
+                self._seen[origin.other][bucket] = self._second
+                self._longest[origin.other] |= {bucket: longest} if longest else {}
 
     def drew(self, colour: Colour, count: int = 1) -> None:
         """The split alone gave requests to this colour."""
@@ -75,24 +85,41 @@ class RollCall:
         """Return what is known now; anew twice a second at most."""
         if self._since is None or self._turned_at is None or self._looked_at is None:
             self._since = self._turned_at = self._looked_at = now
-        self._turn(now, self._turned_at)
+        if self._fresh or self._heard_at is None:
+            self._heard_at, self._fresh = now, False
+        self._turn(now, self._turned_at, self._heard_at)
         if self._last is None or since(self._looked_at, now) >= LOOK_EVERY:
             self._looked_at = now
             self._last = self._attendance(self._since, now)
         return self._last
 
-    def _turn(self, now: Instant, turned_at: Instant) -> None:
-        spans = since(turned_at, now) // SPAN
-        if spans <= 0:
+    def _came(self, colour: Colour, bucket: int) -> None:
+        seen, second = self._seen[colour], self._second
+        before = seen.get(bucket, second)
+        seen[bucket] = second
+        if before != second:
+            known = self._longest[colour].get(bucket, 0)
+            self._longest[colour][bucket] = max(second - before, known - known // FADES)
+
+    def _turn(self, now: Instant, turned_at: Instant, heard_at: Instant) -> None:
+        passed, before = since(turned_at, now) // SECOND, turned_at // FORGET_EVERY
+        self._turned_at = turned_at = Instant(turned_at + passed * SECOND)
+        goes_on = since(heard_at, now) < NOBODY
+        for _ in range(min(passed, REMEMBERED_S + 1)):
+            self._second += goes_on
+            self._seconds.append(self._second)
+        if turned_at // FORGET_EVERY == before:
             return
-        self._turned_at = Instant(turned_at + spans * SPAN)
-        self._span += spans
-        oldest = self._span - REMEMBERED_SPANS
-        self._seen = {c: {b: span for b, span in seen.items() if span >= oldest} for c, seen in self._seen.items()}
+        oldest = self._oldest(REMEMBERED_S)
+        for colour, seen in self._seen.items():
+            self._seen[colour] = here = {bucket: second for bucket, second in seen.items() if second >= oldest}
+            self._longest[colour] = {b: away for b, away in self._longest[colour].items() if b in here}
+
+    def _oldest(self, ago_s: int) -> int:
+        """Return what the clock said so many seconds ago; before it began it said less than anything."""
+        return self._seconds[-1 - ago_s] if len(self._seconds) > ago_s else -1
 
     def _attendance(self, began: Instant, now: Instant) -> Attendance:
-        if self._fresh or self._heard_at is None:
-            self._heard_at, self._fresh = now, False
         self._moves.append((now, dict(self._moved)))
         while since(self._moves[0][0], now) > LATELY:
             self._moves.popleft()
@@ -100,8 +127,9 @@ class RollCall:
             taken_at=now,
             since=began,
             grain=self.grain,
-            buckets={colour: self._seen_within(colour, COUNTED_SPANS) for colour in Colour},
-            remembered={colour: self._seen_within(colour, REMEMBERED_SPANS) for colour in Colour},
+            buckets={colour: self._seen_within(colour, COUNTED_S) for colour in Colour},
+            remembered={colour: self._seen_within(colour, REMEMBERED_S) for colour in Colour},
+            visits={colour: self._visits(colour) for colour in Colour},
             heard_at=self._heard_at,
             drawn=dict(self._drawn),
             drawn_long=dict(self._drawn_long),
@@ -109,6 +137,10 @@ class RollCall:
             moved_lately={colour: self._moved[colour] - self._moves[0][1][colour] for colour in Colour},
         )
 
-    def _seen_within(self, colour: Colour, spans: int) -> tuple[int, ...]:
-        oldest = self._span - spans
-        return tuple(sorted(bucket for bucket, span in self._seen[colour].items() if span >= oldest))
+    def _seen_within(self, colour: Colour, seconds: int) -> tuple[int, ...]:
+        oldest = self._oldest(seconds)
+        return tuple(sorted(bucket for bucket, second in self._seen[colour].items() if second >= oldest))
+
+    def _visits(self, colour: Colour) -> Visits:
+        last_s, longest_s = dict(self._seen[colour]), dict(self._longest[colour])
+        return Visits(now_s=self._second, last_s=last_s, longest_s=longest_s, learned_s=self._second)

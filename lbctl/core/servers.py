@@ -27,8 +27,8 @@ LONGEST = Span(30 * SECOND)
 """or when the first of them has waited this long."""
 HARMLESS_FOR = Span(30 * SECOND)
 """What harms no user must stand this long: a server that is unknown (a start, a reload, a late checker), and one of a
-pool without traffic (a deploy)."""
-PATIENCE = Span(5 * SECOND)
+pool that is claimed (somebody deploys to it)."""
+PATIENCE = Span(2 * SECOND)
 """Doubled each time that a server was told lately."""
 PATIENCE_MAX = Span(10 * MINUTE)
 FORGOTTEN_AFTER = HOUR
@@ -84,9 +84,9 @@ def _seen(state: State, service: Service, colour: Colour, now: Instant) -> Itera
 def _due(state: State, service: Service, colour: Colour, seen: Mapping[Key, Seen]) -> Iterator[tuple[Key, Instant]]:
     """When a change of each may be told, of those that are not as people were told."""
     news = {key: one for key, one in seen.items() if one.word != one.told}
-    serves = bool(news) and _serves(state, service.name, colour)
+    deployed = _is_deployed_to(state, service.name, colour)
     for key, one in news.items():
-        yield key, after(one.since, _patience(service, one, serves=serves))
+        yield key, after(one.since, _patience(service, one, deployed=deployed))
 
 
 def _word(pool: Wellness, server: ServerName) -> str:
@@ -104,14 +104,19 @@ def _blind(state: State, service: Service) -> bool:
     return not any(isinstance(reading, InstanceReading) for reading in readings)
 
 
-def _patience(service: Service, seen: Seen, *, serves: bool) -> Span:
-    """Return how long a server must stand as it is before that is told. `serves`: its pool is to have traffic."""
+def _patience(service: Service, seen: Seen, *, deployed: bool) -> Span:
+    """Return how long a server must stand as it is before that is told. `deployed`: somebody deploys to its pool."""
     patience = min(PATIENCE_MAX, PATIENCE << seen.times) if seen.times else 0
     if seen.word == UNKNOWN and service.health is not None:
         patience = max(patience, HARMLESS_FOR + service.health.rise * service.health.interval)
-    elif seen.word == UNKNOWN or not serves:
+    elif seen.word == UNKNOWN or deployed:
         patience = max(patience, HARMLESS_FOR)
     return Span(patience)
+
+
+def _is_deployed_to(state: State, name: ServiceName, colour: Colour) -> bool:
+    claim = state.record.claims.get(name)
+    return claim is not None and claim.colour is colour
 
 
 def _serves(state: State, name: ServiceName, colour: Colour) -> bool:

@@ -25,5 +25,5 @@ def _counted(state: State, now: Instant) -> Iterator[tuple[tuple[ServiceName, Co
                 continue
             seen = seats_of(state, name, colour, now)
             if seen is not None and seen.known:
-                count = (now, seen.below(pool.keep_bp).count(pool.keep_bp))
+                count = (now, seen.alive(pool.keep_bp))
                 yield (name, colour), Ebb((*before.counts[1 - KEPT :], count))

@@ -12,7 +12,7 @@ from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
 from lbctl.model.census import Census
 from lbctl.model.errors import DataPlaneError, StoreError
-from lbctl.model.names import Colour, InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import InstanceReading, Observed, Timing, Token, Unreadable
 from lbctl.model.record import Record
 from lbctl.model.sessions import Attendance
@@ -102,6 +102,11 @@ class Observer:
         """Read this instance again at once."""
         if instance in self._pokes:
             self._pokes[instance].set()
+
+    def life(self, instance: InstanceName) -> Generation | None:
+        """Return which life of an instance was last read; None: it cannot be read now."""
+        reading = self.readings.get(instance)
+        return reading.generation if isinstance(reading, InstanceReading) else None
 
     def pace(self, busy: frozenset[InstanceName]) -> None:
         """Read these instances ten times a second, the others once."""

@@ -14,16 +14,17 @@ from lbctl.daemon.said import unnamed
 from lbctl.daemon.sight import Capable
 from lbctl.dataplane.port import DataPlane, HostSockets, Started
 from lbctl.model.errors import DataPlaneError, LbctlError
-from lbctl.model.names import InstanceName, ServiceName
+from lbctl.model.names import Generation, InstanceName, ServiceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.topology import Driver, EnvoyMode, Instance, Plane, Service, Topology
 
 log = structlog.get_logger("lbctl.plant")
 
 REPAIR_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
 ASK_EVERY_S = 5.0
 ASK_AGAIN_S = 60.0
-"""Whoever runs a load balancer may give it another config at any time."""
+"""Whoever runs a load balancer may give it another config at any time, and not only by a reload that is seen."""
 CLOSE_AFTER_S = 5.0
 """A driver that a reload replaced is closed when its last operation must have ended."""
 
@@ -50,6 +51,10 @@ class Rebuilt:
     started: list[InstanceName] = field(default_factory=list)
 
 
+Lives = Callable[[InstanceName], Generation | None]
+"""Which life of an instance was last read; None: it cannot be read."""
+
+
 class Plant:
     """All instances. Drivers are imported only where one is configured."""
 
@@ -60,6 +65,8 @@ class Plant:
         self._units: dict[InstanceName, _Unit] = {}  # `_built` looks at what is there already.
         self._repaired_at: dict[InstanceName, float] = {}
         self._asked_at: dict[InstanceName, float] = {}
+        self._asked_of: dict[InstanceName, Generation] = {}
+        """The life that was asked what it can do."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._topology = topology
         self.able: Capable = {}
@@ -89,17 +96,24 @@ class Plant:
                     raise
                 log.warning("instance.not_started", instance=name, reason=str(error))
 
-    async def find_out(self) -> None:
+    async def find_out(self, lives: Lives) -> None:
         """Find out what every instance can do, for `plan`: one that cannot say it is asked again until it can, and one
-        that was away, or was asked a minute ago."""
+        that was away, that was reloaded, or was asked a minute ago."""
         loop = asyncio.get_running_loop()
         while True:
             for name, unit in list(self._units.items()):
-                old = loop.time() - self._asked_at.get(name, -9e9) >= ASK_AGAIN_S
-                if old or not isinstance(self.able.get(name), Capabilities):
+                life = lives(name)
+                if self._is_due(name, life, loop.time()):
                     self._asked_at[name] = loop.time()
+                    self._asked_of |= {} if life is None else {name: life}
                     await self._ask(name, unit)
-            await asyncio.sleep(ASK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _is_due(self, name: InstanceName, life: Generation | None, now_s: float) -> bool:
+        rested_s = now_s - self._asked_at.get(name, -9e9)
+        reloaded = life is not None and life != self._asked_of.get(name)
+        able = isinstance(self.able.get(name), Capabilities)
+        return reloaded or rested_s >= (ASK_AGAIN_S if able else ASK_EVERY_S)
 
     def repair(self, name: InstanceName) -> None:
         """An instance did not answer: bring an embedded one up again, at most once a second, beside everything else."""

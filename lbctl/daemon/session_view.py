@@ -84,7 +84,7 @@ def _leaving(state: State, name: ServiceName, colour: Colour, pool: Pool, now: I
         return None
     seen, ebb = seats_of(state, name, colour, now), state.ebbs.get((name, colour))
     counted = seen is not None and seen.known
-    count = seen.below(pool.keep_bp).count(pool.keep_bp) if seen is not None and counted else leaving.left
+    count = seen.alive(pool.keep_bp) if seen is not None and counted else leaving.left
     count = count if pool.keep_bp else 0
     ends = ends_in(leaving, count, ebb)
     half_life = None if ebb is None else ebb.half_life

@@ -215,7 +215,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
     stack.push_async_callback(daemon.hooks.close)
     await stack.enter_async_context(_deciding(daemon))
     passing(Point.START_DECIDING)
-    asking = asyncio.create_task(daemon.plant.find_out(), name="find out")
+    asking = asyncio.create_task(daemon.plant.find_out(daemon.observer.life), name="find out")
     stack.callback(asking.cancel)
     metrics = metrics_of(daemon.loop, daemon.counted, lambda: daemon.outbox, daemon.checks, daemon.clock.now)
     desk = Desk(

@@ -47,14 +47,30 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Visits:
+    """When the sessions of one pool came to one instance, by bucket, in seconds of a clock that rests while nobody
+    comes at all: an outage of the users' line makes nobody older.
+
+    `last_s`: the last visit. `longest_s`: the longest of a session's last few absences, where it came back.
+    `learned_s`: for how long absences were watched.
+    """
+
+    now_s: int
+    last_s: Mapping[int, int]
+    longest_s: Mapping[int, int]
+    learned_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attendance:
     """Which sessions of a service came back lately on one instance, and what new traffic was drawn.
 
     `buckets` has the occupied ones, ascending, of sessions that were seen within the last minute; it is watched since
-    `since`; `remembered` those of the last ten minutes. `heard_at`: when any request was last heard of. `drawn` counts
-    requests that neither a pin nor a session decided, `drawn_long` those of them that are known only since they ended
-    and took so long that an earlier split may have drawn them, `moved` requests of sessions that just left that colour;
-    they rise for as long as `since` is the same. `moved_lately`: how many left within the last ten seconds.
+    `since`; `remembered` those of the last ten minutes, and `visits` when those came. `heard_at`: when any request was
+    last heard of. `drawn` counts requests that neither a pin nor a session decided, `drawn_long` those of them that are
+    known only since they ended and took so long that an earlier split may have drawn them, `moved` requests of sessions
+    that just left that colour; they rise for as long as `since` is the same. `moved_lately`: how many left within the
+    last ten seconds.
     """
 
     taken_at: Instant
@@ -62,6 +78,7 @@ class Attendance:
     grain: int = BP_FULL
     buckets: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
     remembered: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
+    visits: Mapping[Colour, Visits] = field(default_factory=dict)
     heard_at: Instant | None = None
     drawn: Mapping[Colour, int] = field(default_factory=dict)
     drawn_long: Mapping[Colour, int] = field(default_factory=dict)

@@ -9,6 +9,8 @@ from lbctl.model.units import SECOND, Instant, Span, since
 WINDOW = Span(10 * SECOND)
 BEAT = SECOND
 LOST_MAX = 0.01
+LATE = Span(2 * SECOND)
+"""What is missing for less may only be late: a daemon that could not run for a while fetches its lines in bursts."""
 
 
 class Window:

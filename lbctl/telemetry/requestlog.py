@@ -9,7 +9,7 @@ from lbctl.model.reading import InstanceReading, Timing, Unreadable
 from lbctl.model.sessions import Attendance
 from lbctl.model.topology import HaproxyForm, Plane, RequestLog, Service
 from lbctl.model.units import MINUTE, SECOND, Instant, since
-from lbctl.telemetry.loss import Missing, Unsent, Window
+from lbctl.telemetry.loss import LATE, Missing, Unsent, Window
 from lbctl.telemetry.mailbox import Mailbox
 from lbctl.telemetry.proof import Look, Proof
 from lbctl.telemetry.receiver import Receiver
@@ -42,8 +42,8 @@ class PlaneLog:
         self._looked_at: Instant | None = None
         self._told_at: Instant | None = None
         self._told = 0
-        self._holed: frozenset[LaneKey] = frozenset()
-        """Lanes whose lines are not complete."""
+        self._holed: dict[LaneKey, Instant] = {}
+        """Lanes whose lines are not complete, and since when that is so."""
 
     def start(self) -> None:
         """Receive from now on."""
@@ -74,14 +74,14 @@ class PlaneLog:
         lost = self._lost()
         holed = self._window.look(now, self._tally.lines, lost) or bool(self._receiver.trouble)
         told = {key: self._timing(key, look, lost, holed=holed) for key, look in looks.items()}
-        self._holed = frozenset(key for key, timing in told.items() if timing.sampled)
+        self._holed = {key: self._holed.get(key, now) for key, timing in told.items() if timing.sampled}
         return told
 
     def sessions(self, now: Instant) -> dict[tuple[InstanceName, ServiceName], Attendance]:
-        """Return who came back lately. Where lines are missing nobody can say who did not come."""
+        """Return who came back lately. Where lines are missing, and are not only late, nobody can say who did not."""
         found: dict[tuple[InstanceName, ServiceName], Attendance] = {}
         for key, lane in self._tally.lanes.items():
-            if key in self._holed:
+            if since(self._holed.get(key, now), now) >= LATE:
                 lane.calls.doubt(now)
             if lane.calls.heard:
                 found[key] = lane.calls.look(now)

@@ -24,6 +24,10 @@ on_rollback: {{sessions: {back}}}
 """
 
 
+LEFT_SINCE_S = 30
+"""As long as lbctl waits at least before it takes a session for one that has left."""
+
+
 def plan(policy: str = "wait", *, back: str = "auto", retain: str = "5m") -> str:
     return PLAN.format(policy=policy, back=back, retain=retain)
 
@@ -165,6 +169,36 @@ async def test_a_thousand_sessions_go_over_and_back_with_a_reload_in_between(pro
             assert {(change.origin, change.to) for change in users.changes} == {(origin, to)}
             await until(lambda: told(here, "sessions.moved"), 10)
             await ended(here)
+
+
+@pytest.mark.parametrize("proxy", PROXIES[:1])
+async def test_who_has_left_takes_no_part_of_the_rate(proxy: Any) -> None:
+    async with adopted(proxy(), plan("{move: 6/s}")) as here, steady(here.port, 60, 1.0) as users:
+        async with steady(here.port, 60, 1.0):
+            await asyncio.sleep(5)
+        await asyncio.sleep(LEFT_SINCE_S)
+        await draining(here)
+        await until(lambda: fewer(users, 58), 20)
+        left = (await status(here))["sessions"]["blue"]["leaving"]["left"]
+        assert users.by_colour["blue"] - 12 <= left <= users.by_colour["blue"] + 15
+        await moved_to(users, "green", 30)
+        took = users.changes[-1].at_s - users.changes[0].at_s
+        assert 8 <= took <= 13, f"60 living sessions at 6/s took {took:.1f} s"
+        assert (users.twice(), users.failures) == ([], [])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_half_of_eight_hundred_left_and_the_others_move_at_the_rate(proxy: Any) -> None:
+    async with adopted(proxy(), plan("{move: 20/s}")) as here, steady(here.port, 400, 2.0) as users:
+        async with steady(here.port, 400, 2.0):
+            await asyncio.sleep(20)
+        await asyncio.sleep(LEFT_SINCE_S)
+        await draining(here)
+        await moved_to(users, "green", 90)
+        print(f"\n400 of 800 living, 20/s: {fair(users, 20, 10.0)} in windows of 10 s")
+        assert (users.twice(), users.failures) == ([], [])
+        assert {(change.origin, change.to) for change in users.changes} == {("blue", "green")}
 
 
 async def draining_or_over(here: Stage) -> None:

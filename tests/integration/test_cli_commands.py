@@ -199,11 +199,13 @@ async def test_without_a_terminal_nothing_ever_asks(desk: FakeDesk, path: str) -
     assert len(desk.asked) == 3
 
 
-async def test_promote_full_asks_on_a_terminal_and_a_rollback_never(desk: FakeDesk, path: str) -> None:
+async def test_promote_full_and_cancel_ask_on_a_terminal_and_a_rollback_never(desk: FakeDesk, path: str) -> None:
     for words, answer, count in (
         ("promote web --full", b"n\n", 0),
         ("promote web --full", b"y\n", 1),
         ("rollback web", b"", 2),
+        ("release cancel web", b"n\n", 2),
+        ("release cancel web --yes", b"", 3),
     ):
         ours, theirs = pty.openpty()
         process = await asyncio.create_subprocess_exec(

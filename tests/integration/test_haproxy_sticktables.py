@@ -140,26 +140,48 @@ class Crowd:
             await asyncio.sleep(0.05)
 
 
+async def moved_at(world: HaproxyWorld, here: Operator, crowd: Crowd, per_second: int) -> float:
+    """Let a crowd move at a rate; return in how many seconds they did."""
+    now = (await counted(world)).taken_at
+    leaving = Leaving(per_second=per_second, began_at=now, paced_at=now, deadline=Instant(now + 60_000))
+    keep_bp, coming = 10_000, asyncio.create_task(crowd.come())
+    async with asyncio.timeout(60):
+        while keep_bp:
+            seen = await counted(world)
+            found = part(keep_bp, leaving, seats([seen.sessions[SHOP]], Colour.BLUE, seen.taken_at), seen.taken_at)
+            if found is not None:
+                keep_bp, leaving = found
+                await here.route(10_000, keep_bp, 10_000)
+            await asyncio.sleep(0.3)
+        while len(crowd.moved_at) < len(crowd.users):
+            await asyncio.sleep(0.05)
+    crowd.stop = True
+    await coming
+    assert crowd.returned == []
+    return max(crowd.moved_at.values()) - min(crowd.moved_at.values())
+
+
 async def test_a_rate_in_sessions_is_kept_for_users_that_a_table_binds() -> None:
     async with sticky() as (world, here):
         crowd = Crowd(world, [f"user-{number}" for number in range(150)])
         await colours(world, crowd.users)
         await here.route(10_000)
-        now = (await counted(world)).taken_at
-        leaving = Leaving(per_second=40, began_at=now, paced_at=now, deadline=Instant(now + 60_000))
-        keep_bp, coming = 10_000, asyncio.create_task(crowd.come())
-        async with asyncio.timeout(15):
-            while keep_bp:
-                seen = await counted(world)
-                found = part(keep_bp, leaving, seats([seen.sessions[SHOP]], Colour.BLUE, seen.taken_at), seen.taken_at)
-                if found is not None:
-                    keep_bp, leaving = found
-                    await here.route(10_000, keep_bp, 10_000)
-                await asyncio.sleep(0.3)
-            while len(crowd.moved_at) < len(crowd.users):
-                await asyncio.sleep(0.05)
-        crowd.stop = True
-        await coming
-        took = max(crowd.moved_at.values()) - min(crowd.moved_at.values())
-        assert crowd.returned == []
+        took = await moved_at(world, here, crowd, 40)
         assert 2.6 <= took <= 6, f"150 users at 40/s took {took:.1f} s"
+
+
+@pytest.mark.long
+async def test_entries_of_users_who_have_left_take_no_part_of_the_rate() -> None:
+    async with sticky() as (world, here):
+        crowd = Crowd(world, [f"user-{number}" for number in range(120)])
+        await colours(world, [f"gone-{number}" for number in range(120)])
+        await colours(world, crowd.users)
+        await here.route(10_000)
+        until = time.monotonic() + 32
+        while time.monotonic() < until:
+            await colours(world, crowd.users)
+            await counted(world)
+            await asyncio.sleep(0.5)
+        took = await moved_at(world, here, crowd, 10)
+        print(f"\n120 living users of 240 in the table, 10/s: all moved in {took:.1f} s")
+        assert 10 <= took <= 15

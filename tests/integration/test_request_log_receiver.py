@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.model.names import Colour
-from lbctl.model.reading import Timing
+from lbctl.model.names import Colour, Generation, InstanceName
+from lbctl.model.reading import InstanceReading, PoolReading, ServiceReading, Timing, Unreadable
 from lbctl.model.sketch import count
 from lbctl.model.topology import Address, Plane, Protocol, RequestLog, Topology
 from lbctl.model.units import Instant
@@ -82,6 +82,36 @@ async def test_lines_are_counted_as_they_come(log: RequestLog, logs: RequestLogs
     timing = await drained(logs, 5)
     assert {colour: count(times) for colour, times in timing.pools.items()} == {Colour.BLUE: 5, Colour.GREEN: 1}
     assert (timing.source, timing.lost, timing.sampled) == (f"{log} since 0", 0, False)
+
+
+def counted(at: int, requests: int) -> dict[InstanceName, InstanceReading | Unreadable]:
+    """What the load balancer counted."""
+    pool = PoolReading(servers={}, requests=requests, errors=0, in_flight=0)
+    none = PoolReading(servers={}, requests=0, errors=0, in_flight=0)
+    seen = ServiceReading({}, None, {Colour.BLUE: pool, Colour.GREEN: none})
+    return {LB1: InstanceReading(Instant(at), Generation("1@1"), {SHOP: seen})}
+
+
+async def watched_since(logs: RequestLogs, at: int, requests: int) -> int:
+    """Since when it is watched who comes, after a reading."""
+    logs.timing(counted(at, requests), Instant(at))
+    return logs.sessions(Instant(at))[LB1, SHOP].since
+
+
+async def test_lines_that_are_late_do_not_begin_the_watch_of_sessions_anew_and_lost_ones_do(logs: RequestLogs) -> None:
+    log = udp()
+    take(logs, topology(log))
+    send(log, line(upload="0|kept|7"))
+    await drained(logs, 1)
+    assert await watched_since(logs, 1_000, 1) == 1_000
+    for at, requests in ((1_100, 60), (1_200, 60), (2_900, 60)):
+        assert await watched_since(logs, at, requests) == 1_000, "fifty-nine are late"
+    send(log, *[line(upload="0|kept|7")] * 59)
+    await asyncio.sleep(0.1)
+    assert await watched_since(logs, 3_100, 90) == 1_000
+    for at in (3_200, 4_200, 5_300):
+        began = await watched_since(logs, at, 90)
+    assert began == 5_300
 
 
 async def test_an_address_that_is_taken_is_refused_by_name(log: RequestLog) -> None:

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from lbctl.cli.app import lbctl
 from lbctl.cli.catalogue import COMMANDS
+from lbctl.cli.commands.services import _adopted
+from lbctl.cli.live.servers import HEAD
 from lbctl.cli.output import clean
+from lbctl.cli.screens.blocks import POOL_HEAD, SERVER_HEAD
 from lbctl.cli.sockets import SYSTEM, candidates
 
 
@@ -52,3 +55,14 @@ def test_every_command_of_the_catalogue_is_there_and_says_what_it_does(name: str
     assert command.help
     for option in command.params:
         assert isinstance(option, click.Argument) or getattr(option, "help", None) or option.name == "form", option.name
+
+
+def test_whoever_has_adopted_a_service_is_told_how_its_first_release_begins() -> None:
+    said = _adopted({"service": "web", "active": "blue", "version": "1.0.0", "warning": ""})
+    assert said.splitlines()[-1] == "  next   lbctl claim web --wait: which pool to deploy to"
+
+
+def test_attempts_of_a_server_are_not_called_requests_as_those_of_a_pool_are() -> None:
+    assert {"ATTEMPTS", "FAILED"} < {*SERVER_HEAD}
+    assert not {"REQUESTS", "ERRORS", "REQ/S", "ERR/S"} & {*SERVER_HEAD, *HEAD}
+    assert {"REQUESTS", "ERRORS"} < {*POOL_HEAD}

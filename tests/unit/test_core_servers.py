@@ -16,9 +16,10 @@ from lbctl.model.reading import (
     ServiceReading,
     Unreadable,
 )
-from lbctl.model.record import Record
+from lbctl.model.record import Adopted, Claimed, Pool, PoolState, Record
 from lbctl.model.route import Route
-from lbctl.model.topology import Address, Driver, HealthCheck, Instance, Plane, Pool, Probe, Server, Service, Topology
+from lbctl.model.topology import Address, Driver, HealthCheck, Instance, Plane, Probe, Server, Service, Topology
+from lbctl.model.topology import Pool as Servers
 from lbctl.model.units import Instant
 
 EDGE = PlaneName("edge")
@@ -27,7 +28,7 @@ LB = InstanceName("edge/lb1")
 
 def service(name: str, servers: int) -> Service:
     pools = {
-        colour: Pool(
+        colour: Servers(
             colour,
             tuple(Server(ServerName(f"{name}-{colour}-{n}"), Address("192.0.2.1", 80)) for n in range(servers)),
         )
@@ -42,9 +43,9 @@ def service(name: str, servers: int) -> Service:
     )
 
 
-def started(*services: Service) -> State:
+def started(*services: Service, record: Record | None = None) -> State:
     plane = Plane(name=EDGE, driver=Driver.HAPROXY, instances=(Instance(name=LB, directory="/nowhere"),))
-    return machine.start(Record(), Topology({EDGE: plane}, {one.name: one for one in services}), Instant(0))
+    return machine.start(record or Record(), Topology({EDGE: plane}, {one.name: one for one in services}), Instant(0))
 
 
 def reading(name: str, *, usable: bool) -> InstanceReading:
@@ -57,8 +58,8 @@ def reading(name: str, *, usable: bool) -> InstanceReading:
 class Watched:
     """A core that is only shown health, one tick a second; `reading` is what the load balancer says."""
 
-    def __init__(self, *services: Service) -> None:
-        self.state = started(*services)
+    def __init__(self, *services: Service, record: Record | None = None) -> None:
+        self.state = started(*services, record=record)
         self.reading: InstanceReading | Unreadable = Unreadable(Instant(0), "not of interest here")
         self.now = 0
         self.up: dict[tuple[ServiceName, ServerName], bool | None] = {
@@ -136,6 +137,29 @@ def test_a_server_that_only_a_load_balancer_knew_to_be_down_is_not_up_because_no
     assert watched.run(120) == []
     watched.reading = reading("shop", usable=True)
     assert [entry.data["to_up"] for entry in watched.run(20)] == [2]
+
+
+def test_a_change_is_told_within_a_few_seconds_also_of_the_pool_that_has_no_traffic() -> None:
+    shop, green = ServiceName("shop"), ServerName("shop-green-0")
+    adopted = Adopted(active=Colour.BLUE, blue=Pool(state=PoolState.ACTIVE), green=Pool(state=PoolState.IDLE))
+    watched = Watched(service("shop", 2), record=Record(services={shop: adopted}))
+    watched.turn([(shop, green)], up=False)
+    assert [entry.data["to_down"] for entry in watched.run(5)] == [1]
+    watched.turn([(shop, green)], up=True)
+    assert [entry.data["to_up"] for entry in watched.run(8)] == [1]
+
+
+def test_servers_that_are_restarted_by_a_deploy_are_no_news() -> None:
+    shop, green = ServiceName("shop"), ServerName("shop-green-0")
+    adopted = Adopted(active=Colour.BLUE, blue=Pool(state=PoolState.ACTIVE), green=Pool(state=PoolState.IDLE))
+    claim = Claimed(colour=Colour.GREEN, by="ci", since=Instant(0))
+    watched = Watched(service("shop", 2), record=Record(services={shop: adopted}, claims={shop: claim}))
+    watched.turn([(shop, green)], up=False)
+    assert watched.run(25) == []
+    watched.turn([(shop, green)], up=True)
+    assert watched.run(60) == []
+    watched.turn([(shop, green)], up=False)
+    assert [entry.data["to_down"] for entry in watched.run(40)] == [1], "but one that stays down is"
 
 
 def test_what_left_the_config_is_forgotten() -> None:

@@ -5,9 +5,10 @@ import click
 from lbctl.cli.client import quoted
 from lbctl.cli.commands.board import ready, withdraw
 from lbctl.cli.commands.retiring import stopped
-from lbctl.cli.options import client, form_option, goal_option, reason_option, span_ms
+from lbctl.cli.options import client, confirm, form_option, goal_option, reason_option, span_ms
 from lbctl.cli.output import emit
 from lbctl.cli.steering import steer
+from lbctl.model.record import Phase
 
 
 @click.group()
@@ -91,9 +92,14 @@ def approve(ctx: click.Context, target: str, reason: str, form: str) -> None:
 
 @release.command()
 @click.argument("target")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @reason_option
 @form_option
 @click.pass_context
-def cancel(ctx: click.Context, target: str, reason: str, form: str) -> None:
-    """End a release: before first traffic at once, afterwards as a rollback."""
+def cancel(ctx: click.Context, target: str, yes: bool, reason: str, form: str) -> None:
+    """End a release: before first traffic at once, afterwards as a rollback; asks first on a terminal, if it is one."""
+    found = client(ctx).get(f"/v1/releases/{quoted(target)}")["release"]
+    if not Phase(found["phase"]).unmoved and not Phase(found["phase"]).ended:
+        way = f"{found['from']} again, as `lbctl rollback {found['id']}` does"
+        confirm(f"Release {found['id']} has had traffic: bring all new traffic to {way}?", yes=yes)
     steer(ctx, target, "cancel", form, reason=reason)

@@ -7,7 +7,7 @@ from typing import Any
 from lbctl.cli.screens.lines import columns
 
 Json = dict[str, Any]
-HEAD = ("SERVICE", "POOL", "SERVER", "STATE", "REQ/S", "ERR/S", "ERRORS", "IN-FLIGHT", "WEIGHT", "DETAIL")
+HEAD = ("SERVICE", "POOL", "SERVER", "STATE", "TRIES/S", "FAILED/S", "FAILED", "IN-FLIGHT", "WEIGHT", "DETAIL")
 POOL_HEAD = ("SERVICE", "POOL", "STATE", "UP", "SHARE", "REQ/S", "ERR/S", "ERRORS", "IN-FLIGHT", "SESSIONS")
 
 

@@ -9,7 +9,8 @@ from lbctl.model.units import BP_FULL, percent, seconds
 Json = dict[str, Any]
 POOL_HEAD = ("POOL", "STATE", "VERSION", "UP", "SHARE", "REQUESTS", "ERRORS", "IN-FLIGHT")
 HOLDERS_MAX = 5
-SERVER_HEAD = ("SERVER", "POOL", "UP", "WEIGHT", "IN-FLIGHT", "REQUESTS", "ERRORS", "DETAIL")
+SERVER_HEAD = ("SERVER", "POOL", "UP", "WEIGHT", "IN-FLIGHT", "ATTEMPTS", "FAILED", "DETAIL")
+"""An attempt that failed and was repeated on another server is no failed request: the sums differ from the pool's."""
 
 
 def where(view: Json) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from lbctl.core.rollcall import REMEMBERED
 from lbctl.dataplane.haproxy.client import Blocks
+from lbctl.dataplane.haproxy.keyvisits import KeyVisits
 from lbctl.dataplane.haproxy.looking import Look
 from lbctl.dataplane.haproxy.serverstate import parse_states
 from lbctl.dataplane.haproxy.sticktables import Bound, bound_anywhere, lifted, of_pool, strange_tables
@@ -20,7 +21,7 @@ from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, ServiceName
 from lbctl.model.reading import PoolReading, ServiceReading
 from lbctl.model.route import Route
-from lbctl.model.sessions import Attendance
+from lbctl.model.sessions import Attendance, Visits
 from lbctl.model.topology import HaproxyForm, Instance, Service
 from lbctl.model.units import Instant
 
@@ -43,6 +44,9 @@ class Bindings:
         self._life: Generation | None = None
         self._found: dict[Key, tuple[int, ...]] = {}
         """By pool that gets nothing new: the bucket of each entry, ascending."""
+        self._comings: dict[Key, KeyVisits] = {}
+        self._visits: dict[Key, Visits] = {}
+        """The same pools: when each came, also by looks before the last write."""
         self._by_table: dict[ServiceName, bool] = {}
         """Whether a table alone brings its users back. Where a cookie does too, the request log knows them better."""
         self._trouble = "they are just being counted"
@@ -58,9 +62,10 @@ class Bindings:
             (name, colour) for name in self._services for colour in Colour if _is_shut(services[name], colour)
         )
         if self._life != looks[0].life:
-            self._life, self._found, self._asked = looks[0].life, {}, frozenset()
+            self._life, self._found, self._asked, self._comings = looks[0].life, {}, frozenset(), {}
         self._asked &= shut
         self._found = {key: found for key, found in self._found.items() if key in shut}
+        self._comings = {key: one for key, one in self._comings.items() if key in shut}
         now_s = asyncio.get_running_loop().time()
         if shut and self._asking is None and (now_s >= self._due_s or shut - self._asked):
             self._asked = shut
@@ -82,7 +87,8 @@ class Bindings:
         known = bool(shut) and all((name, colour) in self._found for colour in shut)
         buckets = {colour: tuple(sorted(set(self._found[name, colour]))) for colour in shut if known}
         began = Instant(now - REMEMBERED) if known else now
-        return Attendance(taken_at=now, since=began, buckets=buckets, remembered=buckets)
+        visits = {colour: self._visits[name, colour] for colour in shut if known}
+        return Attendance(taken_at=now, since=began, buckets=buckets, remembered=buckets, visits=visits)
 
     def honoured(self, name: ServiceName, route: Route) -> Route:
         """Return what the newest worker honours where its map and weights say `route`."""
@@ -121,7 +127,8 @@ class Bindings:
         try:
             found = await bound_anywhere(ask, self._strange)
             if newest.life == self._life:
-                self._found |= {key: self._buckets(key, newest, found.entries) for key in self._asked}
+                for key in self._asked:
+                    self._note(key, self._bound(key, newest, found.entries), loop.time())
                 self._by_table |= {name: self._is_by_table(name, newest, found.tables) for name in self._services}
         except DataPlaneError as error:
             self._found, self._trouble = {}, str(error)
@@ -129,10 +136,14 @@ class Bindings:
             self._asking = None
             self._due_s = loop.time() + max(EVERY_S, REST * (loop.time() - began_s))
 
-    def _buckets(self, key: Key, newest: Look, found: Sequence[Bound]) -> tuple[int, ...]:
+    def _note(self, key: Key, bound: Sequence[Bound], now_s: float) -> None:
+        self._found[key] = tuple(sorted(one.bucket for one in bound))
+        self._visits[key] = self._comings.setdefault(key, KeyVisits()).look(bound, now_s)
+
+    def _bound(self, key: Key, newest: Look, found: Sequence[Bound]) -> list[Bound]:
         service, colour, backend = self._services[key[0]], key[1], self._backends[key[0]]
         states = parse_states(backend, newest.answers[f"show servers state {backend}"]) or {}
-        return tuple(sorted(one.bucket for one in of_pool(service, colour, states, found)))
+        return of_pool(service, colour, states, found)
 
     def _is_by_table(self, name: ServiceName, newest: Look, tables: Collection[str]) -> bool:
         backend = self._backends[name]

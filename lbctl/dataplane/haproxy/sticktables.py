@@ -20,7 +20,7 @@ from lbctl.model.units import BP_FULL
 SHOW = "show table"
 HEAD = "# table: "
 TABLES_MAX = 200
-_ENTRY = re.compile(r"0x[0-9a-f]+: key=(.*) use=\d+ exp=\d+(.*)")
+_ENTRY = re.compile(r"0x[0-9a-f]+: key=(.*) use=\d+ exp=(\d{1,18})(.*)")
 """The key is the user's own text, and may look like anything: what follows it is found from behind."""
 _SERVER = re.compile(r" server_(id|key|name)=(\S+)")
 NO_NAME = "-"
@@ -35,13 +35,14 @@ Ask = Callable[..., Awaitable[Blocks]]
 @dataclass(frozen=True, slots=True)
 class Bound:
     """One entry that names a server: by its number in the backend, and by the name that counts where there is one.
-    `sayable`: HAProxy can be told to clear just this one."""
+    `sayable`: HAProxy can be told to clear just this one. `left_ms`: how long it lives if nobody comes."""
 
     table: str
     key: str
     number: str
     name: str
     sayable: bool = True
+    left_ms: int = 0
 
     @property
     def bucket(self) -> int:
@@ -54,11 +55,11 @@ def entries_of(table: str, lines: Sequence[str]) -> Iterator[Bound]:
     binary = bool(lines) and _BINARY in lines[0]
     for line in lines:
         found = _ENTRY.fullmatch(line)
-        named = dict(_SERVER.findall(found[2])) if found is not None else {}
+        named = dict(_SERVER.findall(found[3])) if found is not None else {}
         if found is not None and named.get("id", "0") != "0":
             sayable = not binary and _SAYABLE.fullmatch(found[1]) is not None
             name = named.get("key") or named.get("name", "")
-            yield Bound(table, found[1], named["id"], "" if name == NO_NAME else name, sayable)
+            yield Bound(table, found[1], named["id"], "" if name == NO_NAME else name, sayable, int(found[2]))
 
 
 def names_servers(lines: Sequence[str]) -> bool:

@@ -6,10 +6,12 @@ rows; where one differs, the answer is walked row by row.
 
 import ipaddress
 import struct
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Literal
 
 from lbctl.model.errors import LbctlError
 from lbctl.model.topology import Address
@@ -23,8 +25,13 @@ _ROW = struct.Struct("=BB2x2s2s16s16s4s8s4xIIII")
 _NUMBER = struct.Struct("=i")
 _MESSAGE_BYTES = _HEADER.size + _ROW.size
 _INODE_AT = (_MESSAGE_BYTES - 4) // 4
-_KEY_BYTES = 56
-"""What `_key_format` reads: up to the end of the destination."""
+_DESTINATION: tuple[tuple[Literal["H", "I"], int, int], ...] = (
+    ("H", 2, 8),
+    ("H", 2, 11),
+    *(("I", 4, at) for at in range(10, 14)),
+)
+"""Where a row has family with state, port and address: as what, of how many bytes, which of them from its begin."""
+_PLACE = struct.Struct("=HH4I")
 _ERROR = 2
 _DONE = 3
 _INTERRUPTED = 0x10
@@ -85,13 +92,17 @@ class Counts:
         if stride < _MESSAGE_BYTES or stride % 4 or stride > len(chunk):
             return self._walk(chunk)
         table = chunk[: len(chunk) // stride * stride]
-        counted = Counter(struct.iter_unpack(_key_format(stride), table))
-        plain = all(key[:4] == (stride, TCPDIAG_GETSOCK, 2, self.sequence) for key in counted)
-        if not plain or self._holds_own(table, stride):
+        if not self._is_plain(table, stride) or self._holds_own(table, stride):
             return self._walk(chunk)
-        for (*_, family, state, port, host), count in counted.items():
+        for (family, state, port, host), count in counted(table, stride):
             self.found[state, port, _bare(family, host)] += count
         return self._walk(chunk[len(table) :])
+
+    def _is_plain(self, table: memoryview, stride: int) -> bool:
+        """Whether every row is a socket's, of this answer and of one length."""
+        heads = struct.unpack("=3I", _HEADER.pack(stride, TCPDIAG_GETSOCK, 2, self.sequence, 0)[:12])
+        words = table.cast("I")
+        return all(_holds_only(words[at :: stride // 4], head) for at, head in enumerate(heads))
 
     def _holds_own(self, table: memoryview, stride: int) -> bool:
         return bool(self.own) and not self.own.isdisjoint(table.cast("I")[_INODE_AT :: stride // 4].tolist())
@@ -103,6 +114,27 @@ class Counts:
                 self.found[state, port, _bare(family, host)] += 1
 
         return walk(chunk, self.sequence, count)
+
+
+def counted(table: memoryview, stride: int) -> Iterator[tuple[tuple[int, int, bytes, bytes], int]]:
+    """Yield family, state, port and address of each destination, and how many rows of a table of equal rows have it.
+
+    Most answers are of one port and one state: what is equal in all rows is compared without making an object of each.
+    """
+    columns = [table.cast(kind)[at :: stride // size] for kind, size, at in _DESTINATION]
+    varying = [number for number, one in enumerate(columns) if not _holds_only(one, one[0])]
+    lists = [columns[number].tolist() for number in varying]
+    found = Counter(zip(*lists, strict=True)) if lists else {(): len(columns[0])}
+    values = [one[0] for one in columns]
+    for key, count in found.items():
+        for number, value in zip(varying, key, strict=True):
+            values[number] = value
+        packed = _PLACE.pack(*values)
+        yield (packed[0], packed[1], packed[2:4], packed[4:]), count
+
+
+def _holds_only(column: memoryview, value: int) -> bool:
+    return column == memoryview(array(column.format, [value]) * len(column))
 
 
 def walk(chunk: memoryview, sequence: int, take: Callable[[memoryview], None]) -> Ended:
@@ -164,10 +196,6 @@ def _messages(chunk: memoryview, sequence: int) -> Iterator[tuple[int, int, memo
         if answered == sequence:
             yield kind, flags, chunk[_HEADER.size : size]
         chunk = chunk[(size + 3) & ~3 :]
-
-
-def _key_format(stride: int) -> str:
-    return f"=IHHI4xBB4x2s16x16s{stride - _KEY_BYTES}x"
 
 
 def _bare(family: int, host: bytes) -> bytes:
