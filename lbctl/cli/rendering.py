@@ -127,10 +127,13 @@ def _haproxy(
 def _into(
     file: str, instance: Instance, services: Sequence[Service], log: RequestLog | None
 ) -> tuple[str, Sequence[str]]:
-    from lbctl.cli.importing import document_of, text_of
+    from lbctl.cli.importing import text_of
     from lbctl.dataplane.haproxy.existing.merging import merged
+    from lbctl.dataplane.haproxy.existing.sections import read
+    from lbctl.dataplane.haproxy.existing.unmerging import unmerged
 
-    text, told = merged(text_of(Path(file)), document_of([file], (), ()), instance, services, log)
+    own = unmerged(text_of(Path(file)))
+    text, told = merged(own, read([(Path(file).name, own)], {}, {}), instance, services, log)
     return text, ["compare it with your file, check it with `haproxy -c`, then reload", *told]
 
 
