@@ -16,6 +16,11 @@ HEAD = """\
 # All keys and defaults: docs/reference/config.md.
 apiVersion: lbctl/v1
 
+daemon:   # as lbctl's systemd units have it; without these keys they are places of the user that lbctld runs as
+  state_dir: /var/lib/lbctl
+  runtime_dir: /run/lbctl
+  control_socket: /run/lbctl/control.sock
+
 data_planes:
   edge:
     driver: haproxy
