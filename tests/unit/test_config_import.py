@@ -264,3 +264,14 @@ def test_lbctls_cookie_is_secure_only_where_every_user_comes_by_tls(
     text = PAIR.replace("bind *:80", f"bind *:80\n  bind *:443 ssl crt x\n  {rule}")
     _, found = imported(tmp_path, capsys, text)
     assert service(found).listen_tls is secure
+
+
+@pytest.mark.parametrize(
+    ("line", "idle_ms"),
+    [("", 30_000), ("stick-table type ip size 1m\n  stick on src", 600_000), ("cookie J prefix", 600_000)],
+)
+def test_where_nothing_binds_users_nobody_is_waited_for(
+    tmp_path: Path, capsys: Captured, line: str, idle_ms: int
+) -> None:
+    _, found = imported(tmp_path, capsys, PAIR.replace("cookie SRV insert indirect nocache", line))
+    assert service(found).drain.idle == idle_ms

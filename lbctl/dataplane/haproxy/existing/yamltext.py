@@ -89,6 +89,8 @@ def _service(one: Proposed) -> Iterator[str]:
         yield f"    sessions: {{cookie: {scalar(one.cookie)}}}   # {comment(line.place)}: nobody is logged out"
     elif one.protocol is not Protocol.TCP:
         yield "    # no session cookie that lbctl can read: while new traffic is split, every request is drawn anew"
+        if not any(section.inherited("cookie", "stick") for section in one.found.backends.values()):
+            yield "    drain: {idle: 30s}   # nothing binds users to a pool: none comes back to an old one"
     for remark in one.fill_in:
         yield f"    # FILL IN: {comment(remark.place)}: {comment(remark.text)}"
 
