@@ -17,7 +17,7 @@ from lbctl.dataplane.haproxy.existing.placing import place_of, refuse_unreached
 from lbctl.dataplane.haproxy.existing.routing import Choice, choices
 from lbctl.dataplane.haproxy.existing.sections import Document, Section, has_option
 from lbctl.dataplane.haproxy.existing.swapping import like
-from lbctl.dataplane.haproxy.existing.unmerging import GONE, MARK, WAS
+from lbctl.dataplane.haproxy.existing.unmerging import BEGIN, END, GONE, WAS
 from lbctl.dataplane.haproxy.existing.words import Reader, Unreadable
 from lbctl.dataplane.haproxy.render import render
 from lbctl.model.errors import Garbled
@@ -40,7 +40,7 @@ class _Edits:
 
     def put(self, before: int, lines: Sequence[str]) -> None:
         """Put `lines` between marks before the line of that number."""
-        self.before.setdefault(before, []).extend([f"    {MARK} begin", *lines, f"    {MARK} end"])
+        self.before.setdefault(before, []).extend([f"    {BEGIN}", *lines, f"    {END}"])
 
     def text(self) -> str:
         found: list[str] = []
@@ -205,10 +205,10 @@ def _backends(edits: _Edits, document: Document, service: Service, piece: Render
             piece.backends[names[colour]] = like(edits.lines, other, service, colour)
     for name, text in piece.backends.items():
         if name not in there:
-            yield f"\n{MARK} begin{text.rstrip()}\n{MARK} end\n"
+            yield f"\n{BEGIN}{text.rstrip()}\n{END}\n"
     shared = there.get(names[Colour.BLUE]) if service.haproxy.form is HaproxyForm.WEIGHTS else None
     if shared is not None and not shared.own("server-state-file-name"):
-        edits.after.setdefault(shared.place.line, []).extend(piece.state_file)
+        edits.after[shared.place.line] = [f"    {BEGIN}", *piece.state_file, f"    {END}"]
 
 
 def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:
