@@ -43,6 +43,8 @@ install -m 644 systemd/lbctl.catalog "$root/usr/lib/systemd/catalog/"
 install -m 644 config/*.yaml systemd/lbctl-envoy.service deploy/prometheus/alerts.yml deploy/grafana/dashboard.json \
     "$share/doc/lbctl/examples/"
 install -m 644 README.md CHANGELOG.md "$share/doc/lbctl/"
+# The pages that findings and errors name, for a host without a browser; the links between them stay whole.
+(cd docs && find . -name '*.md' -exec install -D -m 644 {} "$share/doc/lbctl/docs/{}" \;)
 install -m 644 LICENSE "$share/doc/lbctl/copyright"
 install -m 755 deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm "$root/DEBIAN/"
 cat >"$root/DEBIAN/control" <<CONTROL

@@ -15,7 +15,7 @@ from lbctl.config.fault import ConfigError, Fault
 from lbctl.config.live import look
 from lbctl.config.load import load
 from lbctl.dataplane.haproxy.existing.findings import Finding, Weight
-from lbctl.doctor import balancers, haproxycfg, host
+from lbctl.doctor import balancers, haproxycfg, host, sockets
 from lbctl.doctor.told import of_daemon, of_service, once
 from lbctl.model.topology import Driver
 
@@ -68,6 +68,8 @@ def _plan(client: Client, service: str) -> Json | str:
 
 
 def _config(path: str) -> tuple[Any, list[Finding]]:
+    if not os.path.exists(path):
+        return None, [_no_config(path)]
     try:
         config = load(path, uid=os.getuid(), environ=os.environ, read_secrets=False)
     except ConfigError as error:
@@ -76,6 +78,12 @@ def _config(path: str) -> tuple[Any, list[Finding]]:
         Finding("CONFIG_WARNED", Weight.WARNING, path, text, f"lbctl config validate {path}")
         for text in config.warnings
     ]
+
+
+def _no_config(path: str) -> Finding:
+    cfg = next((one for one in HAPROXY if os.path.exists(one)), "")
+    fix = f"lbctl config import {cfg} > lbctl.yaml" if cfg else "begin with one of /usr/share/doc/lbctl/examples"
+    return Finding("NO_CONFIG", Weight.FAULT, path, "there is no config of lbctl's yet", fix)
 
 
 def _fault(code: str, weight: Weight, one: Fault, path: str = "") -> Finding:
@@ -92,6 +100,7 @@ def _of_config(
     found = [_fault("MISSING_HERE", Weight.WARNING, one) for one in look(config)]
     if live:
         found += asyncio.run(balancers.asked(planes, services))
+        found += sockets.closed([one for plane in planes for one in plane.instances], config.daemon.state_dir)
     root = Path("/")
     freezing = any(one.freeze for one in (*services, *topology.units.values()))
     found += [*host.clock(freezing=freezing), *host.queues(planes, root), *host.other_balancers(root)]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lbctl.cli.failure import Exit, Failure
-from lbctl.cli.rendering import chosen
+from lbctl.cli.rendering import chosen, merged_into, way_out
 from lbctl.config.settings import Config
 from lbctl.model.errors import Garbled
 from lbctl.model.topology import EnvoyMode, Instance, Service
@@ -26,12 +26,16 @@ MAKES = {
 """What writes boot values where there are none."""
 
 
-def frozen(config: Config, driver: str, instance: str | None, directory: Path) -> tuple[str, Sequence[str]]:
+def frozen(
+    config: Config, driver: str, instance: str | None, directory: Path, into: str | None = None
+) -> tuple[str, Sequence[str]]:
     """Copy the boot values of one load balancer to a new `directory`, and return the configuration that reads them
-    there, and what was copied. Needs no daemon: boot values are what the load balancer would start with.
+    there, and what was copied; `into`: HAProxy's own config, to be printed with that in it. Needs no daemon: boot
+    values are what the load balancer would start with.
 
     Raises:
-        Failure: no such instance, an embedded Envoy, nothing was ever written, or the copy is not possible.
+        Failure: no such instance, an embedded Envoy, nothing was ever written, the copy is not possible, or `into`
+            would read the originals all the same.
     """
     plane, found, services = chosen(config, driver, instance)
     if plane.envoy_mode is EnvoyMode.EMBEDDED and driver == "envoy":
@@ -40,22 +44,25 @@ def frozen(config: Config, driver: str, instance: str | None, directory: Path) -
         raise Failure(f"{found.name} cannot be frozen", why=why, then=then, exit_code=Exit.REFUSED)
     there = replace(found, directory=os.path.abspath(directory))
     try:
-        text = _rendered(driver, there, services)
+        text, told = _rendered(driver, there, services) if into is None else merged_into(into, there, services, None)
     except Garbled as error:
-        raise Failure(str(error), then=f"lbctl config validate {config.path}", exit_code=Exit.CONFIG) from None
+        raise Failure(str(error), then=way_out(config.path, into, str(error)), exit_code=Exit.CONFIG) from None
+    if f"{found.directory}/" in text.replace(f"{there.directory}/", ""):
+        what = f"{into} reads files of {found.directory} outside of lbctl's marks"
+        raise Failure(what, then=f"take these lines out: grep -n {found.directory} {into}", exit_code=Exit.REFUSED)
     names = dict.fromkeys(re.findall(re.escape(f"{there.directory}/") + _NAME, text))
-    return text, _copied(driver, [*names], Path(found.directory), Path(there.directory))
+    return text, [*told, *_copied(driver, [*names], Path(found.directory), Path(there.directory))]
 
 
-def _rendered(driver: str, instance: Instance, services: Sequence[Service]) -> str:
+def _rendered(driver: str, instance: Instance, services: Sequence[Service]) -> tuple[str, Sequence[str]]:
     if driver == "haproxy":
         from lbctl.dataplane.haproxy.render import render
 
-        return render(instance, services, None)
+        return render(instance, services, None), ()
     from lbctl.dataplane.envoy.layout import layout_of
     from lbctl.dataplane.envoy.proposal import FROZEN, proposal
 
-    return proposal(instance.name, layout_of(instance), services, FROZEN)
+    return proposal(instance.name, layout_of(instance), services, FROZEN), ()
 
 
 def _copied(driver: str, names: Sequence[str], source: Path, target: Path) -> list[str]:

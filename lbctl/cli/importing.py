@@ -12,7 +12,7 @@ from lbctl.cli.screens.findings import glyph, plain
 from lbctl.config.fault import ConfigError, did_you_mean
 from lbctl.config.load import load_text
 from lbctl.dataplane.haproxy.existing import yamltext
-from lbctl.dataplane.haproxy.existing.findings import Finding
+from lbctl.dataplane.haproxy.existing.findings import Finding, Weight
 from lbctl.dataplane.haproxy.existing.proposal import Proposal, Proposed, propose
 from lbctl.dataplane.haproxy.existing.sections import Document, read
 
@@ -48,7 +48,7 @@ def proposed(document: Document, only: Sequence[str], files: str, master_socket:
         "complete": not faults,
         "services": [_service(one) for one in made.services],
         "fill_in": [*_fill_in(made), *faults],
-        "findings": [plain(one) for one in _findings(made)],
+        "findings": [plain(one) for one in _findings(made, master_socket)],
         "left_out": [yamltext.remark_line(one) for one in made.left_out],
         "not_understood": [yamltext.remark_line(one) for one in made.not_understood],
     }
@@ -70,9 +70,16 @@ def _fill_in(made: Proposal) -> Iterator[str]:
         yield from (yamltext.remark_line(remark) for remark in one.fill_in)
 
 
-def _findings(made: Proposal) -> list[Finding]:
-    every = [*made.findings, *(finding for one in made.services for finding in one.findings)]
+def _findings(made: Proposal, master_socket: str) -> list[Finding]:
+    every = [*made.findings, *_master(master_socket), *(finding for one in made.services for finding in one.findings)]
     return list(dict.fromkeys(every))
+
+
+def _master(path: str) -> Iterator[Finding]:
+    """Yield Debian's way of starting HAProxy: nobody but root may open its master socket."""
+    if path and os.path.exists(path) and os.stat(path).st_gid == 0:
+        fix = f'`EXTRAOPTS="-S {path},mode,660,group,lbctl"` in /etc/default/haproxy, and a restart of HAProxy'
+        yield Finding("SOCKET_GROUP", Weight.WARNING, path, "only root may open the master socket", fix)
 
 
 def _service(one: Proposed) -> Json:
@@ -114,6 +121,15 @@ def _report(found: Json) -> Iterator[str]:
         for one in found["findings"]:
             yield f"  {glyph(one)} {one['code']} {one['where']}: {one['what']}{'; ' + one['fix'] if one['fix'] else ''}"
     yield f"next: {_next(found)}"
+    if found["complete"]:
+        yield f"then: {_then(found)}"
+
+
+def _then(found: Json) -> str:
+    """The command of docs/how-to/existing-haproxy.md that differs from host to host, whole."""
+    actives = " ".join(f"--active {one['name']}={one['active'] or 'blue|green'}" for one in found["services"])
+    merge = f"lbctl config render haproxy --config FILE --into HAPROXY.CFG --write-maps {actives}"
+    return f"FILE to /etc/lbctl/lbctl.yaml, and as lbctl's user: {merge} > new.cfg"
 
 
 def _next(found: Json) -> str:

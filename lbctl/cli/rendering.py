@@ -82,13 +82,21 @@ def rendered(config: Config, asked: Asked, record: Callable[[], Active]) -> tupl
             return _attached(instance, services) if attached else _embedded(services, active), ()
         return _haproxy(instance, services, active, asked, plane.request_log)
     except Garbled as error:
-        then = f"change {asked.into} there" if asked.into else f"lbctl config validate {config.path}"
-        raise Failure(str(error), then=then, exit_code=Exit.CONFIG) from None
+        raise Failure(str(error), then=way_out(config.path, asked.into, str(error)), exit_code=Exit.CONFIG) from None
     except OSError as error:
         what = f"{error.filename or instance.directory} cannot be written: {error.strerror or error}"
         busy = error.errno == errno.EBUSY
         then = f"end it: fuser -v {instance.directory}" if busy else "run it as the user of lbctld"
         raise Failure(what, then=then, exit_code=Exit.REFUSED if busy else Exit.BUG) from None
+
+
+def way_out(config: str, into: str | None, what: str) -> str:
+    """Return what to do about a text that cannot be made."""
+    if into:
+        return f"change {into} there"
+    if ".listen is needed" in what:
+        return "or, where lbctl's rules are in a config of yours: --into /etc/haproxy/haproxy.cfg, which needs none"
+    return f"lbctl config validate {config}"
 
 
 def _attached(instance: Instance, services: Sequence[Service]) -> str:
@@ -112,7 +120,9 @@ def _haproxy(
     from lbctl.dataplane.haproxy.statemap import map_path, read_file
 
     text, told = (
-        (render(instance, services, log), ()) if asked.into is None else _into(asked.into, instance, services, log)
+        (render(instance, services, log), ())
+        if asked.into is None
+        else merged_into(asked.into, instance, services, log)
     )
     if not asked.write_maps:
         return text, told if asked.into is None else [*told, WITHOUT_MAPS]
@@ -124,13 +134,17 @@ def _haproxy(
     ]
 
 
-def _into(
+def merged_into(
     file: str, instance: Instance, services: Sequence[Service], log: RequestLog | None
 ) -> tuple[str, Sequence[str]]:
-    from lbctl.cli.importing import document_of, text_of
+    """Return HAProxy's own config with lbctl's rules in it, and what people must know. Raises Failure, Garbled."""
+    from lbctl.cli.importing import text_of
     from lbctl.dataplane.haproxy.existing.merging import merged
+    from lbctl.dataplane.haproxy.existing.sections import read
+    from lbctl.dataplane.haproxy.existing.unmerging import unmerged
 
-    text, told = merged(text_of(Path(file)), document_of([file], (), ()), instance, services, log)
+    own = unmerged(text_of(Path(file)))
+    text, told = merged(own, read([(Path(file).name, own)], {}, {}), instance, services, log)
     return text, ["compare it with your file, check it with `haproxy -c`, then reload", *told]
 
 

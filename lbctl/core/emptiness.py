@@ -137,8 +137,10 @@ def void_words(voided: Voided, now: Instant) -> str:
 def _since_words(calm: Calm | None, now: Instant) -> str:
     if calm is None:
         return ""
-    when = "just now" if calm.idle_since is None else f"{seconds(since(calm.idle_since, now))} ago"
-    return f"; the last one was there {when}"
+    if calm.idle_since is None:
+        return "; somebody came just now"
+    # Not when the last one came: after a start of lbctl nobody knows that.
+    return f"; nobody came for {seconds(since(calm.idle_since, now))}"
 
 
 def _looked_since(state: State, name: ServiceName, at: Instant) -> bool:

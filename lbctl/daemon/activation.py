@@ -51,5 +51,8 @@ def _wrong(sock: socket.socket, path: str) -> str:
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         return "systemd hands over a connection; write Accept=no into the .socket unit"
     if sock.getsockname() != path:
-        return f"systemd listens at {sock.getsockname()}, and daemon.control_socket is {path}: make them the same"
+        there = sock.getsockname()
+        keys = f"state_dir: /var/lib/lbctl, runtime_dir: /run/lbctl, control_socket: {there}"
+        then = f"make them the same: in lbctl.yaml write `daemon: {{{keys}}}`"
+        return f"systemd listens at {there}, and daemon.control_socket is {path}: {then}"
     return ""

@@ -43,7 +43,8 @@ def told(moving: Moving) -> Iterator[str]:
         yield f"lbctl: release {release} is in the middle ({phase}): {', '.join(shares)}"
         yield "  The load balancers go on with this split, and nobody watches it. To end it, install lbctl again, then"
         yield f"  lbctl promote {release} or lbctl rollback {release}. To go on without it: lbctl config render haproxy"
-        yield "  --config /etc/lbctl/lbctl.yaml --freeze DIR, which still works from a checkout."
+        yield "  --config /etc/lbctl/lbctl.yaml --freeze DIR, and --into /etc/haproxy/haproxy.cfg where its rules are"
+        yield "  in that file; it still works from a checkout, as long as the package is not purged."
 
 
 def _of_status(status: Any) -> Moving:

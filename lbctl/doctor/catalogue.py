@@ -2,6 +2,11 @@
 
 CODES: dict[str, tuple[str, str]] = {
     "CONFIG_INVALID": ("lbctl's config cannot be used; one finding for each fault.", "`lbctl config validate FILE`"),
+    "NO_CONFIG": ("There is no lbctl.yaml yet.", "`lbctl config import /etc/haproxy/haproxy.cfg`"),
+    "CONFIG_REFUSED": (
+        "The config file was refused at the last reload: lbctld runs with the one before it.",
+        "`systemctl reload lbctl` with a good one; a restart for what cannot change while it runs",
+    ),
     "CONFIG_WARNED": ("lbctl's config can be used, and means something else than it seems.", "As the text says"),
     "MISSING_HERE": (
         "Something that the config names is not on this host, is closed to this user, or does not answer.",
@@ -52,6 +57,10 @@ CODES: dict[str, tuple[str, str]] = {
         "The same names and addresses in both",
     ),
     "SOCKET_LEVEL": ("No `stats socket` of HAProxy has level admin.", "`level admin`"),
+    "SOCKET_GROUP": (
+        "lbctl's user may not open a socket of HAProxy's.",
+        "`group lbctl`; of the master socket behind `-S`",
+    ),
     "SOCKET_OPEN": ("Every user of the host may use a stats socket, and so move traffic.", "mode 660, lbctl's group"),
     "SOCKET_BY_TCP": ("A stats socket is open by TCP and asks for no password.", "A unix socket"),
     "NBPROC": ("Several processes share no map.", "`nbthread`"),

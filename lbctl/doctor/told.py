@@ -18,6 +18,11 @@ def of_daemon(status: Json, about: Json, version: str) -> Iterator[Finding]:
     if about.get("version") != version:
         what = f"lbctl is {version}, and the running lbctld {about.get('version')}"
         yield Finding("VERSION_DIFFERS", Weight.WARNING, "lbctld", what, "restart lbctld: traffic stays as it is")
+    refused = str(status.get("daemon", {}).get("config_refused", ""))
+    if refused:
+        what = f"the config file was refused, the one before it is in force, {refused}"
+        fix = "put it right and `systemctl reload lbctl`; what cannot change while it runs: `systemctl restart lbctl`"
+        yield Finding("CONFIG_REFUSED", Weight.FAULT, "lbctld", what, fix)
     journal = str(status.get("daemon", {}).get("journal", "ok"))
     if journal != "ok":
         what = f"the journal cannot be written: {journal}; nothing goes forward"

@@ -16,6 +16,8 @@ from lbctl.telemetry.receiver import Receiver
 from lbctl.telemetry.tally import LaneKey, Tally
 
 log = structlog.get_logger("lbctl.request_log")
+BESIDE_MIN = 20
+"""So many lines of other backends, and none of lbctl's, and the names are wrong."""
 
 Readings = Mapping[InstanceName, InstanceReading | Unreadable]
 
@@ -126,8 +128,11 @@ class PlaneLog:
     def _tell(self, now: Instant) -> None:
         """Say once a minute at most that lines came in that were of no use."""
         tally = self._tally
-        useless = tally.foreign + tally.damaged + tally.astray
-        if useless == self._told or (self._told_at is not None and since(self._told_at, now) < MINUTE):
+        # Other backends of a shared frontend are no trouble, unless nothing else comes: then the names are wrong.
+        wrong = not tally.lines and tally.beside >= BESIDE_MIN
+        astray = tally.astray + (tally.beside if wrong else 0)
+        useless = tally.foreign + tally.damaged + astray
+        if useless <= self._told or (self._told_at is not None and since(self._told_at, now) < MINUTE):
             return
         self._told, self._told_at = useless, now
         log.warning(
@@ -135,6 +140,6 @@ class PlaneLog:
             at=str(self.at),
             foreign=tally.foreign,
             damaged=tally.damaged,
-            of_no_pool=tally.astray,
+            of_no_pool=astray,
             last=repr(tally.example),
         )

@@ -71,9 +71,13 @@ class Tally:
         """Lines of a configured pool."""
         self.foreign = self.damaged = self.astray = 0
         """Lines of something else; lines of ours that cannot be read; lines that name no configured pool."""
+        self.beside = 0
+        """Lines of other backends of a configured load balancer: its frontends may serve more than lbctl's services."""
         self.example = b""
         """The beginning of the last line that could not be used."""
         self._table: dict[Key, Count] = {}
+        self._heads: frozenset[bytes] = frozenset()
+        self._backends: frozenset[Key] = frozenset()
 
     def configure(self, plane: Plane, services: Iterable[Service], source: str) -> None:
         """Count these from now on. What stays keeps its counts, what is new begins with the name `source`."""
@@ -84,6 +88,8 @@ class Tally:
         self._table = {}
         for name, service in pairs:
             self._table |= _keys(name, service, self.lanes[name, service.name])
+        self._heads = frozenset(key[0] for key in self._table)
+        self._backends = frozenset(key[:2] for key in self._table)
 
     def take(self, datagram: bytes) -> None:
         """Count one line."""
@@ -99,6 +105,9 @@ class Tally:
             return
         instance, backend, server, ms, why, bucket = line
         count = self._table.get((instance, backend)) or self._table.get((instance, backend, server))
+        if count is None and instance in self._heads and (instance, backend) not in self._backends:
+            self.beside += 1
+            return
         if count is None:
             self.astray += 1
             self.example = datagram[:80]

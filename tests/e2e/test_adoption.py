@@ -95,9 +95,10 @@ async def imported(directory: Path, green: ToyPool) -> str:
     words = [str(directory / "haproxy.cfg"), "--map-dir", maps, "--master-socket", master]
     text = await command("config", "import", *words, code=4)
     filled = ", ".join(f"{name}: '{host}:{port}'" for name, (host, port) in green.servers.items())
-    places = f"state_dir: {directory}/state, runtime_dir: {directory}/run, control_socket: {directory}/run/control.sock"
     text = text.replace("green: {}", f"green: {{{filled}}}")
-    return text.replace("apiVersion: lbctl/v1\n", f"apiVersion: lbctl/v1\ndaemon: {{{places}}}\n") + "\n" + PLAN
+    for proposed, place in (("/var/lib/lbctl\n", f"{directory}/state\n"), ("/run/lbctl", f"{directory}/run")):
+        text = text.replace(proposed, place)
+    return text + "\n" + PLAN
 
 
 async def test_a_stock_haproxy_is_imported_adopted_released_and_rolled_back_and_nobody_is_logged_out(

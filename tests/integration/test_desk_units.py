@@ -548,7 +548,7 @@ async def test_status_says_that_the_config_file_was_refused(office: Office) -> N
     found = (await office.desk()).status(None)
     assert found["daemon"]["config_refused"] == ""
     found["daemon"]["config_refused"] = "since 2026-01-02T03:04:05Z: lbctl.yaml:3:9: retain: expected a duration"
-    assert "! the config file is refused, and a restart would fail, since 2026" in status_screen(clean(found))
+    assert "! the config file was refused, and the one before it is in force, since 2026" in status_screen(clean(found))
 
 
 async def test_a_name_that_a_refusal_begins_with_is_not_put_before_it_again(office: Office) -> None:

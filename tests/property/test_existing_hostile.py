@@ -11,9 +11,10 @@ from lbctl.config.fault import ConfigError
 from lbctl.config.load import load_text
 from lbctl.config.yaml import read as read_yaml
 from lbctl.dataplane.haproxy.existing.findings import Weight
-from lbctl.dataplane.haproxy.existing.merging import MARK, merged
+from lbctl.dataplane.haproxy.existing.merging import merged
 from lbctl.dataplane.haproxy.existing.proposal import propose, service_of
 from lbctl.dataplane.haproxy.existing.sections import read
+from lbctl.dataplane.haproxy.existing.unmerging import WAS
 from lbctl.dataplane.haproxy.existing.unreached import unreached
 from lbctl.dataplane.haproxy.existing.yamltext import text
 from lbctl.model.errors import Garbled
@@ -95,7 +96,7 @@ def test_rules_that_are_put_into_any_text_leave_every_line_of_it_in_place(config
         return
     ours = iter(made[0].split("\n"))
     for line in config.rstrip("\n").split("\n"):
-        assert any(one == line or one == f"    {MARK} was: {line.strip()}" for one in ours), line
+        assert any(one == line or one == f"    {WAS}{line.strip()}" for one in ours), line
 
 
 @given(st.lists(st.tuples(st.integers(30, 40), st.sampled_from(EXTRA)), max_size=4))

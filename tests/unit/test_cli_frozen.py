@@ -64,6 +64,36 @@ def test_where_nothing_was_ever_written_nothing_can_be_frozen(config: Path) -> N
     assert not (config.parent / "frozen").exists(), "nothing is left behind"
 
 
+def merge(config: Path, cfg: Path) -> None:
+    words = ["config", "render", "haproxy", "--config", str(config), "--into", str(cfg)]
+    cfg.write_text(CliRunner().invoke(lbctl, words).stdout)
+
+
+def test_a_config_that_lbctls_rules_were_put_into_is_printed_with_the_copy_too(config: Path) -> None:
+    config.write_text(config.read_text().replace("    listen: 127.0.0.1:8080\n", ""))
+    cfg = config.parent / "haproxy.cfg"
+    cfg.write_text("frontend www\n  mode http\n  bind :80\n  default_backend web_blue\nbackend web_blue\n  mode http\n")
+    merge(config, cfg)
+    alone = freeze(config)
+    assert isinstance(alone.exception, Failure)
+    assert "--into" in alone.exception.then, "it has no frontend of its own to print"
+    done = freeze(config, "--into", str(cfg))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.rstrip("\n") == cfg.read_text().replace(
+        f"{config.parent}/maps", f"{config.parent}/frozen"
+    ).rstrip("\n")
+
+
+def test_what_would_still_be_moved_by_lbctl_is_not_called_frozen(config: Path) -> None:
+    cfg = config.parent / "haproxy.cfg"
+    cfg.write_text("frontend www\n  mode http\n  bind :80\n  default_backend web_blue\nbackend web_blue\n")
+    merge(config, cfg)
+    cfg.write_text(cfg.read_text() + f"  server-state-file-name {config.parent}/maps/web.state\n")
+    done = freeze(config, "--into", str(cfg))
+    assert isinstance(done.exception, Failure)
+    assert "outside of lbctl's marks" in str(done.exception)
+
+
 def test_it_makes_nothing_new(config: Path) -> None:
     assert freeze(config, "--write-maps").exit_code == 2
     assert freeze(config, "--active", "web=blue").exit_code == 2

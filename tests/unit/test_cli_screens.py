@@ -378,4 +378,13 @@ def test_what_cannot_be_read_is_not_told_to_be_adopted_before_it_can() -> None:
     away = {**service()["instances"]["edge/lb1"], "reachable": False, "reason": "refused", "routes": [], "boot": None}
     view = service(active=None, phase=None, release=None, mode="observe", step=None, instances={"edge/lb1": away})
     told = status_screen({"services": {"web": view}, "units": {}, "daemon": {"journal": "ok"}})
-    assert "  next   see that edge/lb1 can be read, then lbctl adopt web --active blue|green" in told
+    assert "  next   see that edge/lb1 can be read, then lbctl adopt web --active blue|green --version VERSION" in told
+
+
+@pytest.mark.parametrize(("routes", "active"), [(["0:10000:10000"], "blue"), (["10000:10000:10000"], "green"),
+                                                (["0:10000:10000", "1:10000:10000"], "blue|green")])  # fmt: skip
+def test_who_has_all_new_traffic_is_proposed_for_adoption(routes: list[str], active: str) -> None:
+    one = {**service()["instances"]["edge/lb1"], "routes": routes}
+    view = service(active=None, phase=None, release=None, mode="observe", step=None, instances={"edge/lb1": one})
+    told = status_screen({"services": {"web": view}, "units": {}, "daemon": {"journal": "ok"}})
+    assert f"lbctl adopt web --active {active} --version VERSION" in told

@@ -15,7 +15,7 @@ COMPLEX = Path(__file__).parents[1] / "existing" / "complex.cfg"
 
 HEAD = """
 global
-  stats socket /run/haproxy/admin.sock mode 660 level admin
+  stats socket /run/haproxy/admin.sock mode 660 group lbctl level admin
 defaults
   mode http
   option redispatch
@@ -224,3 +224,54 @@ def test_a_condition_that_cannot_be_taken_over_as_it_is_is_refused_not_dropped(
     words = ["config", "render", "haproxy", "--config", f"{tmp_path}/lbctl.yaml", "--into", str(file)]
     assert main(words) == 4
     assert "h.cfg:11: the condition of this `use_backend`" in capsys.readouterr().err
+
+
+def test_a_socket_that_lbctls_user_may_not_open_is_found_before_the_first_start(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    _, found = imported(tmp_path, capsys, PAIR.replace("group lbctl ", ""))
+    assert codes(found) == {"SOCKET_GROUP"}
+    second = "\n  stats socket /run/haproxy/lbctl.sock mode 660 group lbctl level admin\ndefaults"
+    _, found = imported(tmp_path, capsys, PAIR.replace("group lbctl ", "").replace("\ndefaults", second, 1))
+    assert codes(found) == set()
+
+
+def test_the_proposal_has_the_places_of_lbctls_own_units(tmp_path: Path, capsys: Captured) -> None:
+    _, found = imported(tmp_path, capsys, PAIR)
+    daemon = load_text("x", found["config"].encode(), uid=996, environ={}).daemon
+    assert (daemon.state_dir, daemon.control_socket) == ("/var/lib/lbctl", "/run/lbctl/control.sock")
+
+
+def test_what_comes_next_names_the_command_with_who_serves_now(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["config", "import", str(_written(tmp_path, PAIR))]) == 0
+    assert "--write-maps --active web=green > new.cfg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rule", "secure"),
+    [
+        ("redirect scheme https if !{ ssl_fc }", True),
+        ("http-request redirect scheme https code 301 unless { ssl_fc }", True),
+        ("redirect scheme https", True),
+        ("http-request redirect scheme https if !is_tls", True),
+        ("http-request redirect scheme https if { path_beg /account } !{ ssl_fc }", False),
+        ("http-request redirect scheme https if account !is_tls", False),
+    ],
+)
+def test_lbctls_cookie_is_secure_only_where_every_user_comes_by_tls(
+    tmp_path: Path, capsys: Captured, rule: str, secure: bool
+) -> None:
+    text = PAIR.replace("bind *:80", f"bind *:80\n  bind *:443 ssl crt x\n  {rule}")
+    _, found = imported(tmp_path, capsys, text)
+    assert service(found).listen_tls is secure
+
+
+@pytest.mark.parametrize(
+    ("line", "idle_ms"),
+    [("", 30_000), ("stick-table type ip size 1m\n  stick on src", 600_000), ("cookie J prefix", 600_000)],
+)
+def test_where_nothing_binds_users_nobody_is_waited_for(
+    tmp_path: Path, capsys: Captured, line: str, idle_ms: int
+) -> None:
+    _, found = imported(tmp_path, capsys, PAIR.replace("cookie SRV insert indirect nocache", line))
+    assert service(found).drain.idle == idle_ms

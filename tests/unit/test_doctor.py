@@ -11,7 +11,7 @@ import pytest
 from lbctl.cli.app import main
 from lbctl.dataplane.haproxy.existing.findings import Finding, Weight
 from lbctl.dataplane.haproxy.existing.sections import read
-from lbctl.doctor import haproxycfg, host
+from lbctl.doctor import haproxycfg, host, sockets
 from lbctl.doctor.told import of_daemon, of_service, once
 from lbctl.model.names import Colour, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.topology import (
@@ -288,6 +288,29 @@ def test_a_daemon_of_another_version_or_without_a_journal_is_found() -> None:
     ]
 
 
+def test_a_config_that_was_refused_is_a_fault_although_the_daemon_runs_well_with_the_one_before() -> None:
+    status = {"daemon": {"journal": "ok", "config_refused": "since 16:21: x.yaml:9:14: dashboard cannot change"}}
+    (one,) = of_daemon(status, {"version": "0.1.0"}, "0.1.0")
+    assert (one.code, one.weight) == ("CONFIG_REFUSED", Weight.FAULT)
+    assert "dashboard cannot change" in one.what
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a directory to another user")
+def test_before_the_first_start_sockets_that_lbctls_user_may_not_open_are_found(tmp_path: Path) -> None:
+    state, mine, roots = tmp_path / "state", tmp_path / "admin.sock", tmp_path / "master.sock"
+    state.mkdir()
+    for path, uid, gid in ((state, 65_534, 65_534), (mine, 0, 65_534), (roots, 0, 0)):
+        path.touch()
+        os.chown(path, uid, gid)
+    for path in (mine, roots):
+        path.chmod(0o660)
+    one = replace(PLANE.instances[0], socket=str(mine), master_socket=str(roots))
+    (found,) = sockets.closed([one], str(state))
+    assert (found.code, found.weight, found.where) == ("SOCKET_GROUP", Weight.FAULT, str(roots))
+    assert f'EXTRAOPTS="-S {roots},mode,660,group,lbctl"' in found.fix
+    assert not [*sockets.closed([one], str(tmp_path))], "root may open all"
+
+
 CONFIG = """
 apiVersion: lbctl/v1
 daemon: {{control_socket: {0}/none.sock, state_dir: {0}, runtime_dir: {0}/run}}
@@ -321,3 +344,11 @@ def test_a_config_that_cannot_be_used_is_a_finding_with_its_place(tmp_path: Path
     found = json.loads(capsys.readouterr().out)["findings"]
     assert found[0]["code"] == "CONFIG_INVALID"
     assert ":1:1" in found[0]["where"]
+
+
+def test_without_any_config_it_says_how_to_get_one(tmp_path: Path, capsys: Captured) -> None:
+    args = ["--socket", f"{tmp_path}/none.sock", "doctor", "--config", f"{tmp_path}/lbctl.yaml", "-o", "json"]
+    assert main(args) == 4
+    (one,) = [one for one in json.loads(capsys.readouterr().out)["findings"] if one["weight"] == "fault"]
+    assert one["code"] == "NO_CONFIG"
+    assert one["fix"].startswith(("lbctl config import", "begin with"))

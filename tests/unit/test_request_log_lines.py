@@ -117,6 +117,13 @@ def test_in_form_weights_the_server_tells_the_pool_and_an_unserved_request_is_no
     assert (made.lanes[LB1, SHOP].lines, made.astray) == (3, 1)
 
 
+def test_a_backend_of_no_service_in_a_shared_frontend_is_no_trouble() -> None:
+    made = tally()
+    for datagram in (line(), line("static", "s1"), line("static", "s1", instance="edge/lb3")):
+        made.take(datagram)
+    assert (made.lines, made.beside, made.astray) == (1, 1, 1)
+
+
 def test_two_instances_that_log_to_one_receiver_are_told_apart() -> None:
     made = tally()
     made.take(line())

@@ -181,7 +181,8 @@ def render(
     `lbctl envoy prepare` makes. What --write-maps wrote is told on stderr.
 
     With --freeze what is printed reads its split from copies in DIR, which nobody moves: it goes on as it is when
-    lbctl is removed, also in mid-release. It needs no daemon.
+    lbctl is removed, also in mid-release. It needs no daemon. Where lbctl's rules are in a config of yours, give that
+    as --into, too.
 
     With --into HAProxy's own config is printed as it is, with lbctl's rules where its frontends chose the services'
     backends, and with the backends that are missing. The file itself is not changed.
@@ -194,9 +195,9 @@ def render(
         raise click.UsageError("--into is for haproxy")
     found = loaded_config(file)
     if freeze is not None:
-        if write_maps or active or into:
-            raise click.UsageError("--freeze copies what is there: --write-maps, --active and --into do not go with it")
-        _told(*frozen.frozen(found, driver, instance, Path(freeze)))
+        if write_maps or active:
+            raise click.UsageError("--freeze copies what is there: --write-maps and --active do not go with it")
+        _told(*frozen.frozen(found, driver, instance, Path(freeze), into))
         return
     asked = rendering.Asked(driver, instance, rendering.given(active, found), write_maps, into)
     _told(*rendering.rendered(found, asked, lambda: rendering.recorded(_daemon_of(ctx, found))))

@@ -41,7 +41,7 @@ def adopt(
 def _adopted(data: Json) -> str:
     head = f"{data['service']}   ● {data['active']} serves ({data['version']})"
     warning = f"\n  ! {data['warning']}: `lbctl adopt` again corrects it" if data.get("warning") else ""
-    return f"{head}{warning}\n  next   lbctl claim {data['service']} --wait: which pool to deploy to"
+    return f"{head}{warning}\n  next   lbctl plan {data['service']} --version VERSION"
 
 
 @click.command()

@@ -115,7 +115,11 @@ def judge(view: Json, of: str = "") -> list[str]:
     if not verdict:
         return []
     odds = verdict["odds"]
-    scale = "" if odds is None else f"   odds {odds:.3g}, back by itself at {verdict['limit']:g}"
+    scale = (
+        ""
+        if odds is None or "odds" in verdict["reason"]
+        else f"   odds {odds:.3g}, back by itself at {verdict['limit']:g}"
+    )
     return [f"  judge  {of}{verdict['reason']}{scale}"]
 
 
@@ -139,7 +143,13 @@ def adopt_next(name: str, view: Json) -> str:
     """Return how a service that is only observed is adopted: by load balancers that answer."""
     away = [one for one, instance in view["instances"].items() if not instance["reachable"]]
     first = f"see that {', '.join(away)} can be read, then " if away else ""
-    return f"  next   {first}lbctl adopt {name} --active blue|green"
+    return f"  next   {first}lbctl adopt {name} --active {_serving(view) or 'blue|green'} --version VERSION"
+
+
+def _serving(view: Json) -> str:
+    """Return the pool that takes all new traffic by every load balancer's word; empty where there is none."""
+    shares = {*_green_shares(view)}
+    return {frozenset({0}): "blue", frozenset({BP_FULL}): "green"}.get(frozenset(shares), "")
 
 
 def unready(view: Json) -> list[str]:

@@ -72,7 +72,7 @@ def _way_out(name: str, view: Json) -> list[str]:
 def _daemon(daemon: Json) -> list[str]:
     lines = [] if daemon["journal"] == "ok" else [f"! the journal cannot be written: {daemon['journal']}"]
     if daemon.get("config_refused"):
-        lines.append(f"! the config file is refused, and a restart would fail, {daemon['config_refused']}")
+        lines.append(f"! the config file was refused, and the one before it is in force, {daemon['config_refused']}")
     if daemon.get("alerts_pending"):
         lines.append(f"◐ {daemon['alerts_pending']} alert(s) not yet delivered")
     return lines

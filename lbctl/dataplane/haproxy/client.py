@@ -138,7 +138,8 @@ def _why(path: str, error: OSError) -> str:
             return f"{path} does not exist: start HAProxy, or {then}"
         case PermissionError():
             return (
-                f"{path}: no right to open it ({_owner(path)}): run lbctld in that group, or change `mode` and `group`"
+                f"{path}: no right to open it ({_owner(path)}): run lbctld in that group, or write "
+                f"`mode 660 group lbctl` at that `stats socket`, for a master socket `-S {path},mode,660,group,lbctl`"
             )
         case ConnectionRefusedError():
             return f"{path}: nobody listens: HAProxy is not running, or is just being reloaded"

@@ -15,7 +15,8 @@ _TELLS = {
 _LENGTH = 512
 """The element fits easily; of what follows it, which has client addresses and URLs, hardly anything is sent."""
 
-LINES = """    # Times of requests for lbctl. Keep your own `log` lines; your own `log-format` may stand for httplog.
+TIMES = "# Times of requests for lbctl. Keep your own `log` lines; your own `log-format` may stand for httplog."
+LINES = """    {times}
     log {at} len {length} format rfc5424 local0
     log-format-sd "{element}"
     option httplog
@@ -26,4 +27,4 @@ def log_lines(instance: str, at: str) -> str:
     """Return the lines for one HAProxy that sends to `at`. Both are plain words."""
     told = SEPARATOR.join({"instance": instance, **_TELLS}[field] for field in FIELDS)
     element = f'[{SD_ID} {SD_PARAM}=\\"{told}\\"]'
-    return LINES.format(at=at, length=_LENGTH, element=element)
+    return LINES.format(times=TIMES, at=at, length=_LENGTH, element=element)

@@ -15,6 +15,7 @@ ip link set lo up
 dpkg -i /given/lbctl.deb 2>&1 | tee /tmp/installed
 is "the package says what is to be done next" 'grep -q "lbctl config validate" /tmp/installed'
 is "the user and the groups are there" 'id lbctl && getent group lbctl-admin'
+is "the pages that findings name are there" 'test -r /usr/share/doc/lbctl/docs/reference/doctor.md'
 is "the manual is there" 'man -w lbctl && man -w lbctld'
 useradd --create-home eva && usermod -aG lbctl-admin eva
 useradd --create-home tom
@@ -65,7 +66,7 @@ is "tokens and socket lie where they were" 'ls -d /run/lbctl/tokens && [ -S /run
 systemctl reload lbctl
 is "a reload leaves it active" '[ "$(systemctl is-active lbctl)" = active ]'
 echo "nonsense: [" >>/etc/lbctl/lbctl.yaml
-systemctl reload lbctl || true
+is "a reload with a bad config fails" '! systemctl reload lbctl'
 soon "a bad config is refused, and status says so" 'systemctl show lbctl -p StatusText | grep refused'
 is "the old one stays" '[ "$(systemctl is-active lbctl)" = active ] && [ "$(step)" = 5000 ]'
 install -m 640 -g lbctl /given/lbctl.yaml /etc/lbctl/lbctl.yaml

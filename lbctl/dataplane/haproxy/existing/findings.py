@@ -32,6 +32,7 @@ class Finding:
 
 
 LEVELS = {"user", "operator", "admin"}
+_OWNED = frozenset({"group", "gid", "user", "uid"})
 _STRANGE_PERSISTENCE = frozenset({"force-persist", "ignore-persist", "use-server", "force-be-switch"})
 
 
@@ -72,6 +73,14 @@ def _sockets(document: Document) -> Iterator[Finding]:
         what = "no `stats socket` of level admin" + (f": this one is {_level(lines[0])}" if lines else "")
         fix = "stats socket /run/haproxy/admin.sock mode 660 group lbctl level admin"
         yield Finding("SOCKET_LEVEL", Weight.FAULT, str(place or ""), what, f"in `global` write `{fix}`")
+    admin = admin_sockets(document)
+    if admin and not any(_OWNED & set(line.words) for line in admin):
+        what = f"only HAProxy's own user may open {socket_path(admin[0])}: lbctld runs as another one"
+        fix = (
+            "write `group lbctl` behind it, or `stats socket /run/haproxy/lbctl.sock mode 660 group lbctl level admin` "
+        )
+        fix += "as a second line, and that path as `socket`"
+        yield Finding("SOCKET_GROUP", Weight.WARNING, str(admin[0].place), what, fix)
     for line in lines:
         mode = _after(line, "mode")
         if mode and mode[-1:] not in {"0", ""}:

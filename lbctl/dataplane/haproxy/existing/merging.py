@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from lbctl.dataplane.haproxy.existing.binding import Rendered, cut
+from lbctl.dataplane.haproxy.existing.binding import Rendered, cut, sessionless
 from lbctl.dataplane.haproxy.existing.findings import mode_of
 from lbctl.dataplane.haproxy.existing.placing import place_of, refuse_unreached
 from lbctl.dataplane.haproxy.existing.routing import Choice, choices
 from lbctl.dataplane.haproxy.existing.sections import Document, Section, has_option
 from lbctl.dataplane.haproxy.existing.swapping import like
+from lbctl.dataplane.haproxy.existing.unmerging import BEGIN, END, GONE, WAS
 from lbctl.dataplane.haproxy.existing.words import Reader, Unreadable
 from lbctl.dataplane.haproxy.render import render
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
-from lbctl.model.topology import Address, HaproxyForm, Instance, RequestLog, Service
+from lbctl.model.topology import Address, HaproxyForm, Instance, Protocol, RequestLog, Service
 
-MARK = "# lbctl:"
 OTHER = "-"
 _CHOICE = re.compile(r"\s*(?:use_backend\s+\S+|default_backend\s+\S+)\s*(.*?)\s*$")
 _NOWHERE = Address("127.0.0.1", 1)
@@ -40,12 +40,13 @@ class _Edits:
 
     def put(self, before: int, lines: Sequence[str]) -> None:
         """Put `lines` between marks before the line of that number."""
-        self.before.setdefault(before, []).extend([f"    {MARK} begin", *lines, f"    {MARK} end"])
+        self.before.setdefault(before, []).extend([f"    {BEGIN}", *lines, f"    {END}"])
 
     def text(self) -> str:
         found: list[str] = []
         for number, line in enumerate(self.lines, start=1):
-            found += [*self.before.get(number, ()), line, *self.after.get(number, ())]
+            kept = () if line == GONE else (line,)
+            found += [*self.before.get(number, ()), *kept, *self.after.get(number, ())]
         found += self.before.get(len(self.lines) + 1, ())
         return "\n".join(found)
 
@@ -55,15 +56,15 @@ def merged(
 ) -> tuple[str, list[str]]:
     """Return the config with lbctl's lines in it, and what people must know.
 
-    `document` is what `text` says, read alone.
+    `document` is what `text` says, read alone; `text` has no lines of lbctl's, or went through `unmerged`.
 
     Raises:
-        Garbled: a service cannot be merged so: it is called by consumers, no frontend chooses it, or the text has
-            lbctl's lines already.
+        Garbled: a service cannot be merged so: it is called by consumers, or no frontend chooses it.
     """
-    if MARK in text:
-        raise Garbled("it has lbctl's lines already: start from the file without them")
     pieces: dict[str, Rendered] = {service.name: _piece(instance, service, log) for service in services}
+    for service in services:
+        if not _has_cookie(document, service):
+            pieces[service.name].rules = [*sessionless(pieces[service.name].rules)]
     owners = {name: service for service in services if service.haproxy for name in service.haproxy.backends.values()}
     edits = _Edits(text.split("\n"))
     served: set[str] = set()
@@ -86,6 +87,15 @@ def _piece(instance: Instance, service: Service, log: RequestLog | None) -> Rend
         raise Garbled(f"{service.name} has consumers, and cannot be put into a frontend of yours: {then}")
     listening = service if service.listen is not None else replace(service, listen=_NOWHERE)
     return cut(render(instance, [listening], log))
+
+
+def _has_cookie(document: Document, service: Service) -> bool:
+    """Whether a cookie binds users to its servers, or will in a backend that is to be added."""
+    if service.haproxy is None or service.protocol is Protocol.TCP:
+        return True
+    names = set(service.haproxy.backends.values())
+    there = [section for section in document.of("backend", "listen") if section.name in names]
+    return not there or any(section.inherited("cookie") for section in there)
 
 
 def _services_of(section: Section, mine: Sequence[Choice], owners: Mapping[str, Service]) -> list[Service]:
@@ -148,7 +158,7 @@ def _commented(edits: _Edits, section: Section, ours: Sequence[Choice]) -> None:
     own = {line.place.line for line in section.lines}
     for number in (choice.line.place.line for choice in ours):
         if number in own:
-            edits.lines[number - 1] = f"    {MARK} was: {edits.lines[number - 1].strip()}"
+            edits.lines[number - 1] = f"    {WAS}{edits.lines[number - 1].strip()}"
 
 
 def _which(
@@ -195,10 +205,10 @@ def _backends(edits: _Edits, document: Document, service: Service, piece: Render
             piece.backends[names[colour]] = like(edits.lines, other, service, colour)
     for name, text in piece.backends.items():
         if name not in there:
-            yield f"\n{MARK} begin{text.rstrip()}\n{MARK} end\n"
+            yield f"\n{BEGIN}{text.rstrip()}\n{END}\n"
     shared = there.get(names[Colour.BLUE]) if service.haproxy.form is HaproxyForm.WEIGHTS else None
     if shared is not None and not shared.own("server-state-file-name"):
-        edits.after.setdefault(shared.place.line, []).extend(piece.state_file)
+        edits.after[shared.place.line] = [f"    {BEGIN}", *piece.state_file, f"    {END}"]
 
 
 def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:

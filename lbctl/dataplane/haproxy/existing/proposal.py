@@ -217,7 +217,15 @@ def _by_tls(listening: Sequence[Section]) -> bool:
 
 def _redirects(section: Section) -> bool:
     lines = section.inherited("redirect", "http-request")
-    return any({"redirect", "scheme", "https"} <= set(line.words) for line in lines)
+    return any({"redirect", "scheme", "https"} <= set(line.words) and _of_all(line) for line in lines)
+
+
+def _of_all(line: Line) -> bool:
+    """Whether a rule is for every request, or asks for one thing only, which is TLS: not for some paths alone."""
+    words = list(line.words)
+    at = next((place for place, one in enumerate(words) if one in {"if", "unless"}), len(words))
+    asked = " ".join(words[at + 1 :])
+    return asked.count("{") <= 1 and (asked.startswith(("{", "!{")) or " " not in asked)
 
 
 def _active(one: Found, mine: Sequence[Choice], every: Sequence[Choice]) -> tuple[Colour | None, str]:

@@ -17,6 +17,11 @@ HEAD = """\
 # All keys and defaults: docs/reference/config.md.
 apiVersion: lbctl/v1
 
+daemon:   # as lbctl's systemd units have it; without these keys they are places of the user that lbctld runs as
+  state_dir: /var/lib/lbctl
+  runtime_dir: /run/lbctl
+  control_socket: /run/lbctl/control.sock
+
 data_planes:
   edge:
     driver: haproxy
@@ -85,6 +90,8 @@ def _service(one: Proposed) -> Iterator[str]:
         yield f"    sessions: {{cookie: {scalar(one.cookie)}}}   # {comment(line.place)}: nobody is logged out"
     elif one.protocol is not Protocol.TCP:
         yield "    # no session cookie that lbctl can read: while new traffic is split, every request is drawn anew"
+        if not any(section.inherited("cookie", "stick") for section in one.found.backends.values()):
+            yield "    drain: {idle: 30s}   # nothing binds users to a pool: none comes back to an old one"
     for remark in one.fill_in:
         yield f"    # FILL IN: {comment(remark.place)}: {comment(remark.text)}"
 
