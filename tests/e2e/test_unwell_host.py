@@ -10,7 +10,20 @@ import pytest
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import SERVICE, Stage
 from tests.e2e.outside import routes
-from tests.e2e.scene import SLOW_STEP, adopted, crowd, ended, envoy, haproxy, one_of, release, share_is, status, until
+from tests.e2e.scene import (
+    SLOW_STEP,
+    adopted,
+    crowd,
+    ended,
+    envoy,
+    haproxy,
+    one_of,
+    reached,
+    release,
+    share_is,
+    status,
+    until,
+)
 from tests.e2e.unwell import Host, host
 from tests.e2e.worst_day import ANSWER_S, BACK_S
 
@@ -73,7 +86,7 @@ async def backs_of_raises(directory: Path, rounds: int) -> list[float]:
         await unwell.take(here, disk=rds.parent)
         for _ in range(rounds):
             await release(here)
-            await share_is(here, 1_000)
+            await reached(here, 1_000)
             unwell.be(sync_ms=5_000)
             await here.control.post(f"/v1/releases/{SERVICE}/promote", {"reason": "test"})
             await raising(here, rds)

@@ -44,8 +44,9 @@ HURRY_S = 0.1
 """So long a way back waits for a disk that hangs."""
 GRACE_S = 0.02
 """So long a way back leaves to a raise that is being written: a disk in health needs less."""
-RAISE_S = 0.75 * OPERATION_TIMEOUT_S
-"""So long a raise takes at most until it is written; then it is refused, and never written."""
+RAISE_S = 0.4 * OPERATION_TIMEOUT_S
+"""So long a raise takes at most until it is written; then it is refused, and never written. A way back that is decided
+meanwhile is sent when the raise is answered."""
 RESTORE_S = 60.0
 WAITING_MAX = 64
 """More changes of servers than this do not wait for a disk that hangs."""
