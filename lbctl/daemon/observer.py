@@ -12,7 +12,7 @@ from lbctl.daemon.said import unnamed
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, DataPlane
 from lbctl.model.census import Census
 from lbctl.model.errors import DataPlaneError, StoreError
-from lbctl.model.names import Colour, InstanceName, ReleaseId, ServiceName
+from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import InstanceReading, Observed, Timing, Token, Unreadable
 from lbctl.model.record import Record
 from lbctl.model.sessions import Attendance
@@ -42,6 +42,7 @@ class Observer:
         *,
         seen: Callable[[], None],
         repair: Callable[[InstanceName], None],
+        renewed: Callable[[InstanceName], None] = lambda _: None,
         frozen: Callable[[], Closed] = Closed,
         census: Counting = lambda _record, _readings: {},
     ) -> None:
@@ -53,6 +54,7 @@ class Observer:
         self._now = now
         self._seen = seen
         self._repair = repair
+        self._renewed = renewed
         self._frozen = frozen
         self._census = census
         self._busy: frozenset[InstanceName] = frozenset()
@@ -143,7 +145,9 @@ class Observer:
         while True:
             began = loop.time()
             self._pokes[name].clear()
-            self.readings[name] = await self._read(name, plane)
+            before, self.readings[name] = self.readings.get(name), await self._read(name, plane)
+            if _generation(before) != _generation(self.readings[name]):
+                self._renewed(name)
             self._seen()
             pace = PACE_BUSY_S if name in self._busy else PACE_REST_S
             with suppress(TimeoutError):
@@ -166,3 +170,7 @@ class Observer:
         before = self.readings.get(name)
         since = before.since if isinstance(before, Unreadable) else self._now()
         return Unreadable(since, unnamed(name, reason))
+
+
+def _generation(reading: InstanceReading | Unreadable | None) -> Generation | None:
+    return reading.generation if isinstance(reading, InstanceReading) else None

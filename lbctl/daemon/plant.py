@@ -91,7 +91,7 @@ class Plant:
 
     async def find_out(self) -> None:
         """Find out what every instance can do, for `plan`: one that cannot say it is asked again until it can, and one
-        that was away, or was asked a minute ago."""
+        that was away, lives anew, or was asked a minute ago."""
         loop = asyncio.get_running_loop()
         while True:
             for name, unit in list(self._units.items()):
@@ -100,6 +100,10 @@ class Plant:
                     self._asked_at[name] = loop.time()
                     await self._ask(name, unit)
             await asyncio.sleep(ASK_EVERY_S)
+
+    def ask_again(self, name: InstanceName) -> None:
+        """Another life answers: it may be another version, and able to do other things."""
+        self._asked_at.pop(name, None)
 
     def repair(self, name: InstanceName) -> None:
         """An instance did not answer: bring an embedded one up again, at most once a second, beside everything else."""

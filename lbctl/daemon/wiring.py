@@ -141,6 +141,7 @@ def _assemble(config: Config, state: State, held: _Held, notify: NotifySocket) -
         clock.now,
         seen=loop.wake,
         repair=plant.repair,
+        renewed=plant.ask_again,
         census=headcount.census,
         frozen=lambda: frozen(loop.state.topology, dt.datetime.now(dt.UTC), loop.state.record.freezes),
     )
