@@ -4,13 +4,14 @@ A way back waits a moment and goes on without the disk. A raise waits longer, gi
 and has hardly any time left from the moment a way back comes: nobody who goes home waits for somebody's way out.
 """
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 HANGING_MAX = 64
-"""More threads than this never wait for disks; what comes then counts as not in time."""
+"""More threads than this never wait for disks."""
 _FREE = threading.BoundedSemaphore(HANGING_MAX)
 
 
@@ -35,17 +36,28 @@ class Patience:
             self._change.notify_all()
 
     def through(self, work: Callable[[], None]) -> bool:
-        """Do `work`; return whether it was done in time, else a thread goes on with it. Raises what it raised."""
-        if not _FREE.acquire(blocking=False):
-            return False
+        """Do `work`; return whether it was done in time, else a thread goes on with it. Raises what it raised.
+
+        Raises:
+            BlockingIOError: it was not begun: too many threads wait already, or no memory is left for one more.
+        """
         ends: list[Exception | None] = []
-        threading.Thread(target=self._work, args=(work, ends), name="disk", daemon=True).start()
+        self._begin(work, ends)
         with self._change:
             while not ends and (left_s := self._until - time.monotonic()) > 0:
                 self._change.wait(left_s)
         if ends and ends[0] is not None:
             raise ends[0]
         return bool(ends)
+
+    def _begin(self, work: Callable[[], None], ends: list[Exception | None]) -> None:
+        if not _FREE.acquire(blocking=False):
+            raise BlockingIOError(errno.EAGAIN, f"{HANGING_MAX} threads wait for disks already: does one hang?")
+        try:
+            threading.Thread(target=self._work, args=(work, ends), name="disk", daemon=True).start()
+        except RuntimeError as error:
+            _FREE.release()
+            raise BlockingIOError(errno.EAGAIN, str(error)) from error
 
     def _work(self, work: Callable[[], None], ends: list[Exception | None]) -> None:
         end: Exception | None = None

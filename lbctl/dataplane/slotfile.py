@@ -60,6 +60,7 @@ class SlotFile:
             raise ValueError(f"{self.path}: {len(content)} bytes do not fit into {self._size}")
         passing(Point.SLOT_BEFORE)
         self._repair()
+        self._give_up(patience)
         self._fill(content, patience)
         passing(Point.SLOT_FILLED)
         self._give_up(patience)
@@ -89,7 +90,6 @@ class SlotFile:
             raise OSError(errno.ETIMEDOUT, "the disk hangs, and nothing was replaced", str(self.path))
 
     def _fill(self, content: bytes, patience: Patience | None) -> None:
-        self._give_up(patience)
         self._make_spare()
         descriptor = os.open(self._spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -118,7 +118,8 @@ class SlotFile:
             self._keep.rename(self._spare)
         passing(Point.SLOT_KEPT)
         # A name that a power failure takes back gives the old content, whole: nobody gives up for that.
-        _waited(self._sync_directory, patience)
+        with suppress(BlockingIOError):
+            _waited(self._sync_directory, patience)
         # The content is in place: a spare that cannot be made is the next write's concern.
         with suppress(OSError):
             self._make_spare()
@@ -186,7 +187,13 @@ def _sync(descriptor: int, patience: Patience | None) -> None:
         finally:
             os.close(own)
 
-    _waited(synced, patience)
+    try:
+        _waited(synced, patience)
+    except BlockingIOError:
+        # It was not begun. A way back goes on; the kernel writes by itself, a little later.
+        os.close(own)
+        if patience is None or patience.gives_up:
+            raise
 
 
 def _waited(work: Callable[[], None], patience: Patience | None) -> None:

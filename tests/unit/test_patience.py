@@ -106,8 +106,31 @@ def test_what_the_disk_says_is_said(slot: SlotFile, monkeypatch: pytest.MonkeyPa
     assert slot.read() == OLD
 
 
-def test_threads_that_wait_for_a_disk_are_bounded(disk: Disk) -> None:
+def test_threads_that_wait_for_a_disk_are_bounded_and_beyond_that_only_ways_back_go_on(
+    slot: SlotFile, disk: Disk
+) -> None:
     patience = Patience(0, gives_up=False)
-    for _ in range(2 * HANGING_MAX):
+    for _ in range(HANGING_MAX):
         assert not patience.through(lambda: disk.sync(0))
-    assert sum(one.name == "disk" for one in threading.enumerate()) <= HANGING_MAX
+    with pytest.raises(BlockingIOError, match="does one hang"):
+        patience.through(lambda: disk.sync(0))
+    with pytest.raises(BlockingIOError, match="does one hang"):
+        slot.write(RAISED, Patience(60, gives_up=True))
+    assert slot.read() == OLD
+    slot.write(LOWERED, Patience(60, gives_up=False))
+    assert slot.read() == LOWERED
+    disk.well.set()
+    for _ in range(HANGING_MAX):
+        disk.ended.acquire()
+
+
+def test_without_memory_for_a_thread_only_ways_back_go_on(slot: SlotFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(BlockingIOError, match="can't start new thread"):
+        slot.write(RAISED, Patience(60, gives_up=True))
+    assert slot.read() == OLD
+    slot.write(LOWERED, Patience(60, gives_up=False))
+    assert slot.read() == LOWERED
