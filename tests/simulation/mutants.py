@@ -155,8 +155,7 @@ MUTANTS = (
     Mutant(
         "old generations are not read back",
         "reconcile",
-        "        and all(route == want for route in (*seen.runtime.values(), *seen.skewed.values()))\n"
-        "        and seen.boot == want",
+        "        and all(route == want for route in (*routes, *seen.skewed.values()))\n        and seen.boot == want",
         "        and seen.runtime[reading.generation] == want\n        and seen.boot == want",
         rates=RELOADED,
         seed=42,
