@@ -41,6 +41,7 @@ OVERTAKEN = replace(
 STAYING = replace(NONE, stays=0.7, visit=0.1, person=0.03)
 DEPLOYED = replace(NONE, jobs=0.1, late=0.1, crash=0.002, slow=0.1)
 BLACKED_OUT = replace(NONE, crash=0.02, reboot=1.0, torn=0.5, set_back=0.8, person=0.06, jobs=0.02)
+FREED = replace(NONE, reload=0.05, edit_boot=0.08, person=0.1, crash=0.02)
 RELOADED = replace(NONE, crash=0.01, edit=0.03, reload=0.02, person=0.08)
 RARE = (
     (1, 300, KILLED),
@@ -49,6 +50,7 @@ RARE = (
     (11, 300, OVERTAKEN),
     (1, 500, STAYING),
     (2, 300, RELOADED),
+    (2, 250, FREED),
     (1, 400, DEPLOYED),
     (1, 300, BLACKED_OUT),
 )
