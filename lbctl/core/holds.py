@@ -267,7 +267,7 @@ def waits(now: "Situation") -> tuple[Hold, ...]:
     reached = now.reached_since
     hold_min = now.release.plan.bake if now.release.phase is Phase.BAKING else now.release.plan.hold_min
     if reached is None:
-        lacking.append(Hold("reaching", "the share is not read back everywhere yet", "the load balancers"))
+        lacking.append(_reaching(now))
     elif since(reached, now.at) < hold_min:
         left = seconds(hold_min - since(reached, now.at))
         lacking.append(Hold("time", f"held for another {left}", "time", overridable=True))
@@ -277,6 +277,14 @@ def waits(now: "Situation") -> tuple[Hold, ...]:
         lacking.append(Hold("traffic", why, f"traffic, or lbctl promote {now.release.id}", overridable=True))
     lacking += filter(None, [_evidence(now)])
     return tuple(lacking)
+
+
+def _reaching(now: "Situation") -> Hold:
+    for name, why in now.refusals.items():
+        return Hold(
+            "reaching", f"{name} refuses the change, which is tried again: {why}", "a load balancer that takes it"
+        )
+    return Hold("reaching", "the share is not read back everywhere yet", "the load balancers")
 
 
 def _evidence(now: "Situation") -> Hold | None:

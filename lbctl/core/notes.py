@@ -14,7 +14,7 @@ from lbctl.core.judge.wording import figures
 from lbctl.core.reconcile import routed
 from lbctl.core.servers import changed
 from lbctl.core.situation import Situation, Situations, home_open
-from lbctl.core.state import Effect, Note, Progress, State
+from lbctl.core.state import REFUSED_FOR, Effect, Note, Progress, State
 from lbctl.core.targets import exposed, target
 from lbctl.core.told import with_numbers
 from lbctl.model.entry import Entry, Kind, Scalar, Severity
@@ -28,8 +28,6 @@ Standing = tuple[Kind, str, ServiceName | None]
 
 PAGE_AFTER = Span(15 * MINUTE)
 """A hold with traffic on the candidate that stands this long needs a person."""
-REFUSED_FOR = MINUTE
-"""A refusal stands until nothing was refused for this long: it is tried again all the time, in ever new words."""
 PAGING = {Kind.ROLLBACK_BLOCKED, Kind.OPERATION_FAILED}
 GOOD = {Kind.CONNECTIONS_CLOSED}
 SAID = frozenset({"approval"})

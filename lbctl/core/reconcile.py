@@ -54,7 +54,8 @@ def _runtime(
     seen = reading.services[service]
     routes = tuple(seen.effective.values())
     goal = _permitted(want, routes, exposed, leave)
-    if goal is None:
+    if goal is None or (goal.share_bp(exposed) and reading.generation not in seen.runtime):
+        # A life that has not told its routes may have less: what older ones have, or less of it, would be a raise.
         return None
     # A share that servers moved stands as ordered: short of what is wanted, it is left as it stands.
     ordered = seen.runtime.values() if goal == want else ()

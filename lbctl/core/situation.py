@@ -8,7 +8,7 @@ from lbctl.core.coupling import providers_of
 from lbctl.core.emptiness import Emptiness, emptiness
 from lbctl.core.matrix import Tally
 from lbctl.core.readback import under_way
-from lbctl.core.state import Progress, State
+from lbctl.core.state import REFUSED_FOR, Progress, State
 from lbctl.core.targets import exposed, target
 from lbctl.core.wellness import Pair, Wellness, together, way_open
 from lbctl.model.attested import Attested
@@ -19,7 +19,7 @@ from lbctl.model.record import Adopted, Phase, Record, Release
 from lbctl.model.route import Route
 from lbctl.model.sessions import Attendance
 from lbctl.model.topology import Plan, Service
-from lbctl.model.units import Instant, Span
+from lbctl.model.units import Instant, Span, since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,8 @@ class Situation:
     progress: Progress | None
     readings: Mapping[InstanceName, InstanceReading | Unreadable | None]
     unresolved: Mapping[InstanceName, str]
+    refusals: Mapping[InstanceName, str]
+    """Instances that refused a change of one of its services lately, and why."""
     under_way: frozenset[InstanceName]
     """Instances with an operation for this service on its way, or not read since it ended."""
     matrix: Mapping[ServiceName, Tally]
@@ -130,6 +132,7 @@ def situation(state: State, name: ServiceName, now: Instant) -> Situation | None
         progress=state.progress.get(release.id),
         readings=readings,
         unresolved={i: why for i in instances if i in state.lanes and (why := state.lanes[i].unresolved)},
+        refusals=_refusals(state, release, now),
         under_way=_under_way(state, release, readings),
         matrix=_matrix(state, release),
         empties=_empties(state, release, now),
@@ -167,6 +170,11 @@ def _frozen(state: State, release: Release) -> tuple[str, Span | None]:
 def _attendance(state: State, name: ServiceName) -> Mapping[InstanceName, Attendance]:
     seen = state.observed.sessions
     return {i: seen[i, name] for i in state.topology.instances_of(name) if (i, name) in seen}
+
+
+def _refusals(state: State, release: Release, now: Instant) -> Mapping[InstanceName, str]:
+    lately = {i: one.refusal for i, one in state.lanes.items() if since(one.refused_at, now) < REFUSED_FOR}
+    return {i: refusal[1] for i, refusal in lately.items() if refusal is not None and refusal[0] in release.members}
 
 
 def _under_way(

@@ -19,7 +19,7 @@ from lbctl.model.record import Record
 from lbctl.model.request import Answer, Request
 from lbctl.model.route import Route
 from lbctl.model.topology import Topology
-from lbctl.model.units import Instant, Span
+from lbctl.model.units import MINUTE, Instant, Span
 
 OPERATION_TIMEOUT = Span(1_000)
 """How long an operation may land late; after a start every instance counts as unresolved for as long."""
@@ -61,6 +61,10 @@ class Offered:
 
     record: Record
     entries: tuple[Entry, ...]
+
+
+REFUSED_FOR = MINUTE
+"""A refusal stands until nothing was refused for this long: it is tried again all the time, in ever new words."""
 
 
 @dataclass(frozen=True, slots=True)

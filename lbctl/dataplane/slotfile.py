@@ -13,11 +13,12 @@ existing blocks may still need room: keep the directory on ext4, xfs or tmpfs.
 import errno
 import os
 import stat
-import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from lbctl.crash import Point, passing
+from lbctl.dataplane.patience import Patience
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMLINK})
 READ_MAX = 1 << 20
@@ -43,11 +44,12 @@ class SlotFile:
         with os.fdopen(descriptor, "rb") as file:
             return file.read(max(self._size, READ_MAX)).rstrip(self._padding)
 
-    def write(self, content: bytes, patience_s: float | None = None) -> None:
+    def write(self, content: bytes, patience: Patience | None = None) -> None:
         """Replace the content, durably. After a crash at any point the file has the old content or the new one.
 
-        `patience_s`: so long the disk is waited for before the new content takes over; only where it hangs for longer
-        and the power fails meanwhile, the file may be damaged. None: as long as it takes.
+        `patience`: so long the disk is waited for; None: as long as it takes. When it is over and gives up, nothing is
+        replaced, now or later. Else the new content takes over without the disk: only where that hangs and the power
+        fails meanwhile, the file may be damaged.
 
         Raises:
             OSError: nothing was replaced, and the old content stays. With both files in place a full disk is no reason.
@@ -58,9 +60,11 @@ class SlotFile:
             raise ValueError(f"{self.path}: {len(content)} bytes do not fit into {self._size}")
         passing(Point.SLOT_BEFORE)
         self._repair()
-        self._fill(content, patience_s)
+        self._give_up(patience)
+        self._fill(content, patience)
         passing(Point.SLOT_FILLED)
-        self._swap()
+        self._give_up(patience)
+        self._swap(patience)
         passing(Point.SLOT_AFTER)
 
     def ensure(self, initial: bytes) -> None:
@@ -80,12 +84,17 @@ class SlotFile:
         else:
             self._keep.rename(self._spare)
 
-    def _fill(self, content: bytes, patience_s: float | None) -> None:
+    def _give_up(self, patience: Patience | None) -> None:
+        """Where whoever waits for it was told that nothing is written, nothing is."""
+        if patience is not None and patience.gives_up and patience.is_over:
+            raise OSError(errno.ETIMEDOUT, "the disk hangs, and nothing was replaced", str(self.path))
+
+    def _fill(self, content: bytes, patience: Patience | None) -> None:
         self._make_spare()
         descriptor = os.open(self._spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self._put(descriptor, content)
-            _sync(descriptor, patience_s)
+            _sync(descriptor, patience)
         finally:
             os.close(descriptor)
 
@@ -100,7 +109,7 @@ class SlotFile:
             _written(descriptor, content)
             os.ftruncate(descriptor, len(content))
 
-    def _swap(self) -> None:
+    def _swap(self, patience: Patience | None) -> None:
         kept = self._link()
         passing(Point.SLOT_LINKED)
         self._spare.rename(self.path)
@@ -108,7 +117,9 @@ class SlotFile:
         if kept:
             self._keep.rename(self._spare)
         passing(Point.SLOT_KEPT)
-        self._sync_directory()
+        # A name that a power failure takes back gives the old content, whole: nobody gives up for that.
+        with suppress(BlockingIOError):
+            _waited(self._sync_directory, patience)
         # The content is in place: a spare that cannot be made is the next write's concern.
         with suppress(OSError):
             self._make_spare()
@@ -166,26 +177,30 @@ class SlotFile:
             os.close(descriptor)
 
 
-def _sync(descriptor: int, patience_s: float | None) -> None:
-    """Wait until the disk has it. Whoever is in a hurry leaves a disk that hangs to a thread of its own."""
-    if patience_s is None:
-        os.fdatasync(descriptor)
-        return
-    failures: list[OSError] = []
-    syncing = threading.Thread(target=_synced, args=(os.dup(descriptor), failures), name="sync", daemon=True)
-    syncing.start()
-    syncing.join(patience_s)
-    if failures:
-        raise failures[0]
+def _sync(descriptor: int, patience: Patience | None) -> None:
+    """Wait until the disk has it. Whoever has no patience leaves a disk that hangs to a thread of its own."""
+    own = os.dup(descriptor)
 
+    def synced() -> None:
+        try:
+            os.fdatasync(own)
+        finally:
+            os.close(own)
 
-def _synced(descriptor: int, failures: list[OSError]) -> None:
     try:
-        os.fdatasync(descriptor)
-    except OSError as error:
-        failures.append(error)
-    finally:
-        os.close(descriptor)
+        _waited(synced, patience)
+    except BlockingIOError:
+        # It was not begun. A way back goes on; the kernel writes by itself, a little later.
+        os.close(own)
+        if patience is None or patience.gives_up:
+            raise
+
+
+def _waited(work: Callable[[], None], patience: Patience | None) -> None:
+    if patience is None:
+        work()
+    else:
+        patience.through(work)
 
 
 def share_as_directory(descriptor: int, directory: Path) -> None:

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -36,10 +36,11 @@ class Daemon:
         """The process id, while it runs."""
         return None if self._process is None or self._process.returncode is not None else self._process.pid
 
-    async def start(self, *, environment: dict[str, str] | None = None) -> None:
-        """Start it; returns at once."""
+    async def start(self, *, environment: dict[str, str] | None = None, through: Sequence[str] = ()) -> None:
+        """Start it; returns at once. `through`: a command that becomes it."""
         with (self._directory / "lbctld.log").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
+                *through,
                 sys.executable,
                 "-m",
                 "lbctl.daemon.main",

@@ -63,6 +63,12 @@ class Rates:
     """Per question: it says no, or wants to go back, or answers late, or never."""
     suspended: float = 0.0
     """Per tick: the whole host sleeps for a while, and everything goes on as if no time had passed."""
+    torn: float = 0.0
+    """Per reboot: the last record is damaged."""
+    set_back: float = 0.0
+    """Per reboot: the clock goes back to the last record."""
+    jobs: float = 0.0
+    """Per tick: a CI job claims, gives back, says ready or withdraws."""
     regret: float = 0.0
     """Per tick while a release retires: somebody wants a rollback."""
     heal: float = 0.0
@@ -105,5 +111,5 @@ FAULTS = Rates(
     heal=0.06,
 )
 """Enough of everything that most releases meet some of it, and little enough that many still end well."""
-EVERYTHING = replace(FAULTS, hooks=0.4, hook_fails=0.2, suspended=0.001, untold=0.3)
+EVERYTHING = replace(FAULTS, hooks=0.4, hook_fails=0.2, suspended=0.001, untold=0.3, torn=0.5, set_back=0.5, jobs=0.01)
 """The same, with what the world can do besides: the planted mutants are looked for without it."""

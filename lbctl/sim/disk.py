@@ -23,6 +23,8 @@ class Disk:
     """One writer, in order. A write that fails changes nothing; one that a crash meets may or may not be there."""
 
     record: Record = field(default_factory=Record)
+    before: Record = field(default_factory=Record)
+    """What the journal holds beside it: the last record but one."""
     writes: list[Write] = field(default_factory=list)
     full: bool = False
     durable_at: Instant = Instant(0)
@@ -41,14 +43,14 @@ class Disk:
         save = self.writes.pop(0).save
         if self.full:
             return save, "no space left on device"
-        self.record, self.durable_at = save.record, now
+        self.before, self.record, self.durable_at = self.record, save.record, now
         return save, ""
 
     def crash(self, survivors: int) -> None:
         """The process died: the first `survivors` writes reached the disk all the same."""
         if not self.full:
             for write in self.writes[:survivors]:
-                self.record = write.save.record
+                self.before, self.record = self.record, write.save.record
         self.writes.clear()
 
 

@@ -67,7 +67,7 @@ class Asking:
     def _of(self, kind: type, release: Release) -> Request:
         match kind.__name__:
             case "Promote":
-                return Promote(release=release.id, full=self._chance.random() < 0.3, **self._asked())
+                return Promote(release=release.id, full=self._chance.random() < 0.3, **self.asked())
             case "Switch":
                 return self.switch(plan(self._chance))
             case "Adopt":
@@ -76,7 +76,7 @@ class Asking:
                 return self.maintenance(on=self._chance.random() < 0.3, every=self._chance.random() < 0.5)
             case _:
                 make: Callable[..., Request] = kind
-                return make(release=release.id, **self._asked())
+                return make(release=release.id, **self.asked())
 
     def operator(self, record: Record, *, without_token: bool, suspected: bool) -> Request | None:
         """Return what brings a release to its end: lift what a person must lift, and take back a candidate that stays
@@ -93,28 +93,29 @@ class Asking:
             return None
         if release.paused_by is not None or release.latched or without_token:
             return self.resume(release.id)
-        return Rollback(release=release.id, **self._asked()) if suspected else None
+        return Rollback(release=release.id, **self.asked()) if suspected else None
 
     def switch(self, with_plan: Plan, to: Colour | None = None) -> Switch:
         """Ask for a release."""
-        return Switch(service=self._service, to=to, version="v", plan=with_plan, **self._asked())
+        return Switch(service=self._service, to=to, version="v", plan=with_plan, **self.asked())
 
     def adopt(self, active: Colour, *, settle: bool) -> Adopt:
         """Ask to drive the service."""
-        return Adopt(service=self._service, active=active, settle=settle, **self._asked())
+        return Adopt(service=self._service, active=active, settle=settle, **self.asked())
 
     def resume(self, release: ReleaseId) -> Resume:
         """Ask to go on."""
-        return Resume(release=release, **self._asked())
+        return Resume(release=release, **self.asked())
 
     def rollback(self, release: ReleaseId) -> Rollback:
         """Ask to go back."""
-        return Rollback(release=release, **self._asked())
+        return Rollback(release=release, **self.asked())
 
     def maintenance(self, *, on: bool, every: bool) -> Maintenance:
         """Ask to stop or allow writes."""
-        return Maintenance(service=None if every else self._service, on=on, **self._asked())
+        return Maintenance(service=None if every else self._service, on=on, **self.asked())
 
-    def _asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, Any]:
+        """What every request has: the next number, and a nonce of its own."""
         self._number += 1
         return {"id": self._number, "actor": "someone", "nonce": f"{self._number:x}", "wall": ""}

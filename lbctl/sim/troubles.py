@@ -6,6 +6,7 @@ from lbctl.model.names import Colour
 from lbctl.model.record import Phase
 from lbctl.model.route import Route
 from lbctl.model.units import Instant
+from lbctl.sim import jobs
 from lbctl.sim.balancer import Balancer
 from lbctl.sim.site import SERVERS, SERVICE
 from lbctl.sim.world import World
@@ -40,6 +41,7 @@ def happen(world: World) -> None:
         ease(world, world.chance)
     if rates.suspended and world.mishaps.random() < rates.suspended:
         world.sleep(world.mishaps.randint(1_000, 600_000))
+    jobs.work(world)
     if dice() < rates.person and world.process is not None:
         count("person asks")
         world.ask(world.asking.anything(world.process.state.record))

@@ -96,6 +96,8 @@ class Watch:
         if release is not None and release.phase.ended and release.id not in self.ended:
             self.ended.add(release.id)
             self.count(release.phase.value)
+            if release.claims:
+                self.count("job's release ends")
 
     def save(
         self, before: Record, record: Record, readings: dict[InstanceName, Any], durable: Record, token: Token

@@ -12,7 +12,7 @@ from lbctl.model.record import Phase, Record
 from lbctl.model.request import Rollback
 from lbctl.model.route import Route
 from lbctl.model.units import MINUTE, Instant
-from lbctl.sim import eyes
+from lbctl.sim import eyes, jobs, power
 from lbctl.sim.balancer import Balancer, Pending, balancers
 from lbctl.sim.chance import Rates
 from lbctl.sim.core import Core
@@ -47,7 +47,7 @@ class World:
         # What users do by themselves has dice of its own: the same troubles meet other users.
         self.guests = Random(seed)  # noqa: S311
         self.mishaps = Random(seed)  # noqa: S311 - of faults that came later: without them every run is as it was
-        self.lives = Random(seed)  # noqa: S311
+        self.lives, self.power, self.jobs = Random(seed), Random(seed), Random(seed)  # noqa: S311 - as those
         self.rates = rates
         self.core = core
         self.now = Instant(1_000)
@@ -76,6 +76,7 @@ class World:
         self.watch = Watch(self.topology, SERVICE, names)
         self.hook_answers: list[HookAnswer] = []
         shaped(self)
+        jobs.employed(self)
         self.asking = Asking(SERVICE, self.chance)
         self.process: Process | None = None
         self.life = 0
@@ -109,6 +110,8 @@ class World:
         if writes:
             fate = "is there" if self.disk.record is not kept else "is lost"
             self.watch.count(f"crash, a write under way {fate}")
+        if reboot:
+            power.cut(self)
         self.disk.durable_at = self.now
         self.watch.durable(self.disk.record)
         for balancer in self.balancers.values():

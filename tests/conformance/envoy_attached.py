@@ -31,7 +31,7 @@ class Owner:
         self.bootstrap = directory / "bootstrap.yaml"
         self.log = directory / "envoy.log"
         self._layout = layout
-        self._binary = binary or locate()
+        self.binary = binary or locate()
         self._base_id = directory / "base-id"
         self._epoch = 0
         self._lives: list[subprocess.Popen[bytes]] = []
@@ -80,7 +80,7 @@ class Owner:
 
     def _launch(self, *options: str) -> None:
         times = ["--drain-time-s", str(DRAIN_S), "--parent-shutdown-time-s", str(PARENT_SHUTDOWN_S)]
-        call = [str(self._binary), "-c", str(self.bootstrap), "--concurrency", "1", "--log-level", "warning", *times]
+        call = [str(self.binary), "-c", str(self.bootstrap), "--concurrency", "1", "--log-level", "warning", *times]
         with self.log.open("ab") as output:
             self._lives.append(
                 subprocess.Popen([*call, *options], stdin=subprocess.DEVNULL, stdout=output, stderr=output)

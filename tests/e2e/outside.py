@@ -22,6 +22,15 @@ async def routes(here: Stage) -> tuple[set[str], str]:
         await plane.close()
 
 
+async def version(here: Stage) -> str:
+    """What the load balancer says it is: the newest life of it."""
+    plane = _plane(here)
+    try:
+        return (await plane.probe()).version
+    finally:
+        await plane.close()
+
+
 def _plane(here: Stage) -> DataPlane:
     topology = load(str(here.config), uid=os.getuid(), environ=os.environ).topology
     (plane,) = topology.planes.values()

@@ -25,10 +25,12 @@ class Host:
         with self.told.open("r+b", buffering=0) as file:
             file.write(struct.pack("3l", sync_ms, names_ms, clock_s))
 
-    async def take(self, here: Stage) -> None:
-        """Start lbctld anew on this host."""
+    async def take(self, here: Stage, disk: Path | None = None) -> None:
+        """Start lbctld anew on this host. `disk`: only syncs of what lies below hang."""
         await here.daemon.stop()
         environment = {"LD_PRELOAD": str(self.library), "LBCTL_TEST_HOST": str(self.told)}
+        if disk is not None:
+            environment["LBCTL_TEST_DISK"] = str(disk)
         await here.daemon.start(environment=environment)
         await here.control.wait_up(20)
 

@@ -17,6 +17,7 @@ from lbctl.dataplane.envoy.layout import layout_of
 from lbctl.dataplane.envoy.render import routes_file
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.version import Written
+from lbctl.dataplane.patience import Patience
 from lbctl.model.names import Colour, Generation
 from lbctl.model.operation import Place, SetRoute, Status
 from lbctl.model.reading import PoolReading
@@ -36,9 +37,9 @@ async def pool(world: EnvoyWorld[ToyServer], colour: Colour) -> PoolReading:
 class Refusable(RouteFile):
     """Writes for fence 2 what Envoy cannot take."""
 
-    def write(self, written: Written, patience_s: float | None = None) -> str:
+    def write(self, written: Written, patience: Patience | None = None) -> str:
         if written.fence != 2:
-            return super().write(written, patience_s)
+            return super().write(written, patience)
         self._file.write(
             routes_file(self._service, written, self.callers).replace('"prefix":"/"', '"prefix":7').encode()
         )

@@ -39,6 +39,9 @@ OVERTAKEN = replace(
     NONE, late=0.7, stuck=0.3, mute=0.1, person=0.08, crash=0.02, idle_crash=0.02, keeps_no_fence=0.0, heal=0.1
 )
 STAYING = replace(NONE, stays=0.7, visit=0.1, person=0.03)
+DEPLOYED = replace(NONE, jobs=0.1, late=0.1, crash=0.002, slow=0.1)
+BLACKED_OUT = replace(NONE, crash=0.02, reboot=1.0, torn=0.5, set_back=0.8, person=0.06, jobs=0.02)
+FREED = replace(NONE, reload=0.05, edit_boot=0.08, person=0.1, crash=0.02)
 RELOADED = replace(NONE, crash=0.01, edit=0.03, reload=0.02, person=0.08)
 RARE = (
     (1, 300, KILLED),
@@ -48,6 +51,9 @@ RARE = (
     (11, 300, OVERTAKEN),
     (1, 500, STAYING),
     (2, 300, RELOADED),
+    (2, 250, FREED),
+    (1, 400, DEPLOYED),
+    (1, 300, BLACKED_OUT),
 )
 """Where what is rare is met."""
 

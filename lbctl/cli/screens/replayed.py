@@ -9,10 +9,15 @@ Json = dict[str, Any]
 
 
 def replayed_screen(data: Json) -> str:
-    """Return every turn of the verdict, and the sum."""
+    """Return every turn of the verdict, the sum, and what a replay leaves out."""
     by = "other thresholds" if data["other_thresholds"] else "what it was judged by"
     head = f"release {data['release']}, judged again by {by}; {seconds(data['lasted_ms'])} of traffic"
-    return "\n".join([head, "", *map(_line, data["turns"]), "", _sum(data)])
+    return "\n".join([head, "", *map(_line, data["turns"]), "", _sum(data), _LEFT_OUT.format(**data)])
+
+
+_LEFT_OUT = (
+    "  the judge alone was asked: holds, hooks and what people asked for are in `lbctl explain {release}`, not in this"
+)
 
 
 def _line(turn: Json) -> str:

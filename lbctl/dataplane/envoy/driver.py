@@ -1,9 +1,11 @@
 """The Envoy driver: the data-plane port over files that Envoy watches and an admin socket that tells what it took."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
+from typing import Any
 
 from lbctl.crash import Point, passing
 from lbctl.dataplane.closing import Closings
@@ -20,6 +22,7 @@ from lbctl.dataplane.envoy.rising import Rising
 from lbctl.dataplane.envoy.routefile import RouteFile
 from lbctl.dataplane.envoy.times import read_histograms, timing
 from lbctl.dataplane.envoy.version import Written
+from lbctl.dataplane.patience import Patience, Patiences
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S, HostSockets
 from lbctl.dataplane.threads import beside
 from lbctl.model.errors import DataPlaneError
@@ -38,7 +41,15 @@ UNSEEN = "OLD_WORKERS_UNSEEN: it was hot-restarted while lbctl did not look: an 
 
 HOLDERS_MAX = 20
 HURRY_S = 0.1
-"""So long a way back waits for a disk that hangs. A raise, bound to what routes now, waits as long as it takes."""
+"""So long a way back waits for a disk that hangs."""
+GRACE_S = 0.02
+"""So long a way back leaves to a raise that is being written: a disk in health needs less."""
+RAISE_S = 0.4 * OPERATION_TIMEOUT_S
+"""So long a raise takes at most until it is written; then it is refused, and never written. A way back that is decided
+meanwhile is sent when the raise is answered."""
+RESTORE_S = 60.0
+WAITING_MAX = 64
+"""More changes of servers than this do not wait for a disk that hangs."""
 
 
 class EnvoyInstance:
@@ -75,6 +86,8 @@ class EnvoyInstance:
         self._fence = 0
         self._refusals: dict[tuple[Generation, ServiceName], int] = {}
         self._order = asyncio.Lock()
+        self._servers_order = asyncio.Lock()
+        self._patiences = Patiences(HURRY_S, GRACE_S)
         self._target = counters.stats_target(services)
         self._full_target = counters.stats_target(services, times=True)
         self._attendances = Attendances(services)
@@ -88,6 +101,8 @@ class EnvoyInstance:
     async def ensure_running(self) -> tuple[str, ...]:
         """Bring its files up to the config, and start it where that is lbctl's business; return what was done."""
         services = tuple(self._services.values())
+        with suppress(OSError):  # What cannot be swept is in nobody's way.
+            await beside(files.sweep, self._layout)
         if self._attached:
             return await attached.bring_up(self._layout, services)
         return await embedded.ensure_running(self._layout, services, self._binary)
@@ -144,20 +159,30 @@ class EnvoyInstance:
             return Result(Status.REFUSED, f"{self.name} has no service {operation.service}")
         if why := self._unpinnable(operation):
             return Result(Status.REFUSED, f"{self.name}: {operation.service}: {why}")
-        task = asyncio.create_task(self._apply(operation))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        done, _ = await asyncio.wait({task}, timeout=_ANSWER_S)
-        if done:
-            return task.result()
-        return Result(Status.UNKNOWN, f"{self._unconfirmed()}; it may still be applied")
+        late = f"{self._unconfirmed()}; it may still be applied"
+        return await self._in_its_place(self._raised_or_lowered(operation), late)
 
     async def administer(self, operation: SetServer) -> Result:
         """See `DataPlane.administer`: the servers of a pool are one file, which Envoy takes as a whole."""
+        late = f"{self.name}: the file of its servers is not written within {_ANSWER_S:g} s: does the disk hang?"
+        if len(self._running) >= WAITING_MAX:
+            return Result(Status.UNKNOWN, late)
+        return await self._in_its_place(self._administer(operation), late)
+
+    async def _in_its_place(self, work: Coroutine[Any, Any, Result], late: str) -> Result:
+        """A cancellation, and an answer that comes too late, stop the waiting and never the work."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        done, _ = await asyncio.wait({task}, timeout=_ANSWER_S)
+        return task.result() if done else Result(Status.UNKNOWN, late)
+
+    async def _administer(self, operation: SetServer) -> Result:
+        """In an order of its own: a way back never waits for it."""
         service = self._services[operation.service]
         colour, server = operation.colour, operation.server
         try:
-            async with self._order:
+            async with self._servers_order:
                 drained = files.drained(service, colour, self._layout) - {server}
                 drained |= {server} if operation.admin is Admin.DRAIN else set()
                 change = files.endpoints(service, colour, self._layout, drained)
@@ -256,7 +281,14 @@ class EnvoyInstance:
                     what = f"{look.generation} routes {name} as its old config says until it ends"
                     yield f"OLD_WORKER_WITHOUT_ROUTES: {what}; lbctl cannot steer it"
 
-    async def _apply(self, operation: SetRoute) -> Result:
+    async def _raised_or_lowered(self, operation: SetRoute) -> Result:
+        """What is bound to a route it found gives up in time; the rest, which may be a way back, does not wait."""
+        if operation.expect is None:
+            return await self._apply(operation, self._patiences.back())
+        with self._patiences.out(RAISE_S) as patience:
+            return await self._apply(operation, patience)
+
+    async def _apply(self, operation: SetRoute, patience: Patience) -> Result:
         """Check, write, wait. The order's lock holds check and write only: a lowering never waits for Envoy."""
         if (why := await self._unexpected(operation)) is not None:
             return why
@@ -267,14 +299,14 @@ class EnvoyInstance:
                 if (why := self._needless(operation)) is not None:
                     return why
                 before = self._files[operation.service].read()
-                patience_s = HURRY_S if operation.expect is None else None
-                complaint = await beside(self._files[operation.service].write, wanted, patience_s)
+                complaint = await beside(self._files[operation.service].write, wanted, patience)
         except OSError as error:
             return Result(Status.REFUSED, f"{self.name}: the route file cannot be written: {error}")
         passing(Point.ENVOY_WRITTEN)
         result = await self._confirmed(self._services[operation.service], wanted)
         if result.status is Status.REFUSED and before is not None:
-            await self._restore(operation.service, wanted, before)
+            failed = await self._restore(operation.service, wanted, before)
+            return replace(result, detail=f"{result.detail}{failed}")
         return replace(result, detail=complaint) if result.status is Status.DONE else result
 
     def _unpinnable(self, operation: SetRoute) -> str:
@@ -328,11 +360,19 @@ class EnvoyInstance:
         hint = " (`lbctl envoy status` may say why)" if self._attached else ""
         return f"{self.name}: Envoy does not confirm the route within {_ANSWER_S:g} s{hint}"
 
-    async def _restore(self, service: ServiceName, refused: Written, before: Written) -> None:
-        """A file that Envoy refuses would be 404 for everyone after a restart: bring back what it accepted."""
-        async with self._order:
-            if self._files[service].read() == refused:
-                await beside(self._files[service].write, before)
+    async def _restore(self, service: ServiceName, refused: Written, before: Written) -> str:
+        """A file that Envoy refuses would be 404 for everyone after a restart: bring back what it accepted.
+
+        Return what went wrong, "" for nothing.
+        """
+        try:
+            with self._patiences.out(RESTORE_S) as patience:
+                async with self._order:
+                    if self._files[service].read() == refused:
+                        await beside(self._files[service].write, before, patience)
+        except OSError as error:
+            return f"; and what it took before could not be written again: {error}"
+        return ""
 
     async def _look(self) -> list[Look]:
         return [looked(said) for said in await self._lives.ask([self._target], _ANSWER_S)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import stat
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -110,19 +111,44 @@ def make_directories(layout: Layout, inside: Sequence[str]) -> None:
             directory.chmod(mode)
 
 
+_FRESH = ".new"
+_WRITING: set[Path] = set()
+"""What threads of this process are writing just now."""
+
+
 def write_file(path: Path, text: str) -> None:
-    """Replace a file as a whole: Envoy and a crash see the old or the new one. Raises OSError."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)  # Left by a crash, or a link that somebody put there.
+    """Replace a file as a whole: Envoy and a crash see the old or the new one. Raises OSError.
+
+    The new one has a name of its own until then: it meets neither another writer's nor a link that somebody put there.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_FRESH}")
+    _WRITING.add(fresh)
+    try:
+        _fill(fresh, text)
+        passing(Point.ENVOY_FILE_BEFORE)
+        fresh.replace(path)
+        passing(Point.ENVOY_FILE_AFTER)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+    finally:
+        _WRITING.discard(fresh)
+
+
+def _fill(fresh: Path, text: str) -> None:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        share_as_directory(file.fileno(), path.parent)
+        share_as_directory(file.fileno(), fresh.parent)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    passing(Point.ENVOY_FILE_BEFORE)
-    fresh.replace(path)
-    passing(Point.ENVOY_FILE_AFTER)
+
+
+def sweep(layout: Layout) -> None:
+    """Remove what a writer that died left behind. Raises OSError."""
+    for directory in (layout.directory, *(layout.directory / name for name in EMBEDDED)):
+        for left in {*directory.glob(f".*{_FRESH}")} - _WRITING:
+            left.unlink(missing_ok=True)
 
 
 def _restored(written: Written | None) -> str:

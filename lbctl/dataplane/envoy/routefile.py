@@ -1,6 +1,7 @@
 """One service's route file and its copy: preallocated, so that a full disk never stops a lowering."""
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from lbctl.dataplane.envoy.callers import Callers, callers_of
 from lbctl.dataplane.envoy.layout import Layout
 from lbctl.dataplane.envoy.render import routes_file
 from lbctl.dataplane.envoy.version import Written, parse
+from lbctl.dataplane.patience import Patience
 from lbctl.dataplane.slotfile import SlotFile
 from lbctl.model.route import Pin, Route
 from lbctl.model.topology import Service
@@ -36,6 +38,8 @@ class RouteFile:
         self._file = SlotFile(layout.routes(service.name), size)
         self._copy = SlotFile(layout.copy(service.name), size)
         self._path, self._copy_path = layout.routes(service.name), layout.copy(service.name)
+        self._copying = threading.Lock()
+        self._newest = b""
         self._seen: tuple[_Stamp, Written | None] | None = None
 
     def read(self) -> Written | None:
@@ -73,19 +77,29 @@ class RouteFile:
         self._file.ensure(text)
         self._copy.ensure(text)
 
-    def write(self, written: Written, patience_s: float | None = None) -> str:
+    def write(self, written: Written, patience: Patience | None = None) -> str:
         """Replace the file, then its copy, as a whole each; return what went wrong with the copy, "" for nothing.
 
-        `patience_s`: see `SlotFile.write`. Raises OSError: the file itself was not replaced.
+        `patience`: see `SlotFile.write`; the copy is made without it, later. Raises OSError: the file itself was not
+        replaced.
         """
         text = routes_file(self._service, written, self.callers).encode()
-        self._file.write(text, patience_s)
+        self._file.write(text, patience)
         passing(Point.ENVOY_BETWEEN)
+        self._newest = text
         try:
-            self._copy.write(text)
+            if patience is None:
+                self._write_copy()
+            elif not patience.through(self._write_copy):
+                return f"the copy {self._copy_path} is not written yet: the disk hangs"
         except OSError as error:
             return f"the copy {self._copy_path} could not be written: {error.strerror}"
         return ""
+
+    def _write_copy(self) -> None:
+        """One at a time, and whoever had to wait writes what is newest by then."""
+        with self._copying:
+            self._copy.write(self._newest)
 
     def _parsed(self, path: Path) -> Written | None:
         """Whole: JSON with a route configuration and lbctl's version text, from which all of it can be rendered."""
