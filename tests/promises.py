@@ -51,6 +51,7 @@ PROMISES = (
             "e2e/test_stops.py::test_lbctld_that_was_stopped_for_seconds_goes_on_as_if_nothing_was",
             "e2e/test_stops.py::test_what_was_stopped_for_half_a_minute_goes_on_as_if_nothing_was",
             "e2e/test_stops.py::test_lbctld_killed_for_want_of_memory_leaves_the_split_and_goes_on",
+            "e2e/test_stops.py::test_lbctld_that_gets_no_memory_any_more_leaves_the_split_and_goes_on",
         ),
     ),
     Promise(
@@ -119,6 +120,8 @@ PROMISES = (
             "test_blindness_is_held_at_three_seconds_paged_at_sixty_and_goes_back_at_the_limit",
             "e2e/test_judgement.py::test_counters_that_cannot_be_read_hold_and_the_release_goes_on_by_itself",
             "e2e/test_judgement.py::test_five_minutes_without_counters_are_one_page_and_no_rollback",
+            "e2e/test_rights_lost.py::"
+            "test_a_right_that_is_lost_in_mid_release_holds_it_and_it_goes_on_when_it_is_given_back",
             "integration/test_probe_lateness.py::"
             "test_a_killed_prober_is_started_again_and_its_targets_are_unknown_meanwhile",
             "integration/test_request_log_receiver.py::"
@@ -184,6 +187,11 @@ PROMISES = (
             "integration/test_haproxy_disk.py::test_a_full_disk_stops_neither_runtime_nor_boot_value",
             "integration/test_envoy_traffic.py::test_a_full_disk_does_not_stop_a_lowering",
             "e2e/test_unwell_host.py::test_a_disk_that_hangs_delays_neither_the_answer_nor_the_way_back",
+            "e2e/test_unwell_host.py::test_a_raise_that_a_disk_holds_up_delays_no_way_back",
+            "e2e/test_unwell_host.py::test_a_raise_that_a_disk_holds_up_delays_no_way_back_more_than_promised",
+            "integration/test_envoy_disk.py::"
+            "test_a_way_back_does_not_wait_for_a_raise_that_hangs_and_has_the_last_word",
+            "integration/test_envoy_disk.py::test_a_raise_on_a_disk_that_hangs_is_refused_in_time_and_never_lands",
         ),
     ),
     Promise(
@@ -213,6 +221,11 @@ PROMISES = (
             "e2e/test_attached.py::test_forty_restarts_of_an_attached_envoy_are_read_back_as_fast_as_promised",
             "e2e/test_review.py::test_a_load_balancer_killed_in_mid_release_comes_back_with_what_is_recorded",
             "e2e/test_reloads.py::test_reloads_every_three_seconds_for_ten_minutes_are_read_back_as_fast_as_promised",
+            "e2e/test_other_versions.py::test_an_haproxy_of_another_version_takes_over_by_a_reload_and_goes_back_again",
+            "e2e/test_other_versions.py::"
+            "test_an_haproxy_of_another_version_that_is_started_in_the_others_place_routes_as_recorded",
+            "e2e/test_other_versions.py::"
+            "test_an_envoy_of_another_version_routes_as_recorded_and_plan_says_that_it_is_older",
         ),
     ),
     Promise(

@@ -16,6 +16,7 @@ from tests.e2e.scene import (
     crowd,
     ended,
     envoy,
+    events,
     haproxy,
     one_of,
     reached,
@@ -131,19 +132,40 @@ async def test_names_that_nobody_answers_for_delay_no_way_back(tmp_path: Path) -
         assert (await users.stop()).failed_requests == 0
 
 
+async def waits(here: Stage) -> dict[str, float]:
+    """What the release waits for, and since when, in seconds."""
+    lines = (await here.control.get(f"/v1/why/{SERVICE}"))["lines"]
+    return {line["needs"]: line["since_ms"] / 1_000 for line in lines}
+
+
 @pytest.mark.long
 @pytest.mark.haproxy
 async def test_a_wall_clock_that_jumps_a_day_decides_nothing(tmp_path: Path) -> None:
+    """Neither what is decided, nor how long it takes, nor what is recorded follows it; only what is printed."""
     unwell = host(tmp_path)
     async with adopted(haproxy(), SLOW_STEP) as here, await crowd(here, rate=100) as users:
         await step(here, unwell)
-        before = await status(here)
+        await reached(here, 1_000)
+        before, began = await status(here), time.monotonic()
+        waited_before = (await waits(here))["time"]
         for clock_s in (DAY_S, -DAY_S, 0):
             unwell.be(clock_s=clock_s)
             await asyncio.sleep(0.7)
             now = await status(here)
             assert [now[key] for key in ("phase", "share_bp", "release")] == ["shifting", 1_000, before["release"]]
-            assert now["held"] is None
-        stamps = [one["wall"] for one in (await here.control.get("/v1/events?after=0&limit=500"))["events"]]
-        assert stamps
+            assert (now["held"], now["observed_share_bp"]) == (None, 1_000)
+            assert await routes(here) == ({"1000:10000:10000"}, "1000:10000:10000")
+            went_s = time.monotonic() - began
+            assert abs((await waits(here))["time"] - waited_before - went_s) < 1, "the step's time is not its own"
+            await here.control.post(f"/v1/releases/{SERVICE}/pause", {"reason": f"by {clock_s}"})
+            await here.control.post(f"/v1/releases/{SERVICE}/resume", {"reason": f"by {clock_s}"})
+        recorded = await events(here)
+        marks = [one for one in recorded if "by " in one["text"]]
+        days = {one["wall"][:10] for one in marks}
+        assert len(days) == 3, f"people are told what the clock shows: {days}"
+        numbers = [one["id"] for one in recorded]
+        assert numbers == sorted(numbers), "the record keeps its order"
+        _, back = await way_back_s(here)
+        assert back <= 5 * BACK_S
+        assert (await ended(here, 20))["phase"] == "rolled_back"
         assert (await users.stop()).failed_requests == 0
