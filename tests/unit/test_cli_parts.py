@@ -59,7 +59,7 @@ def test_every_command_of_the_catalogue_is_there_and_says_what_it_does(name: str
 
 def test_whoever_has_adopted_a_service_is_told_how_its_first_release_begins() -> None:
     said = _adopted({"service": "web", "active": "blue", "version": "1.0.0", "warning": ""})
-    assert said.splitlines()[-1] == "  next   lbctl claim web --wait: which pool to deploy to"
+    assert said.splitlines()[-1] == "  next   lbctl plan web --version VERSION"
 
 
 def test_attempts_of_a_server_are_not_called_requests_as_those_of_a_pool_are() -> None:

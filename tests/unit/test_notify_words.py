@@ -100,7 +100,7 @@ def test_an_end_that_leaves_a_pool_in_use_is_no_tick_and_says_what_not_to_stop()
         "do not stop blue of storefront and blue of accounts yet: `lbctl retired 1 --service storefront --wait` says "
         "when it is proved unused"
     )
-    assert (message.opens, message.closes) == (False, True)
+    assert (message.opens, message.closes) == (False, ("release/1",))
 
 
 def test_an_end_with_every_certificate_is_a_tick() -> None:
