@@ -47,7 +47,7 @@ def frozen(
         text, told = _rendered(driver, there, services) if into is None else merged_into(into, there, services, None)
     except Garbled as error:
         raise Failure(str(error), then=way_out(config.path, into, str(error)), exit_code=Exit.CONFIG) from None
-    if f"{found.directory}/" in text.replace(f"{there.directory}/", ""):
+    if into is not None and f"{found.directory}/" in text.replace(f"{there.directory}/", ""):
         what = f"{into} reads files of {found.directory} outside of lbctl's marks"
         raise Failure(what, then=f"take these lines out: grep -n {found.directory} {into}", exit_code=Exit.REFUSED)
     names = dict.fromkeys(re.findall(re.escape(f"{there.directory}/") + _NAME, text))

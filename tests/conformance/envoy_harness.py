@@ -68,6 +68,18 @@ class ToyServer:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
+    async def refuse(self) -> None:
+        """Refuse new connections, and serve those that are there to their end.
+
+        A connection that asyncio is just accepting when its server ends is lost to everybody, and never closed.
+        """
+        assert self._server is not None
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._server.close()
+
     def close(self) -> None:
         """Refuse new connections and cut the open ones."""
         if self._server is not None:
@@ -77,11 +89,13 @@ class ToyServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while await self._answer((await reader.readuntil(b"\r\n\r\n")).decode("latin-1"), reader, writer):
-                await writer.drain()
-        self._writers.discard(writer)
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await self._answer((await reader.readuntil(b"\r\n\r\n")).decode("latin-1"), reader, writer):
+                    await writer.drain()
+        finally:
+            self._writers.discard(writer)
+            writer.close()
 
     async def _answer(self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         path = head.split(" ")[1]
@@ -296,6 +310,8 @@ class EnvoyWorld(Generic[Kind]):
         for server in self.servers.values():
             server.held.set()
             server.close()
+        for _ in range(3):
+            await asyncio.sleep(0)  # What was cut is gone with one of the loop's next turns, and the loop ends here.
 
 
 @asynccontextmanager

@@ -53,15 +53,17 @@ class GrpcServer:
         connection = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         connection.local_settings = Settings(client=False, initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: 1_000})
         connection.initiate_connection()
-        with suppress(OSError):
-            writer.write(connection.data_to_send())
-            while data := await reader.read(_READ_BYTES):
-                for event in connection.receive_data(data):
-                    self._react(connection, event)
+        try:
+            with suppress(OSError):
                 writer.write(connection.data_to_send())
-                await writer.drain()
-        self._writers.discard(writer)
-        writer.close()
+                while data := await reader.read(_READ_BYTES):
+                    for event in connection.receive_data(data):
+                        self._react(connection, event)
+                    writer.write(connection.data_to_send())
+                    await writer.drain()
+        finally:
+            self._writers.discard(writer)
+            writer.close()
 
     def _react(self, connection: H2Connection, event: Event) -> None:
         match event:

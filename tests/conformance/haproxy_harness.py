@@ -307,6 +307,8 @@ class HaproxyWorld:
         for server in self.servers.values():
             server.held.set()
             server.close()
+        for _ in range(3):
+            await asyncio.sleep(0)  # What was cut is gone with one of the loop's next turns, and the loop ends here.
 
 
 def _bound(service: Service, form: HaproxyForm) -> Service:

@@ -34,16 +34,18 @@ class TcpServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        with suppress(OSError):
-            writer.write(f"{self.name}\n".encode())
-            while line := await reader.readline():
-                self.seen += 1
-                writer.write(line)
+        try:
+            with suppress(OSError):
+                writer.write(f"{self.name}\n".encode())
+                while line := await reader.readline():
+                    self.seen += 1
+                    writer.write(line)
+                    await writer.drain()
+                writer.write(b"bye\n")
                 await writer.drain()
-            writer.write(b"bye\n")
-            await writer.drain()
-        self._writers.discard(writer)
-        writer.close()
+        finally:
+            self._writers.discard(writer)
+            writer.close()
 
 
 @dataclass(slots=True)

@@ -74,8 +74,7 @@ async def dying(world: HaproxyWorld, here: Operator, seen: Load, chance: random.
     """One server after the other stops listening, ends what it has, and comes back when HAProxy knows it is gone."""
     while True:
         server = world.servers[chance.choice(STORY)]
-        assert server._server is not None
-        server._server.close()
+        await server.refuse()
         await known_dead(here, server.name)
         await asyncio.sleep(0.2)
         await server.open()

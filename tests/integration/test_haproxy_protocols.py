@@ -7,7 +7,7 @@ import struct
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,12 +109,13 @@ async def resetting(world: HaproxyWorld, name: str) -> asyncio.Server:
     world.servers[name].close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if (head := await reader.read(100)).startswith(b"GET /healthz"):
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-            await writer.drain()
+        head = await reader.read(100)
+        if not head or head.startswith(b"GET /healthz"):
+            with suppress(ConnectionError):
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" * bool(head))
+                await writer.drain()
             writer.close()
             return
-        assert head
         channel = writer.get_extra_info("socket")
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
