@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from lbctl.core import cutting, hooks, judge, notes, oldworkers
+from lbctl.core import cutting, hooks, judge, latecomers, leaving, notes, oldworkers
 from lbctl.core.afterwards import undo
 from lbctl.core.change import go_back
 from lbctl.core.closing import closing_news
 from lbctl.core.ebb import Ebb, ends_in
+from lbctl.core.invariants import InvariantViolatedError, check
 from lbctl.core.judge import Counts
+from lbctl.core.judge.account import _sane
+from lbctl.core.judge.terms import Stream, Terms
 from lbctl.core.judge.wording import interval
 from lbctl.core.leaving import leaving_services
 from lbctl.core.matrix import Tally
@@ -24,8 +27,8 @@ from lbctl.model.entry import Kind
 from lbctl.model.hook import Heard, Hook, Word
 from lbctl.model.hook import Point as HookPoint
 from lbctl.model.names import Colour, Generation
-from lbctl.model.reading import InstanceReading
-from lbctl.model.record import By, Phase, Record
+from lbctl.model.reading import InstanceReading, Unreadable
+from lbctl.model.record import By, Phase, Record, Release
 from lbctl.model.request import Undo
 from lbctl.model.sessions import Attendance, Leaving, SessionPolicy
 from lbctl.model.topology import SessionsBack, Topology
@@ -310,3 +313,38 @@ def test_withdrawing_what_is_already_on_its_way_names_the_release() -> None:
     assert answer.body["release"] == shop.release.id
     shop.until("finished")
     assert shop.withdraw(A).body["release"] is None
+
+
+def test_every_stream_has_its_own_dispersion() -> None:
+    terms = Terms(dispersion=3.0, slow_dispersion={Stream.SLOW95: 5.0})
+    assert [terms.dispersion_of(stream) for stream in Stream] == [3.0, 2.0, 5.0, 2.0]
+
+
+@pytest.mark.parametrize("changes", [{"share_bp": 100}, {"phase": Phase.SHIFTING}, {"to": Colour.BLUE}])
+def test_a_release_that_begins_with_traffic_or_goes_nowhere_is_no_record(changes: dict[str, object]) -> None:
+    state = shifting()
+    release = replace(state.record.releases[SERVICE], phase=Phase.PREFLIGHT, share_bp=0, reached_bp=0)
+    before = replace(state.record, releases={})
+
+    def after(one: Release) -> Record:
+        return replace(before.with_release(one), rev=before.rev + 1)
+
+    check(before, after(release))
+    with pytest.raises(InvariantViolatedError):
+        check(before, after(replace(release, **changes)))
+
+
+def test_a_load_balancer_that_cannot_be_read_names_nobody_and_makes_the_sum_unknown() -> None:
+    state = shifting()
+    assert leaving._in_flight(state, SERVICE, Colour.BLUE) == 0
+    (name,) = state.observed.instances
+    gone = replace(state, observed=replace(state.observed, instances={name: Unreadable(NOW, "it went away")}))
+    assert leaving._in_flight(gone, SERVICE, Colour.BLUE) is None
+    assert list(latecomers._in_flight(gone, SERVICE, Colour.BLUE)) == []
+    assert list(latecomers._in_flight(state, SERVICE, Colour.BLUE)) == []
+
+
+def test_counts_with_more_bad_ones_than_requests_are_taken_as_that_many() -> None:
+    assert _sane(None) == Counts(0, 0)
+    assert _sane(Counts(5, 5)) == Counts(5, 5)
+    assert _sane(Counts(3, 5)) == Counts(5, 5)
