@@ -131,7 +131,8 @@ def part(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> tu
         return _by_seats(keep_bp, leaving, leaving.per_second, seen, now)
     if leaving.left is not None:
         return _evenly(keep_bp, leaving, leaving.left / leaving.per_second * SECOND, now, leaving.left)
-    if seen is None and since(leaving.began_at, now) >= WATCHED_MIN:
+    if (seen is None or leaving.closing) and since(leaving.began_at, now) >= WATCHED_MIN:
+        # At the deadline of a closing a watch that begins anew again and again is waited for no longer.
         until = leaving.deadline + (UNCOUNTED if leaving.closing else 0)
         return _evenly(keep_bp, leaving, max(1, until - leaving.paced_at), now, None)
     return None
@@ -182,10 +183,12 @@ def waits_for(keep_bp: int, leaving: Leaving, seen: Seats | None) -> str:
 
 def _waits(leaving: Leaving, per_second: int, seen: Seats) -> str:
     """Return why no more may go now. At the deadline of a closing nobody is waited for."""
+    if leaving.closing:
+        return ""
     if seen.moved_lately > TOO_MANY * per_second * (LATELY // SECOND):
         return f"{seen.moved_lately} moved within {seconds(LATELY)}, which is more than the rate"
     few = len(seen.occupied) < MANY and (seen.occupied or seen.watched >= REMEMBERED)
-    if seen.silence >= NOBODY and not few and not leaving.closing:
+    if seen.silence >= NOBODY and not few:
         return f"nobody at all has come for {seconds(seen.silence)}: all who are passed would move at once"
     return ""
 

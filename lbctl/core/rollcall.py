@@ -47,6 +47,11 @@ class RollCall:
         self._drawn = dict.fromkeys(Colour, 0)
         self._drawn_long = dict.fromkeys(Colour, 0)
         self._moved = dict.fromkeys(Colour, 0)
+        self._went: dict[Colour, dict[int, int]] = {colour: {} for colour in Colour}
+        """By bucket: the second in which somebody last left that colour."""
+        self._left = dict.fromkeys(Colour, 0)
+        """In how many seconds each bucket was left, all buckets together: what a page asks for at once is one
+        session that leaves, and a client that remembers no cookie leaves once a second at most."""
         self._moves: deque[tuple[Instant, Mapping[Colour, int]]] = deque()
         self._last: Attendance | None = None
 
@@ -60,6 +65,9 @@ class RollCall:
         """A session left `origin`; from now on it is one of the other colour, in the same bucket or another."""
         self.heard = self._fresh = True
         self._moved[origin] += 1
+        here = bucket if 0 <= bucket < self.grain else -1
+        self._left[origin] += self._went[origin].get(here) != self._second
+        self._went[origin][here] = self._second
         if 0 <= bucket < self.grain:
             self._seen[origin].pop(bucket, None)
             longest = self._longest[origin].pop(bucket, 0)
@@ -111,6 +119,8 @@ class RollCall:
         if turned_at // FORGET_EVERY == before:
             return
         oldest = self._oldest(REMEMBERED_S)
+        lately = self._oldest(LATELY // SECOND)
+        self._went = {colour: {b: s for b, s in one.items() if s >= lately} for colour, one in self._went.items()}
         for colour, seen in self._seen.items():
             self._seen[colour] = here = {bucket: second for bucket, second in seen.items() if second >= oldest}
             self._longest[colour] = {b: away for b, away in self._longest[colour].items() if b in here}
@@ -120,7 +130,7 @@ class RollCall:
         return self._seconds[-1 - ago_s] if len(self._seconds) > ago_s else -1
 
     def _attendance(self, began: Instant, now: Instant) -> Attendance:
-        self._moves.append((now, dict(self._moved)))
+        self._moves.append((now, dict(self._left)))
         while since(self._moves[0][0], now) > LATELY:
             self._moves.popleft()
         return Attendance(
@@ -134,7 +144,7 @@ class RollCall:
             drawn=dict(self._drawn),
             drawn_long=dict(self._drawn_long),
             moved=dict(self._moved),
-            moved_lately={colour: self._moved[colour] - self._moves[0][1][colour] for colour in Colour},
+            moved_lately={colour: self._left[colour] - self._moves[0][1][colour] for colour in Colour},
         )
 
     def _seen_within(self, colour: Colour, seconds: int) -> tuple[int, ...]:

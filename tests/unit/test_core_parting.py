@@ -144,6 +144,30 @@ def test_a_session_that_moved_is_one_of_the_other_colour() -> None:
     assert seen_now.moved[Colour.BLUE] == 1
 
 
+def test_a_page_of_many_requests_is_one_session_that_leaves_and_nobody_leaves_twice_in_a_second() -> None:
+    call = RollCall(NOW)
+    call.look(NOW)
+    for second in range(1, 6):
+        for _ in range(30):
+            call.moved(Colour.BLUE, 7)
+        call.moved(Colour.BLUE, 100 + second)
+        call.look(Instant(NOW + second * SECOND))
+    seen_now = call.look(Instant(NOW + 6 * SECOND))
+    assert seen_now.moved_lately[Colour.BLUE] == 5 + 5
+    assert seen_now.moved[Colour.BLUE] == 155
+
+
+@pytest.mark.parametrize(
+    "seated", [None, Seats(BP_FULL, (5, 9), Span(0)), Seats(BP_FULL, (5,), LONG, moved_lately=10**6)]
+)
+def test_at_the_deadline_of_a_closing_no_watch_and_no_crowd_is_waited_for(seated: Seats | None) -> None:
+    ends = Instant(NOW + MINUTE)
+    keep_bp, leaving = BP_FULL, replace(PACED, deadline=ends, closing=True, paced_at=ends)
+    for second in range(1, 70):
+        keep_bp, leaving = part(keep_bp, leaving, seated, Instant(ends + second * SECOND)) or (keep_bp, leaving)
+    assert keep_bp == 0
+
+
 def moved_every_ten_seconds(count: int, think_s: int, away_s: range = range(0), until_s: int = 420) -> list[int]:
     """Users who come back every `think_s`, and for a while cannot; from 90 s on 10/s may move. A tick is 500 ms."""
     chance, call, keep_bp, leaving = Random(1), RollCall(Instant(0)), BP_FULL, None
