@@ -172,7 +172,7 @@ def _by_seats(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now:
 
 def waits_for(keep_bp: int, leaving: Leaving, seen: Seats | None) -> str:
     """Return why the next part does not go yet, for people; empty if only the rate is waited for."""
-    if leaving.per_second is None or seen is None or not keep_bp:
+    if leaving.per_second is None or seen is None or not keep_bp or leaving.closing:
         return ""
     if leaving.left is None and not seen.known:
         why = "it began anew at a start, or when lines of the request log were missing"

@@ -51,9 +51,8 @@ def test_any_text_gives_a_proposal_whose_yaml_is_yaml(config: str) -> None:
     proposal = text(made, "h.cfg", "", "/var/lib/lbctl/haproxy")
     node, faults = read_yaml(proposal.encode())
     assert node is not None
-    # Such a name is kept as it is, for `config validate` to refuse at its place; HAProxy refuses a name twice, too.
-    known = ("a control character in a text", "the key '")
-    assert all(fault.what.startswith(known) for fault in faults), proposal
+    # Such a name is kept as it is, for `config validate` to refuse at its place.
+    assert {fault.what for fault in faults} <= {"a control character in a text"}, proposal
     with suppress(ConfigError):
         load_text("x", proposal.encode(), uid=0, environ=os.environ, resolve=lambda name: ["192.0.2.1"])
 

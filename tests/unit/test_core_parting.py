@@ -163,6 +163,7 @@ def test_a_page_of_many_requests_is_one_session_that_leaves_and_nobody_leaves_tw
 def test_at_the_deadline_of_a_closing_no_watch_and_no_crowd_is_waited_for(seated: Seats | None) -> None:
     ends = Instant(NOW + MINUTE)
     keep_bp, leaving = BP_FULL, replace(PACED, deadline=ends, closing=True, paced_at=ends)
+    assert waits_for(keep_bp, leaving, seated) == ""
     for second in range(1, 70):
         keep_bp, leaving = part(keep_bp, leaving, seated, Instant(ends + second * SECOND)) or (keep_bp, leaving)
     assert keep_bp == 0

@@ -118,10 +118,13 @@ def _pools(one: Proposed) -> Iterator[str]:
             if doubtful
             else f"      {colour}:{why}"
         )
+        named: set[str] = set()
         for server in pool:
             given = _server(one, server) or "  # FILL IN, as 10.0.1.21:8080"
-            mark = "# " if doubtful else ""
-            yield f"        {mark}{scalar(server.name)}: {given}   # {comment(server.place)}"
+            again = server.name in named
+            named.add(server.name)
+            mark, why = "# " * (doubtful or again), "; a name twice, which HAProxy refuses" * again
+            yield f"        {mark}{scalar(server.name)}: {given}   # {comment(server.place)}{why}"
 
 
 def _server(one: Proposed, server: Server) -> str:
