@@ -1,14 +1,15 @@
 """What a slip of the pen would change and no scenario stands on: each rule asked by itself."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from lbctl.core import cutting, hooks, judge, latecomers, leaving, notes, oldworkers
+from lbctl.core import cutting, health, hooks, judge, latecomers, leaving, notes, oldworkers
 from lbctl.core.afterwards import undo
 from lbctl.core.change import go_back
 from lbctl.core.closing import closing_news
 from lbctl.core.ebb import Ebb, ends_in
+from lbctl.core.health import HealthState
 from lbctl.core.invariants import InvariantViolatedError, check
 from lbctl.core.judge import Counts
 from lbctl.core.judge.account import _sane
@@ -348,3 +349,9 @@ def test_counts_with_more_bad_ones_than_requests_are_taken_as_that_many() -> Non
     assert _sane(None) == Counts(0, 0)
     assert _sane(Counts(5, 5)) == Counts(5, 5)
     assert _sane(Counts(3, 5)) == Counts(5, 5)
+
+
+def test_one_more_good_probe_changes_nothing_but_when_it_was() -> None:
+    every = {field.name: object() for field in fields(HealthState)}
+    state = HealthState(**every)  # type: ignore[arg-type]
+    assert health._heard(state, NOW) == replace(state, heard_at=NOW)
