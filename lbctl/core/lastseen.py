@@ -29,4 +29,4 @@ def _nobody(state: State, name: ServiceName, colour: Colour, now: Instant) -> bo
     idle = state.topology.services[name].drain.idle
     if seen is None or idle > REMEMBERED or seen.watched < idle:
         return False
-    return not seen.below(pool.keep_bp).in_memory.occupied
+    return not seen.unplaced and not seen.below(pool.keep_bp).in_memory.occupied

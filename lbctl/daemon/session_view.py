@@ -8,8 +8,8 @@ from lbctl.core.ebb import ends_in
 from lbctl.core.lastseen import over_after
 from lbctl.core.leaving import gone_from, hindered
 from lbctl.core.measured import between, drawn
-from lbctl.core.parting import Seats, waits_for
-from lbctl.core.seating import seats_of
+from lbctl.core.parting import waits_for
+from lbctl.core.seating import Seats, seats_of
 from lbctl.core.state import State
 from lbctl.daemon.why_line import why_line
 from lbctl.model.names import Colour, InstanceName, ServiceName

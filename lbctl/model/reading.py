@@ -124,6 +124,11 @@ class ServiceReading:
     """
 
     @property
+    def requests(self) -> int:
+        """How many both pools got."""
+        return sum(pool.requests for pool in self.pools.values())
+
+    @property
     def effective(self) -> Mapping[Generation, Route]:
         """What new traffic gets, by generation."""
         return {**self.runtime, **self.skewed}

@@ -49,9 +49,10 @@ class Leaving:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visits:
     """When the sessions of one pool came to one instance, by bucket, in seconds of a clock that rests while nobody
-    comes at all: an outage of the users' line makes nobody older.
+    comes, or hardly anybody of those who usually do: an outage of the users' line makes nobody older.
 
-    `last_s`: the last visit. `longest_s`: the longest of a session's last few absences, where it came back.
+    `last_s`: the last visit. `longest_s`: the longest of a session's absences in ten to twenty minutes, where it came
+    back.
     `learned_s`: for how long absences were watched.
     """
 
@@ -62,15 +63,29 @@ class Visits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """How many sessions of both pools came in a second, lately and as usual. `away_since`: since when hardly any of the
+    usual ones comes; None: they do."""
+
+    lately: float
+    usual: float
+    away_since: Instant | None = None
+
+
+NOBODY_YET = Coming(lately=0.0, usual=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attendance:
     """Which sessions of a service came back lately on one instance, and what new traffic was drawn.
 
     `buckets` has the occupied ones, ascending, of sessions that were seen within the last minute; it is watched since
     `since`; `remembered` those of the last ten minutes, and `visits` when those came. `heard_at`: when any request was
-    last heard of. `drawn` counts requests that neither a pin nor a session decided, `drawn_long` those of them that are
-    known only since they ended and took so long that an earlier split may have drawn them, `moved` requests of sessions
-    that just left that colour; they rise for as long as `since` is the same. `moved_lately`: how many left within the
-    last ten seconds.
+    last heard of, `coming` how many sessions are. `unplaced` are the pools to which sessions without a bucket came
+    within ten minutes. `drawn` counts requests that neither a pin nor a session decided, `drawn_long` those of them
+    that are known only since they ended and took so long that an earlier split may have drawn them, `moved` requests of
+    sessions that just left that colour; they rise for as long as `since` is the same. `moved_lately`: how many left
+    within the last ten seconds.
     """
 
     taken_at: Instant
@@ -80,6 +95,8 @@ class Attendance:
     remembered: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
     visits: Mapping[Colour, Visits] = field(default_factory=dict)
     heard_at: Instant | None = None
+    coming: Coming = NOBODY_YET
+    unplaced: frozenset[Colour] = frozenset()
     drawn: Mapping[Colour, int] = field(default_factory=dict)
     drawn_long: Mapping[Colour, int] = field(default_factory=dict)
     moved: Mapping[Colour, int] = field(default_factory=dict)

@@ -49,7 +49,7 @@ class Missing:
         if instance.taken_at == self._taken_at:
             return
         self._taken_at = instance.taken_at
-        counted = sum(pool.requests for pool in service.pools.values())
+        counted = service.requests
         if instance.generation != self._generation or counted < self._counted:
             self._generation, self._earlier = instance.generation, self.count
             self._offset = lines - counted

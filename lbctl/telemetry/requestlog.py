@@ -85,7 +85,7 @@ class PlaneLog:
         for key, lane in self._tally.lanes.items():
             if since(self._holed.get(key, now), now) >= LATE:
                 lane.calls.doubt(now)
-            if lane.calls.heard:
+            if lane.calls.tells:
                 found[key] = lane.calls.look(now)
         return found
 
@@ -97,7 +97,9 @@ class PlaneLog:
         for (name, service), audit in self._audits.items():
             reading, look = readings.get(name), looks[name, service]
             if isinstance(reading, InstanceReading) and (seen := reading.services.get(service)) is not None:
-                audit.missing.compare(reading, seen, self._tally.lanes[name, service].lines)
+                lane = self._tally.lanes[name, service]
+                audit.missing.compare(reading, seen, lane.lines)
+                lane.calls.served(reading.generation, seen.requests)
                 audit.proof.compare(look, reading, seen.pools)
             else:
                 audit.proof.look(look)

@@ -33,6 +33,8 @@ class Steady:
     failures: list[str] = field(default_factory=list)
     answers: int = 0
     visitors: Counter[str] = field(default_factory=Counter)
+    online: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set only the first session, and those without cookies, can come."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -68,6 +70,8 @@ class Steady:
         streams = None
         await asyncio.sleep(chance.random() * self.pause_s)
         while True:
+            if number:
+                await self.online.wait()
             streams, colour = await self._ask(streams, cookies)
             if colour and self.colours.get(number, colour) != colour:
                 self.changes.append(Change(time.monotonic(), number, self.colours[number], colour))
@@ -117,6 +121,7 @@ class Steady:
 
     def start(self) -> None:
         """Come, with as many visitors as a tenth of the sessions make requests."""
+        self.online.set()
         self._tasks = [asyncio.create_task(self.live(number)) for number in range(self.count)]
         self._tasks.append(asyncio.create_task(self.visit(max(0.02, self.pause_s / self.count * 10))))
 

@@ -201,6 +201,29 @@ async def test_half_of_eight_hundred_left_and_the_others_move_at_the_rate(proxy:
         assert {(change.origin, change.to) for change in users.changes} == {("blue", "green")}
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_nearly_all_users_are_cut_off_for_a_minute_and_do_not_all_move_when_they_come_back(proxy: Any) -> None:
+    async with adopted(proxy(), plan("{move: 20/s}")) as here, steady(here.port, 600, 2.0) as users:
+        await asyncio.sleep(15)
+        await draining(here)
+        await until(lambda: fewer(users, 540), 20)
+        users.online.clear()
+        await asyncio.sleep(10)
+        kept, before = (await pool(here, "blue"))["keep_bp"], len(users.changes)
+        await asyncio.sleep(50)
+        view = (await status(here))["sessions"]["blue"]["leaving"]
+        assert ((await pool(here, "blue"))["keep_bp"], len(users.changes)) == (kept, before), view
+        assert "sessions a second come since" in view["hindered"]
+        users.online.set()
+        await moved_to(users, "green", 90)
+        times = [change.at_s for change in users.changes]
+        most = max(sum(at <= other < at + 10 for other in times) for at in times)
+        print(f"\n600 sessions, 20/s, all but one cut off for 60 s: at most {most} in 10 s")
+        assert most <= 320, "those of five seconds, who were passed before the outage was seen, on top"
+        assert (users.twice(), users.failures) == ([], [])
+
+
 async def draining_or_over(here: Stage) -> None:
     number = await release(here)
 

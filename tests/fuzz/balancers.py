@@ -204,7 +204,7 @@ def session_counters(data: bytes) -> object:
     calls.take(b"", LIFE, Instant(0))
     calls.take(data, LIFE, Instant(1_000))
     calls.take(data + data[-50:], LIFE, Instant(2_000))
-    return calls.look(Instant(3_000))
+    return calls.look({a_service().name: 1}, Instant(3_000))
 
 
 class _Bytes:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lbctl.core.parting import part, seats
+from lbctl.core.parting import part
+from lbctl.core.seating import seats
 from lbctl.dataplane.haproxy.client import ask
 from lbctl.model.names import Colour
 from lbctl.model.reading import InstanceReading

@@ -114,6 +114,19 @@ async def test_lines_that_are_late_do_not_begin_the_watch_of_sessions_anew_and_l
     assert began == 5_300
 
 
+async def test_a_load_balancer_that_stands_by_tells_that_nobody_came_until_it_serves_what_no_line_tells(
+    logs: RequestLogs,
+) -> None:
+    take(logs, topology(udp()))
+    logs.timing(counted(1_000, 40), Instant(1_000))
+    assert logs.sessions(Instant(1_000))[LB1, SHOP].since == 1_000
+    logs.timing(counted(9_000, 40), Instant(9_000))
+    assert logs.sessions(Instant(9_000))[LB1, SHOP].since == 1_000
+    for at, requests in ((9_500, 41), (20_000, 41)):
+        logs.timing(counted(at, requests), Instant(at))
+        assert logs.sessions(Instant(at)) == {}, "are its lines written at all?"
+
+
 async def test_an_address_that_is_taken_is_refused_by_name(log: RequestLog) -> None:
     first = opened(log)
     with pytest.raises(Unbound, match=f"the request log {log} cannot be opened: .*(in use|reads there).*: "):

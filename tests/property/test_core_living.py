@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbctl.core.living import FLOOR_S, LEAST, living
-from lbctl.core.parting import CATCH_UP_MAX, Seats, level_of, part
+from lbctl.core.parting import CATCH_UP_MAX, part
 from lbctl.core.rollcall import REMEMBERED_S
+from lbctl.core.seating import Seats, level_of
 from lbctl.model.sessions import Leaving, Visits
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
 

@@ -1,20 +1,15 @@
 """Who is still there: a move is paid for the living, and never goes faster than promised for them."""
 
-from collections.abc import Iterator
-from random import Random
-
 import pytest
 
 from lbctl.core.living import FLOOR_S, LEAST, living
-from lbctl.core.parting import level_of, part, seats
 from lbctl.core.rollcall import REMEMBERED, RollCall
 from lbctl.model.names import Colour
-from lbctl.model.sessions import Leaving, Visits
+from lbctl.model.sessions import Visits
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
+from tests.unit.comings import Comings, bursts, regular, short
 
 LONG = Span(20 * MINUTE)
-Session = list[float]
-"""The seconds in which somebody comes."""
 
 
 def visits(away: dict[int, int], longest: dict[int, int], learned_s: int = 1_200) -> Visits:
@@ -84,15 +79,14 @@ def test_nobody_grows_older_while_nobody_comes_at_all() -> None:
     assert seen.now_s - seen.last_s[5] == pytest.approx(120 - 80 + 5, abs=2)
 
 
-def test_a_long_absence_counts_less_with_each_visit() -> None:
-    call, longest = RollCall(Instant(0)), []
-    for second in range(113):
+def test_a_long_absence_is_known_for_ten_to_twenty_minutes_however_often_somebody_comes_meanwhile() -> None:
+    call, known = RollCall(Instant(0)), []
+    for second in range(1_800):
         call.drew(Colour.GREEN)
-        call.look(Instant(second * SECOND))
         if second == 0 or (second >= 100 and not second % 2):
             call.kept(Colour.BLUE, 5)
-            longest.append(call.look(Instant(second * SECOND + 500)).visits[Colour.BLUE].longest_s.get(5, 0))
-    assert longest == [0, 100, 75, 57, 43, 33, 25, 19]
+        known.append(call.look(Instant(second * SECOND)).visits[Colour.BLUE].longest_s.get(5, 0))
+    assert (known[99], set(known[101:1_190]), known[1_210]) == (0, {99}, 2)
 
 
 def test_the_other_pool_knows_how_long_a_session_stays_away() -> None:
@@ -110,69 +104,6 @@ def test_the_other_pool_knows_how_long_a_session_stays_away() -> None:
 
 # ---- whole moves
 
-
-def regular(count: int, think_s: float, until_s: float, begin_s: float = 0, spread: float = 0.5) -> list[Session]:
-    """Users who come every so often."""
-    chance = Random(count)
-    found = []
-    for _ in range(count):
-        at, session = begin_s + chance.random() * think_s, []
-        while at < until_s:
-            session.append(at)
-            at += think_s * chance.uniform(1 - spread, 1 + spread)
-        found.append(session)
-    return found
-
-
-def short(per_second: float, stay_s: float, think_s: float, until_s: float) -> Iterator[Session]:
-    """Users who come, stay for a while and leave, one after another; no new one after `until_s`."""
-    chance, at = Random(7), 0.0
-    while at < until_s:
-        at += chance.expovariate(per_second)
-        ends = at + chance.expovariate(1 / stay_s)
-        yield regular(1, think_s, ends, at)[0]
-
-
-def moved(sessions: list[Session], per_second: int, begins_s: int, killed_s: int | None = None) -> list[int]:
-    """Return how many moved in every ten seconds until the limit was 0, by the users. A tick is half a second."""
-    chance, call, keep_bp, leaving = Random(5), RollCall(Instant(0)), BP_FULL, None
-    coming: dict[int, list[list[int]]] = {}
-    for session in sessions:
-        user = [chance.randrange(BP_FULL), 0]
-        for at in session:
-            coming.setdefault(int(at * 2), []).append(user)
-    moves = []
-    for tick in range(2 * begins_s + 600):
-        if not keep_bp:
-            break
-        now = Instant(tick * 500)
-        call = RollCall(now) if killed_s is not None and tick == 2 * killed_s else call
-        for user in coming.get(tick, ()):
-            if user[1]:
-                continue
-            if user[0] < level_of(keep_bp, BP_FULL):
-                call.kept(Colour.BLUE, user[0])
-                continue
-            user[1] = 1
-            call.moved(Colour.BLUE, user[0])
-            moves.append(tick // 2 - begins_s)
-        call.drew(Colour.GREEN)
-        if tick % 4 and tick < 2 * begins_s:
-            continue
-        seen = seats([call.look(now)], Colour.BLUE, now)
-        if tick >= 2 * begins_s:
-            began = Leaving(per_second=per_second, began_at=now, paced_at=now, deadline=Instant(10**9))
-            leaving = leaving or began
-            found = part(keep_bp, leaving, seen, now)
-            assert found is None or found[0] <= keep_bp
-            keep_bp, leaving = found or (keep_bp, leaving)
-    return [moves_in(moves, start) for start in range(0, tick // 2 - begins_s - 9, 10)]
-
-
-def moves_in(moves: list[int], start: int) -> int:
-    return sum(start <= one < start + 10 for one in moves)
-
-
 HALF_LEFT = [*regular(400, 2, 1_000), *regular(400, 2, 267)]
 SEVERAL = {
     "half of them ended half a minute before": (HALF_LEFT, 10, 300),
@@ -186,7 +117,7 @@ SEVERAL = {
 @pytest.mark.parametrize("name", SEVERAL)
 def test_the_living_move_at_the_rate_that_is_promised(name: str) -> None:
     sessions, per_second, begins_s = SEVERAL[name]
-    first, *rest = moved(sessions, per_second, begins_s)
+    first, *rest = Comings(sessions, per_second, begins_s).run()
     assert 5 * per_second <= first <= 12 * per_second, "who is passed moves with the next request"
     assert rest
     assert all(7.5 * per_second <= one <= 12 * per_second for one in rest), (first, *rest)
@@ -194,13 +125,70 @@ def test_the_living_move_at_the_rate_that_is_promised(name: str) -> None:
 
 
 def test_after_a_kill_it_goes_on_with_the_living() -> None:
-    windows = moved(HALF_LEFT, 10, 300, killed_s=310)
-    assert all(one <= 120 for one in windows), windows
+    windows = Comings(HALF_LEFT, 10, 300, killed_s=[310]).run()
     assert len(windows) in {3, 4}
-    assert all(one >= 80 for one in windows), windows
+    assert all(80 <= one <= 120 for one in windows), windows
 
 
 def test_short_visits_that_share_buckets_are_slower_and_never_faster() -> None:
-    windows = moved([*short(20, 60, 5, 400)], 20, 400)
+    windows = Comings([*short(20, 60, 5, 400)], 20, 400).run()
     assert all(one <= 240 for one in windows), windows
     assert max(windows) > 100, windows
+
+
+@pytest.mark.parametrize(("watched_s", "most"), [(60, 114), (300, 96), (700, 96)])
+def test_who_clicks_for_a_minute_and_reads_for_four_is_not_gone(watched_s: int, most: int) -> None:
+    """Before a reading time was seen to its end nobody can know it: then the last windows are up to 14 % above."""
+    users = bursts(1_500, click_s=3, busy_s=60, idle_s=240, until_s=watched_s + 400)
+    move = Comings(users, 8, watched_s, until_s=400)
+    move.run()
+    assert move.ended_s
+    assert max(move.within(start) for start in range(390)) <= most
+
+
+@pytest.mark.parametrize("think_s", [3, 20])
+def test_users_who_come_often_and_those_who_come_seldom_move_at_the_rate(think_s: int) -> None:
+    move = Comings(regular(2_000, think_s, 900), 20, 300)
+    windows = move.run()
+    assert all(one <= 240 for one in windows), windows
+    assert sum(windows[-5:]) > 800, windows
+
+
+OUT = range(305, 400)
+"""Five seconds after the beginning of a move."""
+OUTAGES = {
+    "nobody comes at all": {"drawn": lambda second: second not in OUT},
+    "one still comes, and others without a session": {"through": (0,)},
+    "only somebody without a session comes every four seconds": {"drawn": lambda s: s not in OUT or s % 4 == 0},
+    "a tenth still comes": {"through": range(100)},
+}
+
+
+@pytest.mark.parametrize("name", OUTAGES)
+def test_in_an_outage_of_the_users_nobody_is_passed_who_would_move_at_once_after_it(name: str) -> None:
+    move = Comings(regular(1_000, 3, 900), 20, 300, away_s=OUT, **OUTAGES[name])
+    move.run()
+    assert max(move.within(start) for start in range(60, 290)) <= 290, "those passed before it, and the rate"
+    assert len(move.moves) > 990, "and it goes on"
+
+
+@pytest.mark.parametrize("through", [(), (0,)])
+def test_a_kill_in_an_outage_moves_nobody_by_what_was_counted_before(through: tuple[int, ...]) -> None:
+    move = Comings(regular(1_000, 3, 900), 20, 300, away_s=OUT, through=through, killed_s=[320, 360])
+    move.run()
+    assert max(move.within(start) for start in range(60, 290)) <= 290
+    assert len(move.moves) > 990
+
+
+def test_a_crowd_that_stays_away_for_ten_minutes_is_gone() -> None:
+    move = Comings([*regular(100, 3, 2_000), *regular(900, 3, 290)], 10, 300, until_s=800)
+    move.run()
+    assert 590 <= move.ended_s <= 640
+    assert len(move.moves) == 100
+
+
+def test_half_of_the_users_are_not_told_from_those_who_left() -> None:
+    """As told in the limits: they come back at once, and not faster than twice the rate is passed meanwhile."""
+    move = Comings(regular(1_000, 3, 900), 10, 300, away_s=OUT, through=range(500))
+    move.run()
+    assert move.ended_s >= 40

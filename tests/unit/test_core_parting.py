@@ -5,11 +5,13 @@ from random import Random
 
 import pytest
 
-from lbctl.core.parting import CATCH_UP_MAX, Seats, level_of, limit_of, part, seats, waits_for
+from lbctl.core.parting import CATCH_UP_MAX, part, waits_for
 from lbctl.core.rollcall import RollCall
+from lbctl.core.seating import Seats, level_of, limit_of, seats
 from lbctl.model.names import Colour
 from lbctl.model.sessions import Leaving
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
+from tests.unit.comings import Comings, regular
 
 NOW = Instant(1_000_000)
 PACED = Leaving(per_second=50, began_at=NOW, paced_at=NOW, deadline=Instant(NOW + 30 * MINUTE))
@@ -128,7 +130,8 @@ def test_a_session_is_known_for_a_minute_and_counted_once_on_all_instances() -> 
     calls[1].kept(Colour.BLUE, 7)
     found = seats([one.look(Instant(NOW + 40 * SECOND)) for one in calls], Colour.BLUE, Instant(NOW + 40 * SECOND))
     assert found is not None
-    assert replace(found, visits=()) == Seats(BP_FULL, (5, 7), Span(40 * SECOND), remembered=(5, 7))
+    expected = Seats(BP_FULL, (5, 7), Span(40 * SECOND), remembered=(5, 7), unplaced=True)
+    assert replace(found, visits=(), lately=0.0, usual=0.0) == expected
     assert found.living(BP_FULL).buckets == (5, 7)
     later = calls[0].look(Instant(NOW + 80 * SECOND))
     assert (later.buckets[Colour.BLUE], later.remembered[Colour.BLUE]) == ((), (5,))
@@ -169,44 +172,10 @@ def test_at_the_deadline_of_a_closing_no_watch_and_no_crowd_is_waited_for(seated
     assert keep_bp == 0
 
 
-def moved_every_ten_seconds(count: int, think_s: int, away_s: range = range(0), until_s: int = 420) -> list[int]:
-    """Users who come back every `think_s`, and for a while cannot; from 90 s on 10/s may move. A tick is 500 ms."""
-    chance, call, keep_bp, leaving = Random(1), RollCall(Instant(0)), BP_FULL, None
-    coming: dict[int, list[int]] = {}
-    for bucket in crowd(count):
-        coming.setdefault(chance.randrange(2 * think_s), []).append(bucket)
-    moved = [0] * (until_s // 10)
-    for tick in range(2 * until_s):
-        now = Instant(tick * 500)
-        for bucket in coming.pop(tick, ()):
-            if tick // 2 in away_s:
-                coming.setdefault(2 * away_s.stop + chance.randrange(4), []).append(bucket)
-            elif bucket < level_of(keep_bp, BP_FULL):
-                call.kept(Colour.BLUE, bucket)
-                coming.setdefault(tick + round(2 * think_s * chance.uniform(0.9, 1.1)), []).append(bucket)
-            else:
-                call.moved(Colour.BLUE, bucket)
-                moved[tick // 20] += 1
-        if tick // 2 not in away_s:
-            call.drew(Colour.GREEN)
-        seated = seats([call.look(now)], Colour.BLUE, now)
-        if tick >= 180:
-            leaving = leaving or replace(PACED, per_second=10, began_at=now, paced_at=now, deadline=Instant(10**9))
-            keep_bp, leaving = part(keep_bp, leaving, seated, now) or (keep_bp, leaving)
-    return moved
-
-
-def test_users_who_were_all_away_for_a_minute_do_not_all_move_when_they_come_back() -> None:
-    moved = moved_every_ten_seconds(2_000, 20, range(100, 175))
-    assert max(moved) <= 160, moved
-    assert sum(moved[:20]) <= 300, "for 35 s they could come and go"
-    assert sum(moved) > 1_000, "and it goes on"
-
-
 def test_users_who_come_back_every_five_minutes_move_at_the_rate_as_well() -> None:
-    moved = moved_every_ten_seconds(4_000, 300)
-    assert max(moved) <= 160, moved
-    assert sum(moved[-10:]) > 700, moved
+    windows = Comings(regular(4_000, 300, 900), 10, 300, until_s=420).run()
+    assert max(windows) <= 120, windows
+    assert sum(windows[-10:]) > 600, windows
 
 
 def test_a_count_of_nobody_ends_it_only_while_others_come_or_after_a_long_watch() -> None:
@@ -215,9 +184,12 @@ def test_a_count_of_nobody_ends_it_only_while_others_come_or_after_a_long_watch(
     assert part(BP_FULL, PACED, replace(nobody, silence=Span(6 * SECOND)), late) is None
     long_since = replace(nobody, silence=Span(9 * MINUTE), watched=Span(11 * MINUTE))
     assert part(BP_FULL, PACED, long_since, late) == (0, replace(PACED, paced_at=late, left=0))
-    counted = part(BP_FULL, replace(PACED, left=1_000), nobody, late)
-    assert counted is not None
-    assert counted[0] >= 8_900, "those of the last count come back seldom, or have not come yet"
+    counted = replace(PACED, left=1_000)
+    assert part(BP_FULL, counted, nobody, late) is None, "those of the last count must be cut off"
+    some = part(BP_FULL, counted, seen(crowd(400)), late)
+    assert some is not None
+    assert some[0] >= 8_900, "the others come back seldom, or have not come yet"
+    assert part(BP_FULL, counted, replace(nobody, watched=Span(11 * MINUTE)), late) is not None
     closing = replace(PACED, closing=True)
     assert part(BP_FULL, closing, replace(nobody, silence=Span(6 * SECOND)), late) is not None
 
@@ -227,6 +199,11 @@ def test_why_nobody_moves_is_said() -> None:
     some = crowd(1_000)
     assert waits_for(BP_FULL, PACED, seen(some)) == ""
     assert "watched for 4s of 10s" in waits_for(BP_FULL, PACED, seen(some, watched=Span(4 * SECOND)))
+    few = replace(seen(some), silence=Span(8 * SECOND), lately=1.24, usual=330.0)
+    assert "only 1.2 instead of 330.0 sessions a second come since 8s" in waits_for(BP_FULL, PACED, few)
+    assert "of about 9000 sessions counted before, 1004 came since the watch began 1m ago" in waits_for(
+        BP_FULL, replace(PACED, left=9_000), seen(some)
+    )
     away = replace(seen(some), silence=Span(8 * SECOND))
     assert "nobody at all has come for 8s" in waits_for(BP_FULL, PACED, away)
     assert part(BP_FULL, PACED, away, Instant(NOW + SECOND)) is None

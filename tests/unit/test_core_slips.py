@@ -1,6 +1,7 @@
 """What a slip of the pen would change and no scenario stands on: each rule asked by itself."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,14 @@ from lbctl.core.judge import Counts
 from lbctl.core.judge.account import _sane
 from lbctl.core.judge.terms import Stream, Terms
 from lbctl.core.judge.wording import interval
+from lbctl.core.lastseen import over_after
 from lbctl.core.leaving import leaving_services
 from lbctl.core.matrix import Tally
 from lbctl.core.matrix_kept import ENTRIES_MAX, plain, recalled
-from lbctl.core.parting import WATCHED_MIN, WATCHED_WELL, Seats, limit_of, part, seats
+from lbctl.core.parting import WATCHED_WELL, part
 from lbctl.core.rest import at_rest, remembered
 from lbctl.core.retreat import retreat
+from lbctl.core.seating import WATCHED_MIN, Seats, limit_of, seats
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.waning import ebbs
@@ -105,12 +108,15 @@ def test_load_balancers_with_buckets_of_another_size_say_nothing_together() -> N
 
 
 def test_who_was_counted_before_a_start_is_not_forgotten_for_who_is_seen_just_after_it() -> None:
-    seen = Seats(grain=BP_FULL, occupied=(9_990,), watched=Span(WATCHED_WELL - 1), remembered=(9_990,))
+    came = tuple(range(9_600, 10_000))
+    seen = Seats(grain=BP_FULL, occupied=came, watched=Span(WATCHED_WELL - 1), remembered=came)
     counted = replace(PACED, left=1_000)
     moved = part(BP_FULL, counted, seen, Instant(NOW + 2 * SECOND))
     assert moved is not None
     assert moved[0] == limit_of(9_000, BP_FULL), "a tenth of the thousand who were counted, wherever they are"
-    fresh = part(BP_FULL, PACED, replace(seen, watched=WATCHED_MIN), Instant(NOW + 2 * SECOND))
+    alone = replace(seen, occupied=(9_990,), remembered=(9_990,))
+    assert part(BP_FULL, counted, alone, Instant(NOW + 2 * SECOND)) is None, "the others must be cut off"
+    fresh = part(BP_FULL, PACED, replace(alone, watched=WATCHED_MIN), Instant(NOW + 2 * SECOND))
     assert fresh is not None
     assert fresh[0] == 0, "the only one there is"
 
@@ -127,6 +133,24 @@ def test_the_services_whose_sessions_are_moved_are_those_with_a_rate_and_an_open
     assert not moving(PACED, 0)
     assert not moving(WAITING, 5_000)
     assert not moving(None, BP_FULL)
+
+
+def test_nobody_who_watched_well_saw_a_session_so_quiet_is_enough_unless_one_without_a_bucket_came() -> None:
+    state, now = shifting(), Instant(30 * MINUTE)
+    service = state.topology.services[SERVICE]
+    drain = replace(service.drain, idle=Span(10 * MINUTE))
+    topology = replace(state.topology, services={SERVICE: replace(service, drain=drain)})
+
+    def after(**seen: Any) -> Span:
+        names = state.topology.instances_of(SERVICE)
+        told = {(name, SERVICE): Attendance(taken_at=now, since=Instant(0), **seen) for name in names}
+        seen = replace(state, topology=topology, observed=replace(state.observed, sessions=told))
+        return over_after(seen, SERVICE, Colour.BLUE, now)
+
+    assert after() == drain.quiet
+    assert after(remembered={Colour.BLUE: (7,)}) == drain.idle
+    assert after(unplaced=frozenset({Colour.BLUE})) == drain.idle, "its client keeps no cookie of lbctl's"
+    assert after(unplaced=frozenset({Colour.GREEN})) == drain.quiet
 
 
 def test_a_closing_of_a_service_that_left_the_config_is_no_news() -> None:

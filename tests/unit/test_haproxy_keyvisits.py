@@ -4,8 +4,9 @@ from lbctl.core.living import FLOOR_S, living
 from lbctl.core.rollcall import REMEMBERED
 from lbctl.dataplane.haproxy.keyvisits import KeyVisits
 from lbctl.dataplane.haproxy.sticktables import Bound
+from lbctl.model.names import Colour
 from lbctl.model.sessions import Visits
-from lbctl.model.units import BP_FULL
+from lbctl.model.units import BP_FULL, SECOND, Instant
 
 WHOLE_S = 1_800
 
@@ -21,20 +22,25 @@ def away(seen: Visits, key: str) -> int:
     return seen.now_s - seen.last_s[BUCKETS[key]]
 
 
+def look(seen: KeyVisits, second: int, blue: list[Bound], green: list[Bound] | None = None) -> Visits:
+    seen.look({Colour.BLUE: blue, Colour.GREEN: green or []}, Instant(second * SECOND))
+    return seen.visits(Colour.BLUE)
+
+
 def watched(seconds: int, coming: dict[str, tuple[int, int]]) -> Visits:
     """Look every second at users who come every so often, up to a second of the watch."""
     seen = KeyVisits()
     for second in range(seconds):
         lasts = {key: min(second, until) // every * every for key, (every, until) in coming.items()}
-        found = seen.look([entry(key, second - last) for key, last in lasts.items()], 1_000 + second)
+        found = look(seen, second, [entry(key, second - last) for key, last in lasts.items()])
     return found
 
 
 def test_who_is_away_is_known_at_once_and_how_long_people_stay_away_from_the_first_who_comes_back() -> None:
     seen = KeyVisits()
-    first = seen.look([entry("fast", 1), entry("gone", 400), entry("slow", 24)], 1_000)
+    first = look(seen, 0, [entry("fast", 1), entry("gone", 400), entry("slow", 24)])
     assert (away(first, "gone") - away(first, "fast"), dict(first.longest_s)) == (399, {})
-    second = seen.look([entry("fast", 0), entry("gone", 402), entry("slow", 1)], 1_002)
+    second = look(seen, 2, [entry("fast", 0), entry("gone", 402), entry("slow", 1)])
     assert second.longest_s[BUCKETS["slow"]] in {24, 25}, "the first who comes tells how long an entry lives"
     assert BUCKETS["gone"] not in second.longest_s
 
@@ -49,13 +55,40 @@ def test_who_left_is_not_alive_and_who_comes_seldom_is() -> None:
 def test_while_nobody_comes_at_all_nobody_grows_older() -> None:
     seen = KeyVisits()
     for second in range(200):
-        found = seen.look([entry("ann", second), entry("gone", second + 3)], 1_000 + second)
+        found = look(seen, second, [entry("ann", second), entry("gone", second + 3)])
     assert away(found, "ann") <= 6
+    assert seen.heard_at == Instant(0)
 
 
 def test_an_entry_that_is_no_more_is_forgotten() -> None:
     seen = KeyVisits()
-    seen.look([entry("ann", 5)], 1_000)
-    seen.look([entry("ann", 1)], 1_006)
-    assert dict(seen.look([entry("fast", 1)], 1_008).longest_s) == {}
-    assert dict(seen.look([], 1_010).last_s) == {}
+    look(seen, 0, [entry("ann", 5)])
+    look(seen, 6, [entry("ann", 1)])
+    assert dict(look(seen, 8, [entry("fast", 1)]).longest_s) == {}
+    assert dict(look(seen, 10, []).last_s) == {}
+
+
+def test_a_crowd_that_is_cut_off_is_told_and_grows_no_older_though_one_still_comes() -> None:
+    seen = KeyVisits()
+    for second in range(120):
+        gone_s = max(0, second - 30)
+        some = [entry(f"user {number}", gone_s + (number + second - gone_s) % 3) for number in range(300)]
+        found = look(seen, second, [*some, entry("ann", 0)])
+        assert (seen.coming.away_since is None) == (second < 33), second
+    assert seen.coming.usual > 50
+    assert seen.coming.lately == 1
+    assert found.now_s - min(found.last_s.values()) < 10
+
+
+def test_who_was_cleared_and_came_back_to_the_other_pool_has_moved() -> None:
+    seen, blue = KeyVisits(), [entry(f"user {number}", 1) for number in range(30)]
+    look(seen, 0, blue)
+    look(seen, 1, blue[20:])
+    assert seen.moved_lately(Colour.BLUE) == 0
+    look(seen, 2, blue[20:], blue[:7])
+    look(seen, 4, blue[20:], blue[:12])
+    assert (seen.moved_lately(Colour.BLUE), seen.moved_lately(Colour.GREEN)) == (12, 0)
+    look(seen, 12, blue[20:], blue[:12])
+    assert seen.moved_lately(Colour.BLUE) == 5
+    look(seen, 14, blue[20:], blue[:12])
+    assert seen.moved_lately(Colour.BLUE) == 0

@@ -104,9 +104,11 @@ class Attendances:
                 self._grew(key, count - self._before.get(key, 0))
         self._before = found
 
-    def look(self, now: Instant) -> dict[ServiceName, Attendance]:
-        """Return what is known of every service whose listener counts."""
-        return {name: call.look(now) for name, call in self._calls.items() if call.heard}
+    def look(self, requests: Mapping[ServiceName, int], now: Instant) -> dict[ServiceName, Attendance]:
+        """Return what is known of every service whose listener counts, or that served no request at all."""
+        for name, call in self._calls.items():
+            call.served(self._generation, requests[name])
+        return {name: call.look(now) for name, call in self._calls.items() if call.tells}
 
     def _grew(self, key: tuple[str | None, ...], count: int) -> None:
         service, why, origin, cluster, bucket = key

@@ -145,7 +145,7 @@ class EnvoyInstance:
             services=services,
             draining_generations=tuple(look.generation for look in looks[1:]),
             warnings=tuple(self._warnings(services, looks)),
-            sessions=self._attendances.look(taken_at),
+            sessions=self._attendances.look({name: one.requests for name, one in services.items()}, taken_at),
             timing={
                 name: timing(service, newest, taken_at, times)
                 for name, service in self._services.items()

@@ -6,7 +6,7 @@ to be cleared is cleared with the route (`weightsform`); what is left there, or 
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lbctl.core.rollcall import REMEMBERED
@@ -21,7 +21,7 @@ from lbctl.model.errors import DataPlaneError
 from lbctl.model.names import Colour, Generation, ServiceName
 from lbctl.model.reading import PoolReading, ServiceReading
 from lbctl.model.route import Route
-from lbctl.model.sessions import Attendance, Visits
+from lbctl.model.sessions import Attendance
 from lbctl.model.topology import HaproxyForm, Instance, Service
 from lbctl.model.units import Instant
 
@@ -36,17 +36,17 @@ Key = tuple[ServiceName, Colour]
 class Bindings:
     """Knows, between two looks, who is bound to pools that get nothing new."""
 
-    def __init__(self, instance: Instance, services: Sequence[Service]) -> None:
+    def __init__(self, instance: Instance, services: Sequence[Service], clock: Callable[[], Instant]) -> None:
         self._instance = instance
+        self._clock = clock
         self._services = {one.name: one for one in services if one.haproxy and one.haproxy.form is HaproxyForm.WEIGHTS}
         self._backends = {one.name: one.haproxy.backends[Colour.BLUE] for one in services if one.haproxy}
         self._strange = strange_tables(services)
         self._life: Generation | None = None
         self._found: dict[Key, tuple[int, ...]] = {}
         """By pool that gets nothing new: the bucket of each entry, ascending."""
-        self._comings: dict[Key, KeyVisits] = {}
-        self._visits: dict[Key, Visits] = {}
-        """The same pools: when each came, also by looks before the last write."""
+        self._visits: dict[ServiceName, KeyVisits] = {}
+        """Who came to services that have such a pool, also by looks before the last write."""
         self._by_table: dict[ServiceName, bool] = {}
         """Whether a table alone brings its users back. Where a cookie does too, the request log knows them better."""
         self._trouble = "they are just being counted"
@@ -62,10 +62,10 @@ class Bindings:
             (name, colour) for name in self._services for colour in Colour if _is_shut(services[name], colour)
         )
         if self._life != looks[0].life:
-            self._life, self._found, self._asked, self._comings = looks[0].life, {}, frozenset(), {}
+            self._life, self._found, self._asked, self._visits = looks[0].life, {}, frozenset(), {}
         self._asked &= shut
         self._found = {key: found for key, found in self._found.items() if key in shut}
-        self._comings = {key: one for key, one in self._comings.items() if key in shut}
+        self._visits = {name: one for name, one in self._visits.items() if any(name == key[0] for key in shut)}
         now_s = asyncio.get_running_loop().time()
         if shut and self._asking is None and (now_s >= self._due_s or shut - self._asked):
             self._asked = shut
@@ -85,10 +85,22 @@ class Bindings:
     def _attendance(self, name: ServiceName, seen: ServiceReading, now: Instant) -> Attendance:
         shut = [colour for colour in Colour if _is_shut(seen, colour)]
         known = bool(shut) and all((name, colour) in self._found for colour in shut)
-        buckets = {colour: tuple(sorted(set(self._found[name, colour]))) for colour in shut if known}
-        began = Instant(now - REMEMBERED) if known else now
-        visits = {colour: self._visits[name, colour] for colour in shut if known}
-        return Attendance(taken_at=now, since=began, buckets=buckets, remembered=buckets, visits=visits)
+        if not known:
+            return Attendance(taken_at=now, since=now)
+        buckets, seen_by = (
+            {colour: tuple(sorted(set(self._found[name, colour]))) for colour in shut},
+            self._visits[name],
+        )
+        return Attendance(
+            taken_at=now,
+            since=Instant(now - REMEMBERED),
+            buckets=buckets,
+            remembered=buckets,
+            visits={colour: seen_by.visits(colour) for colour in shut},
+            heard_at=seen_by.heard_at,
+            coming=seen_by.coming,
+            moved_lately={colour: seen_by.moved_lately(colour) for colour in shut},
+        )
 
     def honoured(self, name: ServiceName, route: Route) -> Route:
         """Return what the newest worker honours where its map and weights say `route`."""
@@ -127,8 +139,7 @@ class Bindings:
         try:
             found = await bound_anywhere(ask, self._strange)
             if newest.life == self._life:
-                for key in self._asked:
-                    self._note(key, self._bound(key, newest, found.entries), loop.time())
+                self._note(newest, found.entries)
                 self._by_table |= {name: self._is_by_table(name, newest, found.tables) for name in self._services}
         except DataPlaneError as error:
             self._found, self._trouble = {}, str(error)
@@ -136,9 +147,13 @@ class Bindings:
             self._asking = None
             self._due_s = loop.time() + max(EVERY_S, REST * (loop.time() - began_s))
 
-    def _note(self, key: Key, bound: Sequence[Bound], now_s: float) -> None:
-        self._found[key] = tuple(sorted(one.bucket for one in bound))
-        self._visits[key] = self._comings.setdefault(key, KeyVisits()).look(bound, now_s)
+    def _note(self, newest: Look, found: Sequence[Bound]) -> None:
+        for name in {key[0] for key in self._asked}:
+            bound = {colour: self._bound((name, colour), newest, found) for colour in Colour}
+            self._visits.setdefault(name, KeyVisits()).look(bound, self._clock())
+            for colour in Colour:
+                if (name, colour) in self._asked:
+                    self._found[name, colour] = tuple(sorted(one.bucket for one in bound[colour]))
 
     def _bound(self, key: Key, newest: Look, found: Sequence[Bound]) -> list[Bound]:
         service, colour, backend = self._services[key[0]], key[1], self._backends[key[0]]

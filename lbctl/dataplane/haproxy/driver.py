@@ -50,7 +50,7 @@ class HaproxyInstance:
         self._writer = Writer(instance, self._forms)
         self._boot = BootFiles(instance)
         self._holders = Holders(instance, {name: form.backends for name, form in self._forms.items()})
-        self._bindings = Bindings(instance, services)
+        self._bindings = Bindings(instance, services, clock)
         self._closings = Closings(Sessions(instance, self._forms, services).cut)
         self._older = Older()
         self._services = tuple(services)
