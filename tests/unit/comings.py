@@ -114,8 +114,10 @@ class Comings:
         self.moves.append(second - self.begins_s)
 
     def _leave(self, call: RollCall, now: Instant, second: int) -> None:
+        if not self.keep_bp:
+            return
         seen = seats([call.look(now)], Colour.BLUE, now)
-        if second < self.begins_s or not self.keep_bp:
+        if second < self.begins_s:
             return
         began = Leaving(per_second=self.per_second, began_at=now, paced_at=now, deadline=Instant(10**9))
         leaving = self.leaving or began
