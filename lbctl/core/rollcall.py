@@ -73,7 +73,7 @@ class RollCall:
         self.heard = self._fresh = True
         self._moved[origin] += 1
         here = bucket if 0 <= bucket < self.grain else -1
-        self._crowd.arrive((origin.other, here))
+        self._crowd.arrive(here)
         self._left[origin] += self._went[origin].get(here) != self._tick
         self._went[origin][here] = self._tick
         if 0 <= bucket < self.grain:
@@ -123,10 +123,12 @@ class RollCall:
         return self._last
 
     def _came(self, colour: Colour, bucket: int) -> None:
-        self._crowd.arrive((colour, bucket))
-        before = self._seen[colour].get(bucket, self._second)
-        self._seen[colour][bucket] = self._second
-        self._absences[colour].ended(bucket, self._second - before)
+        self._crowd.arrive(bucket)
+        seen, second = self._seen[colour], self._second
+        before = seen.get(bucket, second)
+        seen[bucket] = second
+        if before != second:
+            self._absences[colour].ended(bucket, second - before)
 
     def _turn(self, now: Instant, turned_at: Instant, heard_at: Instant) -> None:
         passed, before = since(turned_at, now) // SECOND, turned_at // FORGET_EVERY
