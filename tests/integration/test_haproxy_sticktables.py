@@ -129,11 +129,13 @@ class Crowd:
     moved_at: dict[str, float] = field(default_factory=dict)
     returned: list[str] = field(default_factory=list)
     stop: bool = False
+    online: bool = True
+    """Else only the first can come."""
 
     async def come(self) -> None:
         """Come until told to stop."""
         while not self.stop:
-            for user in self.users:
+            for user in self.users if self.online else self.users[:1]:
                 if await colour(self.world, user) is Colour.GREEN:
                     self.moved_at.setdefault(user, time.monotonic())
                 elif user in self.moved_at:
@@ -141,8 +143,10 @@ class Crowd:
             await asyncio.sleep(0.05)
 
 
-async def moved_at(world: HaproxyWorld, here: Operator, crowd: Crowd, per_second: int) -> float:
-    """Let a crowd move at a rate; return in how many seconds they did."""
+async def moved_at(
+    world: HaproxyWorld, here: Operator, crowd: Crowd, per_second: int, keeps: list[tuple[float, int]] | None = None
+) -> float:
+    """Let a crowd move at a rate; return in how many seconds they did. `keeps` gets when each limit was written."""
     now = (await counted(world)).taken_at
     leaving = Leaving(per_second=per_second, began_at=now, paced_at=now, deadline=Instant(now + 60_000))
     keep_bp, coming = 10_000, asyncio.create_task(crowd.come())
@@ -153,6 +157,7 @@ async def moved_at(world: HaproxyWorld, here: Operator, crowd: Crowd, per_second
             if found is not None:
                 keep_bp, leaving = found
                 await here.route(10_000, keep_bp, 10_000)
+                (keeps if keeps is not None else []).append((time.monotonic(), keep_bp))
             await asyncio.sleep(0.3)
         while len(crowd.moved_at) < len(crowd.users):
             await asyncio.sleep(0.05)
@@ -169,6 +174,27 @@ async def test_a_rate_in_sessions_is_kept_for_users_that_a_table_binds() -> None
         await here.route(10_000)
         took = await moved_at(world, here, crowd, 40)
         assert 2.6 <= took <= 6, f"150 users at 40/s took {took:.1f} s"
+
+
+@pytest.mark.long
+async def test_nobody_is_let_go_while_nearly_all_users_are_cut_off() -> None:
+    async with sticky() as (world, here):
+        crowd = Crowd(world, [f"user-{number}" for number in range(150)])
+        await colours(world, crowd.users)
+        await here.route(10_000)
+        keeps: list[tuple[float, int]] = []
+        moving = asyncio.create_task(moved_at(world, here, crowd, 10, keeps))
+        await asyncio.sleep(6)
+        crowd.online, cut_off_s = False, time.monotonic()
+        await asyncio.sleep(20)
+        crowd.online, back_s = True, time.monotonic()
+        await moving
+        passed = [round(at_s - cut_off_s, 1) for at_s, _ in keeps if cut_off_s < at_s < back_s]
+        after = sum(back_s <= at_s < back_s + 10 for at_s in crowd.moved_at.values())
+        print(f"\n150 users of a table, 10/s, all but one cut off for 20 s: limits written after {passed} s")
+        print(f"in the first ten seconds after it {after} moved")
+        assert all(at_s < 6 for at_s in passed)
+        assert after <= 100 * 1.2 + 60
 
 
 @pytest.mark.long

@@ -29,6 +29,7 @@ class KeyVisits:
         self._crowd = Crowd()
         self._clock_s = 0.0
         self._looked_at: Instant | None = None
+        self._turned_at: Instant | None = None
         self._away_s = 0.0
         """How long before that the last one of all came."""
         self._page = 0
@@ -39,10 +40,9 @@ class KeyVisits:
             self._whole_ms[one.table] = max(self._whole_ms.get(one.table, 0), one.left_ms)
         away = {colour: self._away(some) for colour, some in entries.items()}
         self._away_s = min((away_s for some in away.values() for away_s in some.values()), default=0.0)
-        passed_s = SHORTEST_S if self._looked_at is None else max(0, now - self._looked_at) / SECOND
-        self._count(away, round(passed_s), now)
+        self._count(away, now)
         if self._looked_at is not None and self._away_s < NOBODY / SECOND and not self._crowd.is_away:
-            self._clock_s += passed_s
+            self._clock_s += max(0, now - self._looked_at) / SECOND
         self._looked_at = now
         turns_page, self._page = self._clock_s // REMEMBERED_S != self._page, int(self._clock_s // REMEMBERED_S)
         for colour, pool in self._pools.items():
@@ -76,13 +76,19 @@ class KeyVisits:
             away[one.bucket] = min(away_s, away.get(one.bucket, away_s))
         return away
 
-    def _count(self, away: Mapping[Colour, Mapping[int, float]], seconds: int, now: Instant) -> None:
-        """An entry tells only its last visit: of the seconds since the last look each counts those."""
-        came = {(colour, bucket): int(away_s) for colour, some in away.items() for bucket, away_s in some.items()}
-        for ago_s in reversed(range(min(seconds, REMEMBERED_S))):
-            for session in (one for one, away_s in came.items() if away_s == ago_s):
-                self._crowd.arrive(session)
-            self._crowd.turn(Instant(now - ago_s * SECOND))
+    def _count(self, away: Mapping[Colour, Mapping[int, float]], now: Instant) -> None:
+        """Turn the seconds that are over since the last look. An entry tells only its last visit."""
+        came_at = [(bucket, now - away_s * SECOND) for some in away.values() for bucket, away_s in some.items()]
+        if self._turned_at is None:
+            self._turned_at = Instant(now - SHORTEST_S * SECOND)
+        while self._turned_at <= now:
+            ends_at = Instant(self._turned_at + SECOND)
+            for bucket in (bucket for bucket, at in came_at if self._turned_at <= at < ends_at):
+                self._crowd.arrive(bucket)
+            if ends_at > now:
+                return
+            self._crowd.turn(ends_at)
+            self._turned_at = ends_at
 
 
 class _Pool:
