@@ -28,6 +28,13 @@ class CertificateView(msgspec.Struct):
     census: str = ""
 
 
+class WatchView(msgspec.Struct):
+    """Whether lbctl looks out for callers of a certified pool past its load balancers, and whom nobody sees."""
+
+    watched: bool
+    text: str
+
+
 class HolderView(msgspec.Struct):
     """A request, WebSocket or connection in flight for long. `client` empty: the load balancer does not tell;
     `at_least`: it may be older."""
@@ -67,6 +74,7 @@ class RetiredAnswer(msgspec.Struct):
     holders: list[HolderView]
     connections: list[ConnectionView] = []
     voided: VoidedView | None = None
+    past: WatchView | None = None
 
 
 class UndoneAnswer(msgspec.Struct):

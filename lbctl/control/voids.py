@@ -1,11 +1,12 @@
-"""What the API shows of certificates that a late request made void."""
+"""What the API shows of certificates that somebody made void who came after all."""
 
 import msgspec
 
 
 class VoidedView(msgspec.Struct):
-    """A certificate of this pool that a late request made void: `why` it was, `times` in a row, after how long without
-    one, and for how long nobody may come now. `standing`: there is no new certificate yet."""
+    """A certificate of this pool that somebody made void, `by` a late request or a caller past the load balancers:
+    `why` it was, `times` in a row, after how long without one, and for how long nobody may come now. `standing`: there
+    is no new certificate yet."""
 
     since_ms: int
     why: str
@@ -14,3 +15,4 @@ class VoidedView(msgspec.Struct):
     quiet_ms: int
     standing: bool
     text: str
+    by: str = "a late request"

@@ -2,11 +2,13 @@
 
 A request that came and ended between two readings is seen by the counters of the generation that took it. What a
 generation did between its last reading and its end nobody counted: so any change of the generations begins anew. A
-load balancer that cannot be read for a while changes nothing: its counters tell afterwards.
+load balancer that cannot be read for a while changes nothing: its counters tell afterwards. Who calls past the load
+balancers is in no counter: that one must be away for as long, too.
 """
 
 from dataclasses import replace
 
+from lbctl.core.connected import is_alone
 from lbctl.core.readback import read_since
 from lbctl.core.reconcile import routed
 from lbctl.core.state import Calm, Calms, State
@@ -50,7 +52,10 @@ def _folded(state: State, name: ServiceName, colour: Colour, calm: Calm, now: In
             came[instance] = pool.arrived
     # What was in flight at one reading may end at any time before the next: only that one is the first without it.
     idle_since = None if disturbed else now if calm.idle_since is None else calm.idle_since
-    calm = replace(calm, came=came, idle_since=idle_since)
+    alone_since = None
+    if is_alone(state, name, colour):
+        alone_since = now if calm.alone_since is None else calm.alone_since
+    calm = replace(calm, came=came, idle_since=idle_since, alone_since=alone_since)
     return _closing(state, name, colour, calm, now)
 
 

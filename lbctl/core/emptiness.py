@@ -123,6 +123,8 @@ def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant
     if quiet_since is None or not _looked_since(state, name, after(quiet_since, quiet)):
         left = seconds(max(0, quiet if quiet_since is None else quiet - since(quiet_since, now)))
         text = f"no request may come to {colour} of {name} for another {left}{_since_words(calm, now)}"
+        if quiet_since is not None and calm.idle_since != quiet_since == calm.alone_since:
+            text = f"nobody may connect to {colour} of {name} past its load balancers for another {left}"
         return text if voided is None else f"{text}; {void_words(voided, now)}"
     return ""
 
@@ -130,7 +132,7 @@ def _not_yet_quiet(state: State, name: ServiceName, colour: Colour, now: Instant
 def void_words(voided: Voided, now: Instant) -> str:
     """Return what became of an earlier certificate, for people."""
     often = "" if voided.times == 1 else f", number {voided.times} in a row"
-    text = f"its certificate was made void {seconds(since(voided.at, now))} ago by a late request{often} ({voided.why})"
+    text = f"its certificate was made void {seconds(since(voided.at, now))} ago by {voided.by}{often} ({voided.why})"
     return f"{text} after {seconds(voided.unused)} without one: the next needs {seconds(voided.quiet)}"
 
 

@@ -1,16 +1,18 @@
-"""Requests that come to a pool after it was proved unused: they void its certificate. Pure.
+"""Who comes to a pool after it was proved unused: that voids its certificate. Pure.
 
 A certificate holds what every generation had counted. A greater count is a late request; so is any count of one that
 has begun to count anew (somebody cleared its counters), and then what it counts now is what later ones are told by.
+Who calls past the load balancers is in no counter: the kernel's census of this host goes on, and names who does.
 
 Who came once after a quiet time is as quiet between two calls: the same quiet time would prove nothing. So the next
 certificate needs a much longer one, longer than the pool was unused before, and longer still every further time.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lbctl.core.change import Change
+from lbctl.core.connected import called_past
 from lbctl.core.latecomers import latecomers, where_to_look
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Severity
@@ -26,6 +28,29 @@ AGAIN = 2
 """Of the time in which nobody had come, and of the quiet time before: a caller with a rhythm is seen within it."""
 Counts = Mapping[Generation, int]
 Key = tuple[ServiceName, Colour]
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """Somebody came to a certified pool: who, in a word, what that did, how that is known, and what is to be done.
+    `named`: `why` names the caller."""
+
+    by: str
+    did: str
+    why: str
+    then: str
+    named: bool = False
+
+
+def came_after(state: State, name: ServiceName, colour: Colour, pool: Pool) -> Came | None:
+    """Return who came to a pool after it was certified; None: nobody did."""
+    if late := late_request(state, name, colour, pool):
+        find = "find who still uses it; where it is stopped already, that request failed"
+        return Came("a late request", "got a late request", late, find)
+    if past := called_past(state, name, colour):
+        find = "stop that program, or let it call through the load balancer; one that may stay: `drain.known`"
+        return Came("a caller past its load balancers", "is called past its load balancers", past, find, named=True)
+    return None
 
 
 def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) -> str:
@@ -94,12 +119,12 @@ def certified_pools(state: State) -> Iterator[tuple[ServiceName, Colour, Adopted
 
 
 def voided(state: State, now: Instant) -> Iterator[Change]:
-    """Yield the end of each certificate whose pool got a request since: whoever stopped that pool must know, also while
+    """Yield the end of each certificate whose pool somebody uses since: whoever stopped that pool must know, also while
     the journal does not work."""
     for name, colour, adopted in certified_pools(state):
-        late = late_request(state, name, colour, adopted.pool(colour))
-        if late:
-            change = _voided(state, name, colour, late, now)
+        came = came_after(state, name, colour, adopted.pool(colour))
+        if came is not None:
+            change = _voided(state, name, colour, came, now)
             yield replace(change, lowering=bool(state.journal_error) and _is_alone(state, name, colour))
 
 
@@ -110,16 +135,15 @@ def _is_alone(state: State, name: ServiceName, colour: Colour) -> bool:
     return known and not state.offered and state.record is state.ordered
 
 
-def _voided(state: State, name: ServiceName, colour: Colour, late: str, now: Instant) -> Change:
+def _voided(state: State, name: ServiceName, colour: Colour, came: Came, now: Instant) -> Change:
     """In a release its consumers' pins still lead there, and it may still call: it is draining again, whoever said that
     it is stopped. At rest it stays apart."""
     record, release = state.record, state.record.running(name)
     pool = record.services[name].pool(colour)
-    found = _found(state, name, colour, pool, late, now)
+    found = _found(state, name, colour, pool, came, now)
     text = (
-        f"{colour} of {name} was proved unused and got a late request: {found.why}. Its certificate is void: do not "
-        f"stop it, and find who still uses it; where it is stopped already, that request failed. It is certified again "
-        f"when nobody came for {seconds(found.quiet)}"
+        f"{colour} of {name} was proved unused and {came.did}: {found.why}. Its certificate is void: do not stop it, "
+        f"and {came.then}. It is certified again when nobody came for {seconds(found.quiet)}"
     )
     text += "" if found.named else f"; {where_to_look(state, name, colour)}"
     partners = _partners(record, name, pool, release)
@@ -145,17 +169,18 @@ def _voided(state: State, name: ServiceName, colour: Colour, late: str, now: Ins
     return Change(record=record, entries=(told,))
 
 
-def _found(state: State, name: ServiceName, colour: Colour, pool: Pool, late: str, now: Instant) -> Voided:
+def _found(state: State, name: ServiceName, colour: Colour, pool: Pool, came: Came, now: Instant) -> Voided:
     """Return what is remembered of it, and how long it must be quiet now."""
     assert pool.certificate is not None
     unused, before = since(pool.certificate.since, now), pool.voided
     least = LONGER * state.topology.services[name].drain.quiet
     longer = 0 if before is None else AGAIN * before.quiet
-    who = latecomers(state, name, colour, pool.certificate.at)
+    who = () if came.named else latecomers(state, name, colour, pool.certificate.at)
     return Voided(
         at=now,
-        why="; ".join((late, *who)),
-        named=bool(who),
+        by=came.by,
+        why="; ".join((came.why, *who)),
+        named=came.named or bool(who),
         unused=unused,
         quiet=Span(max(least, AGAIN * unused, longer)),
         times=1 if before is None else before.times + 1,

@@ -113,17 +113,20 @@ class Calm:
 
     `came`: what each load balancer had counted there. `idle_since`: since when nothing came and nothing was in flight;
     None: just now something did. `closed_since`: since when it is read back everywhere that nothing new goes there and
-    no session is honoured, now and after a reload; None: it is not so now.
+    no session is honoured, now and after a reload; None: it is not so now. `alone_since`: since when nobody is known to
+    be connected past the load balancers; None: somebody is.
     """
 
     came: Mapping[InstanceName, Mapping[Generation, int]] = field(default_factory=dict)
     idle_since: Instant | None = None
     closed_since: Instant | None = None
+    alone_since: Instant | None = None
 
     @property
     def quiet_since(self) -> Instant | None:
-        """Since when it is both idle and closed."""
-        return None if self.idle_since is None or self.closed_since is None else max(self.idle_since, self.closed_since)
+        """Since when it is idle, closed and alone."""
+        times = [one for one in (self.idle_since, self.closed_since, self.alone_since) if one is not None]
+        return max(times) if len(times) == 3 else None
 
 
 Calms = Mapping[tuple[ServiceName, Colour], Calm]

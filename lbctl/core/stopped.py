@@ -63,6 +63,13 @@ def not_stopped(state: State, release: Release, name: ServiceName, colour: Colou
     return f"{what}; stop them, or {said}"
 
 
+def refuses(state: State, name: ServiceName, colour: Colour) -> bool:
+    """Whether every server of a pool refuses connections just now, as far as anybody asks."""
+    service = state.topology.services[name]
+    health = (state.observed.health.get((name, one.name)) for one in service.pool(colour).servers)
+    return _is_asked(service) and all(one is not None and one.refused_since is not None for one in health)
+
+
 def _contradicted(state: State, name: ServiceName, colour: Colour, by: str) -> str:
     """Return which servers pass their checks although somebody said that they are stopped; empty if none does."""
     service = state.topology.services[name]

@@ -1,36 +1,45 @@
-"""Keeps the kernel's count of connections to draining pools, and names who has them when somebody asks.
+"""Keeps the kernel's count of connections to old pools, and names who has them when somebody asks.
 
 It is a second witness beside the load balancers: it sees every program of this host, also one that goes around them,
 and an old worker that nobody knows of. It sees no other host. Idle connections that a load balancer keeps for later are
 no use of a pool; whoever else has one uses it.
+
+A pool that drains is counted every few seconds. One that was proved unused may stand so for weeks, and a site may have
+hundreds of them: those are counted more seldom, some at a time, in turn.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from lbctl.core.calm import is_leaving
+from lbctl.core.connected import balancers
 from lbctl.daemon.ports import HostConnections, Now
 from lbctl.model.census import Census, Strangers
-from lbctl.model.names import Colour, InstanceName, ServiceName, pid_of
+from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
 from lbctl.model.record import Record
 from lbctl.model.topology import Address, Topology
-from lbctl.model.units import SECOND, Instant, Span, since
+from lbctl.model.units import SECOND, Instant, Span, after, since
 
 Json = dict[str, Any]
 Key = tuple[ServiceName, Colour]
 Readings = Mapping[InstanceName, InstanceReading | Unreadable]
 AGAIN = Span(5 * SECOND)
 """How often it is counted; more often where a pool is to be quiet for less."""
+AT_REST = Span(15 * SECOND)
+"""The same of a pool that was proved unused."""
+AT_REST_MAX = 8
+"""So many of those at a time: whose connections they are costs a look into every process of the host."""
 SOONEST = Span(SECOND // 2)
 SHOWN_MAX = 20
 
 
 class Headcount:
-    """The last census of every pool that is to become unused. `census` takes no time: it is taken beside it."""
+    """The last census of every pool that is to become unused, or is proved to be. `census` takes no time: it is taken
+    beside it."""
 
     def __init__(self, topology: Topology, sockets: HostConnections, now: Now) -> None:
         self._topology = topology
@@ -40,6 +49,7 @@ class Headcount:
         self._named: dict[Key, tuple[Instant, list[Json]]] = {}
         self._taking: asyncio.Task[None] | None = None
         self._due_at = Instant(0)
+        self._rest_due_at = Instant(0)
 
     def configure(self, topology: Topology) -> None:
         """Take a new config."""
@@ -47,13 +57,33 @@ class Headcount:
         self._named.clear()
 
     def census(self, record: Record, readings: Readings) -> Mapping[Key, Census]:
-        """Return what is known of draining pools, and see that it stays so. Call it in the event loop."""
-        wanted = {key: self._servers(*key) for key in _leaving(record) if key[0] in self._topology.services}
-        self._known = {key: one for key, one in self._known.items() if key in wanted}
-        missing = wanted.keys() - self._known.keys()
-        if wanted and self._taking is None and (missing or self._now() >= self._due_at):
-            self._taking = asyncio.create_task(self._take(wanted, dict(readings)), name="census")
+        """Return what is known of old pools, and see that it stays so. Call it in the event loop."""
+        leaving, proved = ([key for key in found if key[0] in self._topology.services] for found in _old_pools(record))
+        known = {*leaving, *proved}
+        self._known = {key: one for key, one in self._known.items() if key in known}
+        if self._taking is None and (wanted := {*self._draining(leaving), *self._proved(proved)}):
+            servers = {key: self._servers(*key) for key in sorted(wanted)}
+            self._taking = asyncio.create_task(self._take(servers, dict(readings)), name="census")
         return self._known
+
+    def _draining(self, leaving: Sequence[Key]) -> Sequence[Key]:
+        """Return the draining pools once they are due: all of them, in one look."""
+        if self._now() < self._due_at and all(key in self._known for key in leaving):
+            return ()
+        self._due_at = self._next(leaving, AGAIN)
+        return leaving
+
+    def _proved(self, proved: Sequence[Key]) -> Sequence[Key]:
+        """Return some of the certified pools once they are due: those that were not looked at for longest."""
+        if not proved or self._now() < self._rest_due_at:
+            return ()
+        seldom = sorted(proved, key=lambda key: self._known[key].taken_at if key in self._known else -1)[:AT_REST_MAX]
+        self._rest_due_at = self._next(proved, AT_REST)
+        return seldom
+
+    def _next(self, pools: Sequence[Key], longest: Span) -> Instant:
+        quiet = (self._topology.services[name].drain.quiet for name, _ in pools)
+        return after(self._now(), Span(max(SOONEST, min([longest, *quiet]))))
 
     async def connections(self, service: ServiceName, colour: Colour) -> list[Json]:
         """Return who has connections to a pool, by program and server, the most first: as of a second ago at most."""
@@ -90,8 +120,10 @@ class Headcount:
                 one = Census(taken_at=seen.taken_at, servers=counted, cannot=seen.cannot)
                 self._known[key] = replace(one, strangers=await self._strangers(key[0], one, servers, readings))
         finally:
-            quiet = (self._topology.services[name].drain.quiet for name, _ in wanted if name in self._topology.services)
-            self._taking, self._due_at = None, Instant(self._now() + max(SOONEST, min(AGAIN, *quiet)))
+            # Where a look takes long, the next one does not follow at its heels.
+            soonest = after(self._now(), SOONEST)
+            self._due_at, self._rest_due_at = max(self._due_at, soonest), max(self._rest_due_at, soonest)
+            self._taking = None
 
     async def _strangers(
         self, name: ServiceName, seen: Census, servers: tuple[Address, ...], readings: Readings
@@ -104,20 +136,14 @@ class Headcount:
 
     def _balancers(self, name: ServiceName, readings: Readings) -> frozenset[int]:
         """Return the processes of a service's load balancers, old workers that are seen among them."""
-        found = (readings.get(instance) for instance in self._topology.instances_of(name))
-        lives = (
-            life
-            for one in found
-            if isinstance(one, InstanceReading)
-            for life in (one.generation, *one.draining_generations)
-        )
-        return frozenset(pid for pid in map(pid_of, lives) if pid is not None)
+        return balancers(readings.get(instance) for instance in self._topology.instances_of(name))
 
     def _servers(self, service: ServiceName, colour: Colour) -> tuple[Address, ...]:
         return tuple(one.address for one in self._topology.services[service].pool(colour).servers)
 
 
-def _leaving(record: Record) -> Iterable[Key]:
-    """Yield the pools that are to become unused."""
-    for name in record.services:
-        yield from ((name, colour) for colour in Colour if is_leaving(record, name, colour))
+def _old_pools(record: Record) -> tuple[list[Key], list[Key]]:
+    """Return the pools that are to become unused, and those that are proved to be."""
+    pools = [(name, colour) for name in record.services for colour in Colour]
+    proved = [(name, colour) for name, colour in pools if record.services[name].pool(colour).certificate is not None]
+    return [key for key in pools if is_leaving(record, *key)], proved

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from lbctl.core.connected import watch_words
 from lbctl.core.emptiness import emptiness, void_words
-from lbctl.core.late import late_request
+from lbctl.core.late import came_after
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.core.witnesses import doubt
@@ -30,14 +31,21 @@ def certificate_view(found: Certificate, now: Instant) -> Json:
     }
 
 
+def watch_view(state: State, name: ServiceName, colour: Colour, now: Instant) -> Json:
+    """Return whether somebody looks out for callers past the load balancers, and whom nobody sees."""
+    watched, text = watch_words(state, name, colour, now)
+    return {"watched": watched, "text": text}
+
+
 def voided_view(state: State, name: ServiceName, colour: Colour, now: Instant) -> Json | None:
-    """Return the last certificate of a pool that a late request made void; None: there was none since it served."""
+    """Return the last certificate of a pool that somebody made void who came; None: there was none since it served."""
     adopted = state.record.services.get(name)
     found = None if adopted is None else adopted.pool(colour).voided
     if adopted is None or found is None or adopted.pool(colour).state not in {PoolState.DRAINING, PoolState.IDLE}:
         return None
     return {
         "since_ms": since(found.at, now),
+        "by": found.by,
         "why": found.why,
         "times": found.times,
         "unused_ms": found.unused,
@@ -70,7 +78,7 @@ def valid(state: State, name: ServiceName, colour: Colour, now: Instant) -> Cert
     found = [pool.certificate for pool in pools]
     if len(found) < len(records) or found[0] is None or found[0] != found[1]:
         return None
-    stands = not late_request(state, name, colour, pools[0]) and not doubt(state, name, colour, found[0], now)
+    stands = came_after(state, name, colour, pools[0]) is None and not doubt(state, name, colour, found[0], now)
     return found[0] if stands else None
 
 
@@ -100,6 +108,7 @@ def retired_view(state: State, release: Release, name: ServiceName, now: Instant
         "waits": waits,
         "voided": voided_view(state, name, colour, now),
         "certificate": None if found is None else certificate_view(found, now),
+        "past": None if found is None else watch_view(state, name, colour, now),
         "holders": [] if found or gone else holders(state, name, colour),
         "connections": [],
     }
@@ -134,8 +143,8 @@ def _serves(release: Release, name: ServiceName, colour: Colour) -> str:
 def _waits(state: State, release: Release, name: ServiceName, colour: Colour, now: Instant) -> str:
     if not release.phase.swapped and not release.phase.ended:
         return f"release {release.id} is in {release.phase.value.replace('_', ' ')}: {colour} serves"
-    if late := late_request(state, name, colour, state.record.services[name].pool(colour)):
-        return f"its certificate is void: a late request came: {late}"
+    if came := came_after(state, name, colour, state.record.services[name].pool(colour)):
+        return f"its certificate is void: {came.by} came: {came.why}"
     known = state.record.services[name].pool(colour).certificate
     if known is not None and (why := doubt(state, name, colour, known, now)):
         return f"its certificate cannot be relied on now: {why}"

@@ -32,12 +32,21 @@ class Connections:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program with established connections. `pid` None: only the user is known that it runs as."""
+    """A program with established connections. `pid` None: only the user is known that it runs as.
+
+    `inner` are the numbers that it knows itself by in its containers.
+    """
 
     process: str
     pid: int | None
     uid: int
     count: int
+    inner: tuple[int, ...] = ()
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Every number that it is known by."""
+        return frozenset(self.inner if self.pid is None else (self.pid, *self.inner))
 
     def __str__(self) -> str:
         who = f"a program of uid {self.uid}" if self.pid is None else f"{self.process or 'a program'} (pid {self.pid})"
@@ -47,11 +56,12 @@ class Program:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strangers:
     """Who else than some load balancers has established connections to servers. `unnamed`: so many more that may be
-    theirs or not: nobody may look. `cannot`, as of `Census`."""
+    theirs or not: nobody may look. `cannot`, as of `Census`. `looked_at`: when the look was over."""
 
     programs: tuple[Program, ...] = ()
     unnamed: int = 0
     cannot: str = ""
+    looked_at: Instant = Instant(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,9 +177,9 @@ class Pool:
     paired: Mapping[ServiceName, Colour] = field(default_factory=dict)
     """By provider: which of its pools this pool was released with, while it may still call it."""
     certificate: Certificate | None = None
-    """Says that it is unused; void from the next claim on, and when a late request comes in."""
+    """Says that it is unused; void from the next claim on, and when somebody uses it after all."""
     voided: Voided | None = None
-    """A late request that made a certificate void: the next one needs a longer quiet time."""
+    """Who came late and made a certificate void: the next one needs a longer quiet time."""
     handed_out: bool = False
     """It was claimed since it served: nobody knows that `version` is still there."""
     leaving: Leaving | None = None

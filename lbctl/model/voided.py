@@ -1,4 +1,4 @@
-"""What stays known of a certificate that a late request made void."""
+"""What stays known of a certificate that somebody made void who came after all."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,8 @@ class Voided:
     """
 
     at: Instant
+    by: str = "a late request"
+    """What made it void, in a word."""
     why: str
     """What came and through whom, as far as that is known."""
     named: bool = False

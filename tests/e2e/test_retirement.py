@@ -251,6 +251,7 @@ async def test_a_websocket_and_a_long_request_across_a_reload_keep_the_old_pool_
 
 @pytest.mark.parametrize("make", one_of("envoy"))
 async def test_a_program_that_calls_past_the_load_balancer_keeps_the_old_pool_by_name(make: Any) -> None:
+    """Before it is certified, and afterwards."""
     async with adopted(make(), QUICK, drain=DRAIN) as here:
         users = await crowd(here, rate=100, sessions=0, visitors=1.0)
         with socket.create_connection(here.pools["blue"].servers["blue-1"]):
@@ -265,6 +266,20 @@ async def test_a_program_that_calls_past_the_load_balancer_keeps_the_old_pool_by
             assert not found["certified"]
         proof = await proof_of(here, number)
         assert proof["certificate"]["confidence"] == "full", proof
+        assert proof["past"]["watched"], proof
+        # The load balancer's own checks go on there, and are nobody's call.
+        await asyncio.sleep(2.0)
+        assert (await of(here, number))["certified"]
+        with socket.create_connection(here.pools["blue"].servers["blue-1"]):
+
+            async def void() -> bool:
+                return any(one["kind"] == "certificate.void" for one in await events(here))
+
+            await until(void)
+            (told,) = [one for one in await events(here) if one["kind"] == "certificate.void"]
+            assert told["severity"] == "page"
+            assert f"(pid {os.getpid()}) has a connection, as this host's kernel counts" in told["text"]
+            assert not (await of(here, number))["certified"]
         assert (await users.stop()).failed_requests == 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from lbctl.daemon.headcount import Headcount
+from lbctl.daemon.headcount import AT_REST_MAX, Headcount
 from lbctl.model.census import Connections, Strangers
 from lbctl.model.names import Colour, Generation, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
@@ -44,7 +44,7 @@ async def counted(kept: Headcount, record: Record = RECORD) -> None:
     await kept.close()
 
 
-async def test_only_draining_pools_are_counted_and_again_when_it_is_due() -> None:
+async def test_only_old_pools_are_counted_and_again_when_it_is_due() -> None:
     clock = [0]
     with socket.create_server(("127.0.0.1", 0)) as blue, socket.create_server(("127.0.0.1", 0)) as green:
         ports = blue.getsockname()[1], green.getsockname()[1]
@@ -69,8 +69,35 @@ async def test_only_draining_pools_are_counted_and_again_when_it_is_due() -> Non
         assert again.total([Address("127.0.0.1", ports[0])]) is not None
         proved = Certificate(at=Instant(0), since=Instant(0))
         idle = RECORD.services[SHOP].with_pool(Colour.BLUE, Pool(state=PoolState.IDLE, certificate=proved))
-        assert kept.census(replace(RECORD, services={SHOP: idle}), {}) == {}
+        at_rest = replace(RECORD, services={SHOP: idle})
+        clock[0] = 10_000
+        await counted(kept, at_rest)
+        assert kept.census(at_rest, {})[BLUE].taken_at == 10_000
+        clock[0] = 24_000
+        await counted(kept, at_rest)
+        assert kept.census(at_rest, {})[BLUE].taken_at == 10_000
+        clock[0] = 25_000
+        await counted(kept, at_rest)
+        assert kept.census(at_rest, {})[BLUE].taken_at == 25_000
+        handed_out = idle.with_pool(Colour.BLUE, Pool(state=PoolState.CANDIDATE))
+        assert kept.census(replace(RECORD, services={SHOP: handed_out}), {}) == {}
         await kept.close()
+
+
+async def test_of_many_certified_pools_some_are_counted_at_a_time_in_turn() -> None:
+    clock, names = [0], [ServiceName(f"shop-{number:02}") for number in range(AT_REST_MAX + 3)]
+    one, proved = topology(1, 2), Pool(state=PoolState.IDLE, certificate=Certificate(at=Instant(0), since=Instant(0)))
+    services = {name: replace(one.services[SHOP], name=name) for name in names}
+    idle = Adopted(active=Colour.GREEN, blue=proved, green=Pool(state=PoolState.ACTIVE))
+    record = Record(services=dict.fromkeys(names, idle))
+    now = lambda: Instant(clock[0])  # noqa: E731
+    kept = Headcount(replace(one, services=services), SocketCensus(now, own=lambda: ()), now)
+    await counted(kept, record)
+    assert len(kept.census(record, {})) == AT_REST_MAX
+    clock[0] = 16_000
+    await counted(kept, record)
+    assert [at.taken_at for at in kept.census(record, {}).values()].count(Instant(16_000)) == AT_REST_MAX
+    assert len(kept.census(record, {})) == len(names)
 
 
 async def test_who_is_connected_is_named_by_program_and_server() -> None:

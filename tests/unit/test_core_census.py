@@ -151,7 +151,9 @@ def test_a_count_that_was_not_taken_again_for_long_is_no_witness() -> None:
     shop = retiring(strangers=Strangers(programs=(CURL,)))
     see(shop, taken_at=shop.now)
     shop.now = Instant(shop.now + 10 * MINUTE)
-    shop.run(2)
+    shop.run(1)
+    assert "nobody may connect to blue of storefront past its load balancers for another" in waits(shop)
+    shop.run(5)
     assert (certificate(shop), waits(shop)) == (
         None,
         "this host's connections to blue of storefront are to be counted again",

@@ -29,7 +29,13 @@ def retired_screen(data: Json) -> str:
         lines.append(f"  looked   {instance}: {looked}")
     lines += [f"  unseen   {text}" for text in found["unseen"]]
     lines += [f"  kernel   {found['census']}"] if found["census"] else []
+    lines += [_watched(data["past"])] if data.get("past") else []
     return "\n".join([*lines, *_voided(data)])
+
+
+def _watched(past: Json) -> str:
+    """Return who would be seen that calls the servers by themselves from now on."""
+    return f"  {'watched ' if past['watched'] else 'unseen  '} {past['text']}"
 
 
 def _voided(data: Json) -> list[str]:
@@ -39,7 +45,8 @@ def _voided(data: Json) -> list[str]:
         return []
     often = "once" if found["times"] == 1 else f"{found['times']} times"
     when, after = seconds(found["since_ms"]), seconds(found["unused_ms"])
-    lines = [f"  void     {often}, last {when} ago by a late request, after {after} without one: {found['why']}"]
+    came = f"last {when} ago by {found.get('by', 'a late request')}, after {after} without one"
+    lines = [f"  void     {often}, {came}: {found['why']}"]
     return lines + ([f"  next     find who still uses it: {FIND}"] if found["standing"] else [])
 
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 
 from lbctl.model.census import Census, Connections, OpenSocket, OpenSockets, Strangers
 from lbctl.model.topology import Address
@@ -57,9 +58,10 @@ class SocketCensus:
         """Say who else than these processes has established connections to these servers."""
         async with self._one_at_a_time:
             try:
-                return await asyncio.to_thread(strangers_to, frozenset(servers), balancers, self._own)
+                found = await asyncio.to_thread(strangers_to, frozenset(servers), balancers, self._own)
             except Unusable as error:
-                return Strangers(cannot=str(error))
+                found = Strangers(cannot=str(error))
+        return replace(found, looked_at=self._now())
 
 
 def _counted(servers: frozenset[Address], own: Own) -> dict[Address, Connections]:

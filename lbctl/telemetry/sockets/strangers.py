@@ -30,8 +30,14 @@ def strangers_to(servers: frozenset[Address], balancers: Collection[int], own: O
         rows = [one for one in rows if one.inode in owners or one.socket_id in left]
     found = Counter(_strange(rows, owners, frozenset(balancers), frozenset(own())))
     unnamed = sum(count for who, count in found.items() if who is None)
-    programs = [Program(pid=who[0], process=who[1], uid=who[2], count=n) for who, n in found.most_common() if who]
-    return Strangers(programs=tuple(programs), unnamed=unnamed)
+    programs = tuple(_program(who, count) for who, count in found.most_common() if who)
+    return Strangers(programs=programs, unnamed=unnamed)
+
+
+def _program(who: Owner, count: int) -> Program:
+    pid, process, uid = who
+    inner = () if pid is None else tuple(sorted(inner_pids(pid) - {pid}))
+    return Program(pid=pid, process=process, uid=uid, count=count, inner=inner)
 
 
 def _established(servers: frozenset[Address]) -> list[Row]:
