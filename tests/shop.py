@@ -74,9 +74,8 @@ PLAN = Plan(steps_bp=(1_000, 5_000, 10_000), hold_min=Span(300), bake=Span(300),
 
 
 def _pool(name: ServiceName, colour: Colour, size: int) -> Pool:
-    return Pool(
-        colour, tuple(Server(ServerName(f"{name[0]}-{colour}-{n}"), Address("127.0.0.1", n)) for n in range(size))
-    )
+    host = f"192.0.2.{1 + 2 * (name == B) + (colour is Colour.GREEN)}"
+    return Pool(colour, tuple(Server(ServerName(f"{name[0]}-{colour}-{n}"), Address(host, n)) for n in range(size)))
 
 
 def _service(name: ServiceName, size: int, *consumers: ServiceName) -> Service:

@@ -98,6 +98,7 @@ def _of_config(
     topology = config.topology
     planes, services = list(topology.planes.values()), list(topology.services.values())
     found = [_fault("MISSING_HERE", Weight.WARNING, one) for one in look(config)]
+    found += balancers.of_config(topology)
     if live:
         found += asyncio.run(balancers.asked(planes, services))
         found += sockets.closed([one for plane in planes for one in plane.instances], config.daemon.state_dir)

@@ -19,6 +19,7 @@ from lbctl.core.targets import target
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import Holder, InstanceReading
 from lbctl.model.record import Certificate
+from lbctl.model.sharedservers import about, shared_servers
 from lbctl.model.units import Instant, Span, after, seconds, since
 from lbctl.model.voided import Voided
 
@@ -157,8 +158,9 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
     handed_out = state.record.services[name].pool(colour).handed_out
     release = None if handed_out else state.record.latest(name)
     seen = {i: one for i, one in readings.items() if isinstance(one, InstanceReading)}
-    partial = (*PARTIAL, f"SERVERS_ELSEWHERE: {colour} of {name} ")
+    partial = (*PARTIAL, about(name, colour))
     unseen = [f"{i}: {text}" for i, one in seen.items() for text in one.warnings if text.startswith(partial)]
+    unseen += [text for text in shared_servers(state.topology, name) if text.startswith(partial)]
     unseen += uncounted(state, name, colour)
     return Certificate(
         at=now,

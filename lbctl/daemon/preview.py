@@ -14,6 +14,7 @@ from lbctl.model.hook import BLOCKING, Hook
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.route import Route
+from lbctl.model.sharedservers import shared_servers
 from lbctl.model.topology import Plan, Service
 from lbctl.model.units import BP_FULL
 
@@ -44,6 +45,7 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
         warnings.append({"code": "NO_HEALTH_CHECK", "text": text})
     here = {name: able[name] for name in state.topology.instances_of(service.name) if name in able}
     warnings += told_doubts(state, service.name)
+    warnings += _shared(state, service.name)
     warnings += sight_warnings(forecast, state, service, here)
     return {
         "service": service.name,
@@ -67,6 +69,11 @@ def plan_view(state: State, service: Service, to: Colour | None, plan: Plan, ver
         "writes": _writes(state, service.name, candidate, plan),
         "back": "at any step: one write per instance, then new requests go back at once",
     }
+
+
+def _shared(state: State, name: ServiceName) -> list[Json]:
+    found = (text.partition(": ") for text in shared_servers(state.topology, name))
+    return [{"code": code, "text": text} for code, _, text in found]
 
 
 def _gate(plan: Plan) -> str:

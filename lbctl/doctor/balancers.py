@@ -9,7 +9,8 @@ from lbctl.dataplane.haproxy.existing.findings import Finding, Weight
 from lbctl.model.errors import LbctlError
 from lbctl.model.operation import Capabilities
 from lbctl.model.reading import InstanceReading
-from lbctl.model.topology import Driver, EnvoyMode, Instance, Plane, Service
+from lbctl.model.sharedservers import shared_servers
+from lbctl.model.topology import Driver, EnvoyMode, Instance, Plane, Service, Topology
 from lbctl.model.units import Instant
 
 LIMITS = "docs/reference/limits.md"
@@ -27,6 +28,11 @@ async def asked(planes: Sequence[Plane], services: Sequence[Service]) -> list[Fi
             except LbctlError as error:
                 found.append(Finding("NOT_DRIVABLE", Weight.FAULT, instance.name, str(error), UNREACHABLE))
     return found
+
+
+def of_config(topology: Topology) -> list[Finding]:
+    """Return what the config alone says that nobody will be able to see."""
+    return [told(text, name, Weight.WARNING) for name in topology.services for text in shared_servers(topology, name)]
 
 
 async def _asked(plane: Plane, instance: Instance, services: Sequence[Service]) -> list[Finding]:

@@ -23,7 +23,7 @@ from lbctl.model.units import Instant, Span
 
 SERVICE = ServiceName("shop")
 NEIGHBOUR = ServiceName("pay")
-"""Another service of the same load balancers, for scenarios. It has servers of the same names, on the same hosts."""
+"""Another service of the same load balancers, for scenarios. It has servers of the same names."""
 SERVERS = {colour: tuple(ServerName(f"{colour}-{number}") for number in (1, 2)) for colour in Colour}
 EDGE = PlaneName("edge")
 
@@ -46,7 +46,8 @@ def topology(
 
 
 def _service(name: ServiceName, blind_limit: Span | None, sessions: SessionPolicy) -> Service:
-    pools = {c: Pool(c, tuple(Server(server, Address("192.0.2.1", 80)) for server in SERVERS[c])) for c in Colour}
+    host = "192.0.2.1" if name == SERVICE else "192.0.2.2"
+    pools = {c: Pool(c, tuple(Server(server, Address(host, 80)) for server in SERVERS[c])) for c in Colour}
     return Service(
         name=name,
         plane=EDGE,

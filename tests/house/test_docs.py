@@ -103,7 +103,7 @@ def _codes_of_verdicts() -> set[str]:
 
 def _codes_of_lacks() -> set[str]:
     """What drivers and plan tell as `CODE: text`, and plan's own codes, which stand alone."""
-    nodes = [node for tree in _trees("dataplane", "daemon") for node in ast.walk(tree)]
+    nodes = [node for tree in _trees("dataplane", "daemon", "model") for node in ast.walk(tree)]
     texts = [_text(node) for node in nodes if isinstance(node, ast.Constant)]
     found = {code[1] for text in texts if text is not None and (code := CODE.match(text))}
     found |= {_text(call.args[0]) or "" for name, call in _calls("daemon") if name == "_told"}

@@ -4,15 +4,19 @@ from dataclasses import replace
 
 from lbctl.core.claims import claim_granted, lacking
 from lbctl.core.emptiness import emptiness
+from lbctl.daemon.preview import plan_view
 from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
+from lbctl.doctor.balancers import of_config
 from lbctl.model.census import Census, Connections, Program, Strangers
 from lbctl.model.names import Colour, Generation
 from lbctl.model.reading import InstanceReading, Observed
 from lbctl.model.record import Certificate
 from lbctl.model.request import Claim, GiveBack
+from lbctl.model.sharedservers import shared_servers
+from lbctl.model.topology import Plan
 from lbctl.model.units import MINUTE, Instant
-from tests.shop import LB1, TOPOLOGY, B, Shop
+from tests.shop import LB1, TOPOLOGY, A, B, Shop
 
 BLUE = (B, Colour.BLUE)
 CURL = Program(process="curl", pid=12, uid=0, count=3)
@@ -202,6 +206,35 @@ def test_a_pool_with_servers_in_another_backend_has_a_partial_certificate_and_th
     other = next(one.blue.certificate for name, one in shop.state.record.services.items() if name != B)
     assert other is not None
     assert other.confidence.value == "full"
+
+
+def test_a_pool_with_servers_in_another_service_has_a_partial_certificate_and_a_plan_that_says_so() -> None:
+    shop = Shop(users=3)
+    shop.drain(300, 60_000)
+    services = dict(shop.state.topology.services)
+    first, *others = services[A].green.servers
+    borrowed = replace(first, address=services[B].blue.servers[0].address)
+    services[A] = replace(services[A], green=replace(services[A].green, servers=(borrowed, *others)))
+    shop._take(replace(shop.state.topology, services=services))
+    words = "blue of storefront has servers in green of accounts, too: what comes that way is not counted"
+    assert [*shared_servers(shop.state.topology, B)] == [f"SERVERS_ELSEWHERE: {words}"]
+    assert not [*shared_servers(TOPOLOGY, B)]
+    told = plan_view(shop.state, services[B], None, Plan(), "2", {})["warnings"]
+    assert [one["text"] for one in told if one["code"] == "SERVERS_ELSEWHERE"] == [words]
+    assert {(one.code, one.where) for one in of_config(shop.state.topology)} == {
+        ("SERVERS_ELSEWHERE", A),
+        ("SERVERS_ELSEWHERE", B),
+    }
+    assert shop.switch(B, A, version=2).accepted
+    shop.until("retiring")
+    shop.stop(*BLUE)
+    shop.until("finished")
+    found = certificate(shop)
+    assert found is not None
+    assert (found.confidence.value, found.unseen) == ("partial", (f"SERVERS_ELSEWHERE: {words}",))
+    accounts = shop.state.record.services[A].blue.certificate
+    assert accounts is not None
+    assert not accounts.unseen
 
 
 def warning(seen: Observed, text: str) -> Observed:

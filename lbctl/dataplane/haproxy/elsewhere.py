@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from lbctl.dataplane.haproxy.previewrules import backend_of
 from lbctl.model.digits import whole
 from lbctl.model.names import Colour
+from lbctl.model.sharedservers import about
 from lbctl.model.topology import Address, Service
 
 ASK = "show servers state"
@@ -27,8 +28,7 @@ def elsewhere(lines: Sequence[str], services: Iterable[Service]) -> Iterator[str
             names = sorted({backend for backend, address in found if address in addresses})
             if names:
                 which = ", ".join(names[:NAMES_MAX]) + ", …" * (len(names) > NAMES_MAX)
-                text = f"has servers in {which}, too: what comes that way is not counted"
-                yield f"SERVERS_ELSEWHERE: {colour} of {service.name} {text}"
+                yield f"{about(service.name, colour)}has servers in {which}, too: what comes that way is not counted"
 
 
 def _own(service: Service) -> Iterator[str]:
