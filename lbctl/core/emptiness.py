@@ -16,9 +16,9 @@ from lbctl.core.reconcile import routed
 from lbctl.core.state import Calm, State
 from lbctl.core.stopped import still_called
 from lbctl.core.targets import target
+from lbctl.model.certificate import Certificate
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import Holder, InstanceReading
-from lbctl.model.record import Certificate
 from lbctl.model.sharedservers import about, shared_servers
 from lbctl.model.units import Instant, Span, after, seconds, since
 from lbctl.model.voided import Voided
@@ -168,6 +168,7 @@ def _certificate(state: State, name: ServiceName, colour: Colour, now: Instant) 
         release=None if release is None else release.id,
         counted={i: dict(one.services[name].pools[colour].arrived) for i, one in seen.items()},
         served={i: dict(pool.served) for i, one in seen.items() if (pool := one.services[name].pools[colour]).served},
+        rows={i: dict(pool.rows) for i, one in seen.items() if (pool := one.services[name].pools[colour]).rows},
         unseen=tuple(unseen),
         census=census_words(state, name, colour),
     )

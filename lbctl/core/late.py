@@ -1,24 +1,23 @@
 """Who comes to a pool after it was proved unused: that voids its certificate. Pure.
 
-A certificate holds what every generation had counted. A greater count is a late request; so is any count of one that
-has begun to count anew (somebody cleared its counters), and then what it counts now is what later ones are told by.
-Who calls past the load balancers is in no counter: the kernel's census of this host goes on, and names who does.
+Load balancers count requests (`countedsince`). Who calls past them is in no counter: the kernel's census of this host
+goes on, and names who does.
 
 Who came once after a quiet time is as quiet between two calls: the same quiet time would prove nothing. So the next
 certificate needs a much longer one, longer than the pool was unused before, and longer still every further time.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lbctl.core.change import Change
 from lbctl.core.connected import called_past
+from lbctl.core.countedsince import certified_pools, late_request
 from lbctl.core.latecomers import latecomers, where_to_look
 from lbctl.core.state import State
 from lbctl.model.entry import Entry, Kind, Severity
-from lbctl.model.names import Colour, Generation, InstanceName, ServiceName
-from lbctl.model.reading import InstanceReading
-from lbctl.model.record import Adopted, Pool, PoolState, Record, Release
+from lbctl.model.names import Colour, ServiceName
+from lbctl.model.record import Pool, PoolState, Record, Release
 from lbctl.model.units import Instant, Span, seconds, since
 from lbctl.model.voided import Voided
 
@@ -26,7 +25,6 @@ LONGER = 10
 """So many times `drain.quiet` at least, once somebody came after it."""
 AGAIN = 2
 """Of the time in which nobody had come, and of the quiet time before: a caller with a rhythm is seen within it."""
-Counts = Mapping[Generation, int]
 Key = tuple[ServiceName, Colour]
 
 
@@ -51,71 +49,6 @@ def came_after(state: State, name: ServiceName, colour: Colour, pool: Pool) -> C
         find = "stop that program, or let it call through the load balancer; one that may stay: `drain.known`"
         return Came("a caller past its load balancers", "is called past its load balancers", past, find, named=True)
     return None
-
-
-def late_request(state: State, name: ServiceName, colour: Colour, pool: Pool) -> str:
-    """Return which load balancer counted a request of a pool after it was certified; empty if none did."""
-    for instance, known, counts in _compared(state, name, colour, pool):
-        for life, count in counts.items():
-            if late := _more(count, known.get(life, 0)):
-                return f"{_requests(state, name, colour, pool, instance, life, late)} came through {instance} ({life})"
-    return ""
-
-
-def _more(count: int, base: int) -> int:
-    return count - base if count >= base else count
-
-
-def _requests(
-    state: State,
-    name: ServiceName,
-    colour: Colour,
-    pool: Pool,
-    instance: InstanceName,
-    life: Generation,
-    late: int,
-) -> int:
-    """Return how many requests those were. One that is still in flight is in no such figure yet."""
-    reading = state.observed.instances.get(instance)
-    known = None if pool.certificate is None else pool.certificate.served.get(instance)
-    if known is None or not isinstance(reading, InstanceReading):
-        return late
-    return max(1, _more(reading.services[name].pools[colour].served.get(life, 0), known.get(life, 0)))
-
-
-def _compared(
-    state: State, name: ServiceName, colour: Colour, pool: Pool
-) -> Iterator[tuple[InstanceName, Counts, Counts]]:
-    """Yield what each load balancer had counted when the pool was certified, and counts now. One that was not there
-    then is no witness: whatever it counted, it may have counted before (`witnesses`)."""
-    for instance in state.topology.instances_of(name):
-        reading = state.observed.instances.get(instance)
-        known = None if pool.certificate is None else pool.certificate.counted.get(instance)
-        if known is not None and isinstance(reading, InstanceReading) and name in reading.services:
-            yield instance, known, reading.services[name].pools[colour].arrived
-
-
-def counted_anew(state: State) -> Iterator[Change]:
-    """Yield certificates whose load balancers count from 0 again: from now on theirs is what a late request is told
-    by."""
-    for name, colour, adopted in certified_pools(state):
-        pool = adopted.pool(colour)
-        assert pool.certificate is not None
-        counted = {**pool.certificate.counted}
-        for instance, known, counts in _compared(state, name, colour, pool):
-            counted[instance] = {**known, **{life: 0 for life, count in counts.items() if count < known.get(life, 0)}}
-        if counted != pool.certificate.counted:
-            pool = replace(pool, certificate=replace(pool.certificate, counted=counted))
-            yield Change(record=state.record.with_service(name, adopted.with_pool(colour, pool)))
-
-
-def certified_pools(state: State) -> Iterator[tuple[ServiceName, Colour, Adopted]]:
-    """Yield every pool that has a certificate."""
-    for name in state.topology.services:
-        adopted = state.record.services.get(name)
-        for colour in Colour if adopted is not None else ():
-            if adopted is not None and adopted.pool(colour).certificate is not None:
-                yield name, colour, adopted
 
 
 def voided(state: State, now: Instant) -> Iterator[Change]:

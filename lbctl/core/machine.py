@@ -11,12 +11,13 @@ from lbctl.core import judge, matrix, ready
 from lbctl.core.calm import calms
 from lbctl.core.change import Change
 from lbctl.core.commit import recorded, retried, take, tellable, told_in_time
+from lbctl.core.countedsince import counted_anew
 from lbctl.core.counting import Books, Counted, count
 from lbctl.core.draining import administer, administered, undrained
 from lbctl.core.evidence import begin, follow, learn, replace_in
 from lbctl.core.hooks import answered, asked
 from lbctl.core.lanes import applied, apply_all
-from lbctl.core.late import counted_anew, voided
+from lbctl.core.late import voided
 from lbctl.core.leaving import leave_on
 from lbctl.core.noreturn import waits_for_the_journal, withdrawn
 from lbctl.core.notes import noted

@@ -15,9 +15,10 @@ from lbctl.core.holds import UNKNOWN_CALLER
 from lbctl.core.matching import unpinned
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
+from lbctl.model.certificate import Certificate
 from lbctl.model.entry import Entry, Kind, Scalar, Severity
 from lbctl.model.names import Colour, ServiceName
-from lbctl.model.record import Certificate, Phase, PoolState, Record, Release
+from lbctl.model.record import Phase, PoolState, Record, Release
 from lbctl.model.units import SECOND, Instant, Span, seconds, since
 
 READ_BACK = Span(5 * SECOND)

@@ -9,12 +9,13 @@ come, so nobody is paged, and the usual quiet time is enough.
 from collections.abc import Iterator
 
 from lbctl.core.change import Change
-from lbctl.core.late import certified_pools, in_use_again
+from lbctl.core.countedsince import certified_pools, not_counted_then
+from lbctl.core.late import in_use_again
 from lbctl.core.state import Sight, Sights, State
+from lbctl.model.certificate import Certificate
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.reading import InstanceReading
-from lbctl.model.record import Certificate
 from lbctl.model.units import SECOND, Instant, Span, seconds, since
 
 WATCHED = Span(10 * SECOND)
@@ -40,12 +41,15 @@ def _sight(state: State, name: InstanceName) -> Sight | None:
 
 def doubt(state: State, name: ServiceName, colour: Colour, found: Certificate, now: Instant) -> str:
     """Return why nobody may rely on a certificate just now; empty if it stands as it was given."""
-    ways = (_lost(state, name, found), _unread(state, name, now), _unseen_there(state, name, colour))
+    ways = (_lost(state, name, colour, found), _unread(state, name, now), _unseen_there(state, name, colour))
     return next((why for way in ways for why in way), "")
 
 
-def _lost(state: State, name: ServiceName, found: Certificate) -> Iterator[str]:
-    """Yield the load balancers that have been read and cannot speak for the time since it was certified."""
+def _lost(state: State, name: ServiceName, colour: Colour, found: Certificate) -> Iterator[str]:
+    """Yield the load balancers that have been read and cannot speak for the time since it was certified, for all of the
+    pool."""
+    for server in not_counted_then(state, name, colour, found):
+        yield f"{server} is new in the pool, and was not counted when that was proved"
     for instance in state.topology.instances_of(name):
         sight = state.sights.get(instance)
         if sight is not None and instance not in found.counted:
@@ -81,7 +85,7 @@ def unwitnessed(state: State, now: Instant) -> Iterator[Change]:
     """Yield the end of each certificate that a load balancer cannot speak for any more."""
     for name, colour, adopted in certified_pools(state):
         found = adopted.pool(colour).certificate
-        why = "" if found is None else next(_lost(state, name, found), "")
+        why = "" if found is None else next(_lost(state, name, colour, found), "")
         if why:
             yield _void(state, name, colour, why, now)
 

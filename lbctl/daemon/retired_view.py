@@ -9,10 +9,11 @@ from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.core.witnesses import doubt
 from lbctl.daemon.why_line import why_line
+from lbctl.model.certificate import Certificate
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
-from lbctl.model.record import Certificate, Phase, PoolState, Release
+from lbctl.model.record import Phase, PoolState, Release
 from lbctl.model.units import Instant, Span, seconds, since
 
 Json = dict[str, Any]

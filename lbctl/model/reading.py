@@ -12,6 +12,9 @@ from lbctl.model.sessions import Attendance
 from lbctl.model.sketch import Buckets
 from lbctl.model.units import Instant, Span
 
+Rows = Mapping[Generation, Mapping[ServerName, int]]
+"""How many requests each server of a pool was ever given, by generation."""
+
 
 class Admin(StrEnum):
     """What somebody wants of a server: `drain` keeps its sessions and gives it no new ones."""
@@ -92,6 +95,8 @@ class PoolReading:
     """Grows with every request, or connection, that comes to this pool: of every generation that still routes."""
     served: Mapping[Generation, int] = field(default_factory=dict)
     """How many requests those were, where `arrived` grows more than once with each; empty: it grows once."""
+    rows: Rows = field(default_factory=dict)
+    """The same as `arrived`, by server, where a pool is not more than the rows of its servers; empty: it is."""
     holders: tuple["Holder", ...] = ()
     """Who is in flight for long there, the oldest first; not all of them, where there are many."""
     closing: Closing = NO_CLOSING

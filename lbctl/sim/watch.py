@@ -10,11 +10,12 @@ from typing import Any
 
 from lbctl.core.invariants import check
 from lbctl.core.targets import target
+from lbctl.model.certificate import Certificate
 from lbctl.model.hook import HookAnswer, Point, Word
 from lbctl.model.names import Colour, InstanceName, ReleaseId, ServiceName
 from lbctl.model.operation import Place
 from lbctl.model.reading import InstanceReading, Token, Unreadable
-from lbctl.model.record import Certificate, Phase, PoolState, Record, Release
+from lbctl.model.record import Phase, PoolState, Record, Release
 from lbctl.model.route import Route
 from lbctl.model.topology import Topology
 from lbctl.model.units import BP_FULL, Instant

@@ -303,6 +303,27 @@ async def test_work_on_an_old_worker_is_counted_for_its_pool() -> None:
         writer.transport.abort()
 
 
+async def test_what_an_old_worker_counted_of_a_server_that_is_gone_from_the_config_stays_counted() -> None:
+    """Else its count would fall, which looks as if somebody had cleared it and came."""
+    async with weights_world(names=STORY) as (world, here):
+        await measured(world, 30)
+        _, writer = await world.upgraded()
+        await here.route(10_000)
+        before = await here.pool(Colour.BLUE)
+        ((old, count),) = before.arrived.items()
+        assert sum(before.rows[old].values()) == count == 31
+        config = world.directory / "h.cfg"
+        kept = [line for line in config.read_text().splitlines(keepends=True) if "server blue-2 " not in line]
+        config.write_text("".join(kept))
+        await world.reloaded()
+        after = await here.pool(Colour.BLUE)
+        assert (after.arrived[old], after.rows[old]) == (count, before.rows[old])
+        assert ServerName("blue-2") in after.rows[old]
+        (new,) = after.arrived.keys() - {old}
+        assert (after.arrived[new], len(after.rows[new])) == (0, 2)
+        writer.transport.abort()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
 async def test_a_state_file_that_cannot_be_read_is_no_boot_value() -> None:
     async with weights_world() as (world, here):

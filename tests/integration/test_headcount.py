@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from lbctl.daemon.headcount import AT_REST_MAX, Headcount
 from lbctl.model.census import Connections, Strangers
+from lbctl.model.certificate import Certificate
 from lbctl.model.names import Colour, Generation, InstanceName, PlaneName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Unreadable
-from lbctl.model.record import Adopted, Certificate, Pool, PoolState, Record
+from lbctl.model.record import Adopted, Pool, PoolState, Record
 from lbctl.model.topology import Address, Driver, Instance, Plane, Server, Service, Topology
 from lbctl.model.topology import Pool as Servers
 from lbctl.model.units import Instant

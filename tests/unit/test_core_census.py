@@ -9,9 +9,9 @@ from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
 from lbctl.doctor.balancers import of_config
 from lbctl.model.census import Census, Connections, Program, Strangers
+from lbctl.model.certificate import Certificate
 from lbctl.model.names import Colour, Generation
 from lbctl.model.reading import InstanceReading, Observed
-from lbctl.model.record import Certificate
 from lbctl.model.request import Claim, GiveBack
 from lbctl.model.sharedservers import shared_servers
 from lbctl.model.topology import Plan

@@ -5,10 +5,10 @@ from dataclasses import replace
 from lbctl.core.state import State
 from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
+from lbctl.model.certificate import Certificate
 from lbctl.model.entry import Kind
 from lbctl.model.names import Colour, InstanceName, ServerName
 from lbctl.model.reading import Holder, InstanceReading, Observed
-from lbctl.model.record import Certificate
 from lbctl.model.units import Span, seconds
 from tests.shop import LB1, LB2, A, B, Shop
 
@@ -71,6 +71,77 @@ def test_what_counts_from_0_since_a_crash_is_remembered() -> None:
     came(shop, 1)
     shop.run(1)
     assert void(shop)
+
+
+def by_rows(shop: Shop, **counts: int) -> None:
+    """Let both load balancers count each server of the old storefront by itself from now on, as in form `weights`."""
+
+    def alter(seen: Observed) -> Observed:
+        return replace(seen, instances={name: rows_of(one) for name, one in seen.instances.items()})
+
+    def rows_of(reading: object) -> InstanceReading:
+        assert isinstance(reading, InstanceReading)
+        service = reading.services[B]
+        rows = {ServerName(name): count for name, count in counts.items()}
+        lives = service.pools[BLUE].arrived
+        total = dict.fromkeys(lives, sum(rows.values()))
+        blue = replace(service.pools[BLUE], arrived=total, rows=dict.fromkeys(lives, rows))
+        pools = {**service.pools, BLUE: blue}
+        return replace(reading, services={**reading.services, B: replace(service, pools=pools)})
+
+    shop.alter = alter
+
+
+def retired_by_rows(**counts: int) -> Shop:
+    """The same as `retired`, where each server is counted by itself."""
+    shop = Shop(users=3)
+    by_rows(shop, **counts)
+    shop.drain(300, 60_000)
+    assert shop.switch(B, A, version=2).accepted
+    shop.until("retiring")
+    shop.stop(B, BLUE)
+    shop.stop(A, BLUE)
+    shop.until("finished")
+    shop.run(10)
+    found = certificate(shop.state)
+    assert found is not None
+    assert set(map(sum, (rows.values() for one in found.rows.values() for rows in one.values()))) == {60}
+    return shop
+
+
+def test_a_server_that_is_taken_out_of_a_certified_pool_is_no_late_request() -> None:
+    shop = retired_by_rows(one=10, two=20, three=30)
+    by_rows(shop, one=10, three=30)
+    shop.run(5)
+    assert not void(shop)
+    shop.crash()
+    shop.run(5)
+    assert not void(shop)
+    assert certificate(shop.state) is not None
+    by_rows(shop, one=10, three=32)
+    shop.run(1)
+    assert "a late request: 2 came through edge/lb1" in void(shop)[0]
+
+
+def test_a_server_that_is_put_into_a_certified_pool_makes_it_be_proved_anew_and_pages_nobody() -> None:
+    shop = retired_by_rows(one=60)
+    by_rows(shop, one=60, other=5_000)
+    shop.run(1)
+    (said,) = void(shop)
+    assert "but other of edge/lb1 is new in the pool, and was not counted when that was proved" in said
+    shop.run(30)
+    assert certificate(shop.state) is not None
+    assert shop.state.record.services[B].blue.voided is None
+
+
+def test_a_server_whose_count_was_cleared_is_told_by_what_it_counts_from_then_on() -> None:
+    shop = retired_by_rows(one=10, two=50)
+    by_rows(shop, one=0, two=50)
+    shop.run(5)
+    assert not void(shop)
+    by_rows(shop, one=1, two=50)
+    shop.run(1)
+    assert "a late request: 1 came through edge/lb1" in void(shop)[0]
 
 
 def test_without_a_journal_it_is_told_and_nobody_says_certified_any_more() -> None:

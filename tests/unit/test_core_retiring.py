@@ -7,9 +7,10 @@ import pytest
 from lbctl.core.emptiness import emptiness
 from lbctl.daemon.ending import result_of
 from lbctl.daemon.retired_view import retired_view
+from lbctl.model.certificate import Confidence
 from lbctl.model.entry import Kind
 from lbctl.model.names import Colour, ServerName
-from lbctl.model.record import Confidence, Pool, PoolState
+from lbctl.model.record import Pool, PoolState
 from lbctl.model.request import Answer, Cancel, Claim, DrainServer, Request, Rollback, SayStopped, Undo
 from lbctl.model.topology import HealthCheck, Probe
 from lbctl.model.units import HOUR, Instant, Span

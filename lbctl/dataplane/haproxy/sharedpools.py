@@ -1,11 +1,11 @@
 """What each colour did where both share one backend: from the rows of its servers, and what no server saw."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lbctl.dataplane.haproxy.statistics import Figures, Servers, Table
 from lbctl.model.names import Colour, Generation, ServerName
-from lbctl.model.reading import PoolReading, ServerReading
+from lbctl.model.reading import PoolReading, Rows, ServerReading
 from lbctl.model.route import Route
 from lbctl.model.units import BP_FULL
 
@@ -57,13 +57,17 @@ class SharedPools:
         found = [[Figures(row) for name, row in table.rows.items() if ServerName(name) in names] for table in tables]
         return found[0], [figures for rest in found[1:] for figures in rest]
 
-
-def arrived(tables: Mapping[Generation, Table], names: Collection[ServerName]) -> dict[Generation, int]:
-    """Return how many requests the servers of one pool were ever given, by worker."""
-    return {
-        life: sum(Figures(row).total for name, row in table.rows.items() if ServerName(name) in names)
-        for life, table in tables.items()
-    }
+    def given(self, colour: Colour, tables: Mapping[Generation, Table]) -> Rows:
+        """Return how many requests each server of a pool was ever given, by worker. A worker from before a reload may
+        have servers that the newest one lacks."""
+        return {
+            life: {
+                server: Figures(row).total
+                for name, row in table.rows.items()
+                if (server := ServerName(name)) in self._names[colour]
+            }
+            for life, table in tables.items()
+        }
 
 
 def _pool(

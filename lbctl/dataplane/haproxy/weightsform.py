@@ -17,7 +17,7 @@ from lbctl.dataplane.haproxy.form import Entries, Line
 from lbctl.dataplane.haproxy.limits import limits, stickiness, wrong_mode
 from lbctl.dataplane.haproxy.looking import Look, unloaded
 from lbctl.dataplane.haproxy.obstacles import obstacles
-from lbctl.dataplane.haproxy.sharedpools import SharedPools, arrived
+from lbctl.dataplane.haproxy.sharedpools import SharedPools
 from lbctl.dataplane.haproxy.statemap import map_path, parse_lines, parse_value, read_file, value_of, write_entry
 from lbctl.dataplane.haproxy.statistics import Table
 from lbctl.dataplane.haproxy.sticktables import bound_anywhere, clearing, strange_tables
@@ -97,15 +97,17 @@ class WeightsForm:
         return ServiceReading(
             runtime={life: route for life, (route, _) in routes.items()},
             boot=None if boot is None else self._boot(boot),
-            pools={c: self._pool(one, tables) for c, one in counted.items()},
+            pools={c: self._pool(c, one, tables) for c, one in counted.items()},
             skewed={life: instead for life, (_, instead) in routes.items() if instead is not None},
             obstacles=obstacles(self._service, backend, pools, self._states, newest.uptime_s),
         )
 
-    def _pool(self, pool: PoolReading, tables: Mapping[Generation, Table]) -> PoolReading:
+    def _pool(self, colour: Colour, pool: PoolReading, tables: Mapping[Generation, Table]) -> PoolReading:
         """A row of weight 0 is shown as drained whatever somebody ordered: that is told by the state."""
         drained = {name: replace(one, admin=Admin.DRAIN) for name, one in pool.servers.items() if self._drained(name)}
-        return replace(pool, arrived=arrived(tables, pool.servers), servers={**pool.servers, **drained})
+        rows = self._counted.given(colour, tables)
+        arrived = {life: sum(counts.values()) for life, counts in rows.items()}
+        return replace(pool, arrived=arrived, rows=rows, servers={**pool.servers, **drained})
 
     def _drained(self, server: ServerName) -> bool:
         return server in self._states and self._states[server].drained
