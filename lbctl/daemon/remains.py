@@ -7,11 +7,10 @@ read. Says nothing where no release is in the middle.
 
 import json
 import os
-import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from lbctl.config.fault import ConfigError
@@ -19,7 +18,8 @@ from lbctl.config.load import load
 from lbctl.model.errors import LbctlError
 from lbctl.model.record import Phase, Record
 from lbctl.model.units import percent
-from lbctl.store.journal import Journal
+from lbctl.store import tables
+from lbctl.store.copied import copied
 
 CONFIG = "/etc/lbctl/lbctl.yaml"
 USUAL = "/var/lib/lbctl"
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print it. `-`: from a status on stdin; else from the record that the config at that path names."""
     try:
         lines = [*told(_of_status(json.load(sys.stdin)) if arguments == ["-"] else _of_record(*arguments))]
-    except (LbctlError, OSError, ValueError, KeyError) as error:
+    except (LbctlError, OSError, ValueError, KeyError, sqlite3.Error) as error:
         lines = [f"lbctl: what runs could not be read ({error}); the load balancers go on as they are"]
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0
@@ -60,21 +60,8 @@ def _of_record(config: str = CONFIG) -> Moving:
     path = Path(_state_dir(config)) / "journal.db"
     if not path.exists():
         return {}
-    with TemporaryDirectory(prefix="lbctl-") as place:
-        journal = Journal.open(_copied(path, Path(place)), ballast_bytes=1)
-        try:
-            return of_record(journal.latest() or Record())
-        finally:
-            journal.close()
-
-
-def _copied(path: Path, place: Path) -> Path:
-    """Return a copy of a journal with all that belongs to it."""
-    for one in (path, Path(f"{path}-wal"), path.with_suffix(".seen")):
-        if one.exists():
-            shutil.copyfile(one, place / one.name)
-            (place / one.name).chmod(0o600)
-    return place / path.name
+    with copied(str(path)) as (db, _):
+        return of_record(tables.last_record(db).record or Record())
 
 
 def of_record(record: Record) -> Moving:

@@ -15,10 +15,10 @@ from urllib.parse import quote
 import pytest
 
 from lbctl.cli.app import main
+from lbctl.store import copied
 from lbctl.store.journal import Journal
 from lbctl.support import balancers
 from lbctl.support import bundle as bundles
-from lbctl.support import past as pasts
 from lbctl.support.bundle import Bundle
 from lbctl.support.hiding import Hider, hider
 from lbctl.support.past import past
@@ -127,7 +127,7 @@ def test_what_is_too_long_or_too_many_is_said_in_the_list_and_on_the_screen(
 ) -> None:
     monkeypatch.setattr(balancers, "FILE_MAX", 100)
     monkeypatch.setattr(balancers, "FILES_MAX", 3)
-    monkeypatch.setattr(pasts, "LOG_BYTES_MAX", 1_000)
+    monkeypatch.setattr(copied, "LOG_BYTES_MAX", 1_000)
     monkeypatch.setattr(bundles, "PARTS_MAX", 8)
     (home / "maps" / "a.map").write_text("short\n" + "x" * 60 + "\n" + CANARY * 9)
     for number in range(210):
