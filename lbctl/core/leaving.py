@@ -26,7 +26,6 @@ CLOSE_PER_SECOND = 20
 PACE = Span(SECOND // 2)
 """The least time between two parts."""
 STALE = Span(3 * SECOND)
-NO_SESSION = "about 0 sessions"
 
 
 def leave_on(state: State, now: Instant) -> Iterator[Change]:
@@ -118,23 +117,26 @@ def _over(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now
     pool, took = adopted.pool(colour), since(leaving.began_at, now) // SECOND
     left = _left(state, name, colour, leaving, now)
     if leaving.at_deadline is AtDeadline.KEEP:
-        text = f"{left} of {colour} of {name} are kept: they were not moved within {took} s, and stay as they are"
+        why = f"they were not moved within {took} s, and stay as they are"
+        text = f"{_sessions(left)} of {colour} of {name} are kept: {why}"
         return _told(state.record, name, adopted, colour, replace(pool, leaving=None), now, Kind.SESSIONS_KEPT, text)
     closing = replace(pool, leaving=replace(leaving, closing=True, per_second=leaving.per_second or CLOSE_PER_SECOND))
     connected = _in_flight(state, name, colour)
-    if left == NO_SESSION and connected == 0:
+    if left == 0 and connected == 0:
         return Change(record=state.record.with_service(name, adopted.with_pool(colour, closing)))
-    there = "connections that nobody counted" if connected is None else _open(connected)
-    what = " and ".join(part for part in (left * (left != NO_SESSION), there) if part)
+    what = " and ".join(part for part in ("" if left == 0 else _sessions(left), _open(connected)) if part)
     text = f"{what} of {colour} of {name} are closed: they were still there after {took} s"
     return _told(state.record, name, adopted, colour, closing, now, Kind.SESSIONS_CLOSING, text)
 
 
-def _left(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now: Instant) -> str:
+def _left(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now: Instant) -> int | None:
+    """Return how many sessions are left on a pool; None: nobody counted them."""
     seen, keep_bp = seats_of(state, name, colour, now), state.record.services[name].pool(colour).keep_bp
-    if seen is not None and seen.known:
-        return f"about {seen.alive(keep_bp)} sessions"
-    return "sessions that nobody counted" if leaving.left is None else f"about {leaving.left} sessions"
+    return seen.alive(keep_bp) if seen is not None and seen.known else leaving.left
+
+
+def _sessions(count: int | None) -> str:
+    return "sessions that nobody counted" if count is None else f"about {count} sessions"
 
 
 def _in_flight(state: State, name: ServiceName, colour: Colour) -> int | None:
@@ -144,7 +146,9 @@ def _in_flight(state: State, name: ServiceName, colour: Colour) -> int | None:
     return sum(one.services[name].pools[colour].in_flight for one in seen) if len(seen) == len(readings) else None
 
 
-def _open(count: int) -> str:
+def _open(count: int | None) -> str:
+    if count is None:
+        return "connections that nobody counted"
     return f"{count} open connection{'s' * (count > 1)}" if count else ""
 
 

@@ -145,8 +145,7 @@ def _refusal(request: Asked, refused: Refused) -> Answer:
 
 
 def _tick(state: State, tick: Tick) -> tuple[State, tuple[Effect, ...]]:
-    wells = every_pool(state.topology, tick.observed)
-    state, unparked = _unparked(replace(state, observed=tick.observed, wells=wells), tick.now)
+    state, unparked = _unparked(state.seeing(tick.observed), tick.now)
     state, here = _folded(state, tick.now)
     effects: list[Effect] = [*unparked]
     change = _chosen(state, here, tick.now)
@@ -276,7 +275,7 @@ def _configured(state: State, event: Configured) -> State:
     fresh = _unresolved("it is new in the config: an operation under an earlier name may still land", event.now)
     names = [instance.name for plane in topology.planes.values() for instance in plane.instances]
     lanes: dict[InstanceName, Lane] = {name: state.lanes.get(name, fresh) for name in names}
-    return replace(state, topology=topology, lanes=lanes, wells=every_pool(topology, state.observed))
+    return replace(state, topology=topology, lanes=lanes).seeing(state.observed)
 
 
 def _unresolved(why: str, now: Instant) -> Lane:

@@ -1,7 +1,7 @@
 """What the core remembers between two steps, and the effects it asks for. Only `record` is durable."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbctl.core import judge
 from lbctl.core.counting import Books
@@ -9,7 +9,7 @@ from lbctl.core.ebb import Ebb
 from lbctl.core.holds import Hold
 from lbctl.core.matrix import Tally
 from lbctl.core.measured import Measured
-from lbctl.core.wellness import Pools
+from lbctl.core.wellness import Pools, every_pool
 from lbctl.model.entry import Entry
 from lbctl.model.hook import Ask, Heard, HookKey
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServerName, ServiceName
@@ -202,6 +202,10 @@ class State:
     servers_at: Instant = Instant(0)
     overtaken: bool = False
     """A load balancer has seen a higher fence than ours, of decisions that a crash took: the next revision is above."""
+
+    def seeing(self, observed: Observed) -> "State":
+        """Return the state after this observation: how well every pool is goes with it."""
+        return replace(self, observed=observed, wells=every_pool(self.topology, observed))
 
     @property
     def settled(self) -> bool:

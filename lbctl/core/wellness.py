@@ -82,7 +82,7 @@ def wellness(service: Service, colour: Colour, observed: Observed, topology: Top
     A prober that is itself suspect (panic rule) is not believed: its word counts as unknown.
     """
     suspect = service.name in observed.checker_suspect
-    balanced = [*_balanced(service, colour, observed, topology)]
+    balanced = [*balanced_by(service.name, colour, observed, topology)]
     down: dict[ServerName, str] = {}
     unknown: dict[ServerName, str] = {}
     drained: set[ServerName] = set()
@@ -105,18 +105,18 @@ def wellness(service: Service, colour: Colour, observed: Observed, topology: Top
 
 
 _WANTED = (False, "")
-_Balanced = tuple[InstanceName, Mapping[ServerName, ServerReading]]
+Balanced = tuple[InstanceName, Mapping[ServerName, ServerReading]]
 
 
-def _balanced(service: Service, colour: Colour, observed: Observed, topology: Topology) -> Iterator[_Balanced]:
-    """Yield what each load balancer that could be read says of the pool's servers."""
-    for name in topology.instances_of(service.name):
-        reading = observed.instances.get(name)
-        if isinstance(reading, InstanceReading) and service.name in reading.services:
-            yield name, reading.services[service.name].pools[colour].servers
+def balanced_by(name: ServiceName, colour: Colour, observed: Observed, topology: Topology) -> Iterator[Balanced]:
+    """Yield what each load balancer that could be read says of a pool's servers."""
+    for instance in topology.instances_of(name):
+        reading = observed.instances.get(instance)
+        if isinstance(reading, InstanceReading) and name in reading.services:
+            yield instance, reading.services[name].pools[colour].servers
 
 
-def _refused(service: Service, colour: Colour, server: ServerName, balanced: Sequence[_Balanced]) -> tuple[bool, str]:
+def _refused(service: Service, colour: Colour, server: ServerName, balanced: Sequence[Balanced]) -> tuple[bool, str]:
     """Return why a load balancer gives this server no new request, a fault before an order; and whether it is only
     somebody's order."""
     found = _WANTED

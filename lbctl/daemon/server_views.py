@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lbctl.core.state import State
-from lbctl.core.wellness import Wellness, wellness
+from lbctl.core.wellness import Wellness, balanced_by
 from lbctl.daemon.emptying import drained_view, in_flight
 from lbctl.daemon.named import said
 from lbctl.model.names import Colour, ServerName, ServiceName
@@ -20,7 +20,7 @@ def server_views(state: State, service: Service) -> Json:
     whole = bool(all_readings(state, service.name))
     for colour in Colour:
         # The same word as in every decision: what is up here is never "not healthy" there.
-        well = wellness(service, colour, state.observed, state.topology)
+        well = state.wells[service.name, colour]
         tables = _tables(state, service.name, colour)
         for server in service.pool(colour).servers:
             seen = [table[server.name] for table in tables if server.name in table]
@@ -46,7 +46,7 @@ def server_views(state: State, service: Service) -> Json:
 
 def servers_up(state: State, service: Service, colour: Colour) -> Iterator[tuple[ServerName, bool | None]]:
     """Yield the same word alone for every server of a pool, for there may be thousands."""
-    well = wellness(service, colour, state.observed, state.topology)
+    well = state.wells[service.name, colour]
     tables = _tables(state, service.name, colour)
     for server in service.pool(colour).servers:
         key = (service.name, server.name)
@@ -55,8 +55,7 @@ def servers_up(state: State, service: Service, colour: Colour) -> Iterator[tuple
 
 
 def _tables(state: State, name: ServiceName, colour: Colour) -> list[Mapping[ServerName, ServerReading]]:
-    """Return what each load balancer that could be read says of a pool's servers."""
-    return [reading.services[name].pools[colour].servers for reading in readings_of(state, name)]
+    return [servers for _, servers in balanced_by(name, colour, state.observed, state.topology)]
 
 
 def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:

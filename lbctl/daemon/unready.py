@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lbctl.core.state import State
-from lbctl.core.wellness import wellness
 from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Capabilities
 from lbctl.model.reading import InstanceReading, Unreadable
@@ -22,7 +21,7 @@ def unready(
     """Return what a release of `service` would wait for now, or could not rely on."""
     names = state.topology.instances_of(service.name)
     found = [one for name in names for one in _instance(state, service, name, able.get(name))]
-    well = wellness(service, candidate, state.observed, state.topology)
+    well = state.wells[service.name, candidate]
     if not well.well:
         text = f"candidate not healthy ({well.up_count} of {well.server_count} up): {well.trouble()}"
         found.append({"code": "candidate", "text": text})

@@ -20,7 +20,7 @@ from lbctl.daemon.retired_view import (
     valid,
     voided_view,
 )
-from lbctl.daemon.server_views import all_readings, server_views
+from lbctl.daemon.server_views import all_readings, server_views, servers_up
 from lbctl.daemon.session_view import leaving_lines, measured, sessions
 from lbctl.daemon.timing_view import cold_words, doubts, request_times
 from lbctl.daemon.unit_view import board, claim
@@ -134,7 +134,7 @@ def _pool(state: State, service: Service, adopted: Adopted | None, colour: Colou
 
 
 def _servers_up(state: State, service: Service, colour: Colour) -> int:
-    return sum(1 for one in server_views(state, service).values() if one["pool"] == colour.value and one["up"])
+    return sum(1 for _, up in servers_up(state, service, colour) if up)
 
 
 def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:

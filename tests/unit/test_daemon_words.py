@@ -62,7 +62,7 @@ def reading_of(state: State) -> tuple[InstanceName, InstanceReading]:
 
 def seeing(state: State, reading: InstanceReading | Unreadable) -> State:
     name, _ = reading_of(state)
-    return replace(state, observed=replace(state.observed, instances={name: reading}))
+    return state.seeing(replace(state.observed, instances={name: reading}))
 
 
 def without(state: State, server: str) -> State:
@@ -165,7 +165,7 @@ def test_a_server_is_up_in_the_status_only_where_the_decisions_call_it_well() ->
 
 def test_a_server_that_was_not_checked_yet_is_unknown() -> None:
     state = after()
-    blind = replace(state, observed=replace(state.observed, health={}))
+    blind = state.seeing(replace(state.observed, health={}))
     here = situation(blind, SERVICE, state.changed_at)
     view = service_view(blind, state.topology.services[SERVICE], here, state.changed_at)
     assert {one["up"] for one in view["servers"].values()} == {None}
