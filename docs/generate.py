@@ -60,7 +60,8 @@ POOLS: dict[PoolState, str] = {
     PoolState.DRAINING: "Takes no new traffic, but may still serve sessions. Nobody proved that it is unused.",
     PoolState.IDLE: "Apart: no share, no session honoured; what it calls by a pin is refused at rest. It was "
     "certified, or claimed. Whether it is proved unused now is another question, which `certified` answers: a "
-    "late request, or a load balancer that cannot speak for it any more, makes that void and leaves the state.",
+    "late request, a caller past the load balancers, or a load balancer that cannot speak for it any more, makes that "
+    "void and leaves the state.",
 }
 
 EVENTS: dict[Kind, str] = {
@@ -93,8 +94,9 @@ EVENTS: dict[Kind, str] = {
     Kind.POOL_CERTIFIED: "An old pool is proved unused: who looked, what was counted, since when. It may be stopped.",
     Kind.POOL_STOPPED: "Somebody says that a certified pool is stopped: it calls nobody any more.",
     Kind.CERTIFICATE_VOID: (
-        "A certified pool got a late request (`page`): do not stop it, find who still uses it. As a `warning`: a load "
-        "balancer cannot speak for it any more, or it was not written in time; it is proved anew."
+        "A certified pool got a late request, or a program of lbctl's host calls it past its load balancers (`page`): "
+        "do not stop it, find who still uses it. As a `warning`: a load balancer cannot speak for "
+        "it any more, or it was not written in time; it is proved anew."
     ),
     Kind.SERVER_DRAINED: "A person drains a server: it keeps its sessions and gets no new ones.",
     Kind.SERVER_UNDRAINED: "A person lets a drained server be ready again.",
