@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from lbctl.model.census import Program, Strangers
 from lbctl.model.topology import Address
 from lbctl.telemetry.sockets.answer import Row
-from lbctl.telemetry.sockets.owners import holders_of, inner_pids, users_of
+from lbctl.telemetry.sockets.owners import holders_of, inner_pids, inodes_of, users_of
 from lbctl.telemetry.sockets.question import TcpState
 from lbctl.telemetry.sockets.rows import Own, own_inodes, rows_to
 
@@ -23,6 +23,9 @@ def strangers_to(servers: frozenset[Address], balancers: Collection[int], own: O
     numbers that they know themselves by. Raises Unusable."""
     ours = own_inodes(own)
     rows = [one for one in _established(servers) if one.inode not in ours]
+    # Mostly all that is left are the load balancers': to know those costs no look into every process of the host.
+    theirs = (inodes_of(balancers) or frozenset()) if rows else frozenset()
+    rows = [one for one in rows if one.inode not in theirs]
     owners = holders_of({one.inode for one in rows[:NAMED_MAX]})
     if any(one.inode not in owners for one in rows):
         # What ended while its owner was looked for has none.
