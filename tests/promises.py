@@ -141,6 +141,8 @@ PROMISES = (
             "unit/test_core_retiring.py::test_no_rollback_after_the_first_certificate_and_a_crash_forgets_neither",
             "e2e/test_retirement.py::test_a_program_that_calls_past_the_load_balancer_keeps_the_old_pool_by_name",
             "e2e/test_retirement.py::test_a_late_request_voids_the_certificate_and_pages",
+            "unit/test_core_past.py::"
+            "test_who_calls_past_the_load_balancers_after_the_certificate_voids_it_and_is_named",
         ),
     ),
     Promise(

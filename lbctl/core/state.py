@@ -125,8 +125,9 @@ class Calm:
     @property
     def quiet_since(self) -> Instant | None:
         """Since when it is idle, closed and alone."""
-        times = [one for one in (self.idle_since, self.closed_since, self.alone_since) if one is not None]
-        return max(times) if len(times) == 3 else None
+        if self.idle_since is None or self.closed_since is None or self.alone_since is None:
+            return None
+        return max(self.idle_since, self.closed_since, self.alone_since)
 
 
 Calms = Mapping[tuple[ServiceName, Colour], Calm]

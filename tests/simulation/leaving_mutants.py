@@ -43,8 +43,8 @@ MUTANTS = (
     Mutant(
         "no further quiet time after the last session",
         "state",
-        "else max(self.idle_since, self.closed_since)",
-        "else self.idle_since",
+        "return max(self.idle_since, self.closed_since, self.alone_since)",
+        "return self.idle_since",
         rates=RETURNING,
     ),
     Mutant(
@@ -52,7 +52,10 @@ MUTANTS = (
         "emptiness",
         "    if adopted.pool(colour).keep_bp or calm is None or calm.closed_since is None:",
         "    if calm is None:",
-        also=(("state", "else max(self.idle_since, self.closed_since)", "else self.idle_since"),),
+        also=(
+            ("state", "self.closed_since is None or ", ""),
+            ("state", "return max(self.idle_since, self.closed_since, self.alone_since)", "return self.idle_since"),
+        ),
         rates=RETURNING,
     ),
     Mutant(
