@@ -404,8 +404,11 @@ PROMISES = (
         "P29",
         "Every change a person asked for is in the journal with who, why, and what was before and after.",
         "every mutation",
-        (Kind.PROCESS, Kind.RULES),
+        (Kind.REAL, Kind.PROCESS, Kind.RULES),
         (
+            "e2e/test_every_request.py::"
+            "test_every_change_that_is_answered_is_on_the_disk_with_who_why_before_and_after",
+            "e2e/test_every_request.py::test_no_request_is_missing_in_the_table",
             "integration/test_control_peers.py::test_the_audit_names_the_peer_as_the_kernel_does",
             "unit/test_core_requests.py::test_every_other_reason_is_told_too",
             "unit/test_core_requests.py::test_a_pause_and_its_end_are_told_with_their_reasons",
