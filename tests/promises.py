@@ -192,6 +192,10 @@ PROMISES = (
             "integration/test_envoy_disk.py::"
             "test_a_way_back_does_not_wait_for_a_raise_that_hangs_and_has_the_last_word",
             "integration/test_envoy_disk.py::test_a_raise_on_a_disk_that_hangs_is_refused_in_time_and_never_lands",
+            "integration/test_haproxy_hanging.py::"
+            "test_a_way_back_does_not_wait_for_a_boot_value_that_hangs_and_has_the_last_word",
+            "integration/test_haproxy_hanging.py::"
+            "test_a_boot_value_of_a_raise_is_refused_in_time_never_lands_and_is_written_when_the_disk_answers",
         ),
     ),
     Promise(

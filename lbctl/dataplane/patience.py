@@ -10,6 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from lbctl.dataplane.port import OPERATION_TIMEOUT_S
+
+HURRY_S = 0.1
+"""So long a way back waits for a disk that hangs."""
+GRACE_S = 0.02
+"""So long a way back leaves to a raise that is being written: a disk in health needs less."""
+RAISE_S = 0.4 * OPERATION_TIMEOUT_S
+"""So long a raise takes at most until it is written; then it is refused, and never written. A way back that is decided
+meanwhile is sent when the raise is answered."""
 HANGING_MAX = 64
 """More threads than this never wait for disks."""
 _FREE = threading.BoundedSemaphore(HANGING_MAX)
@@ -75,20 +84,18 @@ class Patience:
 class Patiences:
     """Those of one load balancer's writes: a way back shortens what raises have left."""
 
-    def __init__(self, hurry_s: float, grace_s: float) -> None:
-        """So long a way back waits for the disk, and so long it leaves to a raise that is being written."""
-        self._hurry_s = hurry_s
-        self._grace_s = grace_s
+    def __init__(self) -> None:
+        """Nothing is written yet."""
         self._raises: set[Patience] = set()
 
     def back(self) -> Patience:
         """Return a way back's, and hurry every raise."""
         for one in self._raises:
-            one.shorten(self._grace_s)
-        return Patience(self._hurry_s, gives_up=False)
+            one.shorten(GRACE_S)
+        return Patience(HURRY_S, gives_up=False)
 
     @contextmanager
-    def out(self, seconds: float) -> Iterator[Patience]:
+    def out(self, seconds: float = RAISE_S) -> Iterator[Patience]:
         """Give a raise its own as long as it is under way."""
         patience = Patience(seconds, gives_up=True)
         self._raises.add(patience)

@@ -61,7 +61,7 @@ def test_a_way_back_after_a_raise_that_gave_up_has_the_last_word(slot: SlotFile,
 
 
 def test_a_raise_that_waits_is_woken_by_a_way_back(slot: SlotFile, disk: Disk) -> None:
-    patiences = Patiences(hurry_s=0.01, grace_s=0.0)
+    patiences = Patiences()
     failures: list[OSError] = []
 
     def raised() -> None:
