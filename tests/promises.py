@@ -287,7 +287,7 @@ PROMISES = (
             "e2e/test_gates.py::test_a_hook_that_hangs_holds_the_release_and_delays_no_rollback",
             "e2e/test_review.py::test_lbctld_starts_beside_an_envoy_that_hangs_and_steers_it_when_it_answers",
             "unit/test_config_load.py::test_a_name_server_that_hangs_cannot_hold_up_the_load_for_long",
-            "e2e/test_neighbours.py::test_decisions_beside_a_load_balancer_that_hangs_are_in_time",
+            "e2e/test_neighbours.py::test_decisions_beside_what_hangs_are_in_time",
             "e2e/test_unwell_host.py::test_names_that_nobody_answers_for_delay_no_way_back",
         ),
     ),
