@@ -27,9 +27,11 @@ _FREE = threading.BoundedSemaphore(HANGING_MAX)
 class Patience:
     """One write's, for all of its waiting together; threads and the event loop may share it."""
 
-    def __init__(self, seconds: float, *, gives_up: bool) -> None:
-        """It begins now. `gives_up`: when it is over the write must not change anything any more."""
+    def __init__(self, seconds: float, *, gives_up: bool, behind: set[int] | None = None) -> None:
+        """It begins now. `gives_up`: when it is over the write must not change anything any more. `behind`: what
+        others left to threads that wait still; what is left of this one is added."""
         self.gives_up = gives_up
+        self._behind = set() if behind is None else behind
         self._until = time.monotonic() + seconds
         self._change = threading.Condition()
 
@@ -55,6 +57,8 @@ class Patience:
         with self._change:
             while not ends and (left_s := self._until - time.monotonic()) > 0:
                 self._change.wait(left_s)
+            if not ends:
+                self._behind.add(id(ends))
         if ends and ends[0] is not None:
             raise ends[0]
         return bool(ends)
@@ -78,6 +82,7 @@ class Patience:
             _FREE.release()
         with self._change:
             ends.append(end)
+            self._behind.discard(id(ends))
             self._change.notify_all()
 
 
@@ -87,17 +92,23 @@ class Patiences:
     def __init__(self) -> None:
         """Nothing is written yet."""
         self._raises: set[Patience] = set()
+        self._behind: set[int] = set()
 
     def back(self) -> Patience:
         """Return a way back's, and hurry every raise."""
         for one in self._raises:
             one.shorten(GRACE_S)
-        return Patience(HURRY_S, gives_up=False)
+        return Patience(HURRY_S, gives_up=False, behind=self._behind)
 
     @contextmanager
-    def out(self, seconds: float = RAISE_S) -> Iterator[Patience]:
-        """Give a raise its own as long as it is under way."""
-        patience = Patience(seconds, gives_up=True)
+    def out(self, seconds: float | None = None) -> Iterator[Patience]:
+        """Give a raise its own as long as it is under way.
+
+        None while an earlier write still waits for the disk, unless it is said how much: a raise that is tried again
+        and again takes no threads from load balancers whose disk is well.
+        """
+        usual_s = 0.0 if self._behind else RAISE_S
+        patience = Patience(usual_s if seconds is None else seconds, gives_up=True, behind=self._behind)
         self._raises.add(patience)
         try:
             yield patience

@@ -83,6 +83,22 @@ def test_a_raise_that_waits_is_woken_by_a_way_back(slot: SlotFile, disk: Disk) -
     assert slot.read() == LOWERED
 
 
+def test_a_raise_does_not_begin_while_an_earlier_one_still_waits_for_the_disk(slot: SlotFile, disk: Disk) -> None:
+    patiences = Patiences()
+    for seconds in (0.01, None, None):
+        with patiences.out(seconds) as patience, pytest.raises(OSError, match="nothing was replaced"):
+            slot.write(RAISED, patience)
+    assert disk.met.acquire(blocking=False)
+    assert not disk.met.acquire(blocking=False), "one thread waits, and no other was begun"
+    disk.well.set()
+    for thread in threading.enumerate():
+        if thread.name == "disk":
+            thread.join()
+    with patiences.out() as patience:
+        slot.write(RAISED, patience)
+    assert slot.read() == RAISED
+
+
 def test_a_raise_that_comes_too_late_does_not_begin(slot: SlotFile) -> None:
     with pytest.raises(OSError, match="nothing was replaced"):
         slot.write(RAISED, Patience(0, gives_up=True))
