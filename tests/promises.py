@@ -413,6 +413,7 @@ PROMISES = (
             "e2e/test_every_request.py::"
             "test_every_change_that_is_answered_is_on_the_disk_with_who_why_before_and_after",
             "e2e/test_every_request.py::test_no_request_is_missing_in_the_table",
+            "unit/test_core_asked.py::test_whatever_a_request_changes_is_told_with_who_and_why",
             "integration/test_control_peers.py::test_the_audit_names_the_peer_as_the_kernel_does",
             "unit/test_core_requests.py::test_every_other_reason_is_told_too",
             "unit/test_core_requests.py::test_a_pause_and_its_end_are_told_with_their_reasons",
