@@ -19,7 +19,6 @@ from tests.e2e.scene import (
     events,
     haproxy,
     one_of,
-    proxies,
     proxies_and_forms,
     reached,
     release,
@@ -105,7 +104,7 @@ async def _later(files: Path, before: int) -> bool:
     return await written(files) > before
 
 
-@pytest.mark.parametrize("proxy", proxies())
+@pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_a_raise_that_a_disk_holds_up_delays_no_way_back(proxy: Callable[[], Proxy], tmp_path: Path) -> None:
     assert max(await backs_of_raises(proxy(), tmp_path, 2)) <= 5 * BACK_S
 
