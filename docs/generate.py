@@ -100,6 +100,7 @@ EVENTS: dict[Kind, str] = {
     ),
     Kind.SERVER_DRAINED: "A person drains a server: it keeps its sessions and gets no new ones.",
     Kind.SERVER_UNDRAINED: "A person lets a drained server be ready again.",
+    Kind.RELEASE_CUT_SHORT: "Somebody undoes a release that retires: it ends without further certificates.",
     Kind.RELEASE_FINISHED: (
         "The release ended with the new pool active. As a `warning`: outcome `unproven`, an old pool may be in use."
     ),

@@ -194,6 +194,10 @@ PROMISES = (
             "integration/test_envoy_disk.py::"
             "test_a_way_back_does_not_wait_for_a_raise_that_hangs_and_has_the_last_word",
             "integration/test_envoy_disk.py::test_a_raise_on_a_disk_that_hangs_is_refused_in_time_and_never_lands",
+            "integration/test_haproxy_hanging.py::"
+            "test_a_way_back_does_not_wait_for_a_boot_value_that_hangs_and_has_the_last_word",
+            "integration/test_haproxy_hanging.py::"
+            "test_a_boot_value_of_a_raise_is_refused_in_time_never_lands_and_is_written_when_the_disk_answers",
         ),
     ),
     Promise(
@@ -285,7 +289,7 @@ PROMISES = (
             "e2e/test_gates.py::test_a_hook_that_hangs_holds_the_release_and_delays_no_rollback",
             "e2e/test_review.py::test_lbctld_starts_beside_an_envoy_that_hangs_and_steers_it_when_it_answers",
             "unit/test_config_load.py::test_a_name_server_that_hangs_cannot_hold_up_the_load_for_long",
-            "e2e/test_neighbours.py::test_decisions_beside_a_load_balancer_that_hangs_are_in_time",
+            "e2e/test_neighbours.py::test_decisions_beside_what_hangs_are_in_time",
             "e2e/test_unwell_host.py::test_names_that_nobody_answers_for_delay_no_way_back",
         ),
     ),
@@ -406,8 +410,12 @@ PROMISES = (
         "P29",
         "Every change a person asked for is in the journal with who, why, and what was before and after.",
         "every mutation",
-        (Kind.PROCESS, Kind.RULES),
+        (Kind.REAL, Kind.PROCESS, Kind.RULES),
         (
+            "e2e/test_every_request.py::"
+            "test_every_change_that_is_answered_is_on_the_disk_with_who_why_before_and_after",
+            "e2e/test_every_request.py::test_no_request_is_missing_in_the_table",
+            "unit/test_core_asked.py::test_whatever_a_request_changes_is_told_with_who_and_why",
             "integration/test_control_peers.py::test_the_audit_names_the_peer_as_the_kernel_does",
             "unit/test_core_requests.py::test_every_other_reason_is_told_too",
             "unit/test_core_requests.py::test_a_pause_and_its_end_are_told_with_their_reasons",

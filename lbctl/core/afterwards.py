@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from lbctl.core.admission import because
 from lbctl.core.board import obstacle
 from lbctl.core.change import Change, entry, go_back
 from lbctl.core.cutting import Cut, Version, cut
@@ -91,10 +92,9 @@ def _running(now: Situation, request: Undo) -> tuple[Change | None, Facts]:
     release = now.release
     facts: Facts = {"unit": request.unit, "service": release.service, "release": release.id, "again": False}
     if release.phase is Phase.RETIRING:
-        ends = None if release.cut_short else replace(release, cut_short=True)
-        told = "it ends without further certificates; then a new release goes back"
-        change = None if ends is None else Change(record=now.record.with_release(ends))
-        return change, {**facts, "phase": release.phase.value, "again": True, "did": told}
+        did = "it ends without further certificates; then a new release goes back"
+        change = None if release.cut_short else _cut_short(now, request, did)
+        return change, {**facts, "phase": release.phase.value, "again": True, "did": did}
     if release.phase is Phase.ROLLING_BACK:
         return None, {**facts, "phase": release.phase.value, "did": "nothing was changed: it is going back"}
     why = f"undo by {request.actor}" + (f": {request.reason}" if request.reason else "")
@@ -102,6 +102,13 @@ def _running(now: Situation, request: Undo) -> tuple[Change | None, Facts]:
     phase = change.record.releases[release.unit_name].phase
     did = "cancelled before first traffic" if phase.ended else f"going back to {release.origin} by a rollback"
     return change, {**facts, "phase": phase.value, "did": did}
+
+
+def _cut_short(now: Situation, request: Undo, did: str) -> Change:
+    ends = replace(now.release, cut_short=True)
+    text = f"undo by {request.actor}: {did}{because(request)}"
+    told = entry(Kind.RELEASE_CUT_SHORT, ends, now.at, text, actor=request.actor, reason=request.reason)
+    return Change(record=now.record.with_release(ends), entries=(told,))
 
 
 def _anew(state: State, request: Undo, release: Release, now: Instant) -> tuple[Change, Facts]:

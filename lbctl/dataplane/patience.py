@@ -10,6 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from lbctl.dataplane.port import OPERATION_TIMEOUT_S
+
+HURRY_S = 0.1
+"""So long a way back waits for a disk that hangs."""
+GRACE_S = 0.02
+"""So long a way back leaves to a raise that is being written: a disk in health needs less."""
+RAISE_S = 0.4 * OPERATION_TIMEOUT_S
+"""So long a raise takes at most until it is written; then it is refused, and never written. A way back that is decided
+meanwhile is sent when the raise is answered."""
 HANGING_MAX = 64
 """More threads than this never wait for disks."""
 _FREE = threading.BoundedSemaphore(HANGING_MAX)
@@ -18,9 +27,11 @@ _FREE = threading.BoundedSemaphore(HANGING_MAX)
 class Patience:
     """One write's, for all of its waiting together; threads and the event loop may share it."""
 
-    def __init__(self, seconds: float, *, gives_up: bool) -> None:
-        """It begins now. `gives_up`: when it is over the write must not change anything any more."""
+    def __init__(self, seconds: float, *, gives_up: bool, behind: set[int] | None = None) -> None:
+        """It begins now. `gives_up`: when it is over the write must not change anything any more. `behind`: what
+        others left to threads that wait still; what is left of this one is added."""
         self.gives_up = gives_up
+        self._behind = set() if behind is None else behind
         self._until = time.monotonic() + seconds
         self._change = threading.Condition()
 
@@ -46,6 +57,8 @@ class Patience:
         with self._change:
             while not ends and (left_s := self._until - time.monotonic()) > 0:
                 self._change.wait(left_s)
+            if not ends:
+                self._behind.add(id(ends))
         if ends and ends[0] is not None:
             raise ends[0]
         return bool(ends)
@@ -69,28 +82,33 @@ class Patience:
             _FREE.release()
         with self._change:
             ends.append(end)
+            self._behind.discard(id(ends))
             self._change.notify_all()
 
 
 class Patiences:
     """Those of one load balancer's writes: a way back shortens what raises have left."""
 
-    def __init__(self, hurry_s: float, grace_s: float) -> None:
-        """So long a way back waits for the disk, and so long it leaves to a raise that is being written."""
-        self._hurry_s = hurry_s
-        self._grace_s = grace_s
+    def __init__(self) -> None:
+        """Nothing is written yet."""
         self._raises: set[Patience] = set()
+        self._behind: set[int] = set()
 
     def back(self) -> Patience:
         """Return a way back's, and hurry every raise."""
         for one in self._raises:
-            one.shorten(self._grace_s)
-        return Patience(self._hurry_s, gives_up=False)
+            one.shorten(GRACE_S)
+        return Patience(HURRY_S, gives_up=False, behind=self._behind)
 
     @contextmanager
-    def out(self, seconds: float) -> Iterator[Patience]:
-        """Give a raise its own as long as it is under way."""
-        patience = Patience(seconds, gives_up=True)
+    def out(self, seconds: float | None = None) -> Iterator[Patience]:
+        """Give a raise its own as long as it is under way.
+
+        None while an earlier write still waits for the disk, unless it is said how much: a raise that is tried again
+        and again takes no threads from load balancers whose disk is well.
+        """
+        usual_s = 0.0 if self._behind else RAISE_S
+        patience = Patience(usual_s if seconds is None else seconds, gives_up=True, behind=self._behind)
         self._raises.add(patience)
         try:
             yield patience

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     SESSIONS_CLOSING = "sessions.closing"
     CONNECTIONS_CLOSED = "connections.closed"
     CONNECTIONS_STAY = "connections.stay"
+    RELEASE_CUT_SHORT = "release.cut_short"
     RELEASE_FINISHED = "release.finished"
     RELEASE_CANCELLED = "release.cancelled"
     ROLLBACK_STARTED = "rollback.started"

@@ -28,7 +28,15 @@ WORDS: dict[str, frozenset[Kind]] = {
     "finished": frozenset({Kind.RELEASE_FINISHED}),
     "certified": frozenset({Kind.POOL_CERTIFIED, Kind.CERTIFICATE_VOID}),
     "cancelled": frozenset({Kind.RELEASE_CANCELLED}),
-    "rollback": frozenset({Kind.ROLLBACK_STARTED, Kind.ROLLBACK_BLOCKED, Kind.ROLLBACK_FINISHED, Kind.REASON_GIVEN}),
+    "rollback": frozenset(
+        {
+            Kind.ROLLBACK_STARTED,
+            Kind.ROLLBACK_BLOCKED,
+            Kind.ROLLBACK_FINISHED,
+            Kind.REASON_GIVEN,
+            Kind.RELEASE_CUT_SHORT,
+        }
+    ),
     "held": frozenset({Kind.HOLD_STARTED, Kind.HOLD_PAGED, Kind.HOLD_ENDED, Kind.STEP_RETREATED, Kind.STEP_RETURNED}),
     "paused": frozenset({Kind.RELEASE_PAUSED, Kind.RELEASE_RESUMED}),
     "drift": frozenset({Kind.DRIFT_FOUND, Kind.DRIFT_CORRECTED}),

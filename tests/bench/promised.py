@@ -72,6 +72,12 @@ NUMBERS = (
         (("prober_vs_haproxy",),),
         BENCH.format("prober_vs_haproxy"),
     ),
+    Number(
+        "lateness of decisions beside a load balancer, a hook, names or a disk that hang",
+        "p99 ≤ 20 ms",
+        _each("beside", "balancer", "hook", "names", "disk"),
+        LONG.format("beside_what_hangs"),
+    ),
     Number("lateness of decisions with 5,000 endpoints", "p99 ≤ 20 ms", (("loop_lag",),), BENCH.format("loop_lag")),
     Number(
         "`show stat` of 1,000 servers read; 1,000 weights set",

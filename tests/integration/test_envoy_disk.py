@@ -3,19 +3,18 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable
 from dataclasses import replace
 
 import pytest
 
-from lbctl.dataplane.envoy.driver import HURRY_S
+from lbctl.dataplane.patience import HURRY_S
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.operation import Result, SetServer, Status
 from lbctl.model.reading import Admin
 from lbctl.model.route import Route
 from tests.conformance.envoy_harness import SHOP, EnvoyWorld, ToyServer, envoy_world
-from tests.hanging import Disk, hanging_disk
+from tests.hanging import hanging_disk, timed
 
 pytestmark = pytest.mark.envoy
 
@@ -24,21 +23,10 @@ BACK_S = 0.5
 World = EnvoyWorld[ToyServer]
 
 
-async def timed(call: Awaitable[Result]) -> tuple[Result, float]:
-    """An outcome and how long it took."""
-    began = time.monotonic()
-    return await call, time.monotonic() - began
-
-
 async def raised(world: World, green_bp: int) -> Result:
     """Raise as the daemon does: bound to what routes now."""
     (found,) = set((await world.driver.observe()).services[SHOP].runtime.values())
     return await world.driver.apply(replace(world.set_route(Route(green_bp)), expect=found))
-
-
-async def met(disk: Disk) -> None:
-    """Wait until a sync hangs."""
-    await asyncio.to_thread(disk.met.acquire)
 
 
 async def stays(world: World, route: Route, seconds: float) -> None:
@@ -56,7 +44,7 @@ async def test_a_way_back_does_not_wait_for_a_raise_that_hangs_and_has_the_last_
         for green_bp in (500, 0):
             with hanging_disk() as disk:
                 raising = asyncio.create_task(raised(world, 9_000))
-                await met(disk)
+                await disk.hangs()
                 result, took_s = await timed(world.route(green_bp))
                 assert (result.status, took_s < BACK_S) == (Status.DONE, True), (result, took_s)
                 assert (await raising).status is Status.REFUSED
@@ -69,7 +57,7 @@ async def test_nobody_waits_for_a_line_of_raises_and_a_change_of_servers() -> No
         with hanging_disk() as disk:
             waiting = [asyncio.create_task(raised(world, 9_000)) for _ in range(3)]
             waiting.append(asyncio.create_task(world.driver.administer(_set("green-1", Admin.DRAIN))))
-            await met(disk)
+            await disk.hangs()
             result, took_s = await timed(world.route(0))
             assert (result.status, took_s < BACK_S) == (Status.DONE, True), (result, took_s)
             assert {(await one).status for one in waiting} <= {Status.REFUSED, Status.STALE, Status.UNKNOWN}
@@ -104,7 +92,7 @@ async def test_a_change_of_servers_that_nobody_waits_for_any_more_spoils_none_th
         await world.route(0)
         with hanging_disk() as disk:
             first = asyncio.create_task(world.driver.administer(_set("green-1", Admin.DRAIN)))
-            await met(disk)
+            await disk.hangs()
             first.cancel()
             second = asyncio.create_task(world.driver.administer(_set("green-2", Admin.DRAIN)))
             await asyncio.sleep(0.05)

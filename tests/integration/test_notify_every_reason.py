@@ -85,7 +85,7 @@ TABLE: dict[str, Callable[[], tuple[Entry, Record]]] = {
     "retreated": lambda: over(Kind.STEP_RETREATED, Phase.SHIFTING, share_bp=500),
     "a retreat is taken back": lambda: over(Kind.STEP_RETURNED, Phase.SHIFTING, share_bp=1_000),
 }
-LEAVES_IT = {Kind.HOLD_ENDED, Kind.RELEASE_RESUMED, Kind.REASON_GIVEN}
+LEAVES_IT = {Kind.HOLD_ENDED, Kind.RELEASE_RESUMED, Kind.REASON_GIVEN, Kind.RELEASE_CUT_SHORT}
 """These neither end a release nor hold it."""
 
 

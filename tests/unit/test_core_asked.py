@@ -7,12 +7,15 @@ else is the code of a refusal. `UPDATE=1` writes them anew: read the difference.
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
 import pytest
 
+from lbctl.core import machine
 from lbctl.core.claims import claim_granted
+from lbctl.core.state import Save
 from lbctl.model.names import ServiceName
 from lbctl.model.request import Approve, Claim, Maintenance, Pause, Request, Resume, SayReady
 from lbctl.model.units import HOUR, MINUTE, Instant
@@ -124,6 +127,25 @@ def test_the_next_step_of_a_refusal_leads_on(going: str, phase: str, word: str) 
         ended = partial(_ended, going, phase, word if word in BEFORE else "")
         code = _code_after(shop, request, words, step, ended)
         assert code != refused.body["code"], f"{' '.join(words)} is refused with {code}, too"
+
+
+@pytest.mark.parametrize(("going", "phase"), CELLS)
+def test_whatever_a_request_changes_is_told_with_who_and_why(going: str, phase: str) -> None:
+    for word in REQUESTS:
+        shop = as_it_is(going, phase)
+        if word in BEFORE:
+            shop = shop.fork()
+            shop.ask(BEFORE[word]())
+        request = replace(asked(going, word), reason="ticket 12", actor="uid 7")
+        state, effects = machine.ask(shop.state, request, shop.now)
+        if state.record.rev == shop.state.record.rev:
+            continue
+        told = [entry for effect in effects if isinstance(effect, Save) for entry in effect.entries]
+        mine = [one for one in told if one.actor == "uid 7"]
+        assert mine, f"{word} is told as {told}"
+        assert any("ticket 12" in f"{one.text} {one.data.get('reason')}" for one in mine), (
+            f"{word}: why is not in {mine}"
+        )
 
 
 @cache

@@ -222,6 +222,7 @@ def test_an_undo_while_pools_retire_ends_the_proofs_and_a_second_one_changes_not
     change, facts = undo(shop.state, request, situation(shop.state, B, shop.now), shop.now)
     assert change is not None
     assert change.record.releases[SHOP].cut_short
+    assert [(told.kind, told.actor) for told in change.entries] == [(Kind.RELEASE_CUT_SHORT, "ann")]
     assert facts["again"]
     cut = replace(shop.state, record=change.record)
     again, facts = undo(cut, request, situation(cut, B, shop.now), shop.now)

@@ -61,7 +61,7 @@ def test_a_way_back_after_a_raise_that_gave_up_has_the_last_word(slot: SlotFile,
 
 
 def test_a_raise_that_waits_is_woken_by_a_way_back(slot: SlotFile, disk: Disk) -> None:
-    patiences = Patiences(hurry_s=0.01, grace_s=0.0)
+    patiences = Patiences()
     failures: list[OSError] = []
 
     def raised() -> None:
@@ -81,6 +81,22 @@ def test_a_raise_that_waits_is_woken_by_a_way_back(slot: SlotFile, disk: Disk) -
     assert time.monotonic() - began < 30
     assert len(failures) == 1
     assert slot.read() == LOWERED
+
+
+def test_a_raise_does_not_begin_while_an_earlier_one_still_waits_for_the_disk(slot: SlotFile, disk: Disk) -> None:
+    patiences = Patiences()
+    for seconds in (0.01, None, None):
+        with patiences.out(seconds) as patience, pytest.raises(OSError, match="nothing was replaced"):
+            slot.write(RAISED, patience)
+    assert disk.met.acquire(blocking=False)
+    assert not disk.met.acquire(blocking=False), "one thread waits, and no other was begun"
+    disk.well.set()
+    for thread in threading.enumerate():
+        if thread.name == "disk":
+            thread.join()
+    with patiences.out() as patience:
+        slot.write(RAISED, patience)
+    assert slot.read() == RAISED
 
 
 def test_a_raise_that_comes_too_late_does_not_begin(slot: SlotFile) -> None:

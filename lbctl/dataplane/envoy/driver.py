@@ -40,13 +40,6 @@ UNSEEN = "OLD_WORKERS_UNSEEN: it was hot-restarted while lbctl did not look: an 
 
 
 HOLDERS_MAX = 20
-HURRY_S = 0.1
-"""So long a way back waits for a disk that hangs."""
-GRACE_S = 0.02
-"""So long a way back leaves to a raise that is being written: a disk in health needs less."""
-RAISE_S = 0.4 * OPERATION_TIMEOUT_S
-"""So long a raise takes at most until it is written; then it is refused, and never written. A way back that is decided
-meanwhile is sent when the raise is answered."""
 RESTORE_S = 60.0
 WAITING_MAX = 64
 """More changes of servers than this do not wait for a disk that hangs."""
@@ -87,7 +80,7 @@ class EnvoyInstance:
         self._refusals: dict[tuple[Generation, ServiceName], int] = {}
         self._order = asyncio.Lock()
         self._servers_order = asyncio.Lock()
-        self._patiences = Patiences(HURRY_S, GRACE_S)
+        self._patiences = Patiences()
         self._target = counters.stats_target(services)
         self._full_target = counters.stats_target(services, times=True)
         self._attendances = Attendances(services)
@@ -285,7 +278,7 @@ class EnvoyInstance:
         """What is bound to a route it found gives up in time; the rest, which may be a way back, does not wait."""
         if operation.expect is None:
             return await self._apply(operation, self._patiences.back())
-        with self._patiences.out(RAISE_S) as patience:
+        with self._patiences.out() as patience:
             return await self._apply(operation, patience)
 
     async def _apply(self, operation: SetRoute, patience: Patience) -> Result:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lbctl.dataplane.patience import Patience
 from lbctl.model.topology import Instance
 
 WITHIN_S = 0.7
@@ -14,17 +15,18 @@ WITHIN_S = 0.7
 
 
 @contextmanager
-def alone(instance: Instance) -> Iterator[None]:
+def alone(instance: Instance, patience: Patience | None = None) -> Iterator[None]:
     """Be the only writer. The lock is on the directory itself: it needs no file and no room. Waits, so not for a loop.
 
     Raises:
-        OSError: EBUSY after `WITHIN_S`. Ours is not written then: theirs could go on in the middle of it.
+        OSError: EBUSY after `WITHIN_S`, or when a patience that gives up is over. Ours is not written then: theirs
+            could go on in the middle of it.
     """
     directory = os.open(instance.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         until = time.monotonic() + WITHIN_S
         while not _locked(directory):
-            if time.monotonic() > until:
+            if time.monotonic() > until or (patience is not None and patience.gives_up and patience.is_over):
                 raise OSError(errno.EBUSY, "another program writes here and does not end", instance.directory)
             time.sleep(0.002)
         yield

@@ -8,6 +8,7 @@ from typing import Protocol as Shape
 from lbctl.dataplane.haproxy.client import Blocks
 from lbctl.dataplane.haproxy.looking import Look
 from lbctl.dataplane.haproxy.workers import Worker, batches
+from lbctl.dataplane.patience import Patience
 from lbctl.model.names import Colour
 from lbctl.model.operation import Ability
 from lbctl.model.reading import ServiceReading
@@ -65,8 +66,13 @@ class Form(Shape):
         Raises: as `Line`.
         """
 
-    def store(self, route: Route) -> None:
-        """Write the boot value, durably; called in a thread. Raises OSError, ValueError."""
+    def store(self, route: Route, patience: Patience | None = None) -> None:
+        """Write the boot value, durably; called in a thread. `patience`: see `SlotFile.write`.
+
+        Raises:
+            OSError: it is not written, or not all of it.
+            ValueError: this route cannot be written.
+        """
 
     def refusal(self, route: Route) -> str:
         """Return why this form can never make that route; empty if it can."""

@@ -15,6 +15,7 @@ from lbctl.dataplane.haproxy.previews import Previews
 from lbctl.dataplane.haproxy.statemap import DEFAULT, map_path, parse_lines, parse_route, value_of, write_entries
 from lbctl.dataplane.haproxy.statistics import Pools, Table
 from lbctl.dataplane.haproxy.weighed import parse_backend
+from lbctl.dataplane.patience import Patience
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour
 from lbctl.model.operation import Ability
@@ -122,9 +123,9 @@ class MapForm:
             return ""
         raise Garbled(f"{self._instance.name}: HAProxy has not loaded {self._map}")
 
-    def store(self, route: Route) -> None:
+    def store(self, route: Route, patience: Patience | None = None) -> None:
         """See `Form.store`."""
-        write_entries(self._instance, self._entries(route))
+        write_entries(self._instance, self._entries(route), patience)
 
     def refusal(self, route: Route) -> str:
         """See `Form.refusal`: every basis point can be made."""

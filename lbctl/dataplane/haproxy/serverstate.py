@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lbctl.dataplane.patience import Patience
 from lbctl.dataplane.slotfile import SlotFile
 from lbctl.model.digits import whole
 from lbctl.model.names import ServerName, ServiceName
@@ -102,7 +103,7 @@ class StateFile:
             self._last = (raw, said)
         return said
 
-    def write(self, states: States) -> None:
-        """Replace the file, durably. Raises OSError, ValueError."""
+    def write(self, states: States, patience: Patience | None = None) -> None:
+        """Replace the file, durably. `patience`: see `SlotFile.write`. Raises OSError, ValueError."""
         blocks = 1 + (len(HEAD) + len(states) * LINE_BYTES) // BLOCK_BYTES
-        SlotFile(self.path, blocks * BLOCK_BYTES, PADDING).write(rendered(self._backend, states))
+        SlotFile(self.path, blocks * BLOCK_BYTES, PADDING).write(rendered(self._backend, states), patience)

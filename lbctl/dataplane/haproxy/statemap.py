@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lbctl.dataplane.patience import Patience
 from lbctl.dataplane.slotfile import SlotFile
 from lbctl.model.names import ServiceName
 from lbctl.model.route import Route
@@ -77,14 +78,17 @@ def read_file(instance: Instance) -> dict[str, str] | None:
     return None if raw is None else parse_lines(raw.decode("utf-8", "replace").splitlines(), columns=2)
 
 
-def write_entry(instance: Instance, service: ServiceName, value: str) -> None:
+def write_entry(instance: Instance, service: ServiceName, value: str, patience: Patience | None = None) -> None:
     """Set one service's boot value, and leave everything else in the file as it is. Raises OSError, ValueError."""
-    write_entries(instance, {str(service): value})
+    write_entries(instance, {str(service): value}, patience)
 
 
-def write_entries(instance: Instance, values: Mapping[str, str]) -> None:
-    """Set some boot values at once, and leave everything else in the file as it is. Raises OSError, ValueError."""
-    map_file(instance).write(rendered({**(read_file(instance) or {}), **values}))
+def write_entries(instance: Instance, values: Mapping[str, str], patience: Patience | None = None) -> None:
+    """Set some boot values at once, and leave everything else in the file as it is. `patience`: see `SlotFile.write`.
+
+    Raises OSError, ValueError.
+    """
+    map_file(instance).write(rendered({**(read_file(instance) or {}), **values}), patience)
 
 
 def write_missing(instance: Instance, values: Mapping[str, str]) -> dict[str, str]:

@@ -31,6 +31,7 @@ from lbctl.dataplane.haproxy.weighed import (
     pools_of,
     route_of,
 )
+from lbctl.dataplane.patience import Patience
 from lbctl.model.errors import Garbled
 from lbctl.model.names import Colour, Generation, ServerName
 from lbctl.model.operation import Ability
@@ -220,7 +221,7 @@ class WeightsForm:
     def _put(self, known: Entries, value: str) -> str:
         return f"{'set' if self._service.name in known else 'add'} map {self._map} {self._service.name} {value}"
 
-    def store(self, route: Route) -> None:
+    def store(self, route: Route, patience: Patience | None = None) -> None:
         """See `Form.store`. A crash between the files leaves new weights with sessions honoured, never moved."""
         name = self._service.name
         states = self._states or self._file.read()
@@ -232,10 +233,10 @@ class WeightsForm:
         goal = weights(route.green_bp, pools)
         now, sealed = parse_value((read_file(self._instance) or {}).get(name, ""))
         if now is not None and (lifted := lifted_keeps(now, route)) != now:
-            write_entry(self._instance, name, value_of(lifted, sealed))
+            write_entry(self._instance, name, value_of(lifted, sealed), patience)
         written = {server: replace(one, weight=goal.get(server, one.weight)) for server, one in states.items()}
-        self._file.write(written)
-        write_entry(self._instance, name, value_of(route, weighed.seal(goal)))
+        self._file.write(written, patience)
+        write_entry(self._instance, name, value_of(route, weighed.seal(goal)), patience)
 
     def _all_alive(self, states: serverstate.States) -> dict[Colour, dict[ServerName, bool]]:
         """Nobody knows who will be alive at the next start."""
