@@ -159,11 +159,11 @@ class Shop:
     def __post_init__(self) -> None:
         """Begin where both are adopted. It always comes to the same, so a process goes there once."""
         users = self.users
-        if not _OPENED:
+        if not OPENED:
             self._open()
-            _OPENED.append(self.fork())
+            OPENED.append(self.fork())
         else:
-            opened = _OPENED[0].fork()
+            opened = OPENED[0].fork()
             for one in fields(self):
                 setattr(self, one.name, getattr(opened, one.name))
             for balancer in self.balancers.values():
@@ -490,7 +490,7 @@ class Shop:
             self.mismatched.append(f"storefront {caller} ({colour}) got accounts {called} at {self.now}: {routes}")
 
 
-_OPENED: list[Shop] = []
+OPENED: list[Shop] = []
 """A shop as it is when it opens, which nobody uses; where it was made."""
 
 

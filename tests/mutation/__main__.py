@@ -19,7 +19,7 @@ from tests.bench.rows import Row, told
 from tests.mutation.damage import Mutant, mutants
 from tests.mutation.patching import function_of
 from tests.mutation.score import bounds
-from tests.mutation.trial import Trial
+from tests.mutation.trial import TESTS_S, Trial
 
 CORE = Path(lbctl.core.__file__).parent
 EQUIVALENT = Path(__file__).parent / "equivalent.txt"
@@ -93,6 +93,8 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=4, help="how many of every module; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--module", default="", help="only modules whose name has this part")
+    parser.add_argument("--jobs", type=int, default=1, help="how many mutants are tried at the same time")
+    parser.add_argument("--seconds", type=float, default=TESTS_S, help="of tests for one mutant, at most")
     parser.add_argument("--keep", action="store_true", help="keep the score for the page of promises")
     options = parser.parse_args()
     quick()
@@ -100,7 +102,7 @@ def main() -> int:
     # Whoever stops it early has a sample of everything.
     random.Random(options.seed).shuffle(chosen)
     print(f"{len(chosen)} mutants", flush=True)
-    trial = Trial(chosen)
+    trial = Trial(chosen, jobs=options.jobs, tests_s=options.seconds)
     code = pytest.main([*QUICK, "-m", "not long", "--capture=sys", *suite()], plugins=[trial])
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         return int(code)

@@ -46,13 +46,13 @@ class Mutant:
     line: int
     old: str
     new: str
-    _sound: ast.Module
-    _place: ast.AST
-    _instead: ast.AST
+    sound: ast.Module
+    place: ast.AST
+    instead: ast.AST
 
     def tree(self) -> ast.Module:
         """Return the whole damaged module."""
-        fresh = _Exchange(self._place, self._instead).visit(self._sound)
+        fresh = _Exchange(self.place, self.instead).visit(self.sound)
         assert isinstance(fresh, ast.Module)
         return ast.fix_missing_locations(fresh)
 
