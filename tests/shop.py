@@ -150,6 +150,8 @@ class Shop:
     asked: list[Ask] = field(default_factory=list)
     alter: Callable[[Observed], Observed] = lambda observed: observed
     """What is seen instead of what is there."""
+    heard: Callable[[Effect], None] = lambda effect: None
+    """Who is told of everything that the core asks for."""
     orders: list[Administer] = field(default_factory=list)
     """What servers were told and have not been carried out, while orders do not arrive."""
     orders_arrive: bool = True
@@ -398,6 +400,7 @@ class Shop:
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
+            self.heard(effect)
             match effect:
                 case Mark() | Free():
                     self._mark(effect)

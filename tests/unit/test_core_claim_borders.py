@@ -20,8 +20,8 @@ from lbctl.model.record import Adopted, Claimed, Contract, Phase, Pool, PoolStat
 from lbctl.model.request import Adopt, Claim, SayReady, Switch, Undo, Withdraw
 from lbctl.model.route import Caller, Pin
 from lbctl.model.topology import Protocol, Rendezvous
-from lbctl.model.units import DAY, HOUR, Instant, Span
-from tests.shop import FIRST, LB1, LB2, PLAN, SHOP, A, B, Shop
+from lbctl.model.units import DAY, Instant
+from tests.shop import FIRST, LB1, LB2, PLAN, SHOP, A, B
 from tests.situations import in_phase, running, state_of
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
@@ -97,7 +97,9 @@ def test_who_holds_a_pool_already_is_told_so_and_who_takes_it_over_gets_it_anew(
     assert (over.build, over.granted, over.despite, over.tainted) == ("b/2", False, True, True)
     waiting = held(state, replace(HELD, granted=False))
     assert not claimed(waiting, replace(CLAIM, build="b/2", take_over=True)).tainted
-    assert claimed(held(state, replace(HELD, granted=False, tainted=True)), replace(CLAIM, build="b/2", take_over=True)).tainted
+    assert claimed(
+        held(state, replace(HELD, granted=False, tainted=True)), replace(CLAIM, build="b/2", take_over=True)
+    ).tainted
     accepted = claimed(waiting, replace(CLAIM, take_over=True))
     assert accepted.despite
     assert claims.claim(state, replace(CLAIM, take_over=True), NOW)[0] is None
@@ -476,9 +478,9 @@ def test_what_a_load_balancer_must_say_of_a_service_that_is_adopted() -> None:
     assert adoptable(lambda seen, reading: replace(seen, obstacles=("NO_MAP: x",))) == ""
     assert adoptable(lambda seen, reading: replace(seen, obstacles=("NO_MAP: x",), runtime={})) == "not_routed"
     assert adoptable(lambda seen, reading: replace(seen, runtime={})) == ""
-    assert adoptable(lambda seen, reading: replace(seen, runtime={Generation("7@7"): next(iter(seen.runtime.values()))})) == (
-        "unreachable"
-    )
+    assert adoptable(
+        lambda seen, reading: replace(seen, runtime={Generation("7@7"): next(iter(seen.runtime.values()))})
+    ) == ("unreachable")
 
     def half(seen: Any, reading: InstanceReading) -> Any:
         route = seen.runtime[reading.generation]

@@ -10,7 +10,6 @@ import pytest
 
 from lbctl.core import machine
 from lbctl.core.state import Configured, Tick
-
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, Observed, ServiceReading, Unreadable
 from lbctl.model.record import Drained
@@ -50,9 +49,7 @@ def without(*names: ServiceName) -> Alter:
 
 
 def services(change: Callable[[ServiceReading], ServiceReading]) -> Alter:
-    return lb1(
-        lambda reading: replace(reading, services={one: change(seen) for one, seen in reading.services.items()})
-    )
+    return lb1(lambda reading: replace(reading, services={one: change(seen) for one, seen in reading.services.items()}))
 
 
 UNTOLD: dict[str, Alter] = {
@@ -64,9 +61,7 @@ UNTOLD: dict[str, Alter] = {
     "it was just started": lb1(lambda reading: replace(reading, generation=Generation("9@9"))),
     "nobody knows what it does after a reload": services(lambda seen: replace(seen, boot=None)),
     "it does not know a server": services(
-        lambda seen: replace(
-            seen, pools={colour: replace(pool, servers={}) for colour, pool in seen.pools.items()}
-        )
+        lambda seen: replace(seen, pools={colour: replace(pool, servers={}) for colour, pool in seen.pools.items()})
     ),
     "no server was asked": lambda seen: replace(seen, health={}),
     "no version was asked": lambda seen: replace(seen, attested={}),
@@ -107,7 +102,12 @@ def with_everything() -> Shop:
     shop._take(replace(shop.state.topology, services=services))
     for number in range(2):
         order = DrainServer(
-            id=800 + number, actor="ann", service=B, colour=Colour.GREEN, server=ServerName(f"s-green-{number}"), on=True
+            id=800 + number,
+            actor="ann",
+            service=B,
+            colour=Colour.GREEN,
+            server=ServerName(f"s-green-{number}"),
+            on=True,
         )
         assert shop.ask(order).accepted
     assert shop.claim(B).accepted

@@ -159,9 +159,7 @@ def test_what_the_kernel_could_not_say_is_said() -> None:
         return [*connected.uncounted(counted(**changes), *OLD)]
 
     assert told() == []
-    assert told(strangers=None) == [
-        "this host's connections could not be counted: its servers are new in the config"
-    ]
+    assert told(strangers=None) == ["this host's connections could not be counted: its servers are new in the config"]
     assert told(servers={}, cannot="NO_NETLINK: refused") == [
         "this host's connections could not be counted: NO_NETLINK: refused"
     ]
@@ -178,7 +176,9 @@ def test_what_the_kernel_could_not_say_is_said() -> None:
 
 def test_the_census_in_words() -> None:
     words = connected.census_words
-    assert words(counted(), *OLD) == "7 connections of this host to its servers, of load balancers, with nothing in flight"
+    assert (
+        words(counted(), *OLD) == "7 connections of this host to its servers, of load balancers, with nothing in flight"
+    )
     assert words(counted(strangers=Strangers(programs=(CURL,))), *OLD).endswith("with nothing in flight")
     assert words(counted(strangers=Strangers(programs=(CURL, SSH))), *OLD).endswith(
         "but ssh (pid 13) has a connection, which the config knows (`drain.known`)"
@@ -206,7 +206,9 @@ def test_who_is_in_flight_for_a_second_is_named_three_at_most() -> None:
     text = "requests or connections are in flight at blue of storefront on edge/lb1"
     assert in_flight(1, 999) == f"1 {text}"
     assert in_flight(1, 1_000) == f"1 {text}: 192.0.2.7 at s-blue-0 for 1s"
-    assert in_flight(3, 9_000, 8_000, 7_000).endswith("for 9s, 192.0.2.7 at s-blue-0 for 8s, 192.0.2.7 at s-blue-0 for 7s")
+    assert in_flight(3, 9_000, 8_000, 7_000).endswith(
+        "for 9s, 192.0.2.7 at s-blue-0 for 8s, 192.0.2.7 at s-blue-0 for 7s"
+    )
     assert in_flight(4, 9_000, 8_000, 7_000, 6_000).endswith("for 7s, and 1 more like these")
     assert in_flight(2, 9_000).endswith("for 9s, and 1 for less than 1s or not named")
     assert "a client that the load balancer does not name at s-blue-0" in in_flight(1, 1_000, client="")
@@ -257,8 +259,12 @@ def test_who_says_that_a_pool_is_stopped_is_believed_unless_its_checks_pass() ->
     assert "4 servers (s-blue-0, s-blue-1, s-blue-2, …) pass" in not_stopped(more, said=True)
 
 
-@pytest.mark.parametrize(("kind", "port", "asked"), [(Probe.HTTP, None, True), (Probe.COMMAND, None, False), (Probe.HTTP, 9, False)])
-def test_only_a_check_of_the_server_itself_says_that_it_is_not_there(kind: Probe, port: int | None, asked: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "port", "asked"), [(Probe.HTTP, None, True), (Probe.COMMAND, None, False), (Probe.HTTP, 9, False)]
+)
+def test_only_a_check_of_the_server_itself_says_that_it_is_not_there(
+    kind: Probe, port: int | None, asked: bool
+) -> None:
     service = state_of("retiring").topology.services[B]
     assert service.health is not None
     assert stopped._is_asked(replace(service, health=replace(service.health, kind=kind, port=port))) is asked
@@ -413,12 +419,16 @@ def test_what_is_no_count_is_refused(count: object) -> None:
 SEEN = ServerReading(True, True, 1, 0, 0, 0, 0)
 
 
-def well(health: Health | None, *, suspect: bool = False, checked: bool = True, seen: ServerReading | None = SEEN) -> Wellness:
+def well(
+    health: Health | None, *, suspect: bool = False, checked: bool = True, seen: ServerReading | None = SEEN
+) -> Wellness:
     """The pool of one server, as prober and load balancers see it."""
     state = state_of("finished")
     service = state.topology.services[B]
     server = service.blue.servers[0]
-    service = replace(service, blue=replace(service.blue, servers=(server,)), health=service.health if checked else None)
+    service = replace(
+        service, blue=replace(service.blue, servers=(server,)), health=service.health if checked else None
+    )
     instances = {}
     for name in (LB1, LB2):
         reading = of(state, name)
@@ -478,4 +488,3 @@ def test_traffic_moves_to_a_pool_with_half_of_its_servers_or_a_larger_part_than_
     home: int, exposed: int, is_open: bool
 ) -> None:
     assert way_open(part(home), part(exposed), 5_000) is is_open
-
