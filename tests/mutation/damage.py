@@ -87,7 +87,8 @@ def _of(module: str, tree: ast.Module, path: str, function: ast.FunctionDef) -> 
 
 
 def _places(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Every node of the body that may be changed. Asserts guard against bugs that are not there: they stay."""
+    """Every node of the body that may be changed. What guards against bugs that are not there stays: asserts, and that
+    what goes in pairs is equally long."""
     waiting: list[ast.AST] = [
         node
         for node in reversed(function.body)
@@ -95,7 +96,7 @@ def _places(function: ast.FunctionDef) -> Iterator[ast.AST]:
     ]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, (*TEXTLESS, ast.Assert, ast.Raise)) or _is_docstring(node):
+        if isinstance(node, (*TEXTLESS, ast.Assert, ast.Raise)) or _is_docstring(node) or _is_strict(node):
             continue
         yield node
         children = [child for name, child in _fields(node) if name not in {"annotation", "returns"}]
@@ -104,6 +105,10 @@ def _places(function: ast.FunctionDef) -> Iterator[ast.AST]:
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_strict(node: ast.AST) -> bool:
+    return isinstance(node, ast.keyword) and node.arg == "strict"
 
 
 def _fields(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:

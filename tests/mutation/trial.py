@@ -6,6 +6,7 @@ the first one fails. Only that a test failed is heard, never why. One that diffe
 
 import gc
 import os
+import pickle
 import signal
 import sys
 import time
@@ -54,15 +55,12 @@ class Trial:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Instead of pytest's own loop."""
-        watching = Watching(self.mutants)
-        watching.begin()
-        broken = [item.nodeid for number, item in enumerate(session.items) if not self._runs(item, number, watching)]
-        watching.end()
+        broken = [session.items[number].nodeid for number in sorted(self._watched(session.items))]
+        if broken:
+            print(f"left out, they fail with the sound core: {broken}", flush=True)
         # What is here already is looked through by no collection: a fork then copies only what it changes.
         gc.collect()
         gc.freeze()
-        if broken:
-            print(f"left out, they fail with the sound core: {broken}", flush=True)
         for number, mutant in enumerate(self.mutants):
             self._try(mutant, session.items, list(self._chosen(self._differ[number])))
         while self._running:
@@ -73,16 +71,42 @@ class Trial:
         """Hear whether a test failed."""
         self._failed |= report.failed
 
-    def _runs(self, item: pytest.Item, number: int, watching: Watching) -> bool:
-        """Run a test with the sound core and take down which mutants would differ in it."""
+    def _watched(self, items: Sequence[pytest.Item]) -> Iterator[int]:
+        """Run every test with the sound core, in as many processes as there may be; yield those that fail."""
+        watching = Watching(self.mutants)
+        sys.stdout.flush()
+        parts = [self._forked(part, items, watching) for part in range(self.jobs)]
+        self._took_s = [0.0] * len(items)
+        for pid, source in parts:
+            with os.fdopen(source, "rb") as told:
+                found = pickle.load(told)
+            os.waitpid(pid, 0)
+            for number, took_s, differing in found:
+                self._took_s[number] = took_s
+                if differing is None:
+                    yield number
+                for mutant in differing or ():
+                    self._differ[mutant].append(number)
+
+    def _forked(self, part: int, items: Sequence[pytest.Item], watching: Watching) -> tuple[int, int]:
+        source, sink = os.pipe()
+        pid = os.fork()
+        if not pid:
+            watching.begin()
+            numbers = range(part, len(items), self.jobs)
+            with os.fdopen(sink, "wb") as told:
+                pickle.dump([(number, *self._runs(items[number], watching)) for number in numbers], told)
+            os._exit(0)
+        os.close(sink)
+        return pid, source
+
+    def _runs(self, item: pytest.Item, watching: Watching) -> tuple[float, set[int] | None]:
+        """Return how long a test took, and which mutants would differ in it; None: it failed."""
         self._failed = False
         watching.taken()
         began = time.process_time()
         self._run(item)
-        self._took_s.append(time.process_time() - began)
-        for mutant in watching.taken() if not self._failed else ():
-            self._differ[mutant].append(number)
-        return not self._failed
+        return time.process_time() - began, None if self._failed else watching.taken()
 
     @staticmethod
     def _run(item: pytest.Item) -> None:
