@@ -149,6 +149,8 @@ class Shop:
     asked: list[Ask] = field(default_factory=list)
     alter: Callable[[Observed], Observed] = lambda observed: observed
     """What is seen instead of what is there."""
+    heard: Callable[[Effect], None] = lambda effect: None
+    """Who is told of everything that the core asks for."""
     orders: list[Administer] = field(default_factory=list)
     """What servers were told and have not been carried out, while orders do not arrive."""
     orders_arrive: bool = True
@@ -158,11 +160,11 @@ class Shop:
     def __post_init__(self) -> None:
         """Begin where both are adopted. It always comes to the same, so a process goes there once."""
         users = self.users
-        if not _OPENED:
+        if not OPENED:
             self._open()
-            _OPENED.append(self.fork())
+            OPENED.append(self.fork())
         else:
-            opened = _OPENED[0].fork()
+            opened = OPENED[0].fork()
             for one in fields(self):
                 setattr(self, one.name, getattr(opened, one.name))
             for balancer in self.balancers.values():
@@ -397,6 +399,7 @@ class Shop:
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
+            self.heard(effect)
             match effect:
                 case Mark() | Free():
                     self._mark(effect)
@@ -489,7 +492,7 @@ class Shop:
             self.mismatched.append(f"storefront {caller} ({colour}) got accounts {called} at {self.now}: {routes}")
 
 
-_OPENED: list[Shop] = []
+OPENED: list[Shop] = []
 """A shop as it is when it opens, which nobody uses; where it was made."""
 
 

@@ -45,7 +45,7 @@ def drain_server(state: State, request: DrainServer, now: Instant) -> tuple[Chan
         drained = Drained(colour=request.colour, by=request.actor, since=now)
     elif not request.on and known is not None and not known.ends:
         drained = replace(known, ends=True)
-    elif not request.on and known is None and _is_drained(state, request):
+    elif known is None and _is_drained(state, request):
         # Somebody drained it without lbctl: it is brought back all the same, and told until it is.
         drained = Drained(colour=request.colour, by=request.actor, since=now, ends=True)
     else:

@@ -106,7 +106,7 @@ def _refused_since(state: HealthState, now: Instant, settings: HealthSettings) -
 
 def _is_steady(state: HealthState, settings: HealthSettings, detail: str) -> bool:
     """Whether one more good probe changes nothing but when it was: nearly all of thousands a second do not."""
-    is_well = state.up is True and state.seen_up is True and state.good == settings.rise and not state.bad
+    is_well = state.up is True and state.good == settings.rise
     return is_well and not state.flips and state.detail == detail
 
 
@@ -133,7 +133,7 @@ def _is_flapping(state: HealthState, now: Instant, settings: HealthSettings) -> 
     if not state.flips or since(state.flips[-1], now) >= settings.calm:
         return False
     recent = sum(since(flip, now) <= settings.flap_window for flip in state.flips)
-    return recent > settings.flips_max or (state.up is False and _was_damped(state))
+    return recent > settings.flips_max or _was_damped(state)
 
 
 def _was_damped(state: HealthState) -> bool:

@@ -74,7 +74,7 @@ def unwelcome(state: State, name: ServiceName, colour: Colour) -> str:
     if name in state.observed.checker_suspect:
         return f"the health checker is suspect: {state.observed.checker_suspect[name]}"
     home = state.wells[name, colour.other]
-    if not home_open(state, name) or home.dead:
+    if not home_open(state, name):
         return f"{colour.other} is not fit to take them: {home.trouble()}"
     return ""
 

@@ -19,12 +19,15 @@ from tests.bench.rows import Row, told
 from tests.mutation.damage import Mutant, mutants
 from tests.mutation.patching import function_of
 from tests.mutation.score import bounds
-from tests.mutation.trial import Trial
+from tests.mutation.trial import TESTS_S, Trial
 
 CORE = Path(lbctl.core.__file__).parent
 EQUIVALENT = Path(__file__).parent / "equivalent.txt"
 GOAL = 90.0
-SUITE = ("core", "judge", "planner", "plan_preview", "health_rules", "freezing", "sketch", "preview", "daemon_versions")
+SUITE = (
+    *("core", "judge", "planner", "plan_preview", "health", "patience", "freezing", "sketch", "preview"),
+    *("daemon_versions", "daemon_explain", "cli_draining"),
+)
 """The unit tests of the core, by the names of their files."""
 MORE = (
     *("scenarios", "simulation/test_world.py"),
@@ -32,6 +35,8 @@ MORE = (
     *(f"property/test_{word}.py" for word in ("matrix_kept", "unit_orders")),
 )
 """What tries the core as a whole: slow, so it comes last for every mutant."""
+LONG = ("core_asked", "core_parting", "core_units", "core_ready", "core_living", "judge_figures", "planner")
+"""Unit tests that take as long as all the others together."""
 QUICK = (
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
@@ -93,6 +98,9 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=4, help="how many of every module; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--module", default="", help="only modules whose name has this part")
+    parser.add_argument("--jobs", type=int, default=1, help="how many mutants are tried at the same time")
+    parser.add_argument("--seconds", type=float, default=TESTS_S, help="of tests for one mutant, at most")
+    parser.add_argument("--short", action="store_true", help="only what is quick of the unit tests, no scenarios")
     parser.add_argument("--keep", action="store_true", help="keep the score for the page of promises")
     options = parser.parse_args()
     quick()
@@ -100,30 +108,34 @@ def main() -> int:
     # Whoever stops it early has a sample of everything.
     random.Random(options.seed).shuffle(chosen)
     print(f"{len(chosen)} mutants", flush=True)
-    trial = Trial(chosen)
-    code = pytest.main([*QUICK, "-m", "not long", "--capture=sys", *suite()], plugins=[trial])
+    trial = Trial(chosen, jobs=options.jobs, tests_s=options.seconds)
+    code = pytest.main([*QUICK, "-m", "not long", "--capture=sys", *suite(short=options.short)], plugins=[trial])
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         return int(code)
-    return verdict(trial, keep=options.keep)
+    return verdict(trial, options)
 
 
-def suite() -> list[str]:
+def suite(*, short: bool = False) -> list[str]:
     """The tests that are asked, by file."""
-    named = tuple(f"test_{word}" for word in SUITE)
+    named, left = tuple(f"test_{word}" for word in SUITE), {f"test_{word}" for word in LONG if short}
     files = [file for file in sorted(Path("tests/unit").glob("test_*.py")) if file.stem.startswith(named)]
+    if short:
+        return [str(file) for file in files if file.stem not in left]
     return [str(file) for file in files] + [f"tests/{place}" for place in MORE]
 
 
-def verdict(trial: Trial, *, keep: bool) -> int:
+def verdict(trial: Trial, options: argparse.Namespace) -> int:
     """Say the score of the sample and what it says about all."""
     count = len(trial.killed) + len(trial.survived) + len(trial.untested)
     hits = len(trial.killed)
     low, high = bounds(hits, count)
-    seen = f"{hits} of {count} noticed; of all 95 % sure: {low:.1%} to {high:.1%}; {len(known_equivalent())} equivalent"
+    asked = f"{options.seconds:.0f} s of tests for each{', the quick ones of the unit tests' * options.short}"
+    seen = f"{hits} of {count} noticed, a sample of every module (seed {options.seed}); of all 95 % sure: {low:.1%} to "
+    seen += f"{high:.1%}; {asked}; {len(known_equivalent())} that nobody could notice are not counted"
     row = Row(
         "score", "mutants of the decision core that a test notices", 100 * hits / max(1, count), "%", GOAL, ">=", seen
     )
-    return told("mutants", [row], keep=keep)
+    return told("mutants", [row], keep=options.keep)
 
 
 if __name__ == "__main__":

@@ -46,13 +46,13 @@ class Mutant:
     line: int
     old: str
     new: str
-    _sound: ast.Module
-    _place: ast.AST
-    _instead: ast.AST
+    sound: ast.Module
+    place: ast.AST
+    instead: ast.AST
 
     def tree(self) -> ast.Module:
         """Return the whole damaged module."""
-        fresh = _Exchange(self._place, self._instead).visit(self._sound)
+        fresh = _Exchange(self.place, self.instead).visit(self.sound)
         assert isinstance(fresh, ast.Module)
         return ast.fix_missing_locations(fresh)
 
@@ -87,7 +87,8 @@ def _of(module: str, tree: ast.Module, path: str, function: ast.FunctionDef) -> 
 
 
 def _places(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Every node of the body that may be changed. Asserts guard against bugs that are not there: they stay."""
+    """Every node of the body that may be changed. What guards against bugs that are not there stays: asserts, and that
+    what goes in pairs is equally long."""
     waiting: list[ast.AST] = [
         node
         for node in reversed(function.body)
@@ -95,7 +96,7 @@ def _places(function: ast.FunctionDef) -> Iterator[ast.AST]:
     ]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, (*TEXTLESS, ast.Assert, ast.Raise)) or _is_docstring(node):
+        if isinstance(node, (*TEXTLESS, ast.Assert, ast.Raise)) or _is_docstring(node) or _is_strict(node):
             continue
         yield node
         children = [child for name, child in _fields(node) if name not in {"annotation", "returns"}]
@@ -104,6 +105,10 @@ def _places(function: ast.FunctionDef) -> Iterator[ast.AST]:
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_strict(node: ast.AST) -> bool:
+    return isinstance(node, ast.keyword) and node.arg == "strict"
 
 
 def _fields(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:

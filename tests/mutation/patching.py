@@ -15,7 +15,7 @@ def patch(mutant: Mutant) -> None:
         LookupError: the function cannot be found, or not be exchanged: it is a closure of another shape.
     """
     found = function_of(mutant.module, mutant.function)
-    code = _code(compile(mutant.tree(), found.__code__.co_filename, "exec"), mutant.function.split("."))
+    code = code_of(compile(mutant.tree(), found.__code__.co_filename, "exec"), mutant.function)
     if code.co_freevars != found.__code__.co_freevars:
         raise LookupError(f"{mutant.name}: its variables changed")
     found.__code__ = code
@@ -41,7 +41,8 @@ def function_of(module: str, path: str) -> FunctionType:
     return found
 
 
-def _code(code: CodeType, path: list[str]) -> CodeType:
-    for name in path:
+def code_of(code: CodeType, path: str) -> CodeType:
+    """Return the code of a function by that of its module."""
+    for name in path.split("."):
         code = next(one for one in code.co_consts if isinstance(one, CodeType) and one.co_name == name)
     return code

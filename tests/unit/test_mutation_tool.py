@@ -6,6 +6,7 @@ import pytest
 
 from tests.bench import rows
 from tests.mutation.damage import mutants
+from tests.mutation.differing import Watching
 from tests.mutation.patching import function_of, patch
 from tests.mutation.score import bounds
 
@@ -68,3 +69,24 @@ def test_a_sample_says_how_sure_it_is() -> None:
     low, high = bounds(90, 100)
     assert (round(low, 3), round(high, 3)) == (0.826, 0.945)
     assert bounds(0, 0) == (0.0, 1.0)
+
+
+def test_a_test_can_only_notice_a_mutant_that_differed_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows.spoken, "__code__", rows.spoken.__code__)
+    source = Path(rows.__file__).read_text(encoding="utf-8")
+    found = [one for one in mutants(rows.__name__, source) if one.function == "spoken"]
+    watching = Watching(found)
+    watching.begin()
+
+    def differing(number: float) -> set[str]:
+        watching.taken()
+        rows.spoken(number, "")
+        return {f"{found[one].old} -> {found[one].new}" for one in watching.taken()}
+
+    short, long = differing(0.5), differing(1_000.5)
+    watching.end()
+    assert "abs(number) >= 1000 -> abs(number) < 1000" in short & long
+    assert "number == int(number) or abs(number) >= 1000 -> number == int(number)" in long - short
+    assert "1000 -> 1001" in long - short
+    assert "abs(number) >= 1000 -> abs(number) > 1000" not in short | long
+    assert not differing(1_000.5)

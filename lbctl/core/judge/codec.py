@@ -50,7 +50,8 @@ def _plain_value(value: object) -> object:
         return _plain(value)
     if isinstance(value, Mapping):
         return {str(name): _plain_value(one) for name, one in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+    assert isinstance(value, tuple), "nothing else is kept"
+    return list(value)
 
 
 def _object(document: object, place: str) -> dict[object, object]:

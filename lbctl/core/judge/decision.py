@@ -233,8 +233,9 @@ def _candidate_faulty(case: _Case) -> Verdict | None:
 
 
 def _worse_than_before(case: _Case) -> Verdict | None:
-    """The candidate against what active used to do: a reason to get more of active to compare with, or to wait."""
-    if not case.account.candidate.faulty or not case.account.has_baseline:
+    """The candidate against what active used to do: a reason to get more of active to compare with, or to wait. Where
+    that is not known, the rule before has spoken."""
+    if not case.account.candidate.faulty:
         return None
     episode, limit = case.account.candidate.episode, case.account.candidate_limit(case.settings)
     known = counts_text(case.account.terms.baseline)

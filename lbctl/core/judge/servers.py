@@ -81,11 +81,10 @@ def _waiting(watch: ServerWatch, own: Counts, active: Counts, span_s: float) -> 
     own = own if own.bad <= own.total else Counts(own.bad, own.bad)
     tick = Window(own, active, span_s)
     quiet_s = min(watch.quiet_s + span_s, FAULT_HOLD_S)
-    still = watch.faulty and quiet_s < FAULT_HOLD_S
     return ServerWatch(
         errors=replace(watch.errors, pending=watch.errors.pending + tick),
         quiet_s=quiet_s,
-        episode=watch.episode + tick if still else EMPTY,
+        episode=watch.episode + tick if quiet_s < FAULT_HOLD_S else EMPTY,
         step=watch.step + own,
     )
 

@@ -98,5 +98,4 @@ def watched(watch: Watch, own: Counts, tick: Window, limit: float, settings: Set
         episode = watch.episode + tick if watch.faulty else capital.window
         return Watch(NEW, 0.0, episode)
     quiet_s = min(watch.quiet_s + tick.span_s, FAULT_HOLD_S)
-    still = watch.faulty and quiet_s < FAULT_HOLD_S
-    return Watch(capital, quiet_s, watch.episode + tick if still else EMPTY)
+    return Watch(capital, quiet_s, watch.episode + tick if quiet_s < FAULT_HOLD_S else EMPTY)

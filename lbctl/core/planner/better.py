@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import ceil, isfinite
+from math import ceil
 
 from lbctl.core.planner.outlook import PLANNED_PART, Outlook, needed_s, outlooks, sees_in
 from lbctl.core.planner.traffic import Aim, Traffic
@@ -41,7 +41,7 @@ def better(plan: Plan, mode: PlanMode, aim: Aim, traffic: Traffic) -> Better | N
         return None
     for steps in _choices(plan, mode, aim, traffic):
         needed = max(needed_s(step, aim, traffic) for step in steps)
-        if isfinite(needed) and needed <= DAY / SECOND:
+        if needed <= DAY / SECOND:
             found = _as_plan(steps, _hold(needed, plan, mode), plan, mode, aim, traffic)
             if found is not None and found.until_full <= max(2 * plan.hold_max, found.hold):
                 return found
@@ -50,7 +50,7 @@ def better(plan: Plan, mode: PlanMode, aim: Aim, traffic: Traffic) -> Better | N
 
 def _choices(plan: Plan, mode: PlanMode, aim: Aim, traffic: Traffic) -> Iterator[tuple[int, ...]]:
     most_s = plan.hold_max / SECOND * (PLANNED_PART if mode is PlanMode.AUTO else 1.0)
-    able = [step for step in plan.steps_bp if step < BP_FULL and needed_s(step, aim, traffic) <= most_s]
+    able = [step for step in plan.steps_bp if needed_s(step, aim, traffic) <= most_s]
     for dropped in range(len(able)):
         yield tuple(able[dropped:])
     yield (HALF_BP,)
@@ -75,12 +75,13 @@ def _as_plan(
     hold_max = plan.hold_max if hold < plan.hold_max else Span(2 * hold)
     changed = replace(plan, steps_bp=(*steps, BP_FULL), hold_min=hold, hold_max=hold_max)
     seen = [one for one in outlooks(changed, mode, aim, traffic) if one.compared]
-    ratios = [sees_in(one.share_bp, one.lasts / SECOND, aim, traffic) for one in seen]
-    if any(ratio is None for ratio in ratios):
+    found = [sees_in(one.share_bp, one.lasts / SECOND, aim, traffic) for one in seen]
+    ratios = [ratio for ratio in found if ratio is not None]
+    if len(ratios) < len(found):
         return None
     return Better(
         steps_bp=changed.steps_bp,
         hold=hold,
-        sees_ratio=max(ratio for ratio in ratios if ratio is not None),
+        sees_ratio=max(ratios),
         until_full=Span(sum(one.lasts for one in seen)),
     )

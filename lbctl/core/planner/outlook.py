@@ -90,7 +90,7 @@ class _Step:
     def sees(self, span_s: float) -> float | None:
         border = self.aim.border(self.traffic)
         low, high = border.at(border.active_ratio), 1.0
-        if low >= high or self.seconds(high) > span_s:
+        if self.seconds(high) > span_s:
             return None
         for _ in range(_BISECTIONS):
             middle = sqrt(low * high)
