@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from lbctl.control.listener import listen
+from lbctl.control.port import Asked
 from lbctl.control.server import ControlServer
 from lbctl.control.target import names_of
 from lbctl.model.errors import Refused
@@ -294,6 +295,8 @@ class FakeDesk:
         self.followers: set[asyncio.Queue[Json | None]] = set()
         self.refusals: list[Json] = []
         self.unready: list[Json] = []
+        self.config_fault = ""
+        self.reloads: list[Asked] = []
         self.doubted = ""
         """What a server says it runs, against the version that is said of it."""
         self.broken = False
@@ -493,6 +496,12 @@ class FakeDesk:
         if name != "ops":
             raise Refused("no_such_alert", f"there is no alert {name}", why="known are: ops", exit_code=7)
         return {"alert": name, "result": "sent", "detail": ""}
+
+    async def reload(self, asked: Asked) -> Json:
+        self.reloads.append(asked)
+        if self.config_fault:
+            raise Refused("config_refused", "the config file is refused", why=self.config_fault, exit_code=4)
+        return {"config": "/etc/lbctl/lbctl.yaml", "services": ["web"]}
 
     def config_text(self) -> str:
         return "apiVersion: lbctl/v1\n"

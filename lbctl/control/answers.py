@@ -322,6 +322,13 @@ class AlertTested(msgspec.Struct):
     detail: str
 
 
+class ConfigReloaded(msgspec.Struct):
+    """Of the config file that is in force now."""
+
+    config: str
+    services: list[str]
+
+
 class VersionAnswer(msgspec.Struct):
     """Who is running."""
 

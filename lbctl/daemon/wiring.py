@@ -226,6 +226,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         config=lambda: daemon.config,
         config_text=lambda: config_text(daemon.config),
         config_refused=lambda: daemon.refused,
+        reload=daemon.reload,
         able=daemon.plant.able,
         asking=daemon.versions,
         connections=daemon.headcount.connections,
