@@ -447,8 +447,13 @@ class FakeDesk:
 
     async def why(self, target: str) -> Json:
         found = (await self.release(target))["release"]
-        line = {"what": "only 3 requests of 5 judged", "since_ms": 4000, "needs": "traffic, or lbctl promote 7"}
-        lines = [{**line, "deadline": "in 25m", "then": "a person is paged, it stays"}]
+        line = {
+            "code": "traffic",
+            "what": "only 3 requests of 5 judged",
+            "since_ms": 4000,
+            "needs": "traffic, or lbctl promote 7",
+        }
+        lines = [{**line, "by_itself": False, "deadline": "in 25m", "then": "a person is paged, it stays"}]
         about = {"service": found["service"], "unit": found["unit"], "release": found["id"], "phase": found["phase"]}
         return {**about, "lines": lines}
 

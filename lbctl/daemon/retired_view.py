@@ -188,7 +188,7 @@ def drain_lines(here: Situation) -> list[Json]:
     for name, proof in here.empties.items():
         if proof.waits and here.record.services[name].pool(here.release.members[name].origin).certificate is None:
             what = f"{here.release.members[name].origin} of {name} is not proved unused: {proof.waits}"
-            lines.append(why_line(what, since(here.release.phase_since, here.at), "nobody there"))
+            lines.append(why_line("unproven", what, since(here.release.phase_since, here.at), "nobody there"))
     return lines
 
 

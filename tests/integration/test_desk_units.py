@@ -65,6 +65,7 @@ class Office:
             outbox=Nothing,  # type: ignore[arg-type]
             config=None,  # type: ignore[arg-type]
             config_text=str,
+            reload=None,  # type: ignore[arg-type]
             able=self.able,
             asking=self,
             connections=self.connections,
