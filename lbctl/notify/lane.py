@@ -109,6 +109,7 @@ class Lane:
         """Work until cancelled."""
         if self._bookmark.is_new:
             await self._bookmark.move(self._bookmark.at)
+        await self._lasting.adopt(self._facts.now())
         while True:
             self._wake.clear()
             readable = await self._fill()
