@@ -25,6 +25,7 @@ from lbctl.model.units import Instant, Span
 from lbctl.notify import alertmanager, apprise, chat_hook, otlp, pagerduty, slack, teams
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
+from lbctl.notify.edits import Edits
 from lbctl.notify.lane import Facts, Lane
 from lbctl.notify.masking import masked, secrets_of
 from lbctl.notify.message import Composer
@@ -58,9 +59,10 @@ class Outbox:
         """`lanes`: one for each channel, by its name."""
         self._composer = Composer(host or socket.gethostname(), version)
         facts = Facts(record, now, _now, jitter)
+        edits = Edits()
         self.lanes = {
             channel.name: Lane(
-                channel, Discreet(channel, sender_of(channel, journal)), journal, self._composer, facts,
+                channel, Discreet(channel, sender_of(channel, journal, edits)), journal, self._composer, facts,
                 MANNERS.get(type(channel), Manner()),
             )
             for channel in channels
@@ -145,7 +147,7 @@ MANNERS: dict[type[Channel], Manner] = {
 }
 
 
-def sender_of(channel: Channel, memory: Source) -> Sender:
+def sender_of(channel: Channel, memory: Source, edits: Edits) -> Sender:
     """Return the sender for a channel's settings. Raises LbctlError for a url that may not be used."""
     match channel:
         case ExecChannel():
@@ -153,7 +155,7 @@ def sender_of(channel: Channel, memory: Source) -> Sender:
         case WebhookChannel():
             return WebhookSender(channel)
         case SlackAlert():
-            return slack.SlackSender(channel, memory)
+            return slack.SlackSender(channel, memory, edits=edits)
         case ChatHookAlert():
             return chat_hook.ChatHookSender(channel)
         case PagerDutyAlert():
