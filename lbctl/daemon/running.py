@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from lbctl import wall
 from lbctl.about import VERSION
 from lbctl.config.load import load
 from lbctl.config.reloading import check_reload
@@ -32,7 +33,7 @@ from lbctl.notify.outbox import Outbox
 from lbctl.notify.port import Channel, ExecChannel, WebhookChannel
 from lbctl.probe.port import targets_of
 from lbctl.probe.supervisor import Prober
-from lbctl.store.clock import Clock, wall
+from lbctl.store.clock import Clock
 from lbctl.store.journal import Journal
 from lbctl.telemetry.logs import Mailboxes, RequestLogs, give_back
 
@@ -98,7 +99,7 @@ class Running:
 
     def _refuse(self, reason: str, asked: Asked) -> None:
         log.error("config.refused", reason=reason)
-        self.refused = f"since {wall()}: {reason}"
+        self.refused = f"since {wall.now()}: {reason}"
         text = f"the new config is refused, the old one stays: {reason}"
         self.tell(Kind.CONFIG_REFUSED, text, Severity.WARNING, actor=asked.actor)
 

@@ -1,7 +1,6 @@
 """The outbox: every channel's lane, started, woken and stopped together. Nothing in it is awaited by a decision."""
 
 import asyncio
-import datetime as dt
 import random
 import socket
 import time
@@ -10,6 +9,7 @@ from dataclasses import replace
 
 import structlog
 
+from lbctl import wall
 from lbctl.config.settings import (
     AlertmanagerAlert,
     AppriseAlert,
@@ -58,7 +58,7 @@ class Outbox:
     ) -> None:
         """`lanes`: one for each channel, by its name."""
         self._composer = Composer(host or socket.gethostname(), version)
-        facts = Facts(record, now, _now, jitter)
+        facts = Facts(record, now, wall.now, jitter)
         edits = Edits()
         self.lanes = {
             channel.name: Lane(
@@ -108,13 +108,13 @@ class Outbox:
             for lane in self.lanes.values():
                 lane.offer(Unstored(wall, entry))
 
-    async def test(self, name: str, *, wall: str = "") -> tuple[bool, str]:
+    async def test(self, name: str, *, said: str = "") -> tuple[bool, str]:
         """Send a test message now, once; returns whether it was delivered, and the reason if not.
 
         Raises:
             KeyError: there is no channel of that name.
         """
-        delivery = await self.lanes[name].sender.send(self._composer.test(name, wall or _now()))
+        delivery = await self.lanes[name].sender.send(self._composer.test(name, said or wall.now()))
         return delivery.ok, delivery.detail
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -185,10 +185,6 @@ class Discreet:
     async def close(self) -> None:
         """Give back connections."""
         await self._sender.close()
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _kept_running(lane: Lane) -> None:
