@@ -54,7 +54,8 @@ def uncounted(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
     elif seen.strangers.cannot:
         yield f"whose this host's connections are could not be told: {seen.strangers.cannot}"
     elif seen.strangers.unnamed:
-        yield f"{seen.strangers.unnamed} of this host's connections are taken for its load balancers': nobody may look"
+        count = seen.strangers.unnamed
+        yield f"{count} of this host's connections are taken for its load balancers', whose processes nobody may look into"
 
 
 def _total(state: State, name: ServiceName, colour: Colour, seen: Census) -> Connections | None:

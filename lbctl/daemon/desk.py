@@ -132,6 +132,7 @@ class Desk:
                 "pid": os.getpid(),
                 "journal": state.journal_error or "ok",
                 "alerts_pending": self._outbox().pending,
+                "alerts_waited_ms": self._outbox().oldest(now),
                 "config_refused": self._config_refused(),
             },
         }

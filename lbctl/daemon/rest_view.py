@@ -27,10 +27,11 @@ def _unproven(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
     colour, release = state.record.services[name].active.other, state.record.latest(name)
     found = voided_view(state, name, colour, now)
     why = "" if found is not None and found["standing"] else unproven(state, name, colour, now)
-    if why and release is not None:
+    if why:
         what = f"{colour} of {name} is not proved unused: {why}"
         needs = f"nobody there, it is proved later by itself; to deploy there all the same: lbctl claim {name}"
-        yield why_line("unproven", what, since(release.phase_since, now), needs)
+        began = now if release is None else release.phase_since  # Of an adoption nobody keeps the time.
+        yield why_line("unproven", what, since(began, now), needs)
 
 
 def _kept(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:

@@ -51,9 +51,11 @@ def unproven(state: State, name: ServiceName, colour: Colour, now: Instant) -> s
     """Return why the old pool of a service at rest is not proved unused, or not any more; empty if it is, or is no such
     pool."""
     adopted = state.record.services.get(name)
-    if adopted is None or state.record.latest(name) is None or state.record.running(name) is not None:
+    if adopted is None or state.record.running(name) is not None:
         return ""
     pool = adopted.pool(colour)
+    if state.record.latest(name) is None and pool.state is not PoolState.DRAINING:
+        return ""
     handed_out = pool.state is PoolState.IDLE and pool.handed_out
     if adopted.active is colour or handed_out or name in state.record.claims:
         return ""
