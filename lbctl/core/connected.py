@@ -54,8 +54,8 @@ def uncounted(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
     elif seen.strangers.cannot:
         yield f"whose this host's connections are could not be told: {seen.strangers.cannot}"
     elif seen.strangers.unnamed:
-        count = seen.strangers.unnamed
-        yield f"{count} of this host's connections are taken for its load balancers', whose processes nobody may look into"
+        what = f"{seen.strangers.unnamed} of this host's connections are taken for its load balancers'"
+        yield f"{what}, whose processes nobody may look into"
 
 
 def _total(state: State, name: ServiceName, colour: Colour, seen: Census) -> Connections | None:

@@ -239,7 +239,7 @@ def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:
     for remark in document.not_understood:
         yield f"{remark.place}: not looked at: {remark.text}"
     for choice in choices(document):
-        if choice.dynamic and _serves(choice.frontend, document, services):
+        if choice.may_name(_pools(services)) and _serves(choice.frontend, document, services):
             text = f"`use_backend {choice.target}` may name a pool itself, past the split: leave pools out of it"
             yield f"{choice.line.place}: {text}"
     for service in services:
@@ -250,8 +250,12 @@ def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:
 
 
 def _serves(section: Section, document: Document, services: Sequence[Service]) -> bool:
-    names = {name for service in services if service.haproxy for name in service.haproxy.backends.values()}
+    names = _pools(services)
     return any(choice.target in names for choice in choices(document) if choice.frontend is section)
+
+
+def _pools(services: Sequence[Service]) -> set[str]:
+    return {name for service in services if service.haproxy for name in service.haproxy.backends.values()}
 
 
 def _by_hand(document: Document, service: Service) -> Iterator[str]:
