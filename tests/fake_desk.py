@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from lbctl.control.listener import listen
+from lbctl.control.port import Asked
 from lbctl.control.server import ControlServer
 from lbctl.control.target import names_of
 from lbctl.model.errors import Refused
@@ -294,6 +295,8 @@ class FakeDesk:
         self.followers: set[asyncio.Queue[Json | None]] = set()
         self.refusals: list[Json] = []
         self.unready: list[Json] = []
+        self.config_fault = ""
+        self.reloads: list[Asked] = []
         self.doubted = ""
         """What a server says it runs, against the version that is said of it."""
         self.broken = False
@@ -444,8 +447,13 @@ class FakeDesk:
 
     async def why(self, target: str) -> Json:
         found = (await self.release(target))["release"]
-        line = {"what": "only 3 requests of 5 judged", "since_ms": 4000, "needs": "traffic, or lbctl promote 7"}
-        lines = [{**line, "deadline": "in 25m", "then": "a person is paged, it stays"}]
+        line = {
+            "code": "traffic",
+            "what": "only 3 requests of 5 judged",
+            "since_ms": 4000,
+            "needs": "traffic, or lbctl promote 7",
+        }
+        lines = [{**line, "by_itself": False, "deadline": "in 25m", "then": "a person is paged, it stays"}]
         about = {"service": found["service"], "unit": found["unit"], "release": found["id"], "phase": found["phase"]}
         return {**about, "lines": lines}
 
@@ -493,6 +501,12 @@ class FakeDesk:
         if name != "ops":
             raise Refused("no_such_alert", f"there is no alert {name}", why="known are: ops", exit_code=7)
         return {"alert": name, "result": "sent", "detail": ""}
+
+    async def reload(self, asked: Asked) -> Json:
+        self.reloads.append(asked)
+        if self.config_fault:
+            raise Refused("config_refused", "the config file is refused", why=self.config_fault, exit_code=4)
+        return {"config": "/etc/lbctl/lbctl.yaml", "services": ["web"]}
 
     def config_text(self) -> str:
         return "apiVersion: lbctl/v1\n"

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "notify": ("services:notify", "Alerts: test."),
     "gate": ("gate:gate", "For sshd: what the ssh key of a pipeline may do."),
     "envoy": ("envoy:envoy", "The embedded Envoy: start, stop, status."),
-    "config": ("config:config", "Config files: validate, show, schema, render, import."),
+    "config": ("config:config", "Config files: validate, reload, show, schema, render, import."),
     "doctor": ("doctor:doctor", "What bites on this host: config, load balancers, host; with fixes."),
     "support": ("support:support", "One file for whoever helps you, secrets hidden."),
     "demo": ("demo:demo", "Two real releases on this machine, in under 90 s."),

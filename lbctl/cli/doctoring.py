@@ -21,6 +21,8 @@ from lbctl.model.topology import Driver
 
 Json = dict[str, Any]
 CONFIG = "/etc/lbctl/lbctl.yaml"
+PAGES = "/usr/share/doc/lbctl/docs"
+"""Where the package puts the pages that fixes name."""
 HAPROXY = ("/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d")
 
 
@@ -145,4 +147,10 @@ def _lines(found: Json) -> Iterator[str]:
             yield f"    fix  {one['fix']}"
     counts = found["counts"]
     word = "✖" if counts["fault"] else "●"
-    yield f"{word} {counts['fault']} faults, {counts['warning']} warnings, {counts['note']} notes"
+    yield f"{word} {', '.join(_counted(counts[one], one) for one in ('fault', 'warning', 'note'))}"
+    if os.path.isdir(PAGES) and any(one["fix"].startswith("docs/") for one in found["findings"]):
+        yield f"docs/ is {PAGES}"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

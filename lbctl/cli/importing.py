@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from lbctl.config.fault import ConfigError, did_you_mean
 from lbctl.config.load import load_text
 from lbctl.dataplane.haproxy.existing import yamltext
 from lbctl.dataplane.haproxy.existing.findings import Finding, Weight
+from lbctl.dataplane.haproxy.existing.mapfiles import file_of, values
 from lbctl.dataplane.haproxy.existing.proposal import Proposal, Proposed, propose
+from lbctl.dataplane.haproxy.existing.routing import choices
 from lbctl.dataplane.haproxy.existing.sections import Document, read
 
 Json = dict[str, Any]
@@ -31,7 +34,15 @@ def document_of(files: Sequence[str], env: Sequence[str], assumed: Sequence[str]
     variables = dict(_pair(one, "--env") for one in env)
     holds = {name: _truth(value) for name, value in (_pair(one, "--assume") for one in assumed)}
     paths = [path for file in files for path in _paths(Path(file))]
-    return read([(_shown(path), text_of(path)) for path in paths], variables, holds)
+    return with_maps(read([(_shown(path), text_of(path)) for path in paths], variables, holds))
+
+
+def with_maps(document: Document) -> Document:
+    """Add what the map files say that its backends are chosen from; one that cannot be read is not known."""
+    for path in {file_of(choice.target) for choice in choices(document)} - {""}:
+        with suppress(Failure):
+            document.maps[path] = values(text_of(Path(path)))
+    return document
 
 
 def proposed(document: Document, only: Sequence[str], files: str, master_socket: str, map_dir: str) -> Json:
@@ -107,7 +118,7 @@ def _report(found: Json) -> Iterator[str]:
     for one in found["services"]:
         servers = " + ".join(f"{count} {colour}" for colour, count in one["servers"].items())
         yield f"● {one['name']}: form {one['form']}, {one['protocol']}, {servers}: {one['why']}"
-        yield f"  active {one['active'] or 'not known'}{': ' + one['active_why'] if one['active'] else ''}"
+        yield f"  active {one['active'] or 'not known'}{': ' + one['active_why'] if one['active_why'] else ''}"
         if one["missing"]:
             yield f"  HAProxy's config does not have {', '.join(one['missing'])} yet"
     if not found["services"]:

@@ -138,13 +138,13 @@ def merged_into(
     file: str, instance: Instance, services: Sequence[Service], log: RequestLog | None
 ) -> tuple[str, Sequence[str]]:
     """Return HAProxy's own config with lbctl's rules in it, and what people must know. Raises Failure, Garbled."""
-    from lbctl.cli.importing import text_of
+    from lbctl.cli.importing import text_of, with_maps
     from lbctl.dataplane.haproxy.existing.merging import merged
     from lbctl.dataplane.haproxy.existing.sections import read
     from lbctl.dataplane.haproxy.existing.unmerging import unmerged
 
     own = unmerged(text_of(Path(file)))
-    text, told = merged(own, read([(Path(file).name, own)], {}, {}), instance, services, log)
+    text, told = merged(own, with_maps(read([(Path(file).name, own)], {}, {})), instance, services, log)
     return text, ["compare it with your file, check it with `haproxy -c`, then reload", *told]
 
 

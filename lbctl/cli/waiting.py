@@ -13,8 +13,8 @@ POLL_S = 0.25
 WHY_EVERY_S = 0.5
 STANDS_S = 2.0
 """A reason to wait that stands this long is told; the daemon's own event about it comes after one second."""
-PASSING = frozenset({"", "time", "nothing", "the load balancers"})
-"""What comes by itself: no news."""
+FOR_TRAFFIC = frozenset({"traffic", "evidence"})
+"""What only more requests end: no news while time is missing, too."""
 AWAY_MAX_S = 30.0
 """How long the daemon may be gone: it is started again within seconds, and the release goes on."""
 GOALS = {
@@ -44,30 +44,29 @@ class Reasons:
     """Which reasons to wait are worth a line: those that stand for two seconds, once for each step. Pure."""
 
     def __init__(self) -> None:
-        self._seen_s: dict[tuple[str, str], float] = {}
-        self._told: set[tuple[str, str]] = set()
-        self._held: list[str] = []
+        self._seen_s: dict[tuple[str, str, str], float] = {}
+        self._told: set[tuple[str, str, str]] = set()
+        self._held: set[str] = set()
 
-    def held(self, text: str) -> None:
+    def held(self, code: str) -> None:
         """Remember what an event said already."""
-        self._held.append(text)
+        self._held.add(code)
 
     def fresh(self, step: str, lines: list[Json], now_s: float) -> list[Json]:
-        """Return the lines to tell now. Missing traffic is no news while time is missing, too."""
-        early = any(line["needs"] == "time" for line in lines)
+        """Return the lines to tell now."""
+        early = any(line.get("code") == "time" for line in lines)
+        no_news = self._held | (FOR_TRAFFIC if early else frozenset())
         found = []
         for line in lines:
-            needs = str(line["needs"])
-            if needs in PASSING or (early and needs.startswith("traffic")) or self._said(needs):
+            code = str(line.get("code", ""))
+            if line.get("by_itself") or code in no_news:
                 continue
-            seen_s = self._seen_s.setdefault((step, needs), now_s)
-            if now_s - seen_s >= STANDS_S and (step, needs) not in self._told:
-                self._told.add((step, needs))
+            reason = (step, code, str(line["needs"]))
+            seen_s = self._seen_s.setdefault(reason, now_s)
+            if now_s - seen_s >= STANDS_S and reason not in self._told:
+                self._told.add(reason)
                 found.append(line)
         return found
-
-    def _said(self, needs: str) -> bool:
-        return any(text.endswith(f"needs {needs}") for text in self._held)
 
 
 class Watcher:
@@ -99,7 +98,7 @@ class Watcher:
             if one["release"] == self._release:
                 self._tell(event_line(one))
                 if one["kind"] == "hold.started":
-                    self._reasons.held(str(one["text"]))
+                    self._reasons.held(str(one["data"].get("code", "")))
 
     def tell_why(self, release: Json, now_s: float) -> None:
         """Print what it waits for, unless that is only time or was said for this step."""

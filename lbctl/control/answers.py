@@ -278,13 +278,15 @@ class OneRelease(msgspec.Struct):
 
 
 class WhyLine(msgspec.Struct):
-    """One reason to wait."""
+    """One reason to wait. `code` is what programs go by, a hold's own where it is one; `by_itself`: time ends it."""
 
     what: str
     since_ms: int
     needs: str
     deadline: str
     then: str
+    code: str = ""
+    by_itself: bool = False
 
 
 class WhyAnswer(msgspec.Struct):
@@ -320,6 +322,13 @@ class AlertTested(msgspec.Struct):
     alert: str
     result: str
     detail: str
+
+
+class ConfigReloaded(msgspec.Struct):
+    """Of the config file that is in force now."""
+
+    config: str
+    services: list[str]
 
 
 class VersionAnswer(msgspec.Struct):

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 import msgspec
 from aiohttp import web
 
+from lbctl import wall
 from lbctl.control.bodies import folded
 from lbctl.control.peer import Peer, actor
 from lbctl.control.port import Desk
@@ -59,7 +60,7 @@ class Call:
             actor=await actor(self.peer),
             reason=folded(reason),
             nonce=token_hex(16),
-            wall=self.wall().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            wall=wall.text(self.wall()),
             uid=self.peer.uid,
             login=self.peer.login,
         )

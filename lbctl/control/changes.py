@@ -18,7 +18,9 @@ from lbctl.control.bodies import (
 )
 from lbctl.control.call import Call
 from lbctl.control.contracts import contract
+from lbctl.control.peer import actor
 from lbctl.control.plans import overlaid
+from lbctl.control.port import Asked
 from lbctl.control.target import chosen
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ReleaseId, ServiceName
@@ -186,6 +188,13 @@ async def rollback(call: Call) -> Json:
 async def cancel(call: Call) -> Json:
     """End the release: before first traffic at once, afterwards as a rollback."""
     return await _simple(call, Cancel)
+
+
+async def reload(call: Call) -> Json:
+    """Take the config file anew, whole or not at all, and say why not."""
+    body = call.body
+    assert isinstance(body, Why)
+    return await call.desk.reload(Asked(await actor(call.peer), folded(body.reason)))
 
 
 async def test_alert(call: Call) -> Json:

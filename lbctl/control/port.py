@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -9,6 +10,17 @@ from lbctl.model.request import Answer, Request
 from lbctl.model.topology import Plan
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asked for something that is no request of the core, and why; both empty for a signal."""
+
+    actor: str = ""
+    reason: str = ""
+
+
+UNASKED = Asked()
 
 
 class Desk(Protocol):
@@ -79,6 +91,9 @@ class Desk(Protocol):
 
     async def test_alert(self, name: str) -> Json:
         """Send a test through one channel."""
+
+    async def reload(self, asked: Asked) -> Json:
+        """Take the config file anew, whole or not at all."""
 
     def config_text(self) -> str:
         """The effective config, secrets masked."""

@@ -198,6 +198,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     _get("/v1/config", reads.config, None),
     Route(
+        method="POST",
+        path="/v1/config/reload",
+        need=Role.ADMIN,
+        handle=changes.reload,
+        answer=answers.ConfigReloaded,
+        body=bodies.Why,
+    ),
+    Route(
         method="GET", path="/metrics", need=Role.OBSERVE, handle=reads.metrics, answer=None, media=reads.METRICS_MEDIA
     ),
     _get("/v1/version", reads.version, answers.VersionAnswer),

@@ -97,7 +97,8 @@ def uncounted(state: State, name: ServiceName, colour: Colour) -> Iterator[str]:
     elif seen.strangers.cannot:
         yield f"whose this host's connections are could not be told: {seen.strangers.cannot}"
     elif seen.strangers.unnamed:
-        yield f"{seen.strangers.unnamed} of this host's connections are taken for its load balancers': nobody may look"
+        what = f"{seen.strangers.unnamed} of this host's connections are taken for its load balancers'"
+        yield f"{what}, whose processes nobody may look into"
 
 
 def watch_words(state: State, name: ServiceName, colour: Colour, now: Instant) -> tuple[bool, str]:

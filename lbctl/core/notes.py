@@ -152,7 +152,7 @@ def _wrong(reading: InstanceReading, name: ServiceName, want: Route, exposed: Co
 
 def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:
     news = [hold for hold in progress.holds if hold.code not in SAID]
-    stood = {hold.code: hold for hold in news if since(progress.held_since[hold.code], now.at) >= SECOND}
+    stood = {hold.code: hold for hold in news if since(progress.held_since[hold.code], now.at) >= _soon(now, hold)}
     entries = [_started(now, stood[code]) for code in stood if code not in progress.told]
     if progress.told and not progress.holds:
         entries.append(entry(Kind.HOLD_ENDED, now.release, now.at, "nothing holds the release any more"))
@@ -165,6 +165,14 @@ def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:
     if (told, paged) == (progress.told, progress.paged):
         return progress, entries
     return replace(progress, told=told, paged=paged), entries
+
+
+def _soon(now: Situation, hold: Hold) -> Span:
+    """Return for how long a hold is no news: after a start every server is unknown until its first checks are done."""
+    if hold.code != "candidate" or now.candidate.down:
+        return SECOND
+    checks = [one.health for one in now.services.values() if one.health is not None]
+    return Span(SECOND + max((one.rise * one.interval + one.timeout for one in checks), default=0))
 
 
 def _pages(now: Situation, progress: Progress, hold: Hold) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lbctl.core.holds import UNKNOWN_CALLER
 from lbctl.core.matching import strangers
 from lbctl.core.matrix import recent
 from lbctl.core.state import State
@@ -17,6 +18,7 @@ def board_lines(board: Mapping[str, Json]) -> list[Json]:
     """Return a line for every version on the board."""
     return [
         why_line(
+            "board",
             f"{name} {ready['version']} is ready: {ready['waits']}{_doubted(ready)}",
             ready["since_ms"],
             "what it waits for; it then goes by itself",
@@ -33,6 +35,7 @@ def caller_lines(state: State, units: Iterable[Unit], now: Instant) -> list[Json
     """Return a line for every service of these units that somebody calls who is nobody's pool."""
     return [
         why_line(
+            UNKNOWN_CALLER,
             f"{found[0]}: no release takes {name} together with another service",
             since(recent(state.matrix[name].unknown, now)[0][0], now),
             found[1],

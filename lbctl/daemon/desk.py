@@ -1,5 +1,6 @@
 """The desk: everything the control socket may ask of the daemon. Reads come from the state, changes go to the loop."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -8,6 +9,7 @@ from typing import Any
 
 from lbctl.about import VERSION
 from lbctl.config.load import Config
+from lbctl.control.port import Asked
 from lbctl.core.attestation import attests, contradicted
 from lbctl.core.requests import admit
 from lbctl.core.situation import situation, situations
@@ -56,6 +58,7 @@ class Desk:
         config: Callable[[], Config],
         config_text: Callable[[], str],
         config_refused: Callable[[], str] = str,
+        reload: Callable[[Asked], Awaitable[str]],
         able: Capable,
         asking: Asking,
         connections: Callable[[ServiceName, Colour], Awaitable[list[Json]]],
@@ -69,6 +72,7 @@ class Desk:
         self._config = config
         self._config_text = config_text
         self._config_refused = config_refused
+        self._reload = reload
         self._able = able
         self._asking = asking
         self._connections = connections
@@ -128,6 +132,7 @@ class Desk:
                 "pid": os.getpid(),
                 "journal": state.journal_error or "ok",
                 "alerts_pending": self._outbox().pending,
+                "alerts_waited_ms": self._outbox().oldest(now),
                 "config_refused": self._config_refused(),
             },
         }
@@ -266,6 +271,18 @@ class Desk:
                 "no_such_alert", f"there is no alert {name}", why=f"known are: {known}", exit_code=7
             ) from None
         return {"alert": name, "result": "sent" if sent else "failed", "detail": detail}
+
+    async def reload(self, asked: Asked) -> Json:
+        """Take the config file anew. Who asked may go away: a reload that has begun comes to its end."""
+        why = await asyncio.shield(asyncio.ensure_future(self._reload(asked)))
+        config = self._config()
+        if why:
+            then = (
+                "put it right and reload again; what cannot change while lbctl runs needs a restart, and moves nothing"
+            )
+            what = "the config file is refused, the one before it stays in force"
+            raise Refused("config_refused", what, why=why, then=then, exit_code=4)
+        return {"config": config.path, "services": list(config.topology.services)}
 
     def config_text(self) -> str:
         """The effective config, secrets masked."""

@@ -41,6 +41,8 @@ def told(moving: Moving) -> Iterator[str]:
     """Yield what people must know of releases in the middle."""
     for (release, phase), shares in moving.items():
         yield f"lbctl: release {release} is in the middle ({phase}): {', '.join(shares)}"
+    if moving:
+        release = next(iter(moving))[0] if len(moving) == 1 else "ID"
         yield "  The load balancers go on with this split, and nobody watches it. To end it, install lbctl again, then"
         yield f"  lbctl promote {release} or lbctl rollback {release}. To go on without it: lbctl config render haproxy"
         yield "  --config /etc/lbctl/lbctl.yaml --freeze DIR, and --into /etc/haproxy/haproxy.cfg where its rules are"

@@ -27,10 +27,11 @@ def _unproven(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
     colour, release = state.record.services[name].active.other, state.record.latest(name)
     found = voided_view(state, name, colour, now)
     why = "" if found is not None and found["standing"] else unproven(state, name, colour, now)
-    if why and release is not None:
+    if why:
         what = f"{colour} of {name} is not proved unused: {why}"
         needs = f"nobody there, it is proved later by itself; to deploy there all the same: lbctl claim {name}"
-        yield why_line(what, since(release.phase_since, now), needs)
+        began = now if release is None else release.phase_since  # Of an adoption nobody keeps the time.
+        yield why_line("unproven", what, since(began, now), needs)
 
 
 def _kept(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
@@ -38,7 +39,7 @@ def _kept(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
     if found is not None and release is not None:
         what = f"sessions of {found['colour']} of {name}: {found['text']}"
         needs = f"their end; lbctl claim {name} --take-over moves them all with their next request"
-        yield why_line(what, since(release.phase_since, now), needs)
+        yield why_line("sessions_kept", what, since(release.phase_since, now), needs)
 
 
 def _drained(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
@@ -46,7 +47,8 @@ def _drained(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
         if one.ends:
             continue
         what = f"{server} of {name} is drained by {one.by}: it keeps its sessions and gets no new ones"
-        yield why_line(what, since(one.since, now), f"lbctl undrain {name}/{one.colour}/{server}", then="it stays so")
+        needs = f"lbctl undrain {name}/{one.colour}/{server}"
+        yield why_line("drained", what, since(one.since, now), needs, then="it stays so")
 
 
 def _voided(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
@@ -55,6 +57,5 @@ def _voided(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
     if state.record.running(name) is None and found is not None and found["standing"]:
         why = emptiness(state, name, colour, now).waits or found["text"]
         what = f"{colour} of {name} may be in use: {why}"
-        yield why_line(
-            what, found["since_ms"], "who still uses it to be found", then="certified when nobody came for so long"
-        )
+        needs, then = "who still uses it to be found", "certified when nobody came for so long"
+        yield why_line("in_use", what, found["since_ms"], needs, then=then)

@@ -60,9 +60,11 @@ def unproven(state: State, name: ServiceName, colour: Colour, now: Instant) -> s
     """Return why the old pool of a service at rest is not proved unused, or not any more; empty if it is, or is no such
     pool."""
     adopted = state.record.services.get(name)
-    if adopted is None or state.record.latest(name) is None or state.record.running(name) is not None:
+    if adopted is None or state.record.running(name) is not None:
         return ""
     pool = adopted.pool(colour)
+    if state.record.latest(name) is None and pool.state is not PoolState.DRAINING:
+        return ""
     handed_out = pool.state is PoolState.IDLE and pool.handed_out
     if adopted.active is colour or handed_out or name in state.record.claims:
         return ""
@@ -198,7 +200,7 @@ def drain_lines(here: Situation) -> list[Json]:
     for name, proof in here.empties.items():
         if proof.waits and here.record.services[name].pool(here.release.members[name].origin).certificate is None:
             what = f"{here.release.members[name].origin} of {name} is not proved unused: {proof.waits}"
-            lines.append(why_line(what, since(here.release.phase_since, here.at), "nobody there"))
+            lines.append(why_line("unproven", what, since(here.release.phase_since, here.at), "nobody there"))
     return lines
 
 

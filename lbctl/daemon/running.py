@@ -3,14 +3,16 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
+from lbctl import wall
 from lbctl.about import VERSION
 from lbctl.config.load import load
 from lbctl.config.reloading import check_reload
 from lbctl.config.settings import Alert, Config, ExecAlert, WebhookAlert
+from lbctl.control.port import UNASKED, Asked
 from lbctl.crash import Point, passing
 from lbctl.daemon.checks import Checks
 from lbctl.daemon.executor import Executor
@@ -31,7 +33,7 @@ from lbctl.notify.outbox import Outbox
 from lbctl.notify.port import Channel, ExecChannel, WebhookChannel
 from lbctl.probe.port import targets_of
 from lbctl.probe.supervisor import Prober
-from lbctl.store.clock import Clock, wall
+from lbctl.store.clock import Clock
 from lbctl.store.journal import Journal
 from lbctl.telemetry.logs import Mailboxes, RequestLogs, give_back
 
@@ -66,32 +68,42 @@ class Running:
     """Ends with the loop: then a rule of lbctl's own was broken, and the daemon ends with it."""
     refused: str = ""
     """Why the config file, as it was at the last reload, cannot be taken: the next start would fail. Empty: it was."""
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def reload(self) -> None:
-        """Take the config file anew, whole or not at all. A bad one is refused, told, and the old one stays."""
-        self.notify.reloading()
+    async def reload(self, asked: Asked = UNASKED) -> str:
+        """Take the config file anew, whole or not at all; one reload at a time.
+
+        A bad one is refused, told, and the old one stays: return why, empty if it was taken.
+        """
+        async with self._turn:
+            self.notify.reloading()
+            why = await self._reloaded(asked)
+            if why:
+                self._refuse(why, asked)
+            self.notify.ready(self.status_line())
+            return why
+
+    async def _reloaded(self, asked: Asked) -> str:
         try:
             config = await asyncio.to_thread(load, self.config.path, uid=os.getuid(), environ=os.environ)
             passing(Point.RELOAD_READ)
-            why = self._refusal(config, self.loop.state.record) or await self._take(config)
-            if why:
-                self._refuse(why)
+            return self._refusal(config, self.loop.state.record) or await self._take(config, asked)
         except LbctlError as error:
             # One line, whatever the number of faults: an event is read in a list.
-            self._refuse("; ".join(str(error).splitlines()))
-        self.notify.ready(self.status_line())
+            return "; ".join(str(error).splitlines())
 
     def _refusal(self, config: Config, record: Record) -> str:
         """Return why a config cannot be taken while the record is as it is; empty if it can."""
         in_release = {name for name in self.config.topology.services if record.running(name) is not None}
         return "; ".join(fault.render(config.path) for fault in check_reload(self.config, config, in_release))
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, asked: Asked) -> None:
         log.error("config.refused", reason=reason)
-        self.refused = f"since {wall()}: {reason}"
-        self.tell(Kind.CONFIG_REFUSED, f"the new config is refused, the old one stays: {reason}", Severity.WARNING)
+        self.refused = f"since {wall.now()}: {reason}"
+        text = f"the new config is refused, the old one stays: {reason}"
+        self.tell(Kind.CONFIG_REFUSED, text, Severity.WARNING, actor=asked.actor)
 
-    async def _take(self, config: Config) -> str:
+    async def _take(self, config: Config, asked: Asked) -> str:
         """Take a config, and return "". What may refuse comes first: the alerts' addresses, the request logs, the load
         balancers. That takes its time, so the loop looks once more at what is in release now: return why not, then."""
         other_alerts = config.alerts != self.config.alerts
@@ -118,7 +130,9 @@ class Running:
         if other_alerts:
             await self._replace_outbox()
         passing(Point.RELOAD_DONE)
-        self.tell(Kind.CONFIG_RELOADED, f"the config was reloaded: {len(config.topology.services)} services")
+        text = f"the config was reloaded: {len(config.topology.services)} services"
+        told = f"{text}: {asked.reason}" if asked.reason else text
+        self.tell(Kind.CONFIG_RELOADED, told, data={"reason": asked.reason}, actor=asked.actor)
         return ""
 
     def _go_over(self, config: Config, rebuilt: Rebuilt, mailboxes: Mailboxes) -> None:
@@ -146,10 +160,16 @@ class Running:
         await self.outbox.close(DRAIN_ALERTS_S)
 
     def tell(
-        self, kind: Kind, text: str, severity: Severity = Severity.INFO, data: Mapping[str, Scalar] | None = None
+        self,
+        kind: Kind,
+        text: str,
+        severity: Severity = Severity.INFO,
+        data: Mapping[str, Scalar] | None = None,
+        actor: str = "",
     ) -> None:
         """Record a fact about the daemon itself."""
-        entry = Entry(kind=kind, at=self.clock.now(), text=text, severity=severity, data=dict(data or {}))
+        found = dict(data or {})
+        entry = Entry(kind=kind, at=self.clock.now(), text=text, severity=severity, actor=actor, data=found)
         self.executor.note((entry,))
 
     def status_line(self) -> str:

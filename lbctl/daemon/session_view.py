@@ -112,9 +112,10 @@ def leaving_lines(state: State, release: Release, now: Instant) -> Iterator[Json
         for colour, view in sessions(state, name, now).items() if name in state.topology.services else ():
             found = view["leaving"]
             if found is not None and found["keep_bp"]:
-                needs = found["hindered"] or ("their end" if found["policy"] == "wait" else "time")
+                moves = not found["hindered"] and found["policy"] != "wait"
+                needs = found["hindered"] or ("time" if moves else "their end")
                 what = f"sessions of {colour} of {name}: {found['text']}"
-                yield why_line(what, found["since_ms"], needs)
+                yield why_line("sessions", what, found["since_ms"], needs, by_itself=moves)
 
 
 def leaving_words(view: Json) -> str:

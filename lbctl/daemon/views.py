@@ -34,6 +34,8 @@ from lbctl.model.units import BP_FULL, Instant, percent, seconds, since
 Json = dict[str, Any]
 PASSING = frozenset({"recording", "reading", "watching"})
 """Holds that end with the next readings."""
+BY_ITSELF = frozenset({"time", "reaching", "pins"})
+"""Holds that are a part of every release: no news to who waits, however long they stand."""
 
 
 def service_view(state: State, service: Service, here: Situation | None, now: Instant) -> Json:
@@ -314,23 +316,33 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
             began = (
                 here.progress.held_since.get(hold.code, release.phase_since) if here.progress else release.phase_since
             )
-            lines.append(why_line(hold.reason, since(began, now), hold.needs, **_deadline(here)))
+            lines.append(_held_line(here, hold, began))
         if (cold := cold_words(here)) and lines:
-            lines.append(why_line(cold, 0, "time"))
+            lines.append(why_line("cold", cold, 0, "time", by_itself=True))
         lines += [{**line, **_deadline(here)} for line in drain_lines(here)]
         if not lines:
-            lines.append(why_line(_doing(here), since(release.phase_since, now), "nothing", **_deadline(here)))
+            lines.append(_doing_line(here))
     elif not release.phase.ended:
         gone = ", ".join(name for name in release.members if name not in state.topology.services)
         what = f"{gone} is not in the config: nothing is decided or written for this release"
         needs = "the service back in the config, then a reload"
-        lines.append(why_line(what, since(release.phase_since, now), needs, deadline="none"))
+        lines.append(why_line("not_configured", what, since(release.phase_since, now), needs, deadline="none"))
     else:
         ended = f"ended: {release.phase.value.replace('_', ' ')}. {release.outcome}".rstrip()
-        lines.append(why_line(ended, since(release.phase_since, now), ""))
+        lines.append(why_line("ended", ended, since(release.phase_since, now), "", by_itself=True))
     lines += leaving_lines(state, release, now)
     about = {"service": release.service, "unit": release.unit, "release": release.id, "phase": release.phase.value}
     return {**about, "lines": lines}
+
+
+def _held_line(here: Situation, hold: Hold, began: Instant) -> Json:
+    own = hold.code in BY_ITSELF
+    return why_line(hold.code, hold.reason, since(began, here.at), hold.needs, by_itself=own, **_deadline(here))
+
+
+def _doing_line(here: Situation) -> Json:
+    began = since(here.release.phase_since, here.at)
+    return why_line("doing", _doing(here), began, "nothing", by_itself=True, **_deadline(here))
 
 
 def _doing(here: Situation) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from lbctl import wall
 from lbctl.config.home import directory_mode
 from lbctl.config.settings import Config
 from lbctl.config.show import config_text
@@ -44,7 +45,7 @@ from lbctl.model.record import Record
 from lbctl.notify.outbox import Outbox
 from lbctl.probe.port import targets_of
 from lbctl.probe.supervisor import Prober
-from lbctl.store.clock import META_KEY, Clock, wall
+from lbctl.store.clock import META_KEY, Clock
 from lbctl.store.journal import Journal
 from lbctl.store.kept import account_files, learned_files, matrix_files
 from lbctl.store.recording import Recordings
@@ -183,7 +184,7 @@ def _executor(held: _Held, outbox: Outbox, loop: Loop, hooks: Hooks, feed: Feed,
         tokens=held.tokens,
         outbox=outbox,
         now=held.clock.now,
-        wall=wall,
+        wall=wall.now,
         arrived=loop.arrive,
         answered=loop.answered,
         told=told,
@@ -226,6 +227,7 @@ async def _start(stack: AsyncExitStack, daemon: Running, listener: Listener) -> 
         config=lambda: daemon.config,
         config_text=lambda: config_text(daemon.config),
         config_refused=lambda: daemon.refused,
+        reload=daemon.reload,
         able=daemon.plant.able,
         asking=daemon.versions,
         connections=daemon.headcount.connections,

@@ -11,6 +11,8 @@ OF_THE_QUESTION = frozenset({"VERSION_NOT_NAMED"})
 """What plan says because doctor asks without naming a version."""
 PASSING = frozenset({"candidate"})
 """Not ready now, as between two releases: a loss only if one starts."""
+ENDED_BY_TIME = frozenset({"TRAFFIC_NOT_KNOWN", "BASELINE_OFF", "DISPERSION_ASSUMED"})
+"""What lbctl learns by itself from traffic: nothing to repair."""
 
 
 def of_daemon(status: Json, about: Json, version: str) -> Iterator[Finding]:
@@ -42,6 +44,7 @@ def of_service(name: str, view: Json, plan: Json | str) -> Iterator[Finding]:
         for one in plan.get(key, ()):
             if one["code"] not in OF_THE_QUESTION:
                 lighter = Weight.WARNING if one["code"] in PASSING else weight
+                lighter = Weight.NOTE if one["code"] in ENDED_BY_TIME else lighter
                 where, _, what = one["text"].partition(": ")
                 if where not in view.get("instances", {}):
                     where, what = name, one["text"]

@@ -3,14 +3,14 @@
 Source: Alertmanager's OpenAPI document, and "Client best practices" of its documentation.
 """
 
-import datetime as dt
 import json
 import time
 from collections.abc import Callable
 
+from lbctl import wall
 from lbctl.config.settings import AlertmanagerAlert
 from lbctl.notify.card import card
-from lbctl.notify.incident import meant
+from lbctl.notify.incident import OPEN_OF, meant
 from lbctl.notify.kept import Kept
 from lbctl.notify.plain import plain
 from lbctl.notify.port import Delivery, Manner, Memory, Message
@@ -37,7 +37,7 @@ class AlertmanagerSender:
     ) -> None:
         self._authorization = None if alert.authorization is None else alert.authorization.value
         self._poster = Poster(alert.name, alert.url, timeout_s)
-        self._open = Kept(f"incidents/{alert.name}", memory)
+        self._open = Kept(OPEN_OF.format(alert.name), memory)
         self._wall_s = wall_s
 
     async def send(self, message: Message) -> Delivery:
@@ -69,8 +69,8 @@ class AlertmanagerSender:
         alert = {
             "labels": labels,
             "annotations": _annotations(message),
-            "startsAt": _time(now_s),
-            "endsAt": _time(now_s + for_s),
+            "startsAt": wall.of_unix(now_s),
+            "endsAt": wall.of_unix(now_s + for_s),
         }
         headers = {"Content-Type": "application/json"}
         if self._authorization is not None:
@@ -123,7 +123,3 @@ def _annotations(message: Message) -> dict[str, str]:
 
 def _camel(kind: str) -> str:
     return "".join(word.capitalize() for word in kind.replace("_", ".").split("."))
-
-
-def _time(wall_s: float) -> str:
-    return dt.datetime.fromtimestamp(wall_s, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

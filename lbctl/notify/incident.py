@@ -8,6 +8,8 @@ from lbctl.model.units import HOUR, Span
 
 ONE_OFF = Span(24 * HOUR)
 """An incident that nothing else ends is over so long after the last alert that opened it."""
+OPEN_OF = "incidents/{}"
+"""Where what is open at a channel is kept."""
 LOST_ALERTS = "once/alerts"
 """Alerts that were not delivered in time: among them may be what a person must act on."""
 
@@ -72,7 +74,20 @@ def name_of(entry: Entry) -> str:
 
 def lasts(name: str) -> Span | None:
     """Return after what time an incident of this name ends by itself; None: something else ends it."""
-    return LIVES[name.partition("/")[0]].lasts
+    return LIVES[_today(name).partition("/")[0]].lasts
+
+
+def _today(name: str) -> str:
+    """Return what an incident is called now that an earlier version of lbctl may have opened by another name."""
+    what, _, about = name.partition("/")
+    if what == "certificate":
+        return f"certificate/{about.rpartition('/')[2]}"
+    if what in LIVES:
+        return name
+    return f"{_FORMERLY[what]}/{about}" if what in _FORMERLY else f"once/{name}"
+
+
+_FORMERLY = {Kind.CERTIFICATE_VOID.value: "certificate", Kind.VERSION_WITHDRAWN.value: "board"}
 
 
 def closes(entry: Entry) -> tuple[str, ...]:
@@ -95,6 +110,10 @@ def _over(what: str, entry: Entry) -> str:
 
 
 def meant(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
-    """Return those of `names` that one of the patterns stands for."""
+    """Return those of `names` that one of the patterns stands for, also by names of earlier versions."""
     wanted = tuple(patterns)
-    return [name for name in names if any(name == one or (one[-1:] == "/" and name.startswith(one)) for one in wanted)]
+    return [name for name in names if any(_stands_for(one, name) for one in wanted)]
+
+
+def _stands_for(pattern: str, name: str) -> bool:
+    return _today(name) == _today(pattern) or (pattern[-1:] == "/" and name.startswith(pattern))

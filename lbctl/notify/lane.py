@@ -109,6 +109,7 @@ class Lane:
         """Work until cancelled."""
         if self._bookmark.is_new:
             await self._bookmark.move(self._bookmark.at)
+        await self._lasting.adopt(self._facts.now())
         while True:
             self._wake.clear()
             readable = await self._fill()
@@ -218,7 +219,7 @@ class Lane:
         loop = asyncio.get_running_loop()
         tried_s = loop.time()
         until_s = tried_s + pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
-        at_once = (self._manner.chat or self._manner.pages) and not delivery.retry_after_s
+        at_once = (self._manner.chat or self._manner.pages) and (delivery.said or not delivery.retry_after_s)
         look_s = LOOK_EVERY_S
         while not (at_once and self.backlog.rushed):
             soonest_s = min(until_s, tried_s + URGENT_EVERY_S) if self.backlog.is_urgent else until_s

@@ -1,6 +1,7 @@
 """Which open incidents end by themselves, and when: kept over restarts, so that none stays open for ever."""
 
 from lbctl.model.units import MINUTE, Instant
+from lbctl.notify.incident import OPEN_OF, lasts, meant
 from lbctl.notify.kept import Kept
 from lbctl.notify.port import Memory, Message
 
@@ -13,6 +14,15 @@ class Lasting:
 
     def __init__(self, channel: str, memory: Memory) -> None:
         self._until = Kept(f"lasting/{channel}", memory)
+        self._opened_before = Kept(OPEN_OF.format(channel), memory).names
+
+    async def adopt(self, now: Instant) -> None:
+        """Let what an earlier version opened without an end last from now on, unless something else ends it."""
+        for name in self._opened_before:
+            lasting_ms = lasts(name)
+            if lasting_ms is not None and self._until.of(name) is None:
+                await self._until.put(name, {"until": now + lasting_ms})
+        self._opened_before = ()
 
     async def note(self, message: Message, now: Instant) -> None:
         """Remember what a message that was delivered has opened. What happened before that ends nothing: a page goes
@@ -20,7 +30,7 @@ class Lasting:
         if message.opens:
             until = None if message.lasts_ms is None else {"until": now + message.lasts_ms, "seq": message.seq}
             await self._until.put(message.incident, until)
-        for name in message.closes:
+        for name in meant(message.closes, self._until.names):
             if self._until.after(name, message.seq) is not None:
                 await self.over(name)
 

@@ -4,13 +4,14 @@ Reads `{"trace_id", "wall", "resource", "spans"}` from stdin (lbctl.notify.otlp 
 Exit 0: it is all there; else one line on stderr says why.
 """
 
-import datetime as dt
 import hashlib
 import json
 import os
 import sys
 from contextlib import suppress
 from typing import Any
+
+from lbctl import wall
 
 NOT_UNDERSTOOD, BROKEN = 4, 70
 Json = dict[str, Any]
@@ -78,7 +79,7 @@ def _context(trace_id: str, number: int) -> Any:
 
 def _ns(at_ms: int, asked: Json) -> int:
     """Return nanoseconds of wall time; 0 stands for the time of the message itself."""
-    found = at_ms or int(dt.datetime.fromisoformat(asked["wall"]).timestamp() * 1_000)
+    found = at_ms or wall.unix_ms(asked["wall"])
     return found * 1_000_000
 
 

@@ -1,7 +1,6 @@
 """The outbox: every channel's lane, started, woken and stopped together. Nothing in it is awaited by a decision."""
 
 import asyncio
-import datetime as dt
 import random
 import socket
 import time
@@ -10,6 +9,7 @@ from dataclasses import replace
 
 import structlog
 
+from lbctl import wall
 from lbctl.config.settings import (
     AlertmanagerAlert,
     AppriseAlert,
@@ -25,6 +25,7 @@ from lbctl.model.units import Instant, Span
 from lbctl.notify import alertmanager, apprise, chat_hook, otlp, pagerduty, slack, teams
 from lbctl.notify.backlog import Unstored
 from lbctl.notify.command import CommandSender
+from lbctl.notify.edits import Edits
 from lbctl.notify.lane import Facts, Lane
 from lbctl.notify.masking import masked, secrets_of
 from lbctl.notify.message import Composer
@@ -57,10 +58,11 @@ class Outbox:
     ) -> None:
         """`lanes`: one for each channel, by its name."""
         self._composer = Composer(host or socket.gethostname(), version)
-        facts = Facts(record, now, _now, jitter)
+        facts = Facts(record, now, wall.now, jitter)
+        edits = Edits()
         self.lanes = {
             channel.name: Lane(
-                channel, Discreet(channel, sender_of(channel, journal)), journal, self._composer, facts,
+                channel, Discreet(channel, sender_of(channel, journal, edits)), journal, self._composer, facts,
                 MANNERS.get(type(channel), Manner()),
             )
             for channel in channels
@@ -106,13 +108,13 @@ class Outbox:
             for lane in self.lanes.values():
                 lane.offer(Unstored(wall, entry))
 
-    async def test(self, name: str, *, wall: str = "") -> tuple[bool, str]:
+    async def test(self, name: str, *, said: str = "") -> tuple[bool, str]:
         """Send a test message now, once; returns whether it was delivered, and the reason if not.
 
         Raises:
             KeyError: there is no channel of that name.
         """
-        delivery = await self.lanes[name].sender.send(self._composer.test(name, wall or _now()))
+        delivery = await self.lanes[name].sender.send(self._composer.test(name, said or wall.now()))
         return delivery.ok, delivery.detail
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -145,7 +147,7 @@ MANNERS: dict[type[Channel], Manner] = {
 }
 
 
-def sender_of(channel: Channel, memory: Source) -> Sender:
+def sender_of(channel: Channel, memory: Source, edits: Edits) -> Sender:
     """Return the sender for a channel's settings. Raises LbctlError for a url that may not be used."""
     match channel:
         case ExecChannel():
@@ -153,7 +155,7 @@ def sender_of(channel: Channel, memory: Source) -> Sender:
         case WebhookChannel():
             return WebhookSender(channel)
         case SlackAlert():
-            return slack.SlackSender(channel, memory)
+            return slack.SlackSender(channel, memory, edits=edits)
         case ChatHookAlert():
             return chat_hook.ChatHookSender(channel)
         case PagerDutyAlert():
@@ -183,10 +185,6 @@ class Discreet:
     async def close(self) -> None:
         """Give back connections."""
         await self._sender.close()
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _kept_running(lane: Lane) -> None:

@@ -48,13 +48,15 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How one attempt ended. Not `ok`: `detail` says why, `retry_after_s` what the receiver asked for, and `hopeless`
-    that it refuses this very message, so that trying again is of no use."""
+    """How one attempt ended. Not `ok`: `detail` says why, `retry_after_s` what the receiver asked for, `hopeless` that
+    it refuses this very message, so that trying again is of no use, and `said` that only an older message could not be
+    brought up to date: what is new is taken."""
 
     ok: bool
     detail: str = ""
     retry_after_s: float | None = None
     hopeless: bool = False
+    said: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ from typing import Any
 
 from lbctl.config.settings import SlackAlert
 from lbctl.notify.card import Line, card
+from lbctl.notify.edits import Edits
 from lbctl.notify.port import Delivery, Manner, Memory, Message
 from lbctl.notify.post import TIMEOUT_S, Poster, Reply
 from lbctl.notify.threads import Thread, Threads
 
 MANNER = Manner(pace_s=1.2, chat=True)
-"""One message a second and channel; edits count separately, 50 a minute."""
+"""One message a second and channel. Edits count apart, 50 a minute, for all channels of an app: lbctl.notify.edits."""
+POST, EDIT = "chat.postMessage", "chat.update"
 
 TITLE_MAX, TEXT_MAX, VALUE_MAX = 150, 3_000, 600
 REPLIED_MAX = 100
@@ -40,8 +42,11 @@ _NEXT_STEPS = {
 class SlackSender:
     """Posts as a bot with the scope `chat:write`. What is told is in its thread, and a way back also in the channel."""
 
-    def __init__(self, alert: SlackAlert, memory: Memory, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, alert: SlackAlert, memory: Memory, timeout_s: float = TIMEOUT_S, edits: Edits | None = None
+    ) -> None:
         self._alert = alert
+        self._edits = edits or Edits()
         self._poster = Poster(alert.name, alert.api, timeout_s)
         self._threads = Threads(alert.name, memory)
         self._replied: deque[str] = deque(maxlen=REPLIED_MAX)
@@ -51,7 +56,7 @@ class SlackSender:
         """Bring the channel up to date with one alert."""
         release = message.data.get("release")
         if not release:
-            return await self._call("chat.postMessage", self._new(message))
+            return await self._call(POST, self._new(message))
         thread = self._threads.of(release)
         if thread is None or thread.named != self._alert.channel:
             return await self._begin(release, message)
@@ -62,7 +67,7 @@ class SlackSender:
         await self._poster.close()
 
     async def _begin(self, release: str, message: Message) -> Delivery:
-        reply = await self._asked("chat.postMessage", self._new(message))
+        reply = await self._asked(POST, self._new(message))
         if isinstance(reply, Delivery):
             return reply
         channel, ts = reply.get("channel"), reply.get("ts")
@@ -74,7 +79,7 @@ class SlackSender:
         """Say it in the thread first, then edit the message above: a retry repeats only what was not done."""
         if not message.minor and message.id not in self._replied:
             answer = {**_said(message), "channel": thread.channel, "thread_ts": thread.ts, **_QUIET}
-            done = await self._call("chat.postMessage", answer | {"reply_broadcast": message.urgent})
+            done = await self._call(POST, answer | {"reply_broadcast": message.urgent})
             if done.detail in _LOST:
                 return await self._anew(release, message)
             if not done.ok:
@@ -83,7 +88,7 @@ class SlackSender:
         if message.seq and message.seq < thread.seq:
             # What happened later is shown already: this one had to wait.
             return Delivery(ok=True)
-        done = await self._call("chat.update", {**_said(message), "channel": thread.channel, "ts": thread.ts})
+        done = await self._edited({**_said(message), "channel": thread.channel, "ts": thread.ts})
         if done.detail in _LOST:
             await self._threads.put(release, None)
             return Delivery(ok=True) if message.id in self._replied else await self._begin(release, message)
@@ -97,6 +102,15 @@ class SlackSender:
 
     def _new(self, message: Message) -> dict[str, Any]:
         return {**_said(message), "channel": self._alert.channel, **_QUIET}
+
+    async def _edited(self, content: Mapping[str, Any]) -> Delivery:
+        app = self._alert.token.value
+        resting = self._edits.refused(app)
+        if resting is not None:
+            return resting
+        done = await self._call(EDIT, content)
+        self._edits.learn(app, done)
+        return replace(done, said=not done.ok)
 
     async def _call(self, method: str, content: Mapping[str, Any]) -> Delivery:
         reply = await self._asked(method, content)

@@ -4,12 +4,12 @@ Made of the journal once the release has ended, so that a trace is always whole.
 alone: sent twice, it is the same trace.
 """
 
-import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from lbctl import wall
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.units import percent
 from lbctl.notify.plain import plain
@@ -68,7 +68,7 @@ class _Clock:
     """Wall time of entries, counted back from the last one's: a wall clock that was set must not turn spans round."""
 
     def __init__(self, last: Told) -> None:
-        self._wall_ms = int(dt.datetime.fromisoformat(last.wall).timestamp() * 1_000)
+        self._wall_ms = wall.unix_ms(last.wall)
         self._at = last.entry.at
 
     def of(self, entry: Entry) -> int:

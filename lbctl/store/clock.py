@@ -4,7 +4,6 @@ Within a boot it is CLOCK_BOOTTIME (it runs on in suspend) plus an offset that s
 chosen so that time goes on from the last recorded instant. The offset is kept in the journal beside the record.
 """
 
-import datetime as dt
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +61,6 @@ class Clock:
         """Return the time; never less than it returned before."""
         self._latest = max(self._latest, Instant(self._origin.offset_ms + _boot_ms()))
         return self._latest
-
-
-def wall() -> str:
-    """Return wall time for people, as ISO 8601 in UTC. Nothing is ever decided by it."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _boot_ms() -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lbctl.demo.control import RefusedError
 from lbctl.demo.proxy import Proxy
 from lbctl.demo.stage import SERVICE, Stage
 from tests.e2e.scene import (
@@ -94,6 +96,18 @@ async def test_a_reload_is_taken_whole_or_refused_whole() -> None:
         assert "retain" in (await here.control.get("/v1/status"))["daemon"]["config_refused"]
         await hang_up(here, good.replace("[5%, 25%, 50%, 100%]", "[50%, 100%]"), "config.reloaded")
         assert (await here.control.get("/v1/status"))["daemon"]["config_refused"] == ""
+        shown = "control_socket: " + str(here.directory / "other.sock")
+        assert here.config.read_text().count("control_socket: ") == 1
+        here.config.write_text(re.sub("control_socket: [^,}\n]+", shown, here.config.read_text()))
+        with pytest.raises(RefusedError, match=r"daemon\.control_socket: .*cannot change.*restart lbctld"):
+            await here.control.post("/v1/config/reload", {})
+        assert "restart lbctld" in (await here.control.get("/v1/status"))["daemon"]["config_refused"]
+        here.config.write_text(good.replace("[5%, 25%, 50%, 100%]", "[50%, 100%]"))
+        answers = [here.control.post("/v1/config/reload", {"reason": "large steps"}) for _ in range(3)]
+        assert [one["services"] for one in await asyncio.gather(*answers)] == [[SERVICE]] * 3
+        told = [event for event in await events(here) if event["kind"] == "config.reloaded"]
+        assert told[-1]["text"].endswith("1 services: large steps")
+        assert f"uid {os.getuid()}" in told[-1]["actor"]
         await release(here)
         found = (await here.control.get(f"/v1/releases/{SERVICE}"))["release"]
         assert found["plan"]["steps_bp"] == [5_000, 10_000]

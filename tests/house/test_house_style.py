@@ -14,10 +14,9 @@ FUNCTION_LINES_MAX = 50
 LONG_FUNCTION_LINES = 35
 LONG_FUNCTIONS_MAX = 20
 WALL_CLOCK_READERS = {
-    "store/clock.py",
+    "wall.py",
     "daemon/wiring.py",
     "control/call.py",
-    "notify/outbox.py",
     "notify/webhook.py",
     "notify/alertmanager.py",
     "cli/supporting.py",

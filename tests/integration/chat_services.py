@@ -93,8 +93,15 @@ class SlackApi(Service):
     messages: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By ts: what stands in the channel and in threads."""
     edits: int = 0
+    edits_rest: int = 0
+    """Where it is set, every edit gets 429 with so many seconds of Retry-After; messages are taken."""
+    refused: int = 0
 
     def well(self, request: web.Request, body: str) -> web.StreamResponse:
+        if self.edits_rest and request.path.endswith("chat.update"):
+            self.refused += 1
+            wait = {"Retry-After": str(self.edits_rest)}
+            return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=wait)
         return web.json_response(self._did(request, body))
 
     def _did(self, request: web.Request, body: str) -> dict[str, Any]:

@@ -115,6 +115,17 @@ async def test_a_plan_that_would_wait_is_not_called_one_that_goes(desk: FakeDesk
     assert (await run(path, "plan", "web")).code == 0
 
 
+async def test_a_reload_says_what_is_in_force_or_why_it_was_refused(desk: FakeDesk, path: str) -> None:
+    done = await run(path, "config", "reload", "--reason", "steps\nof 5 %")
+    assert (done.code, done.out) == (0, "● /etc/lbctl/lbctl.yaml is in force: web\n")
+    assert desk.reloads[0].reason == "steps of 5 %"
+    assert desk.reloads[0].actor.startswith(f"uid {os.getuid()} (")
+    desk.config_fault = "/etc/lbctl/lbctl.yaml:2:9: daemon.dashboard: dashboard cannot change while lbctl runs"
+    done = await run(path, "config", "reload")
+    assert (done.code, done.out) == (4, "")
+    assert f"  why   {desk.config_fault}" in done.err
+
+
 async def test_retain_bake_and_version_are_taken(desk: FakeDesk, path: str) -> None:
     done = await run(path, "switch", "web", "--retain", "0s", "--bake", "2s", "--version", "2.0.1")
     assert done.code == 0, done.err

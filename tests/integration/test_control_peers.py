@@ -111,6 +111,7 @@ async def ask(
         ((OPERATOR,), "POST", "/v1/releases/7/resume", 200),
         ((OPERATOR,), "POST", "/v1/releases/99/rollback", 404),
         ((OPERATOR,), "POST", "/v1/maintenance", 403),
+        ((OPERATOR,), "POST", "/v1/config/reload", 403),
         ((GATE,), "POST", "/v1/freezes", 403),
         ((OBSERVER, OPERATOR, GATE), "POST", "/v1/releases/7/promote", 200),
     ],

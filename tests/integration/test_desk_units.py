@@ -45,6 +45,10 @@ class Nothing:
 
     pending = 0
 
+    def oldest(self, _: object) -> int:
+        """Nothing waits."""
+        return 0
+
     def keep(self, *_: object) -> None:
         """Keep nothing."""
 
@@ -65,6 +69,7 @@ class Office:
             outbox=Nothing,  # type: ignore[arg-type]
             config=None,  # type: ignore[arg-type]
             config_text=str,
+            reload=None,  # type: ignore[arg-type]
             able=self.able,
             asking=self,
             connections=self.connections,
@@ -142,11 +147,18 @@ async def test_the_board_says_what_each_version_waits_for(office: Office) -> Non
     assert found["services"]["accounts"]["board"] == ready
     assert ready["waits"] in shown(status_screen(clean(found)))
     why = form(await desk.why("shop"), answers.WhyAnswer)
-    assert [line["what"] for line in why["lines"]] == [f"accounts 2 is ready: {ready['waits']}"]
+    assert [line["what"] for line in why["lines"] if line["code"] == "board"] == [
+        f"accounts 2 is ready: {ready['waits']}"
+    ]
     assert (why["release"], why["phase"]) == (None, None)
     assert "accounts 2 is ready" in shown(why_screen(clean(why)))
+    (idle,) = (await desk.why("storefront"))["lines"]
+    assert idle["what"].startswith(
+        "green of storefront is not proved unused: sessions on green of storefront are honoured"
+    )
+    office.shop.run(1_000)
     with pytest.raises(Refused, match="storefront had no release yet") as refused:
-        await desk.why("storefront")
+        await (await office.desk()).why("storefront")
     assert refused.value.then == "lbctl switch shop"
 
 

@@ -43,7 +43,11 @@ async def test_rules_for_three_services_of_a_config_of_years_are_valid(
     assert main(["config", "render", "haproxy", *args]) == 0, capsys.readouterr().err
     merged = capsys.readouterr().out
     new.write_text(merged)
-    assert await checked(new) == await checked(old)
+    code, warnings = await checked(new)
+    # The backend's number is not known before HAProxy has run: its servers go by their names.
+    warnings = [line for line in warnings if "mixed': backend ID mismatch" not in line]
+    before = [line for line in (await checked(old))[1] if "'mixed' configured to load server state file" not in line]
+    assert (code, warnings) == (0, before), "its global state file was never there"
     kept = {line.strip() for line in merged.splitlines()}
     for line in text.splitlines():
         assert {line.strip(), f"# lbctl: was: {line.strip()}"} & kept, line

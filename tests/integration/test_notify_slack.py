@@ -14,6 +14,7 @@ from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import ReleaseId
 from lbctl.model.record import Phase
 from lbctl.model.units import Instant
+from lbctl.notify.edits import Edits
 from lbctl.notify.slack import SlackSender
 from lbctl.store.journal import Journal
 from tests.integration.chat_services import SlackApi, answers, cuts, floods, hangs, running, shown
@@ -112,7 +113,8 @@ async def test_a_message_that_is_gone_is_posted_anew(slack: SlackApi, journal: J
 
 
 async def test_an_edit_that_fails_repeats_no_reply(slack: SlackApi, journal: Journal) -> None:
-    sender = SlackSender(alert(slack), journal)
+    clock = [0.0]
+    sender = SlackSender(alert(slack), journal, edits=Edits(lambda: clock[0]))
     await told(sender, STARTED)
 
     async def well(request: Any) -> Any:
@@ -120,7 +122,8 @@ async def test_an_edit_that_fails_repeats_no_reply(slack: SlackApi, journal: Jou
 
     slack.plans = [well, answers(429, {"ok": False, "error": "ratelimited"}, Retry_After="3")]
     failed = await sender.send(composed(BACK, 2))
-    assert (failed.ok, failed.retry_after_s, failed.hopeless) == (False, 3.0, False)
+    assert (failed.ok, failed.retry_after_s, failed.hopeless, failed.said) == (False, 3.0, False, True)
+    clock[0] = 3.0
     assert (await sender.send(composed(BACK, 2))).ok
     assert (len(slack.replies()), slack.edits) == (1, 1)
     await sender.close()
@@ -226,6 +229,42 @@ async def test_what_slack_asked_to_wait_is_waited_even_by_a_way_back(slack: Slac
     await until(slack.roots)
     assert slack.at_s[1] - slack.at_s[0] >= 1.9
     await box.close()
+
+
+async def test_edits_that_are_to_wait_keep_no_way_back_waiting_and_are_made_later(
+    slack: SlackApi, journal: Journal
+) -> None:
+    slack.edits_rest = 3
+    box = outbox(journal, alert(slack), alert(slack, name="ops", channel="C0DEPLOYS1"))
+    box.start()
+    await journal.append(record(1), [STARTED, fact(Kind.HOLD_STARTED, "held: x")], wall=WALL)
+    await until(lambda: slack.refused and len(slack.replies()) == 2)
+    slack.edits_rest = 0
+    await journal.append(record(2), [BACK], wall=WALL)
+    box.wake()
+    await until(lambda: len(slack.replies()) == 4, 2.5)
+    assert (slack.edits, slack.refused) == (0, 1), "no channel of the app asks again before its time"
+    await until(lambda: all("going back to green" in shown(one) for one in slack.roots()))
+    await until(lambda: not box.pending)
+    assert len(slack.replies()) == 4
+    await box.close()
+
+
+async def test_a_limit_of_edits_is_that_of_the_app_and_not_believed_for_ever(slack: SlackApi, journal: Journal) -> None:
+    clock = [0.0]
+    edits = Edits(lambda: clock[0])
+    senders = [SlackSender(alert(slack, name=name), journal, edits=edits) for name in ("deploys", "ops")]
+    for sender in senders:
+        await told(sender, STARTED)
+    slack.edits_rest = 86_400
+    for sender in senders:
+        assert not (await sender.send(composed(BACK, 2))).ok
+    assert (slack.refused, len(slack.replies())) == (1, 2)
+    slack.edits_rest, clock[0] = 0, 60.0
+    for sender in senders:
+        assert (await sender.send(composed(BACK, 2))).ok
+        await sender.close()
+    assert (slack.edits, len(slack.replies())) == (2, 2)
 
 
 async def test_a_token_that_is_wrong_is_told_by_the_test_message(slack: SlackApi, journal: Journal) -> None:

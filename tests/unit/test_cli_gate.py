@@ -44,6 +44,7 @@ HOSTILE = [
     "promote accounts",
     "resume accounts",
     "config show",
+    "config reload",
     "envoy stop",
     "demo",
     "events",

@@ -73,7 +73,7 @@ def troubled() -> Json:
             "needs": "every candidate server healthy",
         },
         next="waits for every candidate server healthy",
-        daemon={"journal": "no space left on device", "alerts_pending": 2},
+        daemon={"journal": "no space left on device", "alerts_pending": 2, "alerts_waited_ms": 65_000},
     )
     found = view["services"]["web"]
     found["servers"]["green-2"] = {**servers()["green-2"], "up": False, "detail": "HTTP 503"}

@@ -6,6 +6,7 @@ import pytest
 
 from lbctl.cli.failure import MEANING, Exit, Failure
 from lbctl.cli.waiting import GOALS, Reasons, outcome
+from lbctl.daemon.why_line import why_line
 
 
 def release(phase: str, back_by: str | None = None, **more: Any) -> dict[str, Any]:
@@ -71,13 +72,13 @@ def test_a_failure_is_what_why_next_on_a_line_each() -> None:
     assert Failure("short").render() == "error: short"
 
 
-def line(needs: str) -> dict[str, Any]:
-    return {"what": "something", "since_ms": 0, "needs": needs, "deadline": "", "then": ""}
+def line(code: str, needs: str = "", *, by_itself: bool = False) -> dict[str, Any]:
+    return why_line(code, "something", 0, needs, by_itself=by_itself)
 
 
 def test_a_reason_is_told_once_for_each_step_and_only_when_it_stands() -> None:
     reasons = Reasons()
-    paused = [line("lbctl resume 7")]
+    paused = [line("paused", "lbctl resume 7")]
     assert reasons.fresh("shifting 500", paused, 0.0) == []
     assert reasons.fresh("shifting 500", paused, 1.9) == []
     assert reasons.fresh("shifting 500", paused, 2.0) == paused
@@ -88,7 +89,7 @@ def test_a_reason_is_told_once_for_each_step_and_only_when_it_stands() -> None:
 
 def test_missing_traffic_is_no_news_while_time_is_missing() -> None:
     reasons = Reasons()
-    both = [line("time"), line("traffic, or lbctl promote 7")]
+    both = [line("time", "time", by_itself=True), line("traffic", "traffic, or lbctl promote 7")]
     for now_s in (0.0, 5.0):
         assert reasons.fresh("shifting 500", both, now_s) == []
     assert reasons.fresh("shifting 500", both[1:], 6.0) == []
@@ -97,6 +98,18 @@ def test_missing_traffic_is_no_news_while_time_is_missing() -> None:
 
 def test_what_an_event_said_is_not_said_again() -> None:
     reasons = Reasons()
-    reasons.held("held: paused by uid 0; needs lbctl resume 7")
+    reasons.held("paused")
     for now_s in (0.0, 5.0):
-        assert reasons.fresh("shifting 500", [line("lbctl resume 7")], now_s) == []
+        assert reasons.fresh("shifting 500", [line("paused", "lbctl resume 7")], now_s) == []
+
+
+def test_what_comes_by_itself_is_no_news_and_words_decide_nothing() -> None:
+    reasons, news = Reasons(), [line("board", "time"), line("drained", "lbctl undrain web/blue/blue-1")]
+    for now_s in (0.0, 5.0):
+        told = reasons.fresh("shifting 500", [*news, line("reaching", "the load balancers", by_itself=True)], now_s)
+    assert told == news
+
+
+def test_a_line_of_an_older_daemon_without_a_code_is_told() -> None:
+    reasons, old = Reasons(), [{"what": "paused by uid 0", "since_ms": 0, "needs": "lbctl resume 7"}]
+    assert [reasons.fresh("shifting 500", old, now_s) for now_s in (0.0, 5.0)] == [[], old]

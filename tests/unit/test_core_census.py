@@ -81,7 +81,7 @@ def test_what_the_kernel_does_not_tell_makes_it_partial_and_is_said() -> None:
         ({"strangers": Strangers(cannot="SLOW: no")}, "whose this host's connections are could not be told: SLOW: no"),
         (
             {"strangers": Strangers(unnamed=4)},
-            "4 of this host's connections are taken for its load balancers': nobody may look",
+            "4 of this host's connections are taken for its load balancers', whose processes nobody may look into",
         ),
     ):
         found = certificate(retiring(**counted))

@@ -69,7 +69,7 @@ def test_a_drained_server_is_up_and_says_who_drained_it_and_the_way_back() -> No
     assert (view["up"], view["draining"]) == (True, True)
     assert view["detail"] == "drained by ann: it keeps its sessions; lbctl undrain storefront/blue/s-blue-0"
     assert not [one for one in shop.told if one.kind is Kind.SERVER_CHANGED]
-    (line,) = rest_lines(shop.state, [B], shop.now)
+    (line,) = (one for one in rest_lines(shop.state, [B], shop.now) if one["code"] == "drained")
     assert (line["needs"], line["what"][:35]) == (
         "lbctl undrain storefront/blue/s-blue-0",
         "s-blue-0 of storefront is drained b",

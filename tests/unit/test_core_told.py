@@ -1,14 +1,18 @@
 """What every entry about a release is told with: both pools' numbers, and how long it has run."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lbctl.model.entry import Entry, Kind
+from lbctl.model.reading import Health, Observed
+from lbctl.model.units import Instant
 from tests import scenarios
 from tests.scenarios.stage import Stage
+from tests.shop import A, Shop
 
 SCENARIOS = Path(scenarios.__file__).parent
 ENDS_OR_HOLDS = {
@@ -71,3 +75,28 @@ def test_before_first_traffic_there_is_nothing_to_count(scenario: str, kinds: se
     assert kinds <= {one.kind for one in told}
     assert not [one for one in told if "candidate_total" in one.data]
     assert all("duration_ms" in one.data for one in told)
+
+
+def held_for_want_of_checks(ticks: int, health: Health) -> list[str]:
+    """Say this of a server of the candidate for so many tenths of a second in mid-step, as a start of lbctld may."""
+    shop = Shop()
+    assert shop.switch(A, version=2).accepted
+    shop.until("shifting")
+    seen_before = len(shop.told)
+
+    def blank(seen: Observed) -> Observed:
+        servers = {key: health if key[1] == "a-green-0" else one for key, one in seen.health.items()}
+        return replace(seen, health=servers)
+
+    shop.alter = blank
+    shop.run(ticks)
+    shop.alter = lambda seen: seen
+    shop.run(3)
+    return [one.text for one in shop.told[seen_before:] if one.kind is Kind.HOLD_STARTED]
+
+
+def test_first_checks_after_a_start_are_no_news_and_what_stays_unknown_is() -> None:
+    unknown = Health(None, Instant(0), "1 of 2 good checks in a row")
+    assert held_for_want_of_checks(30, unknown) == []
+    assert "1 of 2 good checks" in held_for_want_of_checks(45, unknown)[0]
+    assert "refused" in held_for_want_of_checks(30, Health(False, Instant(0), "refused"))[0]

@@ -6,6 +6,7 @@ import pytest
 
 from lbctl.core.judge import Account, Counts, Pair, Sample, Settings, Stream, Terms, Verdict, Word, judge, new_step
 from lbctl.core.judge.latency import Speed, slow_pairs
+from lbctl.core.judge.servers import ServerWatch, worst
 
 TOLD = Settings()
 NONE = Counts(0, 0)
@@ -124,6 +125,29 @@ class TestSingleServers:
         _, verdicts = played(opened(Terms()), Sample(1.0, 1000, Counts(70, 35), Counts(630, 0), servers=servers), 5)
         last = next(verdict for verdict in verdicts if verdict.word is Word.ROLLBACK)
         assert "alone sent" not in last.reason
+
+    @pytest.mark.parametrize(
+        ("bad", "named"),
+        [
+            ((3, 0, 3), ""),  # As seen: two of three fail alike, and by chance the first was called alone.
+            ((2, 1, 0), ""),
+            ((3, 0, 0), ""),
+            ((5, 0, 0), "g1"),
+            ((14, 6, 2), "g1"),
+            ((4, 1), ""),
+            ((8, 0), "g1"),
+        ],
+    )
+    def test_a_server_is_named_only_where_chance_does_not_explain_its_part(
+        self, bad: tuple[int, ...], named: str
+    ) -> None:
+        seen = {f"g{number}": ServerWatch(step=Counts(20, one)) for number, one in enumerate(bad, 1)}
+        found = worst(seen)
+        assert ("" if found is None else found[0]) == named
+
+    def test_who_got_most_requests_may_have_most_of_the_bad_ones(self) -> None:
+        busy, idle = ServerWatch(step=Counts(900, 90)), ServerWatch(step=Counts(50, 5))
+        assert worst({"g1": busy, "g2": idle, "g3": idle}) is None
 
     def test_a_server_fault_is_over_thirty_seconds_after_the_last_proof(self) -> None:
         settings = Settings(margin_abs=0.05)

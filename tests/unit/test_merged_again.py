@@ -96,3 +96,49 @@ def test_only_users_whom_a_cookie_binds_get_one_of_lbctls() -> None:
     partners = text.split("frontend partners", 1)[1].split("backend web_blue", 1)[0]
     assert not {word for word in ("lb_had", "lb_bucket", "lb_limit", "Set-Cookie") if word in partners}
     assert "lb_colour) str(green) if { var(txn.lb_why) -m str new } { rand(10000)" in partners
+
+
+# ---- form weights
+
+SHARED = """\
+defaults
+  mode http
+
+frontend www
+  bind :80
+  default_backend web
+
+backend web
+  balance roundrobin
+  server web-blue 10.0.0.9:80 cookie x1
+  server web-green 10.0.0.9:80 cookie x2
+"""
+WEIGHED = replace(
+    BOTH[0], haproxy=HaproxyBinding(dict.fromkeys(Colour, "web"), "SRV", "lbctl_web", HaproxyForm.WEIGHTS)
+)
+
+
+def test_what_an_older_merge_put_into_a_shared_backend_without_marks_is_put_in_anew_with_them() -> None:
+    once = put(SHARED, [WEIGHED])
+    marked = "backend web\n    # lbctl: begin\n    load-server-state-from-file local\n"
+    assert marked in once
+    older = once.replace(marked, "backend web\n    load-server-state-from-file local\n")
+    older = older.replace("web.state\n    # lbctl: end\n", "web.state\n")
+    assert older.count("# lbctl:") == once.count("# lbctl:") - 2
+    assert put(older, [WEIGHED]) == once == put(once, [WEIGHED])
+    own = unmerged(older)
+    moved = merged(own, read([("haproxy.cfg", own)]), replace(LB, directory="/srv/maps"), [WEIGHED])
+    was = "    # lbctl: was: server-state-file-name /var/lib/lbctl/haproxy/web.state\n"
+    assert moved[0].replace(was, "") == once.replace("/var/lib/lbctl/haproxy", "/srv/maps")
+    (told,) = [text for text in moved[1] if "gives way" in text]
+    assert "haproxy.cfg:" in told
+    assert "web.state` gives way: the weights of web are in a file of lbctl's" in told
+
+
+def test_a_state_file_of_a_persons_own_gives_way_and_is_named() -> None:
+    own = SHARED.replace("  balance", "  load-server-state-from-file none\n  balance")
+    text, told = merged(own, read([("haproxy.cfg", own)]), LB, [WEIGHED])
+    was = "    # lbctl: was: load-server-state-from-file none\n"
+    assert text.replace(was, "") == put(SHARED, [WEIGHED])
+    assert put(text, [WEIGHED]) == text
+    assert "haproxy.cfg:9: `load-server-state-from-file none` gives way" in "\n".join(told)

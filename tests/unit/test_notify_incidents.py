@@ -1,5 +1,6 @@
 """What a pager keeps open: nothing that nothing ends."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -80,6 +81,33 @@ async def test_a_one_off_ends_by_itself_unless_something_later_ended_it_or_opene
     assert again.due(Instant(ONE_OFF + 2_000)) is None
     await again.note(composer.alert(Unstored("w", ready, 6), None), Instant(ONE_OFF + 3_000))
     assert again.due(Instant(9 * ONE_OFF)) is None
+
+
+FORMERLY = ["certificate/7/shop", "certificate.void/shop", "version.withdrawn/shop", "alerts", "server.changed/shop"]
+"""Names by which earlier versions opened incidents."""
+
+
+def test_what_an_earlier_version_opened_ends_by_what_ends_it_now() -> None:
+    claimed = replace(ABOUT, kind=Kind.POOL_CLAIMED)
+    assert meant(closes(claimed), FORMERLY) == FORMERLY[:3]
+    assert meant([LOST_ALERTS], FORMERLY) == ["alerts"]
+    assert [lasts(one) for one in FORMERLY] == [None, None, ONE_OFF, ONE_OFF, ONE_OFF]
+
+
+async def test_what_an_earlier_version_left_open_without_an_end_ends_a_day_after_the_start() -> None:
+    memory = Remembering()
+    memory.texts["incidents/pager"] = json.dumps({one: {"seq": 3} for one in [*FORMERLY, "release/7", "once/x/shop"]})
+    memory.texts["lasting/pager"] = json.dumps({"once/x/shop": {"until": 7}})
+    lasting = Lasting("pager", memory)
+    await lasting.adopt(Instant(10))
+    again = Lasting("pager", memory)
+    await again.adopt(Instant(1_000))
+    over = []
+    for at in (Instant(10), Instant(ONE_OFF + 9), Instant(ONE_OFF + 10)):
+        while (name := again.due(at)) is not None:
+            over.append((int(at), name))
+            await again.over(name)
+    assert over == [(10, "once/x/shop"), *((ONE_OFF + 10, one) for one in FORMERLY[2:])]
 
 
 # ---- how far a channel was told

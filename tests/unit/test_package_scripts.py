@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lbctl.daemon.remains import of_record
+from lbctl.daemon.remains import of_record, told
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.record import Member, Phase, Record
 from lbctl.store.journal import Journal
@@ -200,6 +200,13 @@ def test_a_removal_names_what_goes_with_a_release_like_the_service_that_carries_
     assert of_record(Record().with_release(made)) == {
         ("7", "shifting"): ["storefront 25 % on blue", "accounts 25 % on green"]
     }
+
+
+def test_a_removal_amid_several_releases_names_each_and_says_once_what_to_do() -> None:
+    said = [*told({("7", "shifting"): ["web 25 % on green"], ("8", "baking"): ["api 100 % on blue"]})]
+    assert [line.startswith("lbctl: release ") for line in said[:3]] == [True, True, False]
+    assert "lbctl promote ID or lbctl rollback ID" in "\n".join(said)
+    assert len(said) == 6
 
 
 def test_a_removal_after_the_end_of_the_last_release_has_nothing_to_say(host: Host) -> None:

@@ -10,7 +10,7 @@ import click
 
 from lbctl.cli.client import Client
 from lbctl.cli.failure import Exit, Failure
-from lbctl.cli.options import SOCKET, client, form_option
+from lbctl.cli.options import SOCKET, client, form_option, reason_option
 from lbctl.cli.output import clean, emit, tell, write
 
 Json = dict[str, Any]
@@ -103,6 +103,22 @@ def show(ctx: click.Context, file: str | None, form: str) -> None:
         write(json.dumps(yaml.safe_load(text), indent=2))
     else:
         write("\n".join(str(clean(line)) for line in text.rstrip().splitlines()))
+
+
+@config.command()
+@reason_option
+@form_option
+@click.pass_context
+def reload(ctx: click.Context, reason: str, form: str) -> None:
+    """Have the running daemon take its config file anew, whole or not at all; exit 4 and the reason if it is refused.
+
+    `systemctl reload lbctl` does the same. What cannot change while lbctl runs needs a restart, which moves no traffic.
+    """
+    emit(client(ctx).post("/v1/config/reload", {"reason": reason}), form, _reloaded)
+
+
+def _reloaded(data: Json) -> str:
+    return f"● {clean(data['config'])} is in force: {', '.join(map(str, data['services']))}"
 
 
 @config.command()

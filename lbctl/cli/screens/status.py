@@ -5,8 +5,11 @@ from typing import Any
 from lbctl.cli.screens import blocks
 from lbctl.cli.screens.lines import ENDED, columns, ended_words, phase_words
 from lbctl.cli.screens.unit import unit_block
+from lbctl.model.units import seconds
 
 Json = dict[str, Any]
+DELIVERED_WITHIN_MS = 10_000
+"""An alert that waits longer does so for more than the pace of its channel."""
 
 
 def status_screen(data: Json, *, servers: bool = False) -> str:
@@ -73,6 +76,13 @@ def _daemon(daemon: Json) -> list[str]:
     lines = [] if daemon["journal"] == "ok" else [f"! the journal cannot be written: {daemon['journal']}"]
     if daemon.get("config_refused"):
         lines.append(f"! the config file was refused, and the one before it is in force, {daemon['config_refused']}")
-    if daemon.get("alerts_pending"):
-        lines.append(f"◐ {daemon['alerts_pending']} alert(s) not yet delivered")
-    return lines
+    return [*lines, *_undelivered(daemon)]
+
+
+def _undelivered(daemon: Json) -> list[str]:
+    """What waits for the pace of a chat is no news; an older daemon does not say how long."""
+    count, waited_ms = daemon.get("alerts_pending", 0), daemon.get("alerts_waited_ms", DELIVERED_WITHIN_MS)
+    if not count or waited_ms < DELIVERED_WITHIN_MS:
+        return []
+    alerts = "1 alert is" if count == 1 else f"{count} alerts are"
+    return [f"◐ {alerts} not delivered yet, the oldest for {seconds(waited_ms)}"]

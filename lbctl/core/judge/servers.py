@@ -6,7 +6,7 @@ most one of 1 / `false_rollback` healthy releases, as each has its part of that 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import log
+from math import exp, log
 
 from lbctl.core.judge.capital import NEW, limit_log, log_odds
 from lbctl.core.judge.streams import FAULT_HOLD_S, FRESH, Bar, Comparison, compared
@@ -16,6 +16,8 @@ from lbctl.core.judge.terms import EMPTY, NO_COUNTS, Counts, Settings, Window
 _BLOCK_S = 1.0
 _ROUNDING_S = 1e-6
 _JUDGED_PER_TICK = 4
+_BY_CHANCE_MAX = 0.05
+"""How likely it may be that some server of a pool without a bad one has so many of the bad answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def new_steps(watches: Servers) -> Servers:
 def worst(watches: Servers) -> tuple[str, Counts, int] | None:
     """Return the one server that sent at least half of all bad answers of this step, its counts, and all bad ones.
 
-    None if there is no such server, or none to compare it with.
+    None if there is no such server, none to compare it with, or if that may well be chance: it got its part of them.
     """
     busy = {name: watch.step for name, watch in watches.items() if watch.step.total}
     bad = sum(counts.bad for counts in busy.values())
@@ -74,7 +76,17 @@ def worst(watches: Servers) -> tuple[str, Counts, int] | None:
     name = max(busy, key=lambda one: busy[one].bad)
     # Of two servers, a half is what chance gives.
     part = 0.5 if len(busy) > 2 else 0.8
-    return (name, busy[name], bad) if busy[name].bad >= part * bad else None
+    share = busy[name].total / sum(counts.total for counts in busy.values())
+    by_chance = len(busy) * exp(-bad * _apart(busy[name].bad / bad, share))
+    return (name, busy[name], bad) if busy[name].bad >= part * bad and by_chance <= _BY_CHANCE_MAX else None
+
+
+def _apart(seen: float, share: float) -> float:
+    """Return how far the part that a server has of the bad answers lies above its part of all answers (Chernoff)."""
+    if seen <= share:
+        return 0.0
+    others = (1 - seen) * log((1 - seen) / (1 - share)) if seen < 1 else 0.0
+    return seen * log(seen / share) + others
 
 
 def _waiting(watch: ServerWatch, own: Counts, active: Counts, span_s: float) -> ServerWatch:

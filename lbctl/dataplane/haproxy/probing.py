@@ -38,7 +38,8 @@ async def checked(instance: Instance, timeout_s: float) -> str:
 
 def unloaded_map(instance: Instance) -> str:
     """Return what to do where HAProxy does not have the map."""
-    then = "include what `lbctl config render haproxy --write-maps` prints, and reload HAProxy"
+    what = "what `lbctl config render haproxy --write-maps` prints (`--into`: your own file, with the rules in it)"
+    then = f"include {what}, and reload HAProxy"
     return f"{instance.name}: HAProxy has not loaded {map_path(instance)}: {then}"
 
 

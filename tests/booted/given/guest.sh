@@ -69,8 +69,13 @@ echo "nonsense: [" >>/etc/lbctl/lbctl.yaml
 is "a reload with a bad config fails" '! systemctl reload lbctl'
 soon "a bad config is refused, and status says so" 'systemctl show lbctl -p StatusText | grep refused'
 is "the old one stays" '[ "$(systemctl is-active lbctl)" = active ] && [ "$(step)" = 5000 ]'
+sed 's,^daemon: {,&dashboard: /run/lbctl/dash.sock| ,;s,|,\,,' /given/lbctl.yaml >/etc/lbctl/lbctl.yaml
+is "so does one with a valid config that needs a restart, and says so" \
+    'lbctl config validate --no-secrets /etc/lbctl/lbctl.yaml && ! systemctl reload lbctl &&
+    journalctl -u lbctl -o cat -n 20 --no-pager | grep "why .*dashboard cannot change while lbctl runs; restart lbctld"'
 install -m 640 -g lbctl /given/lbctl.yaml /etc/lbctl/lbctl.yaml
 systemctl reload lbctl
+is "a good one is in force" '! lbctl doctor | grep -q CONFIG_REFUSED'
 mkdir -p /etc/systemd/system/lbctl.service.d
 printf '[Service]\nWatchdogSec=3\n' >/etc/systemd/system/lbctl.service.d/watchdog.conf
 systemctl daemon-reload

@@ -20,7 +20,7 @@ _OF_SESSIONS = (
     "# 1 kept session",
     "# As in form",
 )
-_STATE = frozenset({"load-server-state-from-file", "server-state-file-name"})
+STATE_FILE = frozenset({"load-server-state-from-file", "server-state-file-name"})
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ def cut(text: str) -> Rendered:
                     found.rules.append(line)
         elif kind in {"backend", "peers"}:
             found.backends[name] = f"\n{section}"
-            found.state_file += [line for line in lines if (line.split() or [""])[0] in _STATE]
+            found.state_file += [line for line in lines if (line.split() or [""])[0] in STATE_FILE]
     return found
 
 

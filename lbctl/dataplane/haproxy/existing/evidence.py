@@ -97,12 +97,13 @@ def _of(frontend: Section, chosen: Sequence[Choice]) -> list[Choice]:
 
 
 def _weak(one: Found, blue: Sequence[Choice], green: Sequence[Choice], every: Sequence[Choice]) -> Iterator[Remark]:
-    names = " and ".join(section.name for section in one.backends.values())
+    pools = [section.name for section in one.backends.values()]
+    names = " and ".join(pools)
     words = "/".join(one.words)
     if blue and green:
         what = f"{names} both get traffic ({blue[0].line.place}, {green[0].line.place}), and {words} alone is no colour"
         yield Remark(green[0].line.place, what)
-    elif computed := next((choice for choice in every if choice.dynamic), None):
+    elif computed := next((choice for choice in every if choice.may_name(pools)), None):
         what = f"which of {names} gets traffic is computed here, and {words} alone is no colour"
         yield Remark(computed.line.place, what)
 

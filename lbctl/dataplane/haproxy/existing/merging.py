@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from lbctl.dataplane.haproxy.existing.binding import Rendered, cut, sessionless
+from lbctl.dataplane.haproxy.existing.binding import STATE_FILE, Rendered, cut, sessionless
 from lbctl.dataplane.haproxy.existing.findings import mode_of
 from lbctl.dataplane.haproxy.existing.placing import place_of, refuse_unreached
 from lbctl.dataplane.haproxy.existing.routing import Choice, choices
@@ -78,7 +78,8 @@ def merged(
         then = "write `default_backend` or `use_backend` with one of them where their traffic comes in, then again"
         raise Garbled(f"no frontend of this file chooses a backend of {', '.join(missing)}: {then}")
     added = [part for service in services for part in _backends(edits, document, service, pieces[service.name])]
-    return edits.text().rstrip("\n") + "\n" + "".join(added), [*_told(document, services)]
+    replaced = [text for service in services for text in _replaced(document, service, pieces[service.name])]
+    return edits.text().rstrip("\n") + "\n" + "".join(added), [*_told(document, services), *replaced]
 
 
 def _piece(instance: Instance, service: Service, log: RequestLog | None) -> Rendered:
@@ -207,15 +208,38 @@ def _backends(edits: _Edits, document: Document, service: Service, piece: Render
         if name not in there:
             yield f"\n{BEGIN}{text.rstrip()}\n{END}\n"
     shared = there.get(names[Colour.BLUE]) if service.haproxy.form is HaproxyForm.WEIGHTS else None
-    if shared is not None and not shared.own("server-state-file-name"):
-        edits.after[shared.place.line] = [f"    {BEGIN}", *piece.state_file, f"    {END}"]
+    if shared is not None:
+        _one_state_file(edits, shared, piece)
+
+
+def _one_state_file(edits: _Edits, shared: Section, piece: Rendered) -> None:
+    """Put lbctl's lines into a shared backend. Those that are there without marks are a person's, or of an older merge:
+    of two of a kind the last one would count."""
+    for line in shared.own(*STATE_FILE):
+        old = edits.lines[line.place.line - 1].strip()
+        edits.lines[line.place.line - 1] = GONE if line.words in _words(piece) else f"    {WAS}{old}"
+    edits.after[shared.place.line] = [f"    {BEGIN}", *piece.state_file, f"    {END}"]
+
+
+def _words(piece: Rendered) -> set[tuple[str, ...]]:
+    return {tuple(line.split()) for line in piece.state_file}
+
+
+def _replaced(document: Document, service: Service, piece: Rendered) -> Iterator[str]:
+    """Yield each line of a shared backend that lbctl's own takes the place of, unless it says the same."""
+    assert service.haproxy is not None
+    names = set(service.haproxy.backends.values()) if service.haproxy.form is HaproxyForm.WEIGHTS else ()
+    for section in (one for one in document.of("backend", "listen") if one.name in names):
+        for line in (one for one in section.own(*STATE_FILE) if one.words not in _words(piece)):
+            text = f"`{' '.join(line.words)}` gives way: the weights of {service.name} are in a file of lbctl's"
+            yield f"{line.place}: {text}"
 
 
 def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:
     for remark in document.not_understood:
         yield f"{remark.place}: not looked at: {remark.text}"
     for choice in choices(document):
-        if choice.dynamic and _serves(choice.frontend, document, services):
+        if choice.may_name(_pools(services)) and _serves(choice.frontend, document, services):
             text = f"`use_backend {choice.target}` may name a pool itself, past the split: leave pools out of it"
             yield f"{choice.line.place}: {text}"
     for service in services:
@@ -226,8 +250,12 @@ def _told(document: Document, services: Sequence[Service]) -> Iterator[str]:
 
 
 def _serves(section: Section, document: Document, services: Sequence[Service]) -> bool:
-    names = {name for service in services if service.haproxy for name in service.haproxy.backends.values()}
+    names = _pools(services)
     return any(choice.target in names for choice in choices(document) if choice.frontend is section)
+
+
+def _pools(services: Sequence[Service]) -> set[str]:
+    return {name for service in services if service.haproxy for name in service.haproxy.backends.values()}
 
 
 def _by_hand(document: Document, service: Service) -> Iterator[str]:

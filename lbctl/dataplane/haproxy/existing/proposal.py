@@ -106,11 +106,11 @@ def _meets(address: str, others: Sequence[str]) -> bool:
 def _wanted(every: Sequence[Found], chosen: Sequence[Choice], only: Sequence[str], made: Proposal) -> Iterator[Found]:
     """Whole services, or those that were named; one pool alone is proposed only where there is nothing better."""
     used = {choice.target for choice in chosen}
-    dynamic = any(choice.dynamic for choice in chosen)
     whole = any(not one.single for one in every)
     for one in every:
         names = [section.name for section in one.backends.values()]
-        reached = dynamic or bool(used & set(names)) or any(one.kind == "listen" for one in one.backends.values())
+        reached = bool(used & set(names)) or any(choice.may_name(names) for choice in chosen)
+        reached = reached or any(one.kind == "listen" for one in one.backends.values())
         if only:
             if set(only) & {*names, one.stem}:
                 yield one
@@ -125,9 +125,9 @@ def _wanted(every: Sequence[Found], chosen: Sequence[Choice], only: Sequence[str
 
 def _dynamic(every: Sequence[Choice]) -> Iterator[Remark]:
     for choice in every:
-        if choice.dynamic:
+        if choice.dynamic and choice.named is None:
             text = f"`use_backend {choice.target}`: which backend gets traffic is computed while HAProxy runs"
-            yield Remark(choice.line.place, f"{text}; lbctl's rules must take its place")
+            yield Remark(choice.line.place, f"{text}; keep the pools of lbctl's services out of it, or take it out")
 
 
 def _proposed(one: Found, every: Sequence[Choice], document: Document, taken: set[str]) -> Proposed:
@@ -239,12 +239,16 @@ def _active(one: Found, mine: Sequence[Choice], every: Sequence[Choice]) -> tupl
         return None, ""
     chosen = {colour for colour, section in one.backends.items() for choice in mine if choice.target == section.name}
     here = {id(section) for section in _frontends(one, mine)}
-    computed = any(choice.dynamic and id(choice.frontend) in here for choice in every)
-    if len(chosen) == 1 and not computed:
+    names = [section.name for section in one.backends.values()]
+    computed = next((one for one in every if one.may_name(names) and id(one.frontend) in here), None)
+    if computed is not None:
+        return None, f"{computed.line.place} may name either"
+    if len(chosen) == 1:
         colour = chosen.pop()
         line = next(choice.line for choice in mine if choice.target == one.backends[colour].name)
         return colour, f"{line.place} names {one.backends[colour].name} alone"
-    return None, ""
+    ours = next((choice for choice in mine if "txn.lb_" in " ".join(choice.condition)), None)
+    return None, "" if ours is None else f"{ours.line.place} is lbctl's own rule: lbctl status knows it"
 
 
 def _gaps(made: Proposed) -> Iterator[Remark]:

@@ -1,9 +1,10 @@
 """Who sends traffic where: the frontends, what they listen at, and every line that chooses a backend. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from lbctl.dataplane.haproxy.existing.mapfiles import Maps, named
 from lbctl.dataplane.haproxy.existing.sections import Document, Line, Place, Section
 from lbctl.dataplane.haproxy.existing.words import UNKNOWN
 
@@ -22,12 +23,18 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One line that chooses a backend. `condition` empty: always, as far as it is reached."""
+    """One line that chooses a backend. `condition` empty: always, as far as it is reached. `named`: every backend that
+    a computed one may be, by its map file; None: nobody knows."""
 
     line: Line
     frontend: Section
     target: str
     condition: tuple[str, ...]
+    named: frozenset[str] | None = None
+
+    def may_name(self, names: Collection[str]) -> bool:
+        """Whether it computes the name of one of these backends, as far as anybody knows."""
+        return self.dynamic and (self.named is None or bool(self.named & set(names)))
 
     @property
     def dynamic(self) -> bool:
@@ -37,13 +44,13 @@ class Choice:
 
 def choices(document: Document) -> list[Choice]:
     """Return every choice, in HAProxy's order inside each frontend: rules first, then the default."""
-    return [one for section in document.of("frontend", "listen") for one in _choices(section)]
+    return [one for section in document.of("frontend", "listen") for one in _choices(section, document.maps)]
 
 
-def _choices(section: Section) -> Iterator[Choice]:
+def _choices(section: Section, maps: Maps) -> Iterator[Choice]:
     for line in section.own("use_backend"):
         if line.rest:
-            yield Choice(line, section, line.rest[0], line.rest[1:])
+            yield Choice(line, section, line.rest[0], line.rest[1:], named(line.rest[0], maps))
     defaults = section.inherited("default_backend")
     if defaults and defaults[-1].rest:
         yield Choice(defaults[-1], section, defaults[-1].rest[0], ())

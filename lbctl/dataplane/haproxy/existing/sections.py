@@ -85,6 +85,8 @@ class Document:
     not_understood: list[Remark] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
     unknown_variables: dict[str, Place] = field(default_factory=dict)
+    maps: dict[str, frozenset[str]] = field(default_factory=dict)
+    """What the map files say from which backends are chosen, by path: those that could be read."""
 
     def of(self, *kinds: str) -> list[Section]:
         """Return the sections of these kinds."""

@@ -66,7 +66,7 @@ def _taken(service: Service, mine: Sequence[Choice], names: set[str]) -> Iterato
         elif choice.target in names:
             what = f"`{_text(choice.line)}` chooses a pool of {service.name} before lbctl does"
             yield _finding(choice.line, what, "delete it, or move it behind lbctl's lines")
-    for choice in (one for one in mine if one.dynamic):
+    for choice in (one for one in mine if one.may_name(names)):
         what = f"`{_text(choice.line)}` may name a pool of {service.name} itself, past split and sessions"
         yield Finding("RULES_BESIDE_SPLIT", Weight.WARNING, str(choice.line.place), what, "leave its pools out of it")
 
