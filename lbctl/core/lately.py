@@ -15,8 +15,10 @@ class Lately:
         self._looks: deque[tuple[Instant, int]] = deque()
 
     def look(self, total: int, now: Instant) -> int:
-        """Return by how much it grew within the last ten seconds."""
+        """Return by how much it grew within the last ten seconds; between two looks it grew evenly."""
         self._looks.append((now, total))
-        while since(self._looks[0][0], now) > LATELY:
+        while len(self._looks) > 1 and since(self._looks[1][0], now) >= LATELY:
             self._looks.popleft()
-        return total - self._looks[0][1]
+        (at, before), (until, after) = self._looks[0], self._looks[min(1, len(self._looks) - 1)]
+        earlier = max(0, since(at, now) - LATELY)
+        return total - before - round((after - before) * earlier / max(1, since(at, until)))

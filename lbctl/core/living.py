@@ -66,7 +66,7 @@ def _together(visits: Sequence[Visits], level: int) -> tuple[Seconds, Seconds]:
     away_s: dict[int, int] = {}
     longest_s: dict[int, int] = {}
     for one in visits:
-        away = {bucket: one.now_s - last_s for bucket, last_s in one.last_s.items() if bucket < level}
+        away = {bucket: one.away_s(last_s) for bucket, last_s in one.last_s.items() if bucket < level}
         known = {bucket: absence for bucket, absence in one.longest_s.items() if bucket < level}
         twice = away.keys() & away_s.keys()
         away_s |= away | {bucket: min(away[bucket], away_s[bucket]) for bucket in twice}

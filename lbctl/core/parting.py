@@ -27,6 +27,8 @@ MANY = 30
 TOO_MANY = 1.05
 """More than this part of the promised rate moved over the time of the promise: then it waits. Who was passed just
 before still comes on top."""
+HELD = Span(30 * SECOND)
+"""For no longer: who forges sessions that move makes a move slower, and cannot stop it."""
 THIN, SEEN_ALL = 1 / 3, Span(100 * SECOND)
 """After a start so many of those counted before must have come by so long a watch, and fewer until then."""
 UNCOUNTED = Span(MINUTE)
@@ -39,7 +41,7 @@ def part(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> tu
     """Return the next limit and what is recorded with it; None: nothing may move yet. The limit never rises."""
     if leaving.per_second is None or not keep_bp:
         return None
-    if seen is not None and _waits(keep_bp, leaving, leaving.per_second, seen):
+    if seen is not None and _waits(keep_bp, leaving, leaving.per_second, seen, now):
         return None
     if seen is not None and seen.watched >= (WATCHED_MIN if leaving.left is None else WATCHED_WELL):
         return _by_seats(keep_bp, leaving, leaving.per_second, seen, now)
@@ -82,28 +84,28 @@ def _by_seats(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now:
     return min(keep_bp, limit_of(level, seen.grain)), after
 
 
-def waits_for(keep_bp: int, leaving: Leaving, seen: Seats | None) -> str:
+def waits_for(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> str:
     """Return why the next part does not go yet, for people; empty if only the rate is waited for."""
     if leaving.per_second is None or seen is None or not keep_bp or leaving.closing:
         return ""
     if leaving.left is None and not seen.known:
         why = "it began anew at a start, or when lines of the request log were missing"
         return f"who comes was watched for {seconds(seen.watched)} of {seconds(WATCHED_MIN)}: {why}"
-    return _waits(keep_bp, leaving, leaving.per_second, seen)
+    return _waits(keep_bp, leaving, leaving.per_second, seen, now)
 
 
-def _waits(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats) -> str:
+def _waits(keep_bp: int, leaving: Leaving, per_second: int, seen: Seats, now: Instant) -> str:
     """Return why no more may go now. At the deadline of a closing nobody is waited for."""
     if leaving.closing:
         return ""
-    if seen.moved_lately > TOO_MANY * per_second * (LATELY // SECOND):
+    if seen.moved_lately > TOO_MANY * per_second * (LATELY // SECOND) and since(leaving.paced_at, now) < HELD:
         return f"{seen.moved_lately} moved within {seconds(LATELY)}, which is more than the rate"
     came = seen.below(keep_bp).in_memory.count(keep_bp)
     counted = 0 if leaving.left is None or seen.watched >= REMEMBERED else leaving.left
     if seen.silence and not (max(came, counted) < MANY and (came or seen.watched >= REMEMBERED)):
-        who = f"only {seen.lately:.1f} instead of {seen.usual:.1f} sessions a second come since" if seen.lately else ""
-        who = who or "nobody at all has come for"
-        return f"{who} {seconds(seen.silence)}: all who are passed would move at once"
+        few = f"only {100 * seen.lately / (seen.usual or 1):.0f} % of the usual sessions have come"
+        who = few if seen.lately else "nobody at all has come"
+        return f"{who} for {seconds(seen.silence)}: all who are passed would move at once"
     if counted >= MANY and came < counted * min(THIN, seen.watched / SEEN_ALL):
         who = f"of about {counted} sessions counted before, {came} came since the watch began"
         return f"{who} {seconds(seen.watched)} ago: all who are passed would move at once"

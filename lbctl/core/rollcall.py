@@ -21,6 +21,8 @@ REMEMBERED = Span(10 * MINUTE)
 REMEMBERED_S = REMEMBERED // SECOND
 NOBODY = Span(5 * SECOND)
 """No request of anybody for so long is no end of sessions: their way here is cut off."""
+BLIND_S = 60
+"""Who did not look for so long does not know when they came."""
 FORGET_EVERY = Span(10 * SECOND)
 LOOK_EVERY = Span(SECOND // 2)
 
@@ -39,7 +41,7 @@ class RollCall:
         self._served: tuple[Hashable, int] | None = None
         self._unserved = False
         self._fresh = False
-        self._tick = self._second = self._page = 0
+        self._tick = self._second = self._page = self._heard_tick = 0
         """Seconds of the watch; and those of them in which people came."""
         self._seconds: deque[int] = deque([0], maxlen=REMEMBERED_S + 1)
         """What the clock said at every second of the last ten minutes: it rests while nobody comes."""
@@ -114,9 +116,12 @@ class RollCall:
         """Return what is known now; anew twice a second at most."""
         if self._since is None or self._turned_at is None or self._looked_at is None:
             self._since = self._turned_at = self._looked_at = now
-        if self._fresh or self._heard_at is None:
-            self._heard_at, self._fresh = now, False
+            # What waited in a queue until now is no second's crowd.
+            self._crowd = Crowd()
+        fresh, self._fresh = self._fresh or self._heard_at is None, False
+        self._heard_at = now if fresh or self._heard_at is None else self._heard_at
         self._turn(now, self._turned_at, self._heard_at)
+        self._heard_tick = self._tick if fresh else self._heard_tick
         if self._last is None or since(self._looked_at, now) >= LOOK_EVERY:
             self._looked_at = now
             self._last = self._attendance(self._since, now)
@@ -134,6 +139,9 @@ class RollCall:
         passed, before = since(turned_at, now) // SECOND, turned_at // FORGET_EVERY
         self._turned_at = turned_at = Instant(turned_at + passed * SECOND)
         self._tick += passed
+        if passed >= BLIND_S:
+            self._crowd = Crowd()
+            self.doubt(now)
         somebody = since(heard_at, now) < NOBODY
         for ago_s in reversed(range(min(passed, REMEMBERED_S + 1))):
             self._crowd.turn(Instant(turned_at - ago_s * SECOND))
@@ -153,7 +161,10 @@ class RollCall:
             self._absences[colour].keep(here)
 
     def _oldest(self, ago_s: int) -> int:
-        """Return what the clock said so many seconds ago; before it began it said less than anything."""
+        """Return what the clock said so many seconds ago; before it began it said less than anything. Where nobody
+        came since, it is over: the clock rests, and would remember who came last for ever."""
+        if self._tick - self._heard_tick > ago_s:
+            return self._second + 1
         return self._seconds[-1 - ago_s] if len(self._seconds) > ago_s else -1
 
     def _attendance(self, began: Instant, now: Instant) -> Attendance:

@@ -85,13 +85,14 @@ def seats(seen: Iterable[Attendance], colour: Colour, now: Instant) -> Seats | N
     found = list(seen)
     if not found or len({one.grain for one in found}) > 1:
         return None
+    silence = _silence(found, now)
     return Seats(
         grain=found[0].grain,
         occupied=_union(one.buckets.get(colour, ()) for one in found),
         watched=min(since(one.since, now) for one in found),
         remembered=_union(one.remembered.get(colour, ()) for one in found),
-        visits=tuple(one.visits[colour] for one in found if colour in one.visits),
-        silence=_silence(found, now),
+        visits=tuple(_aged(one, colour, now, crowd_is_here=not silence) for one in found if colour in one.visits),
+        silence=silence,
         lately=sum(one.coming.lately for one in found),
         usual=sum(one.coming.usual for one in found),
         unplaced=any(colour in one.unplaced for one in found),
@@ -107,7 +108,15 @@ def _silence(found: Sequence[Attendance], now: Instant) -> Span:
         return nobody if nobody >= NOBODY else Span(0)
     away = [one.coming.away_since for one in found if one.coming.away_since is not None]
     here = sum(one.coming.lately for one in found) * PART >= sum(one.coming.usual for one in found)
-    return Span(0) if here or not away else since(min(away), now)
+    # The last of them to lose its crowd: one that stands by since a fail-over says nothing about now.
+    return Span(0) if here or not away else Span(max(1, since(max(away), now)))
+
+
+def _aged(seen: Attendance, colour: Colour, now: Instant, *, crowd_is_here: bool) -> Visits:
+    """Return who came when. A crowd that is away from one instance and comes by another is not cut off: who did not
+    come along grows older."""
+    away_since = seen.coming.away_since if crowd_is_here else None
+    return replace(seen.visits[colour], rested_s=0 if away_since is None else since(away_since, now) // SECOND)
 
 
 def _union(buckets: Iterable[tuple[int, ...]]) -> tuple[int, ...]:

@@ -89,7 +89,7 @@ def _leaving(state: State, name: ServiceName, colour: Colour, pool: Pool, now: I
     ends = ends_in(leaving, count, ebb)
     half_life = None if ebb is None else ebb.half_life
     hindrance = hindered(state, name, colour, now) if gone_from(state.record, name, colour) else "its release moves"
-    hindrance = hindrance or waits_for(pool.keep_bp, leaving, seen)
+    hindrance = hindrance or waits_for(pool.keep_bp, leaving, seen, now)
     view: Json = {
         "policy": "wait" if leaving.per_second is None else f"move {leaving.per_second}/s",
         "idle_ms": over_after(state, name, colour, now),

@@ -53,13 +53,19 @@ class Visits:
 
     `last_s`: the last visit. `longest_s`: the longest of a session's absences in ten to twenty minutes, where it came
     back.
-    `learned_s`: for how long absences were watched.
+    `learned_s`: for how long absences were watched. `rested_s`: for how long the clock has rested although the others
+    came elsewhere; who came meanwhile is none of those.
     """
 
     now_s: int
     last_s: Mapping[int, int]
     longest_s: Mapping[int, int]
     learned_s: int
+    rested_s: int = 0
+
+    def away_s(self, last_s: int) -> int:
+        """Return for how long somebody stays away who came last then."""
+        return self.now_s - last_s + (self.rested_s if last_s < self.now_s else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,7 +166,7 @@ def test_a_page_of_many_requests_is_one_session_that_leaves_and_nobody_leaves_tw
 def test_at_the_deadline_of_a_closing_no_watch_and_no_crowd_is_waited_for(seated: Seats | None) -> None:
     ends = Instant(NOW + MINUTE)
     keep_bp, leaving = BP_FULL, replace(PACED, deadline=ends, closing=True, paced_at=ends)
-    assert waits_for(keep_bp, leaving, seated) == ""
+    assert waits_for(keep_bp, leaving, seated, ends) == ""
     for second in range(1, 70):
         keep_bp, leaving = part(keep_bp, leaving, seated, Instant(ends + second * SECOND)) or (keep_bp, leaving)
     assert keep_bp == 0
@@ -197,15 +197,23 @@ def test_a_count_of_nobody_ends_it_only_while_others_come_or_after_a_long_watch(
 def test_why_nobody_moves_is_said() -> None:
     """Where only the rate is waited for there is nothing to say."""
     some = crowd(1_000)
-    assert waits_for(BP_FULL, PACED, seen(some)) == ""
-    assert "watched for 4s of 10s" in waits_for(BP_FULL, PACED, seen(some, watched=Span(4 * SECOND)))
-    few = replace(seen(some), silence=Span(8 * SECOND), lately=1.24, usual=330.0)
-    assert "only 1.2 instead of 330.0 sessions a second come since 8s" in waits_for(BP_FULL, PACED, few)
+    assert waits_for(BP_FULL, PACED, seen(some), NOW) == ""
+    assert "watched for 4s of 10s" in waits_for(BP_FULL, PACED, seen(some, watched=Span(4 * SECOND)), NOW)
+    few = replace(seen(some), silence=Span(8 * SECOND), lately=1.24, usual=10.0)
+    assert "only 12 % of the usual sessions have come for 8s" in waits_for(BP_FULL, PACED, few, NOW)
     assert "of about 9000 sessions counted before, 1004 came since the watch began 1m ago" in waits_for(
-        BP_FULL, replace(PACED, left=9_000), seen(some)
+        BP_FULL, replace(PACED, left=9_000), seen(some), NOW
     )
     away = replace(seen(some), silence=Span(8 * SECOND))
-    assert "nobody at all has come for 8s" in waits_for(BP_FULL, PACED, away)
+    assert "nobody at all has come for 8s" in waits_for(BP_FULL, PACED, away, NOW)
     assert part(BP_FULL, PACED, away, Instant(NOW + SECOND)) is None
-    assert "700 moved within 10s" in waits_for(BP_FULL, PACED, replace(seen(some), moved_lately=700))
-    assert waits_for(BP_FULL, PACED, None) == waits_for(0, PACED, seen(some)) == ""
+    assert "700 moved within 10s" in waits_for(BP_FULL, PACED, replace(seen(some), moved_lately=700), NOW)
+    assert waits_for(BP_FULL, PACED, None, NOW) == waits_for(0, PACED, seen(some), NOW) == ""
+
+
+def test_who_forges_sessions_that_move_makes_a_move_slower_and_cannot_stop_it() -> None:
+    forged, keep_bp, leaving, now = replace(seen(crowd(1_000)), moved_lately=10**6), BP_FULL, PACED, NOW
+    for _ in range(240):
+        now = Instant(now + 500)
+        keep_bp, leaving = part(keep_bp, leaving, forged.below(keep_bp), now) or (keep_bp, leaving)
+    assert leaving.left == pytest.approx(1_000 - 4 * CATCH_UP_MAX // SECOND * 50, abs=20)

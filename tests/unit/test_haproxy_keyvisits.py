@@ -3,7 +3,7 @@
 import pytest
 
 from lbctl.core.living import FLOOR_S, living
-from lbctl.core.rollcall import REMEMBERED
+from lbctl.core.rollcall import REMEMBERED, REMEMBERED_S
 from lbctl.dataplane.haproxy.keyvisits import KeyVisits
 from lbctl.dataplane.haproxy.sticktables import Bound
 from lbctl.model.names import Colour
@@ -82,7 +82,7 @@ def test_a_crowd_that_is_cut_off_is_told_and_grows_no_older_though_one_still_com
         if not 30_000 <= at_ms <= 35_000:
             assert (seen.coming.away_since is None) == (at_ms < 30_000), at_ms
     assert seen.coming.usual > 50
-    assert seen.coming.lately <= 1
+    assert seen.coming.lately <= 0.5, "one session, however often it comes"
     assert found.now_s - min(found.last_s.values()) < 10
 
 
@@ -97,4 +97,14 @@ def test_who_was_cleared_and_came_back_to_the_other_pool_has_moved() -> None:
     look(seen, 12, blue[20:], blue[:12])
     assert seen.moved_lately(Colour.BLUE) == 5
     look(seen, 14, blue[20:], blue[:12])
+    assert seen.moved_lately(Colour.BLUE) == 0
+
+
+def test_keys_that_came_and_went_are_not_kept_for_longer_than_their_users_are_remembered() -> None:
+    seen, ann = KeyVisits(), entry("ann", 0)
+    for second in range(3 * REMEMBERED_S):
+        visitors = [entry(f"visitor {second - ago_s}", ago_s) for ago_s in range(3)]
+        look(seen, second, [ann] if second < 10 else [], visitors)
+    assert sum(len(keys) for pool in seen._pools.values() for keys in (pool._keys, pool._keys_before)) < 1_300
+    look(seen, second + 1, [], [*visitors, ann])
     assert seen.moved_lately(Colour.BLUE) == 0

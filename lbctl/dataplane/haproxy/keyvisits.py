@@ -13,7 +13,7 @@ from lbctl.core.rollcall import NOBODY, REMEMBERED_S
 from lbctl.dataplane.haproxy.sticktables import Bound
 from lbctl.model.names import Colour
 from lbctl.model.sessions import Coming, Visits
-from lbctl.model.units import SECOND, Instant
+from lbctl.model.units import SECOND, Instant, since
 
 NEW_S = 0.9
 """A smaller step of an entry's time is a rounding, or another request of the same page."""
@@ -78,17 +78,17 @@ class KeyVisits:
 
     def _count(self, away: Mapping[Colour, Mapping[int, float]], now: Instant) -> None:
         """Turn the seconds that are over since the last look. An entry tells only its last visit."""
-        came_at = [(bucket, now - away_s * SECOND) for some in away.values() for bucket, away_s in some.items()]
-        if self._turned_at is None:
-            self._turned_at = Instant(now - SHORTEST_S * SECOND)
-        while self._turned_at <= now:
-            ends_at = Instant(self._turned_at + SECOND)
-            for bucket in (bucket for bucket, at in came_at if self._turned_at <= at < ends_at):
+        began = Instant(now - SHORTEST_S * SECOND) if self._turned_at is None else self._turned_at
+        over, came = since(began, now) // SECOND, dict[int, list[int]]()
+        for some in away.values():
+            for bucket, away_s in some.items():
+                came.setdefault(int((now - away_s * SECOND - began) // SECOND), []).append(bucket)
+        for second in range(max(0, over - REMEMBERED_S), over + 1):
+            for bucket in came.get(second, ()):
                 self._crowd.arrive(bucket)
-            if ends_at > now:
-                return
-            self._crowd.turn(ends_at)
-            self._turned_at = ends_at
+            if second < over:
+                self._crowd.turn(Instant(began + (second + 1) * SECOND))
+        self._turned_at = Instant(began + over * SECOND)
 
 
 class _Pool:
@@ -99,21 +99,26 @@ class _Pool:
         self.absences = Absences()
         self.moved_lately = 0
         self._keys: set[tuple[str, str]] = set()
+        self._keys_before: set[tuple[str, str]] = set()
+        """Those of the page before: who comes back after that is not awaited any more."""
         self._moved = 0
         self._lately = Lately()
 
     def look(self, entries: Sequence[Bound], away: Mapping[int, float], clock_s: float, *, turns_page: bool) -> None:
         """Note who came since the last look."""
-        self._keys |= {(one.table, one.key) for one in entries}
+        self._keys.update((one.table, one.key) for one in entries)
         self.last = {bucket: self._came(bucket, clock_s - away_s) for bucket, away_s in away.items()}
         if turns_page:
             self.absences.turn_page()
+            self._keys, self._keys_before = {(one.table, one.key) for one in entries}, self._keys
         self.absences.keep(away)
 
     def lost(self, entries: Sequence[Bound], now: Instant) -> None:
         """Note who is in the other pool now: an entry that was cleared, and made anew when its user came back."""
-        gone = self._keys & {(one.table, one.key) for one in entries}
+        there = ((one.table, one.key) for one in entries)
+        gone = {key for key in there if key in self._keys or key in self._keys_before}
         self._keys -= gone
+        self._keys_before -= gone
         self._moved += len(gone)
         self.moved_lately = self._lately.look(self._moved, now)
 
