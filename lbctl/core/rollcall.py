@@ -139,14 +139,14 @@ class RollCall:
         passed, before = since(turned_at, now) // SECOND, turned_at // FORGET_EVERY
         self._turned_at = turned_at = Instant(turned_at + passed * SECOND)
         self._tick += passed
-        if passed >= BLIND_S:
-            self._crowd = Crowd()
-            self.doubt(now)
-        somebody = since(heard_at, now) < NOBODY
+        somebody = since(heard_at, now) < NOBODY and passed < BLIND_S
         for ago_s in reversed(range(min(passed, REMEMBERED_S + 1))):
             self._crowd.turn(Instant(turned_at - ago_s * SECOND))
             self._second += somebody and not self._crowd.is_away
             self._seconds.append(self._second)
+        if passed >= BLIND_S:
+            self._crowd = Crowd()
+            self.doubt(now)
         if turned_at // FORGET_EVERY == before:
             return
         oldest = self._oldest(REMEMBERED_S)
