@@ -488,3 +488,18 @@ def test_a_shared_fault_calls_a_person_and_a_retreat_does_not(active: Counts, al
     found = _worse_than_before(case(account, share_bp=TOLD.retreat_above_bp + 1))
     assert found is not None
     assert found.alert is alert
+
+
+def test_small_steps_are_left_out_where_all_together_take_too_long() -> None:
+    found = better(PLAN, PlanMode.WARN, AIM, replace(CALM_TRAFFIC, rps=60.0))
+    assert found is not None
+    assert needed_s(100, AIM, replace(CALM_TRAFFIC, rps=60.0)) <= PLAN.hold_max / SECOND
+    assert found.steps_bp == (1_000, 5_000, 10_000)
+    assert found.until_full <= 2 * PLAN.hold_max
+
+
+def test_each_stream_has_the_dispersion_that_was_learned_of_it() -> None:
+    known = Learned(known_s=4 * 3_600.0, baseline=Fading(total=1e6), error=Bursts(residual=1e6, variance=1e6))
+    known = replace(known, slow={Stream.SLOW95: Bursts(residual=3e6, variance=1e6)})
+    found = [known.dispersion(stream) for stream in (Stream.ERROR, Stream.SLOW95, Stream.SLOW99)]
+    assert found == pytest.approx([1.0, 4.0, 4.0], abs=0.01)
