@@ -15,7 +15,7 @@ from lbctl.model.record import Record
 from lbctl.model.request import Request
 from tests.shop import Shop
 
-PASSING = {"rev", "clock", "counted", "served"}
+PASSING = {"rev", "clock", "counted", "served", "rows"}
 """What of a record only says that time passed."""
 
 
@@ -152,7 +152,7 @@ def _differing(path: str, before: Any, after: Any) -> Iterator[str]:
 def _short(value: Any) -> str:
     if is_dataclass(value) and not isinstance(value, type):
         told = ((one.name, getattr(value, one.name), one.default) for one in fields(value) if one.name not in PASSING)
-        return f"{type(value).__name__}({', '.join(f'{k} {_short(v)}' for k, v, d in told if v != d)})"
+        return f"{type(value).__name__}({', '.join(f'{k} {_short(v)}' for k, v, d in told if v not in (d, {}, ()))})"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_short(one)}" for key, one in value.items()) + "}"
     if isinstance(value, tuple):

@@ -22,7 +22,7 @@ from lbctl.model.route import Caller, Pin
 from lbctl.model.topology import Protocol, Rendezvous
 from lbctl.model.units import DAY, Instant
 from tests.shop import FIRST, LB1, LB2, PLAN, SHOP, A, B
-from tests.situations import in_phase, running, state_of
+from tests.situations import here, in_phase, running, state_of
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 NOW = Instant(1_000_000)
@@ -528,3 +528,19 @@ def test_withdrawing_what_is_not_there_names_what_goes() -> None:
     assert ready.withdraw(at_rest(), request, NOW) == (None, {"service": B, "release": None, "version": ""})
     shifting = in_phase("shifting").state
     assert ready.withdraw(shifting, request, NOW)[1] == {"service": B, "release": "1", "version": "2"}
+
+
+def test_a_service_alone_does_not_go_over_sessions_that_a_rollback_left() -> None:
+    state = pool(rolled_back(), GREEN, version="2")
+    alone = replace(state, topology=replace(state.topology, units={}))
+    assert switched(alone, followers={}, version="3") == "sessions_kept"
+    assert switched(alone, followers={}, version="2") == ""
+
+
+@pytest.mark.parametrize(("reason", "why"), [("slow", "undo by ann: slow"), ("", "undo by ann")])
+def test_an_undo_of_what_goes_says_who_wanted_it_and_why(reason: str, why: str) -> None:
+    request = Undo(id=7, actor="ann", unit=SHOP, plan=PLAN, nonce="u", reason=reason)
+    change, facts = undo(state_of("shifting"), request, here("shifting"), NOW)
+    assert change is not None
+    assert change.record.releases[SHOP].outcome == why
+    assert facts["did"] == "going back to blue by a rollback"

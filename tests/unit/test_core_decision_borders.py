@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from lbctl.core import commit, evidence, holds, hooks, judge, lanes, matrix, noreturn, notes, requests, retiring
+from lbctl.core import (
+    commit,
+    evidence,
+    holds,
+    hooks,
+    judge,
+    lanes,
+    machine,
+    matrix,
+    noreturn,
+    notes,
+    requests,
+    retiring,
+)
 from lbctl.core.calm import _closing, is_leaving
 from lbctl.core.change import entry
 from lbctl.core.counting import Counted, PoolCounts
@@ -1079,3 +1092,23 @@ def test_a_release_keeps_what_was_fixed_when_it_began() -> None:
     assert "flips only at the end" in changed(followers={A: replace(follower, flipped=True)})
     unpaired = pool(record, GREEN, paired={})
     assert "both pools stay with their partner" in broken(record, unpaired)
+
+
+@pytest.mark.parametrize(("error", "why"), [("", "its disk has not answered within 50ms"), ("full", "full")])
+def test_whoever_cancels_without_a_journal_is_told_why_it_waits(error: str, why: str) -> None:
+    state = replace(state_of("preflight"), answers=(replace(ask_answer(99), goes_back=True),), journal_error=error)
+    _, (reply,) = commit.told_in_time(state, Instant(NOW + 50))
+    assert reply.answer.body["note"] == (  # type: ignore[union-attr]
+        f"cancelled as soon as the journal can be written; until then nothing goes forward: {why}"
+    )
+
+
+def test_a_fence_that_was_overtaken_is_passed_by_the_same_decision_once_more() -> None:
+    state = replace(state_of("finished"), overtaken=True)
+    state = recorded(state, state.record)
+    again = machine._chosen(state, {}, Instant(state.record.clock + 1))
+    assert again is not None
+    assert (again.record, again.lowering) == (state.record, True)
+    assert machine._chosen(replace(state, overtaken=False), {}, Instant(state.record.clock + 1)) is None
+    later = replace(state, record=replace(state.record, rev=state.record.rev + 1))
+    assert machine._chosen(later, {}, Instant(state.record.clock + 1)) is None

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from lbctl.core import late, leaving, measured
+from lbctl.core.change import with_states
+from lbctl.core.countedsince import late_request
+from lbctl.core.late import Came
 from lbctl.core.measured import Draws, Measured
 from lbctl.core.state import Lane, State
 from lbctl.core.targets import target
@@ -254,6 +257,9 @@ def test_a_load_balancer_that_gives_another_share_in_two_windows_is_named() -> N
 # ---- late requests
 
 
+CAME = Came("a late request", "got a late request", "1 came through edge/lb1", "find who still uses it")
+
+
 def certified() -> State:
     """Both old pools are certified, in a release that retires."""
     state = state_of("retiring")
@@ -269,7 +275,7 @@ def certified() -> State:
 
 def test_a_late_request_voids_the_proof_of_the_pool_and_of_those_it_may_call() -> None:
     state = certified()
-    change = late._voided(state, B, BLUE, "1 came through edge/lb1", NOW)
+    change = late._voided(state, B, BLUE, CAME, NOW)
     assert "It may call blue of accounts: that certificate is void, too" in change.entries[0].text
     for name in (A, B):
         pool = change.record.services[name].blue
@@ -281,7 +287,7 @@ def test_a_late_request_voids_the_proof_of_the_pool_and_of_those_it_may_call() -
     assert voided.quiet == max(late.LONGER * quiet, late.AGAIN * voided.unused)
     assert change.record.services[A].blue.voided is None
     rest = state.record.with_release(replace(running(state), phase=Phase.FINISHED))
-    apart = late._voided(replace(state, record=rest), B, BLUE, "1 came through edge/lb1", NOW)
+    apart = late._voided(replace(state, record=rest), B, BLUE, CAME, NOW)
     assert "It may call" not in apart.entries[0].text
     assert apart.record.services[B].blue.state is PoolState.IDLE
     assert apart.record.services[A].blue.certificate is not None
@@ -289,14 +295,14 @@ def test_a_late_request_voids_the_proof_of_the_pool_and_of_those_it_may_call() -
 
 def test_each_late_request_in_a_row_needs_twice_the_quiet_time() -> None:
     state = certified()
-    before = late._voided(state, B, BLUE, "1 came", NOW).record.services[B].blue.voided
+    before = late._voided(state, B, BLUE, CAME, NOW).record.services[B].blue.voided
     assert before is not None
     adopted = state.record.services[B]
     again = replace(adopted.blue, voided=replace(before, quiet=Span(10 * MINUTE), times=2))
     record = state.record.with_service(B, adopted.with_pool(BLUE, again))
     assert again.certificate is not None
     soon = Instant(again.certificate.since + 1)
-    found = late._voided(replace(state, record=record), B, BLUE, "1 came", soon).record.services[B].blue.voided
+    found = late._voided(replace(state, record=record), B, BLUE, CAME, soon).record.services[B].blue.voided
     assert found is not None
     assert (found.quiet, found.times, found.unused) == (20 * MINUTE, 3, 1)
 
@@ -308,3 +314,51 @@ def test_a_void_takes_effect_without_a_journal_only_where_nothing_else_would_be_
     assert not late._is_alone(replace(state, durable=replace(state.durable, services={})), B, BLUE)
     other = replace(state.record, rev=state.record.rev + 1)
     assert not late._is_alone(replace(state, record=other), B, BLUE)
+
+
+def counted_late(arrived: int, served: int | None, *, was_served: int | None = 4) -> str:
+    """What is said of a pool that had counted ten arrivals and now counts so many; `served`: requests among them."""
+    state = certified()
+    adopted = state.record.services[B]
+    proof = adopted.blue.certificate
+    assert proof is not None
+    for name in (LB1, LB2):
+        seen = state.observed.instances[name]
+        assert isinstance(seen, InstanceReading)
+        part, life = seen.services[B], seen.generation
+        count = arrived if name == LB1 else 10
+        mine = {} if served is None else {life: served if name == LB1 else 4}
+        pools = {**part.pools, BLUE: replace(part.pools[BLUE], arrived={life: count}, served=mine)}
+        state = reading(state, name, services={**seen.services, B: replace(part, pools=pools)})
+        known = {} if was_served is None else {life: was_served}
+        proof = replace(proof, counted={**proof.counted, name: {life: 10}}, served={**proof.served, name: known})
+    proof = replace(proof, served={}) if was_served is None else proof
+    record = state.record.with_service(B, adopted.with_pool(BLUE, replace(adopted.blue, certificate=proof)))
+    state = replace(state, record=record)
+    return late_request(state, B, BLUE, record.services[B].blue)
+
+
+def test_how_many_requests_came_late() -> None:
+    assert counted_late(10, 4) == ""
+    assert counted_late(13, None, was_served=None).startswith("3 came through edge/lb1 (")
+    assert counted_late(14, 6).startswith("2 came through edge/lb1")
+    assert counted_late(14, 4).startswith("1 came through edge/lb1"), "it is still in flight"
+    assert counted_late(3, 2).startswith("2 came through edge/lb1"), "its counters were cleared"
+    assert counted_late(3, None, was_served=None).startswith("3 came through edge/lb1")
+
+
+def test_a_pool_that_becomes_active_forgets_what_made_it_void() -> None:
+    state = certified()
+    before = late._voided(state, B, BLUE, CAME, NOW).record.services[B].blue.voided
+    adopted = state.record.services[B]
+    record = state.record.with_service(B, adopted.with_pool(BLUE, replace(adopted.blue, voided=before)))
+    release = running(state)
+    kept = with_states(record, release, origin=PoolState.DRAINING, to=PoolState.ACTIVE)
+    assert kept.services[B].blue.voided == before
+    back = with_states(record, release, origin=PoolState.ACTIVE, to=PoolState.CANDIDATE)
+    assert back.services[B].blue.voided == before
+    turned = replace(release, origin=release.to, to=release.origin)
+    assert with_states(record, turned, origin=PoolState.DRAINING, to=PoolState.ACTIVE).services[B].blue.voided is None
+    assert (
+        with_states(record, turned, origin=PoolState.ACTIVE, to=PoolState.CANDIDATE).services[B].blue.voided == before
+    )

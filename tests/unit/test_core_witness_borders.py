@@ -488,3 +488,7 @@ def test_traffic_moves_to_a_pool_with_half_of_its_servers_or_a_larger_part_than_
     home: int, exposed: int, is_open: bool
 ) -> None:
     assert way_open(part(home), part(exposed), 5_000) is is_open
+
+
+def test_a_count_of_nothing_is_a_count() -> None:
+    assert recalled({**plain(Tally()), "unknown": [[0, 0]]}, Instant(0)).unknown == ((Instant(0), 0),)

@@ -1,14 +1,14 @@
 """Judge and planner at their borders: what is just enough, just too much, or was never known."""
 
 from dataclasses import replace
-from math import inf
+from math import exp, inf
 from typing import Any
 
 import pytest
 
 from lbctl.core.judge import Account, Counts, Learned, Sample, Settings, Word, bets, judge, new_step, servers
 from lbctl.core.judge.account import BASELINE_MIN, learned
-from lbctl.core.judge.capital import NEW, Capital, settled
+from lbctl.core.judge.capital import NEW, Capital, log_odds, settled
 from lbctl.core.judge.codec import _NAMES_MAX
 from lbctl.core.judge.decision import _active_faulty, _active_worse, _Case, _not_enough, _worse_than_before
 from lbctl.core.judge.latency import KNOWN_MIN, Speed
@@ -444,3 +444,62 @@ def test_a_better_plan_keeps_the_small_steps_that_can_see_and_else_has_one_of_ha
 )
 def test_a_hold_is_named_in_times_that_people_like(needed_s: float, mode: PlanMode, hold: Span) -> None:
     assert _hold(needed_s, PLAN, mode) == hold
+
+
+# ---- what a verdict shows
+
+
+def test_a_verdict_shows_errors_of_the_step_until_they_are_suspected_and_then_since_their_onset() -> None:
+    account = new_step(Account.fresh(TOLD, terms=Terms(latency=True)), TOLD, share_bp=1_000)
+    good = Sample(0.1, 1_000, Counts(100, 0), Counts(900, 0))
+    account, verdict = judge(account, good, TOLD)
+    assert [one.candidate for one in verdict.streams] == [Counts(100, 0), *[Counts(0, 0)] * 3]
+    assert verdict.streams[0].stream is Stream.ERROR
+    account, verdict = judge(account, replace(good, candidate=Counts(100, 5)), TOLD)
+    first = verdict.streams[0]
+    assert (first.candidate, first.span_s) == (Counts(100, 5), 0.1)
+    assert first.odds == pytest.approx(exp(log_odds(account.errors.capital)))
+    assert verdict.candidate.total in {100, 200}
+
+
+def test_odds_beyond_all_numbers_are_shown_as_far_as_numbers_go() -> None:
+    account = replace(Account.fresh(TOLD), errors=Comparison(capital=Capital(log_reserve=5_000.0)))
+    _, verdict = judge(account, Sample(0.1, 1_000, None, None), TOLD)
+    assert verdict.odds == verdict.streams[0].odds == exp(700.0)
+
+
+def test_a_time_that_was_counted_less_than_never_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a number of at least 0"):
+        buckets({"5": -1.0})
+    assert buckets({"5": 0.0}).speed.buckets == {5: 0.0}
+
+
+def test_a_candidates_limit_is_never_nearly_all() -> None:
+    assert replace(TOLD, margin_abs=0.5, margin_rel=9.0, active_limit=0.5).candidate_limit == 0.9
+    small = replace(TOLD, margin_abs=0.001, margin_rel=1.25, active_limit=0.01)
+    assert small.candidate_limit == pytest.approx(0.0135)
+
+
+@pytest.mark.parametrize(("active", "alert"), [(Counts(10, 2), True), (Counts(10, 1), False)])
+def test_a_shared_fault_calls_a_person_and_a_retreat_does_not(active: Counts, alert: bool) -> None:
+    baseline = Terms(baseline=Counts(100_000, 97))
+    ill = Watch(quiet_s=0.0, episode=Window(Counts(100, 50), active, 3.0))
+    account = replace(Account.fresh(TOLD, terms=baseline), candidate=ill)
+    found = _worse_than_before(case(account, share_bp=TOLD.retreat_above_bp + 1))
+    assert found is not None
+    assert found.alert is alert
+
+
+def test_small_steps_are_left_out_where_all_together_take_too_long() -> None:
+    found = better(PLAN, PlanMode.WARN, AIM, replace(CALM_TRAFFIC, rps=60.0))
+    assert found is not None
+    assert needed_s(100, AIM, replace(CALM_TRAFFIC, rps=60.0)) <= PLAN.hold_max / SECOND
+    assert found.steps_bp == (1_000, 5_000, 10_000)
+    assert found.until_full <= 2 * PLAN.hold_max
+
+
+def test_each_stream_has_the_dispersion_that_was_learned_of_it() -> None:
+    known = Learned(known_s=4 * 3_600.0, baseline=Fading(total=1e6), error=Bursts(residual=1e6, variance=1e6))
+    known = replace(known, slow={Stream.SLOW95: Bursts(residual=3e6, variance=1e6)})
+    found = [known.dispersion(stream) for stream in (Stream.ERROR, Stream.SLOW95, Stream.SLOW99)]
+    assert found == pytest.approx([1.0, 4.0, 4.0], abs=0.01)
