@@ -18,6 +18,7 @@ SILENCE_MAX_S = 60.0
 ANSWER_MAX = 64 * 1_024 * 1_024
 LINE_MAX = 1_024 * 1_024
 _SHOWN_MAX = 80
+ELSE_DOCTOR = "; what is amiss here: lbctl doctor"
 _BY_SYSTEMD = " (as a service: systemctl enable --now lbctl.socket lbctl)"
 
 
@@ -128,7 +129,7 @@ class Client:
             then = f"be in the group of {forbidden} and of its directory (`access` in the config), or try with sudo"
             raise Failure("lbctl's socket is not open to you", why=why, then=then, code="not_authorised",
                           exit_code=Exit.NOT_AUTHORISED)  # fmt: skip
-        then = f"start lbctld{_BY_SYSTEMD}, or name its socket: lbctl --socket PATH; what is amiss here: lbctl doctor"
+        then = f"start lbctld{_BY_SYSTEMD}, or name its socket: lbctl --socket PATH{ELSE_DOCTOR}"
         raise Failure("no lbctl daemon answers", why=why, then=then, code="unreachable", exit_code=Exit.UNREACHABLE)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lbctl.about import VERSION
-from lbctl.cli.client import Client
+from lbctl.cli.client import ELSE_DOCTOR, Client
 from lbctl.cli.failure import Exit, Failure
 from lbctl.cli.importing import document_of
 from lbctl.cli.screens.findings import glyph, plain
@@ -55,7 +55,9 @@ def _of_daemon(client: Client) -> tuple[Json | None, list[Finding]]:
         if failure.exit_code not in {Exit.UNREACHABLE, Exit.NOT_AUTHORISED}:
             raise
         what = f"{failure.what}: {failure.why}; load balancers are asked directly"
-        return None, [Finding("DAEMON_UNREACHABLE", Weight.WARNING, "lbctld", what, failure.then)]
+        return None, [
+            Finding("DAEMON_UNREACHABLE", Weight.WARNING, "lbctld", what, failure.then.removesuffix(ELSE_DOCTOR))
+        ]
     found = [*of_daemon(status, about, VERSION)]
     for name, view in status["services"].items():
         found += of_service(name, view, _plan(client, name))

@@ -5,8 +5,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import structlog
-
 from lbctl import wall
 from lbctl.about import VERSION
 from lbctl.config.load import load
@@ -36,8 +34,6 @@ from lbctl.probe.supervisor import Prober
 from lbctl.store.clock import Clock
 from lbctl.store.journal import Journal
 from lbctl.telemetry.logs import Mailboxes, RequestLogs, give_back
-
-log = structlog.get_logger("lbctl.daemon")
 
 DRAIN_ALERTS_S = 1.0
 
@@ -98,7 +94,6 @@ class Running:
         return "; ".join(fault.render(config.path) for fault in check_reload(self.config, config, in_release))
 
     def _refuse(self, reason: str, asked: Asked) -> None:
-        log.error("config.refused", reason=reason)
         self.refused = f"since {wall.now()}: {reason}"
         text = f"the new config is refused, the old one stays: {reason}"
         self.tell(Kind.CONFIG_REFUSED, text, Severity.WARNING, actor=asked.actor)
