@@ -36,7 +36,7 @@ def test_an_entry_is_of_the_pool_whose_server_it_names_and_by_its_number_where_i
         line("b", " server_id=1 http_req_rate(10000)=0 server_key=s-green-3"),
         line("c", " shard=0 server_id=2 server_key=-"),
         line("d", " server_id=0"),
-        line("e", " server_id=3 server_key=127.0.0.1:0"),
+        line("e", " server_id=3 server_key=192.0.2.3:0"),
     )
     assert [one.key for one in of_pool(SHOP, Colour.BLUE, STATES, found)] == ["a", "c", "e"]
     assert "b" in [one.key for one in of_pool(SHOP, Colour.GREEN, STATES, found)], "the name counts, not the number"
