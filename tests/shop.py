@@ -250,7 +250,7 @@ class Shop:
         answer = self.ask(claim)
         if answer.body.get("code") == "sessions_kept":
             answer = self.ask(replace(claim, id=next(self._ids), take_over=True))
-        for _ in range(40):
+        for _ in range(60):
             if not answer.accepted or claim_granted(self.state, name):
                 return answer
             self.tick()
