@@ -144,13 +144,14 @@ def test_what_was_counted_before_a_pool_was_quiet_is_counted_again_and_so_is_wha
         state = replace(state, calms={} if calm is None else {OLD: calm})
         return bool(connected.not_yet_counted(state, *OLD, Instant(80_000)))
 
-    quiet = Calm(idle_since=Instant(40_000), closed_since=Instant(50_000))
+    quiet = Calm(idle_since=Instant(40_000), closed_since=Instant(50_000), alone_since=Instant(1))
     assert [again(at, quiet) for at in (49_999, 50_000, 80_000)] == [True, False, False]
     old = replace(quiet, closed_since=Instant(1))
     assert [again(at, replace(old, idle_since=Instant(1))) for at in (49_999, 50_000)] == [True, False]
     assert not again(1, None)
     assert not again(1, replace(quiet, closed_since=None))
     assert not again(1, replace(quiet, idle_since=None))
+    assert not again(1, replace(quiet, alone_since=None))
     assert connected.not_yet_counted(observed(counted(), census={}), *OLD, Instant(1)) == ""
 
 
@@ -167,7 +168,7 @@ def test_what_the_kernel_could_not_say_is_said() -> None:
         "whose this host's connections are could not be told: NO_PROC: hidden"
     ]
     assert told(strangers=Strangers(unnamed=2)) == [
-        "2 of this host's connections are taken for its load balancers': nobody may look"
+        "2 of this host's connections are taken for its load balancers', whose processes nobody may look into"
     ]
     assert [*connected.uncounted(observed(counted(), census={}), *OLD)] == [
         "nobody counted this host's connections to its servers"
@@ -319,7 +320,7 @@ def test_a_load_balancer_was_watched_if_it_was_read_within_ten_seconds() -> None
 
     def doubts(*sights: Sight, at: int = 20_000) -> list[str]:
         seen = replace(state, sights=dict(zip((LB1, LB2), sights, strict=False)))
-        return [*witnesses._lost(seen, B, found), *witnesses._unread(seen, B, Instant(at))]
+        return [*witnesses._lost(seen, *OLD, found), *witnesses._unread(seen, B, Instant(at))]
 
     near = Sight(Instant(10_000))
     assert doubts(near, near) == []
