@@ -21,7 +21,7 @@ REMEMBERED = Span(10 * MINUTE)
 REMEMBERED_S = REMEMBERED // SECOND
 NOBODY = Span(5 * SECOND)
 """No request of anybody for so long is no end of sessions: their way here is cut off."""
-BLIND_S = 60
+BLIND_S = REMEMBERED_S
 """Who did not look for so long does not know when they came."""
 FORGET_EVERY = Span(10 * SECOND)
 LOOK_EVERY = Span(SECOND // 2)

@@ -76,15 +76,13 @@ def test_who_came_last_while_the_crowd_was_away_is_not_remembered_for_ever() -> 
     assert seen.buckets[Colour.BLUE] == ()
 
 
-def test_who_did_not_look_for_a_minute_does_not_take_everybody_for_gone() -> None:
+def test_who_did_not_look_for_ten_minutes_does_not_take_everybody_for_gone() -> None:
     call = RollCall(Instant(0))
     for second in (*range(700), 700 + BLIND_S):
         call.kept(Colour.BLUE, second % 300)
         seen = call.look(Instant(second * SECOND))
         assert seen.since == Instant(0 if second < 700 else second * SECOND)
     assert seen.coming.away_since is None
-    visits = seen.visits[Colour.BLUE]
-    assert visits.now_s - min(visits.last_s.values()) <= 300, "nobody grew older meanwhile"
 
 
 def test_who_did_not_come_along_to_another_load_balancer_grows_older_and_who_stayed_does_not() -> None:
