@@ -174,7 +174,17 @@ def _with_sessions_back(record: Record, release: Release, goes: SessionsBack, at
     keep_bp = 0 if goes is SessionsBack.MOVE else candidate.keep_bp
     candidate = replace(candidate, keep_bp=keep_bp, leaving=drained)
     carrier = carrier.with_pool(release.origin, origin).with_pool(release.to, candidate)
-    return changed.with_service(release.service, carrier)
+    return _with_followers_back(changed.with_service(release.service, carrier), release)
+
+
+def _with_followers_back(record: Record, release: Release) -> Record:
+    """Return the record with the old pools of followers as active ones again: nobody may have called one for so long
+    that it had stopped to honour sessions."""
+    for name, member in release.followers.items():
+        adopted = record.services[name]
+        origin = replace(adopted.pool(member.origin), keep_bp=BP_FULL, leaving=None)
+        record = record.with_service(name, adopted.with_pool(member.origin, origin))
+    return record
 
 
 def cancel(

@@ -149,6 +149,19 @@ def test_no_rollback_after_the_first_certificate_and_a_crash_forgets_neither() -
     assert old(shop, A).certificate is not None
 
 
+def test_the_way_back_from_draining_is_open_where_nobody_called_the_old_provider_any_more() -> None:
+    shop = finishing()
+    shop.drain(300, 60_000, idle_ms=30_000)
+    shop.stop(B, BLUE)  # Its servers are started anew.
+    shop.run(8)
+    shop.stopped.clear()
+    assert (old(shop, A).keep_bp, old(shop, B).keep_bp) == (0, 10_000)
+    assert shop.on_release(Rollback).accepted
+    shop.until("rolled_back")
+    assert (old(shop, A).keep_bp, old(shop, A).state) == (10_000, PoolState.ACTIVE)
+    assert not shop.mismatched
+
+
 def test_undo_is_a_rollback_while_the_old_pool_drains() -> None:
     shop = finishing()
     answer = ask_undo(shop)
