@@ -18,6 +18,8 @@ from lbctl.sim.core import Core
 CORE = Path(lbctl.core.__file__).parent
 # The judge and the planner are pure arithmetic beside the rules: all copies share them.
 _OWN = re.compile(r"from lbctl\.core\.(?!judge|planner)")
+_OF_CORE = re.compile(r"^from lbctl\.core import (.*)$", re.MULTILINE)
+_SHARED = {"judge", "planner"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,12 @@ class _Loader(importlib.abc.InspectLoader):
             if module == name:
                 assert text.count(old) == 1, f"{mutant.name}: its place in {name} is gone: {old}"
                 text = text.replace(old, new)
-        return _OWN.sub(f"from {self._package}.", text)
+        return _OF_CORE.sub(self._modules, _OWN.sub(f"from {self._package}.", text))
+
+    def _modules(self, line: re.Match[str]) -> str:
+        """Return the import of whole modules, each from where it belongs."""
+        homes = {name: "lbctl.core" if name in _SHARED else self._package for name in line[1].split(", ")}
+        return "; ".join(f"from {home} import {name}" for name, home in homes.items())
 
 
 class _Finder(importlib.abc.MetaPathFinder):
