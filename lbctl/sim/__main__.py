@@ -4,12 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from lbctl.sim.chance import EVERYTHING
+from lbctl.sim.chance import EVERYTHING, UNIT
 from lbctl.sim.many import Wanted, run_many
 from lbctl.sim.run import Report, run
 from lbctl.sim.shrink import Found, shrunk
+from lbctl.sim.unit.run import run_unit
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,21 +41,23 @@ def _cpu_s() -> float:
 
 def _reports(options: argparse.Namespace) -> Iterator[Report]:
     first, last = options.seeds
-    rates = EVERYTHING.times(options.rough)
+    rates = (UNIT if options.unit else EVERYTHING).times(options.rough)
     if first == last:
-        return iter([run(first, options.ticks, rates=rates, liveness=options.liveness, log=True)])
+        running = run_unit if options.unit else run
+        return iter([running(first, options.ticks, rates=rates, liveness=options.liveness, log=True)])
     seeds = range(first, last + 1)
-    wanted = [Wanted(seed=seed, ticks=options.ticks, rates=rates, liveness=options.liveness) for seed in seeds]
+    one = Wanted(seed=0, ticks=options.ticks, rates=rates, liveness=options.liveness, unit=options.unit)
+    wanted = [replace(one, seed=seed) for seed in seeds]
     return run_many(wanted, options.jobs)
 
 
 def _failed(report: Report, options: argparse.Namespace) -> int:
     for line in report.tail:
         _say(line)
-    mode = " --liveness" if options.liveness else ""
+    mode = " --liveness" * options.liveness + " --unit" * options.unit
     rough = "" if options.rough == 1 else f" --rough {options.rough:g}"
     _say(f"seed {report.seed}: {report.violation}")
-    if options.shrink:
+    if options.shrink and not options.unit:
         found = Found(
             seed=report.seed, ticks=options.ticks, rates=EVERYTHING.times(options.rough), liveness=options.liveness
         )
@@ -79,7 +83,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rough", type=float, default=1.0, help="all fault rates times this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes beside each other")
     parser.add_argument("--liveness", action="store_true", help="then stop the faults: every release must end")
-    parser.add_argument("--shrink", type=Path, metavar="FILE", help="write the smallest run that still fails to FILE")
+    parser.add_argument("--unit", action="store_true", help="two services that go over together, not one alone")
+    parser.add_argument(
+        "--shrink", type=Path, metavar="FILE", help="write the smallest run of one service that still fails to FILE"
+    )
     parser.add_argument("--again", type=Path, metavar="FILE", help="run what --shrink wrote, with its log")
     return parser.parse_args(arguments)
 

@@ -12,7 +12,7 @@ from lbctl.core.state import OPERATION_TIMEOUT
 from lbctl.model.names import Colour, Generation, InstanceName, ServerName, ServiceName
 from lbctl.model.operation import Operation, Place, Result, SetClosing, Status
 from lbctl.model.reading import Closing, InstanceReading, PoolReading, ServerReading, ServiceReading
-from lbctl.model.route import Route
+from lbctl.model.route import Cell, Route
 from lbctl.model.units import Instant
 from lbctl.sim.site import NEIGHBOUR, SERVERS, SERVICE
 
@@ -88,6 +88,11 @@ class Balancer:
     """When each pool last got a request, or let one end, by any generation."""
     open_at: dict[Colour, Instant] = field(default_factory=lambda: dict.fromkeys(Colour, Instant(-1)))
     """When a generation last sent anybody to each pool, new or known."""
+    calls: dict[Generation, dict[Cell, int]] = field(default_factory=dict)
+    """Who called whom here, of a service with consumers, by the generation that counted it."""
+    by_hand: set[Generation] = field(default_factory=set)
+    """Generations that route as a person, or a boot value of a person's, says."""
+    boot_by_hand: bool = False
     count: Callable[[str], None] = lambda _: None
     """Told of what went wrong here, by name."""
     beside: "Balancer | None" = None
@@ -112,6 +117,11 @@ class Balancer:
         return next(one for one in self.parts if one.service == service)
 
     @property
+    def touched_at(self) -> Instant:
+        """When somebody other than lbctl last changed a route of any service here."""
+        return max(one.disturbed_at for one in self.parts)
+
+    @property
     def routes(self) -> Route:
         """What a new connection meets."""
         return self.runtime[self.newest]
@@ -124,6 +134,7 @@ class Balancer:
             self.count("reload, old workers go on")
         self.newest = Generation(f"{self.born}@{now}")
         self.runtime = {**old, self.newest: self.boot}
+        self.by_hand = (self.by_hand & old.keys()) | ({self.newest} if self.boot_by_hand else set())
         self.disturbed_at = now
         self._zero()
         if self.beside is not None:
@@ -132,15 +143,17 @@ class Balancer:
     def edit(self, now: Instant, route: Route) -> None:
         """A person's hand on what routes now, in the newest generation."""
         self.runtime[self.newest] = route
+        self.by_hand.add(self.newest)
         if self.one_file:
-            self.boot = route
+            self.boot, self.boot_by_hand = route, True
         self.disturbed_at = now
 
     def edit_boot(self, now: Instant, route: Route) -> None:
         """Config management changes the file; where one file is both, it routes at once."""
-        self.boot = route
+        self.boot, self.boot_by_hand = route, True
         if self.one_file:
             self.runtime[self.newest] = route
+            self.by_hand.add(self.newest)
         self.disturbed_at = now
 
     def old_gone(self) -> None:
@@ -221,10 +234,11 @@ class Balancer:
                 Landed(pending, self.name, Place.RUNTIME, before, operation.route) for before in self.runtime.values()
             ]
             self.runtime = dict.fromkeys(self.runtime, operation.route)
+            self.by_hand.clear()
             self.skewed_bp = None
         if operation.place is Place.BOOT or self.one_file:
             landed.append(Landed(pending, self.name, Place.BOOT, self.boot, operation.route))
-            self.boot = operation.route
+            self.boot, self.boot_by_hand = operation.route, False
         return landed
 
     def _objection(self, pending: Pending, now: Instant) -> Result | None:
@@ -267,7 +281,8 @@ class Balancer:
         }
         skewed = {} if self.skewed_bp is None else {self.newest: replace(self.routes, green_bp=self.skewed_bp)}
         runtime = {life: route for life, route in self.runtime.items() if life not in untold}
-        return ServiceReading(runtime, self.boot, pools, skewed, (self.obstacle,) if self.obstacle else ())
+        matrix = {life: dict(counts) for life, counts in self.calls.items() if life in self.runtime}
+        return ServiceReading(runtime, self.boot, pools, skewed, (self.obstacle,) if self.obstacle else (), matrix)
 
 
 def balancers(

@@ -69,6 +69,17 @@ class Rates:
     """Per reboot: the clock goes back to the last record."""
     jobs: float = 0.0
     """Per tick: a CI job claims, gives back, says ready or withdraws."""
+    take_over: float = 0.0
+    """Of a unit, per job: a person ends the other jobs of its service and it takes their claim over."""
+    job_dies: float = 0.0
+    """Of a unit, per tick and job: it is killed."""
+    ready_late: float = 0.0
+    ready_twice: float = 0.0
+    """Of a unit, per job: it says so late, or once more than needed."""
+    stops_old: float = 0.0
+    """Of a unit, per tick and pool: CI stops an old pool that is certified."""
+    meddles: float = 0.0
+    """Of a unit, per tick and service: somebody withdraws what is ready, or gives back what is claimed."""
     regret: float = 0.0
     """Per tick while a release retires: somebody wants a rollback."""
     heal: float = 0.0
@@ -113,3 +124,30 @@ FAULTS = Rates(
 """Enough of everything that most releases meet some of it, and little enough that many still end well."""
 EVERYTHING = replace(FAULTS, hooks=0.4, hook_fails=0.2, suspended=0.001, untold=0.3, torn=0.5, set_back=0.5, jobs=0.01)
 """The same, with what the world can do besides: the planted mutants are looked for without it."""
+TEAMS = replace(
+    NONE,
+    jobs=0.05,
+    take_over=0.1,
+    job_dies=0.01,
+    ready_late=0.2,
+    ready_twice=0.1,
+    stops_old=0.05,
+    meddles=0.003,
+    visit=0.03,
+    stays=0.2,
+    leaves=0.03,
+    heal=0.06,
+)
+"""Two teams at work on a unit whose load balancers, servers and daemon never fail."""
+_MILD = FAULTS.times(0.4)
+UNIT = replace(
+    TEAMS,
+    untold=0.3,
+    suspended=0.001,
+    **{
+        one.name: getattr(_MILD, one.name)
+        for one in fields(FAULTS)
+        if getattr(FAULTS, one.name) and not getattr(TEAMS, one.name)
+    },
+)
+"""All faults of one service for a unit, and less of each: it takes longer to go over, and still often does."""

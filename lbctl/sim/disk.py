@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from lbctl.core import judge
+from lbctl.core.matrix import Tally
 from lbctl.core.state import Save
 from lbctl.model.names import ReleaseId, ServiceName
 from lbctl.model.reading import Token
@@ -30,6 +31,7 @@ class Disk:
     durable_at: Instant = Instant(0)
     """When the record got there."""
     accounts: dict[ReleaseId, dict[ServiceName, judge.Account]] = field(default_factory=dict)
+    tallies: dict[ServiceName, Tally] = field(default_factory=dict)
 
     def write(self, save: Save, done_at: Instant) -> None:
         """Queue a write."""

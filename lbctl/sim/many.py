@@ -7,6 +7,7 @@ from multiprocessing import get_context
 
 from lbctl.sim.chance import FAULTS, Rates
 from lbctl.sim.run import Report, run
+from lbctl.sim.unit.run import run_unit
 
 AHEAD = 8
 """Runs given to each process at a time."""
@@ -20,6 +21,8 @@ class Wanted:
     ticks: int
     rates: Rates = FAULTS
     liveness: bool = False
+    unit: bool = False
+    """Two services that go over together, not one alone."""
 
 
 def run_many(wanted: Iterable[Wanted], jobs: int) -> Iterator[Report]:
@@ -36,4 +39,5 @@ def run_many(wanted: Iterable[Wanted], jobs: int) -> Iterator[Report]:
 
 
 def _run(one: Wanted) -> Report:
-    return run(one.seed, one.ticks, rates=one.rates, liveness=one.liveness)
+    running = run_unit if one.unit else run
+    return running(one.seed, one.ticks, rates=one.rates, liveness=one.liveness)

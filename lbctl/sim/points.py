@@ -19,6 +19,7 @@ CRASHES = tuple(
         "between two steps",
     )
 )
+PERSON_ASKS = ("Pause", "Resume", "Promote", "Rollback", "Cancel", "Undo", "Maintenance")
 POINTS = (
     *CRASHES,
     "crash, a write under way is lost",
@@ -81,3 +82,49 @@ POINTS = (
 """What must be met."""
 OUTCOMES = ("crash", "landed", "certified", "finished", "rolled_back", "cancelled")
 """What is counted besides: how releases end, and how often anything changed."""
+_ONE_SERVICE = (
+    *(f"crash {when} {effect}" for effect in ("Mark", "Free", "Ask") for when in ("before", "after")),
+    "two instances",
+    "one file is both",
+    "fence dies with the process",
+    "reboot, the end of the journal is torn",
+    "reboot, the clock goes back",
+)
+"""What the world of one service is asked for: a unit has it not, or too seldom."""
+UNIT_POINTS = (
+    *(
+        point
+        for point in POINTS
+        if point not in _ONE_SERVICE and not point.startswith(("hook", "job", "session", "connections"))
+    ),
+    *(f"person asks for {what}" for what in PERSON_ASKS),
+    "person undoes",
+    "stopped pool is started again",
+    "old pool is stopped",
+    "call stays",
+    "job is refused a claim",
+    "job takes over",
+    "job runs out of time",
+    *(f"job dies while it {stage}" for stage in ("claims", "waits", "deploys", "says")),
+    "job deploys",
+    "job says ready late",
+    "job says ready twice",
+    "job is ready",
+    "job is not ready",
+    "job withdraws",
+    "job gives back",
+    "job says stopped",
+)
+"""What must be met in the world of a unit: the faults of one service, and what teams, people and pools do there."""
+UNIT_OUTCOMES = (
+    "crash",
+    "landed",
+    "granted",
+    "certified",
+    *(
+        f"{who} {end}"
+        for who in ("joint", "accounts alone", "storefront alone")
+        for end in ("finished", "rolled_back", "cancelled")
+    ),
+)
+"""What is counted besides: which services went over, alone or together, and how that ended."""

@@ -1,5 +1,7 @@
 """Faults and interfering hands, and their ends."""
 
+from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from lbctl.model.names import Colour
@@ -8,6 +10,7 @@ from lbctl.model.route import Route
 from lbctl.model.units import Instant
 from lbctl.sim import jobs
 from lbctl.sim.balancer import Balancer
+from lbctl.sim.host import Host
 from lbctl.sim.site import SERVERS, SERVICE
 from lbctl.sim.world import World
 
@@ -18,7 +21,7 @@ def happen(world: World) -> None:
     """Let this tick's troubles begin, and perhaps an older one end."""
     rates, dice = world.rates, world.chance.random
     for balancer in world.balancers.values():
-        _balancer(world, balancer)
+        befall(world, balancer, partial(_hand, world.chance, balancer))
     count = world.watch.count
     if dice() < rates.full:
         world.disk.full = True
@@ -51,31 +54,36 @@ def happen(world: World) -> None:
         world.ask(world.asking.rollback(release.id))
 
 
-def _balancer(world: World, balancer: Balancer) -> None:
+def befall(world: Host, balancer: Balancer, hand: Callable[[], tuple[Balancer, Route]]) -> None:
+    """Let a load balancer's troubles of this tick begin. `hand`: what a person changes where, if one does."""
     rates, chance, now = world.rates, world.chance, world.now
     if chance.random() < rates.unreadable:
         balancer.unreadable_until = Instant(now + chance.randint(100, 15_000))
-        world.watch.count("load balancer unreadable")
+        world.count("load balancer unreadable")
         if chance.random() < 0.5:
-            world.watch.count("load balancer stalled")
+            world.count("load balancer stalled")
             balancer.stalled_until = balancer.unreadable_until
     if chance.random() < rates.reload:
         world.reload(balancer, keep_old=True)
-        world.watch.count("reload")
+        world.count("reload")
         if rates.untold and world.lives.random() < rates.untold:
             balancer.untold_until = Instant(now + world.lives.randint(100, 1_500))
-            world.watch.count("reload, no routes told yet")
+            world.count("reload, no routes told yet")
     if chance.random() < rates.restart:
         world.reload(balancer, keep_old=False)
-        world.watch.count("restart")
+        world.count("restart")
     if chance.random() < rates.edit:
-        world.edit(balancer, _route(chance))
-        world.watch.count("edit")
+        world.edit(*hand())
+        world.count("edit")
     if chance.random() < rates.edit_boot:
-        world.edit(balancer, _route(chance), boot=True)
-        world.watch.count("edit of the boot value")
+        world.edit(*hand(), boot=True)
+        world.count("edit of the boot value")
     if len(balancer.runtime) > 1 and chance.random() < rates.heal:
         balancer.old_gone()
+
+
+def _hand(chance: Random, balancer: Balancer) -> tuple[Balancer, Route]:
+    return balancer, _route(chance)
 
 
 def _route(chance: Random) -> Route:
@@ -102,6 +110,12 @@ def end_all(world: World) -> None:
     world.error_ratio = dict.fromkeys(Colour, 0.0)
     world.checker = ""
     for balancer in world.balancers.values():
-        balancer.unreadable_until = balancer.stalled_until = Instant(-1)
-        balancer.old_gone()
-        balancer.let_go(world.now)
+        quieten(balancer, world.now)
+
+
+def quieten(balancer: Balancer, now: Instant) -> None:
+    """End what troubles one load balancer; whoever stayed goes."""
+    balancer.unreadable_until = balancer.stalled_until = Instant(-1)
+    balancer.old_gone()
+    for part in balancer.parts:
+        part.let_go(now)
