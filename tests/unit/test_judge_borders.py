@@ -206,17 +206,19 @@ def seen(**counts: tuple[int, int]) -> dict[str, ServerWatch]:
 @pytest.mark.parametrize(
     ("watches", "worst"),
     [
-        (seen(a=(10, 5)), None),
-        (seen(a=(10, 0), b=(10, 0)), None),
-        (seen(a=(10, 8), b=(10, 2)), "a"),
-        (seen(a=(10, 7), b=(10, 2)), None),
-        (seen(a=(10, 5), b=(10, 3), c=(10, 2)), "a"),
-        (seen(a=(10, 4), b=(10, 3), c=(10, 2)), None),
-        (seen(a=(10, 8), b=(10, 2), c=(0, 0)), "a"),
-        (seen(a=(10, 5), b=(10, 5), c=(0, 0)), None),
+        (seen(a=(1000, 500)), None),
+        (seen(a=(1000, 0), b=(1000, 0)), None),
+        (seen(a=(1000, 800), b=(1000, 200)), "a"),
+        (seen(a=(1000, 700), b=(1000, 200)), None),
+        (seen(a=(1000, 500), b=(1000, 300), c=(1000, 200)), "a"),
+        (seen(a=(1000, 400), b=(1000, 300), c=(1000, 200)), None),
+        (seen(a=(1000, 800), b=(1000, 200), c=(0, 0)), "a"),
+        (seen(a=(1000, 500), b=(1000, 500), c=(0, 0)), None),
+        (seen(a=(10, 8), b=(10, 2)), None),
+        (seen(a=(10, 5), b=(10, 3), c=(10, 2)), None),
     ],
 )
-def test_the_worst_server_sent_half_of_all_bad_answers_or_nearly_all_of_two(
+def test_the_worst_server_sent_half_of_all_bad_answers_or_nearly_all_of_two_and_not_by_chance(
     watches: dict[str, ServerWatch], worst: str | None
 ) -> None:
     found = servers.worst(watches)
