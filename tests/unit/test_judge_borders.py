@@ -506,3 +506,12 @@ def test_each_stream_has_the_dispersion_that_was_learned_of_it() -> None:
     known = replace(known, slow={Stream.SLOW95: Bursts(residual=3e6, variance=1e6)})
     found = [known.dispersion(stream) for stream in (Stream.ERROR, Stream.SLOW95, Stream.SLOW99)]
     assert found == pytest.approx([1.0, 4.0, 4.0], abs=0.01)
+
+
+def test_a_step_that_needs_longer_than_it_may_last_is_left_out() -> None:
+    plan = replace(PLAN, steps_bp=(4_000, 10_000))
+    slow = replace(CALM_TRAFFIC, rps=2.0)
+    assert 1.0 < needed_s(4_000, AIM, slow) / (plan.hold_max / SECOND) < 2.0
+    found = better(plan, PlanMode.WARN, AIM, slow)
+    assert found is not None
+    assert found.steps_bp == (5_000, 10_000)
