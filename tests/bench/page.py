@@ -18,6 +18,8 @@ Generated from `tests/promises.py`, `tests/bench/promised.py` and `tests/bench/f
 What lbctl promises whatever happens, which tests hold it to that, and the figures last measured. `make test` runs every
 test that is not marked *long*, `make test-long` those; each fails when its promise is broken. `make bench` and `make
 soak` fail when a goal is missed. Measured on two shared, noisy cores: ratios travel to other machines, seconds less so.
+Mutants that nobody could notice (the time it takes, a tie of two sums of logarithms, what is excluded before) are
+listed with the reason in `tests/mutation/equivalent.txt`, and are not counted.
 """
 
 

@@ -35,8 +35,8 @@ MORE = (
     *(f"property/test_{word}.py" for word in ("matrix_kept", "unit_orders")),
 )
 """What tries the core as a whole: slow, so it comes last for every mutant."""
-LONG = ("core_asked", "core_parting", "core_units", "core_ready", "core_living", "judge_figures", "planner")
-"""Unit tests that take as long as all the others together."""
+LONG = ("core_asked", "core_units", "core_ready", "judge_figures", "planner")
+"""Unit tests that take nearly as long as all the others together."""
 QUICK = (
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from lbctl.core import board, claims, ready, standing, switching
+from lbctl.core import board, claims, coupling, ready, standing, switching
 from lbctl.core.adopting import _adoptable, _declared, _overtaken, _with_partners
 from lbctl.core.afterwards import undo
 from lbctl.core.change import Change
+from lbctl.core.contracts import Misfit
 from lbctl.core.emptiness import emptiness
 from lbctl.core.state import State
 from lbctl.model.attested import UNKNOWN
@@ -544,3 +545,23 @@ def test_an_undo_of_what_goes_says_who_wanted_it_and_why(reason: str, why: str) 
     assert change is not None
     assert change.record.releases[SHOP].outcome == why
     assert facts["did"] == "going back to blue by a rollback"
+
+
+def test_services_that_call_each_other_or_nobody_are_no_set() -> None:
+    state = at_rest()
+    assert coupling.carrier(state.topology, (A, B)) == B
+    assert coupling.carrier(state.topology, (A,)) == A
+    calling = replace(state.topology.services[B], consumers=state.topology.services[A].consumers)
+    round_ = {**state.topology.services, B: replace(calling, consumers={A: next(iter(calling.consumers.values()))})}
+    with pytest.raises(Refused, match="cannot go together") as refused:
+        coupling.carrier(replace(state.topology, services=round_), (A, B))
+    assert (refused.value.code, "a cycle has no beginning" in refused.value.why) == ("cycle", True)
+    apart = {**state.topology.services, A: replace(state.topology.services[A], consumers={})}
+    with pytest.raises(Refused, match="cannot go together") as refused:
+        coupling.carrier(replace(state.topology, services=apart), (A, B))
+    assert (refused.value.code, refused.value.why.split(" are ")[0]) == ("several_carriers", "accounts and storefront")
+
+
+def test_what_nobody_provides_is_called_nothing() -> None:
+    assert str(Misfit("api", ">=2", ())) == "requires api >=2, and nothing is provided"
+    assert str(Misfit("api", ">=2", (1, 3))) == "requires api >=2, and 1, 3 is provided"

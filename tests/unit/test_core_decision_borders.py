@@ -20,6 +20,7 @@ from lbctl.core import (
     notes,
     requests,
     retiring,
+    witnesses,
 )
 from lbctl.core.calm import _closing, is_leaving
 from lbctl.core.change import entry
@@ -1112,3 +1113,21 @@ def test_a_fence_that_was_overtaken_is_passed_by_the_same_decision_once_more() -
     assert machine._chosen(replace(state, overtaken=False), {}, Instant(state.record.clock + 1)) is None
     later = replace(state, record=replace(state.record, rev=state.record.rev + 1))
     assert machine._chosen(later, {}, Instant(state.record.clock + 1)) is None
+
+
+def test_what_active_does_is_learned_of_the_pool_that_is_active() -> None:
+    state = replace(state_of("draining"), learned={})
+    seen = counted(blue=PoolCounts(Counts(10, 0), Counts(10, 0)), green=PoolCounts(Counts(20, 0), Counts(20, 0)))
+    assert machine._learned(state, B, here("draining"), seen).traffic.total == 20.0
+    assert machine._learned(replace(state_of("finished"), learned={}), B, None, seen).traffic.total == 20.0
+    assert machine._learned(state, B, here("rolling_back"), seen) == judge.Learned()
+    timed = replace(seen, times={BLUE: {5: 3}, GREEN: {7: 1}})
+    moving = machine._learned(replace(state_of("shifting"), learned={}), B, here("shifting"), timed)
+    assert moving.speed.buckets == {5: 3}
+
+
+def test_a_load_balancer_that_was_never_read_was_never_looked_at() -> None:
+    state = replace(state_of("finished"), sights={})
+    only = {LB1: state.observed.instances[LB1]}
+    found = witnesses.sights(replace(state, observed=replace(state.observed, instances=only)))
+    assert found.keys() == {LB1}

@@ -315,3 +315,9 @@ def test_without_traffic_nothing_is_drift_of_a_release(phase: str) -> None:
     assert handmade(here(phase)) is None
     assert rebased(here(phase)) is None
     assert B in here(phase).services
+
+
+def test_a_retreat_is_mistaken_only_by_that_word_of_the_judge() -> None:
+    now = going_on(released(here("shifting"), retreated_from_bp=10_000), reached_since=Instant(1), holds=())
+    assert mistaken(judged(now, Word.HOLD, "active_worse"))
+    assert not mistaken(judged(now, Word.HOLD, "suspicious"))

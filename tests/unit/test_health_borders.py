@@ -111,3 +111,8 @@ def test_the_checker_is_suspect_beyond_half_of_both_or_a_fifth_of_all(
     blue: list[HealthState], green: list[HealthState], suspect: str | None
 ) -> None:
     assert panic(blue, green, NOW, SETTINGS) == suspect
+
+
+def test_a_server_that_has_risen_is_up_whatever_was_said_of_it_before() -> None:
+    risen = replace(DOWN, good=2, bad=0, detail="200 OK")
+    assert observe(risen, True, NOW, SETTINGS, "200 OK").up is True

@@ -206,16 +206,17 @@ def seen(**counts: tuple[int, int]) -> dict[str, ServerWatch]:
 @pytest.mark.parametrize(
     ("watches", "worst"),
     [
-        (seen(a=(1000, 500)), None),
-        (seen(a=(1000, 0), b=(1000, 0)), None),
-        (seen(a=(1000, 800), b=(1000, 200)), "a"),
-        (seen(a=(1000, 700), b=(1000, 200)), None),
-        (seen(a=(1000, 500), b=(1000, 300), c=(1000, 200)), "a"),
-        (seen(a=(1000, 400), b=(1000, 300), c=(1000, 200)), None),
-        (seen(a=(1000, 800), b=(1000, 200), c=(0, 0)), "a"),
-        (seen(a=(1000, 500), b=(1000, 500), c=(0, 0)), None),
-        (seen(a=(10, 8), b=(10, 2)), None),
-        (seen(a=(10, 5), b=(10, 3), c=(10, 2)), None),
+        (seen(a=(10, 5)), None),
+        (seen(a=(10, 0), b=(10, 0)), None),
+        (seen(a=(100, 80), b=(100, 20)), "a"),
+        (seen(a=(100, 79), b=(100, 20)), None),
+        (seen(a=(100, 8), b=(100, 2)), None),
+        (seen(a=(400, 80), b=(100, 20)), None),
+        (seen(a=(100, 100), b=(100, 0)), "a"),
+        (seen(a=(100, 50), b=(100, 30), c=(100, 20)), "a"),
+        (seen(a=(100, 49), b=(100, 30), c=(100, 20)), None),
+        (seen(a=(100, 80), b=(100, 20), c=(0, 0)), "a"),
+        (seen(a=(10, 5), b=(10, 5), c=(0, 0)), None),
     ],
 )
 def test_the_worst_server_sent_half_of_all_bad_answers_or_nearly_all_of_two_and_not_by_chance(
@@ -505,3 +506,12 @@ def test_each_stream_has_the_dispersion_that_was_learned_of_it() -> None:
     known = replace(known, slow={Stream.SLOW95: Bursts(residual=3e6, variance=1e6)})
     found = [known.dispersion(stream) for stream in (Stream.ERROR, Stream.SLOW95, Stream.SLOW99)]
     assert found == pytest.approx([1.0, 4.0, 4.0], abs=0.01)
+
+
+def test_a_step_that_needs_longer_than_it_may_last_is_left_out() -> None:
+    plan = replace(PLAN, steps_bp=(4_000, 10_000))
+    slow = replace(CALM_TRAFFIC, rps=2.0)
+    assert 1.0 < needed_s(4_000, AIM, slow) / (plan.hold_max / SECOND) < 2.0
+    found = better(plan, PlanMode.WARN, AIM, slow)
+    assert found is not None
+    assert found.steps_bp == (5_000, 10_000)
