@@ -40,8 +40,8 @@ from lbctl.model.request import (
 from tests.e2e.audited import ACCOUNTS, ROOT, SELF, STOREFRONT, UNIT, Audited, Json, audited
 from tests.e2e.scene import until
 
-CHANGES_NOTHING = {"plan", "test_alert"}
-"""What is asked by POST and changes no record."""
+CHANGES_NOTHING = {"plan", "test_alert", "reload"}
+"""What is asked by POST and changes no record. The config is a file; that it was taken is told all the same."""
 Changes = Callable[[Record], object]
 
 
@@ -267,6 +267,20 @@ async def test_every_change_that_is_answered_is_on_the_disk_with_who_why_before_
                 await row.before(here)
             await is_told(here, row)
             await is_not_told_twice(here, row)
+        await a_reload_is_told(here)
+
+
+async def a_reload_is_told(here: Audited) -> None:
+    """Have the config file taken anew, and find it on the disk: nothing stands on that, so it is not waited for."""
+    newest = here.journal.newest()
+    who = await here.post("/v1/config/reload", {"reason": "ticket 16"})
+
+    async def there() -> bool:
+        return "ticket 16" in str([one for _, one in here.journal.entries(newest, who)])
+
+    await until(there, 5)
+    ((_, told),) = here.journal.entries(newest, who)
+    assert told.kind is Kind.CONFIG_RELOADED
 
 
 async def is_told(here: Audited, row: Row) -> None:
