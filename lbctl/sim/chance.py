@@ -61,6 +61,8 @@ class Rates:
     """Per run: the service has hooks before and after each step."""
     hook_fails: float = 0.0
     """Per question: it says no, or wants to go back, or answers late, or never."""
+    cut_off: float = 0.0
+    """Per tick: all users with a session but one cannot come for a while."""
     suspended: float = 0.0
     """Per tick: the whole host sleeps for a while, and everything goes on as if no time had passed."""
     torn: float = 0.0

@@ -76,6 +76,7 @@ POINTS = (
     "hook never answers",
     "session moved",
     "user stays",
+    "users cut off",
     "stray request",
     "connections closed by force",
 )
@@ -95,7 +96,7 @@ UNIT_POINTS = (
     *(
         point
         for point in POINTS
-        if point not in _ONE_SERVICE and not point.startswith(("hook", "job", "session", "connections"))
+        if point not in _ONE_SERVICE and not point.startswith(("hook", "job", "session", "users", "connections"))
     ),
     *(f"person asks for {what}" for what in PERSON_ASKS),
     "person undoes",

@@ -43,6 +43,7 @@ def _set_back(world: "World") -> None:
     for balancer in (part for one in world.balancers.values() for part in one.parts):
         _earlier(balancer, back)
     world.users.moves = [Instant(at - back) for at in world.users.moves]
+    world.users.cut_off_until = Instant(world.users.cut_off_until - back)
     world.watch.parked_since.clear()
 
 

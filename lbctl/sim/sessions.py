@@ -53,6 +53,8 @@ class Users:
     users: list[User] = field(default_factory=list)
     calls: dict[InstanceName, RollCall] = field(default_factory=dict)
     moves: list[Instant] = field(default_factory=list)
+    cut_off_until: Instant = Instant(-1)
+    """Until then only the first one can come."""
     disturbed_in: set[ReleaseId] = field(default_factory=set)
     """Releases during which somebody else changed a route: what users meet is then not lbctl's doing alone."""
 
@@ -80,7 +82,7 @@ class Users:
     ) -> None:
         """Let some come back. Those of a release that was told to go back may go back, too."""
         names, back = list(balancers), release is not None and release.id in watch.forbidden
-        for user in self.users:
+        for user in self.users[:1] if now < self.cut_off_until else self.users:
             if self.chance.random() < RETURNS:
                 name = names[0] if len(names) == 1 else self.chance.choice(names)
                 call, keep_bp = self.calls.get(name), balancers[name].routes.keep_bp(user.colour)

@@ -33,19 +33,20 @@ def topology(
     services: Sequence[ServiceName] = (SERVICE,),
     blind_limit: Span | None = Span(20_000),
     sessions: SessionPolicy | None = None,
+    idle: Span = Span(400),
 ) -> Topology:
-    """Return services with two servers a colour behind these instances."""
+    """Return services with two servers a colour behind these instances. `idle`: when a session is over."""
     plane = Plane(
         name=EDGE,
         driver=Driver.HAPROXY,
         instances=tuple(Instance(name=name, directory="/nowhere") for name in instances),
     )
     return Topology(
-        {EDGE: plane}, {name: _service(name, blind_limit, sessions or SessionPolicy()) for name in services}
+        {EDGE: plane}, {name: _service(name, blind_limit, sessions or SessionPolicy(), idle) for name in services}
     )
 
 
-def _service(name: ServiceName, blind_limit: Span | None, sessions: SessionPolicy) -> Service:
+def _service(name: ServiceName, blind_limit: Span | None, sessions: SessionPolicy, idle: Span) -> Service:
     host = "192.0.2.1" if name == SERVICE else "192.0.2.2"
     pools = {c: Pool(c, tuple(Server(server, Address(host, 80)) for server in SERVERS[c])) for c in Colour}
     return Service(
@@ -54,7 +55,7 @@ def _service(name: ServiceName, blind_limit: Span | None, sessions: SessionPolic
         blue=pools[Colour.BLUE],
         green=pools[Colour.GREEN],
         health=HealthCheck(kind=Probe.HTTP),
-        drain=Drain(quiet=Span(400), idle=Span(400), limit=Span(2_000)),
+        drain=Drain(quiet=Span(400), idle=idle, limit=Span(2_000)),
         judge=JudgeSettings(blind_limit=blind_limit),
         sessions=sessions,
     )

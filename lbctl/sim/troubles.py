@@ -42,6 +42,7 @@ def happen(world: World) -> None:
         count(f"checker {world.checker}")
     if dice() < rates.heal:
         ease(world, world.chance)
+    _cut_off(world)
     if rates.suspended and world.mishaps.random() < rates.suspended:
         world.sleep(world.mishaps.randint(1_000, 600_000))
     jobs.work(world)
@@ -52,6 +53,14 @@ def happen(world: World) -> None:
     if release is not None and release.phase is Phase.RETIRING and world.guests.random() < rates.regret:
         count("person regrets")
         world.ask(world.asking.rollback(release.id))
+
+
+def _cut_off(world: World) -> None:
+    """Perhaps let the line of the users fail; one of them has another."""
+    rate = world.rates.cut_off
+    if rate and world.users.users and world.lines.random() < rate:
+        world.users.cut_off_until = Instant(world.now + world.lines.randint(5_000, 60_000))
+        world.watch.count("users cut off")
 
 
 def befall(world: Host, balancer: Balancer, hand: Callable[[], tuple[Balancer, Route]]) -> None:
@@ -109,6 +118,7 @@ def end_all(world: World) -> None:
     world.up |= {name for names in SERVERS.values() for name in names}
     world.error_ratio = dict.fromkeys(Colour, 0.0)
     world.checker = ""
+    world.users.cut_off_until = Instant(-1)
     for balancer in world.balancers.values():
         quieten(balancer, world.now)
 

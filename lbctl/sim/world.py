@@ -9,7 +9,7 @@ from lbctl.model.reading import Observed, Token
 from lbctl.model.record import Phase
 from lbctl.model.request import Rollback
 from lbctl.model.route import Route
-from lbctl.model.units import MINUTE, Instant
+from lbctl.model.units import MINUTE, Instant, Span
 from lbctl.sim import eyes, jobs, power
 from lbctl.sim.balancer import Balancer, Landed, Pending, balancers
 from lbctl.sim.chance import Rates
@@ -45,11 +45,15 @@ class World(Host):
         self.guests = Random(seed)  # noqa: S311
         self.mishaps = Random(seed)  # noqa: S311 - of faults that came later: without them every run is as it was
         self.jobs = Random(seed)  # noqa: S311 - as those
+        self.lines = Random(seed)  # noqa: S311 - as those
         count = instances or self.chance.choice((1, 1, 2))
         names = tuple(InstanceName(f"edge/lb{number}") for number in range(1, count + 1))
         self.users = Users(Random(seed))  # noqa: S311
         services = (SERVICE, NEIGHBOUR) if neighbour else (SERVICE,)
-        self.topology = topology(names, services, sessions=None if orderly else self.users.chosen())
+        policy = None if orderly else self.users.chosen()
+        # Whoever cannot come for a while has a session still.
+        idle = Span(2 * MINUTE) if rates.cut_off else Span(400)
+        self.topology = topology(names, services, sessions=policy, idle=idle)
         self.balancers = balancers(names, self.chance, rates.keeps_no_fence, neighbour=neighbour)
         self.up = {server for names_of in SERVERS.values() for server in names_of}
         self.error_ratio = dict.fromkeys(Colour, 0.0)

@@ -103,8 +103,8 @@ async def test_a_reload_is_taken_whole_or_refused_whole() -> None:
             await here.control.post("/v1/config/reload", {})
         assert "restart lbctld" in (await here.control.get("/v1/status"))["daemon"]["config_refused"]
         here.config.write_text(good.replace("[5%, 25%, 50%, 100%]", "[50%, 100%]"))
-        answers = [here.control.post("/v1/config/reload", {"reason": "large steps"}) for _ in range(3)]
-        assert [one["services"] for one in await asyncio.gather(*answers)] == [[SERVICE]] * 3
+        answers = [here.control.post("/v1/config/reload", {"reason": "large steps"}) for _ in range(2)]
+        assert [one["services"] for one in await asyncio.gather(*answers)] == [[SERVICE]] * 2
         told = [event for event in await events(here) if event["kind"] == "config.reloaded"]
         assert told[-1]["text"].endswith("1 services: large steps")
         assert f"uid {os.getuid()}" in told[-1]["actor"]

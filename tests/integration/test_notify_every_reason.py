@@ -18,6 +18,7 @@ from lbctl.model.names import ReleaseId
 from lbctl.model.record import By, Phase, Record, Release
 from lbctl.model.units import Instant
 from lbctl.notify.backlog import Unstored
+from lbctl.notify.edits import Edits
 from lbctl.notify.message import Composer
 from lbctl.notify.outbox import sender_of
 from lbctl.notify.port import Channel, ExecChannel, Sender, WebhookChannel
@@ -104,7 +105,7 @@ async def places(tmp_path: Path) -> AsyncIterator[dict[str, Place]]:
 
         async def place(service: Any, channel: Callable[[Any], Channel], arrived: Callable[[Any], list[Any]]) -> Place:
             here = await stack.enter_async_context(running(service))
-            sender = sender_of(channel(here), journal)
+            sender = sender_of(channel(here), journal, Edits())
             stack.push_async_callback(sender.close)
             return Place(here, sender, lambda: [json.dumps(one, ensure_ascii=False) for one in arrived(here)])
 

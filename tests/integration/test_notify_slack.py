@@ -239,11 +239,12 @@ async def test_edits_that_are_to_wait_keep_no_way_back_waiting_and_are_made_late
     box.start()
     await journal.append(record(1), [STARTED, fact(Kind.HOLD_STARTED, "held: x")], wall=WALL)
     await until(lambda: slack.refused and len(slack.replies()) == 2)
-    slack.edits_rest = 0
+    slack.edits_rest, refused = 0, slack.refused
     await journal.append(record(2), [BACK], wall=WALL)
     box.wake()
     await until(lambda: len(slack.replies()) == 4, 2.5)
-    assert (slack.edits, slack.refused) == (0, 1), "no channel of the app asks again before its time"
+    assert refused <= 2, "both may have asked in the same moment"
+    assert (slack.edits, slack.refused) == (0, refused), "no channel of the app asks again before its time"
     await until(lambda: all("going back to green" in shown(one) for one in slack.roots()))
     await until(lambda: not box.pending)
     assert len(slack.replies()) == 4

@@ -43,6 +43,7 @@ DEPLOYED = replace(NONE, jobs=0.1, late=0.1, crash=0.002, slow=0.1)
 BLACKED_OUT = replace(NONE, crash=0.02, reboot=1.0, torn=0.5, set_back=0.8, person=0.06, jobs=0.02)
 FREED = replace(NONE, reload=0.05, edit_boot=0.08, person=0.1, crash=0.02)
 RELOADED = replace(NONE, crash=0.01, edit=0.03, reload=0.02, person=0.08)
+CUT_OFF = replace(NONE, cut_off=0.01, person=0.05, late=0.1, heal=0.1)
 RARE = (
     (1, 300, KILLED),
     (5, 300, KILLED),
@@ -54,6 +55,7 @@ RARE = (
     (2, 250, FREED),
     (1, 400, DEPLOYED),
     (1, 300, BLACKED_OUT),
+    (4, 600, CUT_OFF),
 )
 """Where what is rare is met."""
 
