@@ -72,7 +72,7 @@ class Seats:
 
     def count(self, keep_bp: int = BP_FULL) -> int:
         """Return about how many sessions the occupied buckets are: several may share one."""
-        level = max(1, level_of(keep_bp, self.grain))
+        level = level_of(keep_bp, self.grain)
         used = len(self.occupied)
         if used >= level:
             # Every bucket is taken: the number can only be told from below.

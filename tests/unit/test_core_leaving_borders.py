@@ -9,14 +9,18 @@ import pytest
 from lbctl.core import late, leaving, measured
 from lbctl.core.change import with_states
 from lbctl.core.countedsince import late_request
+from lbctl.core.ebb import EVERY, KEPT, Ebb, ends_in
 from lbctl.core.late import Came
+from lbctl.core.latecomers import latecomers
 from lbctl.core.measured import Draws, Measured
 from lbctl.core.state import Lane, State
 from lbctl.core.targets import target
+from lbctl.core.waning import ebbs
 from lbctl.core.wellness import Wellness
-from lbctl.model.names import Colour
-from lbctl.model.reading import InstanceReading, Unreadable
+from lbctl.model.names import Colour, ServerName
+from lbctl.model.reading import Holder, InstanceReading, Unreadable
 from lbctl.model.record import Phase, PoolState
+from lbctl.model.route import Caller, Cell
 from lbctl.model.sessions import AtDeadline, Attendance, Leaving
 from lbctl.model.units import MINUTE, Instant, Span
 from tests.shop import LB1, LB2, A, B
@@ -362,3 +366,75 @@ def test_a_pool_that_becomes_active_forgets_what_made_it_void() -> None:
     assert (
         with_states(record, turned, origin=PoolState.ACTIVE, to=PoolState.CANDIDATE).services[B].blue.voided == before
     )
+
+
+# ---- who came, and how many are left
+
+
+def test_who_is_in_flight_or_called_since_is_named() -> None:
+    state = at_rest()
+    holders = tuple(
+        Holder(server=ServerName("s-blue-0"), age=Span(9_000), client=client)
+        for client in ("10.0.0.1:5", "", "10.0.0.3:5")
+    )
+    seen = state.observed.instances[LB1]
+    assert isinstance(seen, InstanceReading)
+    pools = {**seen.services[B].pools, BLUE: replace(seen.services[B].pools[BLUE], holders=holders)}
+    state = reading(state, LB1, services={**seen.services, B: replace(seen.services[B], pools=pools)})
+    named = ("10.0.0.1:5 is in flight at s-blue-0 for 9s", "10.0.0.3:5 is in flight at s-blue-0 for 9s")
+    assert latecomers(state, B, BLUE, NOW) == named
+    assert latecomers(state, B, GREEN, NOW) == ()
+    assert latecomers(reading(state, LB2, services={}), B, BLUE, NOW) == named
+    away = {**state.observed.instances, LB2: Unreadable(NOW, "away")}
+    assert latecomers(replace(state, observed=replace(state.observed, instances=away)), B, BLUE, NOW) == named
+    many = replace(pools[BLUE], holders=(replace(holders[0], server=ServerName("")),) * 4)
+    crowd = reading(state, LB1, services={**seen.services, B: replace(seen.services[B], pools={**pools, BLUE: many})})
+    assert latecomers(crowd, B, BLUE, NOW) == ("10.0.0.1:5 is in flight at blue for 9s",) * 3
+
+
+def test_who_called_at_that_instant_called_before() -> None:
+    state = at_rest()
+    last = {Cell(None, BLUE): NOW, Cell(Caller(B, GREEN), BLUE): NOW, Cell(Caller(B, BLUE), GREEN): NOW}
+    state = replace(state, matrix={A: replace(state.matrix[A], last=last)})
+    assert latecomers(state, A, BLUE, NOW) == ()
+    assert latecomers(state, A, BLUE, Instant(NOW - 1)) == (
+        "storefront-green called it",
+        "a caller that is no pool of the unit called it",
+    )
+    assert latecomers(replace(state, matrix={}), A, BLUE, Instant(0)) == ()
+
+
+def test_sessions_are_counted_every_ten_seconds_once_the_watch_knows_them() -> None:
+    known = Attendance(taken_at=NOW, since=Instant(0), buckets={BLUE: (7,)}, remembered={BLUE: (7,)})
+    state = at_rest()
+
+    def counts(*before: int, since: int = 0, names: Any = (LB1, LB2)) -> list[int]:
+        sessions = {(name, B): replace(known, since=Instant(since)) for name in names}
+        ebb = {(B, BLUE): Ebb(tuple((Instant(at), 1) for at in before))} if before else {}
+        found = ebbs(replace(state, ebbs=ebb, observed=replace(state.observed, sessions=sessions)), NOW)
+        assert set(found) <= {(B, BLUE)}
+        return [at for one in found.values() for at, _ in one.counts]
+
+    assert counts() == [NOW]
+    assert counts(NOW - EVERY) == [NOW - EVERY, NOW]
+    assert counts(NOW - EVERY + 1) == [NOW - EVERY + 1]
+    assert counts(since=NOW - 9_999) == []
+    assert counts(names=(LB1,)) == []
+    long = range(NOW - KEPT * EVERY, NOW, EVERY)
+    assert counts(*long) == [*long[1:], NOW]
+    gone = replace(state.topology, services={A: state.topology.services[A]})
+    assert ebbs(replace(state, topology=gone), NOW) == {}
+
+
+def test_sessions_that_become_fewer_have_a_half_life_after_a_minute() -> None:
+    def half_life(first: int, last: int, took: int) -> Span | None:
+        return Ebb(((NOW, first), (Instant(NOW + took), last))).half_life
+
+    assert half_life(40, 20, MINUTE) == MINUTE
+    assert half_life(40, 20, MINUTE - 1) is None
+    assert half_life(40, 40, MINUTE) is half_life(40, 0, MINUTE) is half_life(20, 40, MINUTE) is None
+    assert half_life(40, 39, MINUTE) is not None
+    assert half_life(40, 1, MINUTE) is not None
+    assert ends_in(WAITS, 0, Ebb(((NOW, 40), (Instant(NOW + MINUTE), 20)))) == MINUTE
+    assert ends_in(WAITS, 7, Ebb(((NOW, 40),))) is None
+    assert ends_in(replace(WAITS, per_second=4), 10, None) == 2_500
