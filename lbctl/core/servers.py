@@ -73,11 +73,8 @@ def _seen(state: State, service: Service, colour: Colour, now: Instant) -> Itera
             # What a load balancer said is not over because none can be asked.
             word = before.word
         one = before if word == before.word else replace(before, word=word, since=now)
-        if (
-            one.word != UP
-            or one.told != UP
-            or (one.times and since(max(one.since, one.told_at), now) < FORGOTTEN_AFTER)
-        ):
+        # What is up and not told yet was told to be down, within the same time.
+        if one.word != UP or (one.times and since(max(one.since, one.told_at), now) < FORGOTTEN_AFTER):
             yield key, one
 
 

@@ -20,6 +20,7 @@ from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Adopted, Claimed, Contract, Phase, Pool, PoolState, Ready, Record
 from lbctl.model.request import Adopt, Claim, SayReady, Switch, Undo, Withdraw
 from lbctl.model.route import Caller, Pin
+from lbctl.model.sessions import Attendance
 from lbctl.model.topology import Protocol, Rendezvous
 from lbctl.model.units import DAY, Instant
 from tests.shop import FIRST, LB1, LB2, PLAN, SHOP, A, B
@@ -213,6 +214,36 @@ def test_sessions_are_waited_for_where_users_have_been_and_are_honoured() -> Non
     tcp = replace(unmoved.topology.services[B], protocol=Protocol.TCP)
     services = {**unmoved.topology.services, B: tcp}
     assert there(replace(unmoved, topology=replace(unmoved.topology, services=services))) == ""
+
+
+def test_sessions_that_are_waited_for_are_counted_if_the_watch_knows_them() -> None:
+    def counted(*buckets: int, since: int = 0) -> str:
+        state = rolled_back()
+        seen = Attendance(taken_at=NOW, since=Instant(since), buckets={GREEN: buckets}, remembered={GREEN: buckets})
+        sessions = {(name, B): seen for name in state.topology.instances_of(B)}
+        return there(replace(state, observed=replace(state.observed, sessions=sessions)))
+
+    assert counted(1, 2) == "about 2 sessions"
+    assert counted() == "users who came lately"
+    assert counted(1, 2, since=NOW - 9_000) == "sessions that nobody counted"
+    assert there(rolled_back()) == "sessions that nobody counted"
+
+
+def test_what_is_not_in_the_config_any_more_is_named() -> None:
+    state = at_rest()
+    going = recorded(state, state.record.with_release(replace(running(state), phase=Phase.SHIFTING)))
+    gone = replace(state.topology, services={A: state.topology.services[A]})
+    request = Undo(id=5, actor="ann", unit=SHOP, plan=PLAN, nonce="u")
+    with pytest.raises(Refused, match=r"^storefront is not in the config any more"):
+        undo(replace(going, topology=gone), request, None, NOW)
+
+
+def test_a_switch_without_a_word_about_contracts_is_refused_where_contracts_say_what_fits() -> None:
+    state = recorded(both_ready(), replace(both_ready().record, board={}))
+    unit = replace(state.topology.unit_of(B), rendezvous=Rendezvous.CONTRACT)
+    by_contract = replace(state, topology=replace(state.topology, units={SHOP: unit}))
+    assert switched(by_contract, unchecked=False) == "contract_unchecked"
+    assert switched(by_contract) == ""
 
 
 # ---- ready, and the board

@@ -9,13 +9,9 @@ from lbctl.core.crowd import BELIEVED, ENOUGH, FEW, LONGEST_S, SHORTEST_S, Crowd
 from lbctl.core.lately import Lately
 from lbctl.core.living import FLOOR_S, _left, _together, _usual_s
 from lbctl.core.parting import HELD, TOO_MANY, part, waits_for
-from lbctl.core.reconcile import Leave, reconcile
 from lbctl.core.rollcall import BLIND_S, NOBODY, REMEMBERED_S, RollCall
 from lbctl.core.seating import Seats, _aged, _silence, level_of, limit_of, seats
-from lbctl.model.names import Colour, Generation, ServiceName
-from lbctl.model.operation import Place
-from lbctl.model.reading import InstanceReading, ServiceReading
-from lbctl.model.route import Route
+from lbctl.model.names import Colour
 from lbctl.model.sessions import Attendance, Coming, Leaving, Visits
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
 
@@ -49,17 +45,6 @@ def test_an_absence_of_no_second_is_none() -> None:
     known.turn_page()
     known.ended(1, 1)
     assert known.longest_s() == {1: 1}
-
-
-# ---- reconcile
-
-
-def test_a_share_that_may_not_rise_leaves_the_fewest_sessions_that_any_life_honours() -> None:
-    shop, old, new = ServiceName("shop"), Generation("1@0"), Generation("2@0")
-    runtime = {old: Route(0, keep_green_bp=2_000), new: Route(0, keep_green_bp=3_000)}
-    reading = InstanceReading(NOW, new, {shop: ServiceReading(runtime, Route(0, keep_green_bp=2_000), {})})
-    (order,) = reconcile(shop, Route(1_000), reading, GREEN, 7, Leave(raises=False, lowers=True))
-    assert (order.place, order.route) == (Place.RUNTIME, Route(0, keep_green_bp=2_000))
 
 
 # ---- parting
@@ -328,6 +313,12 @@ def test_a_new_life_that_served_nothing_yet_served_nobody() -> None:
     assert call.tells
     call.served("third", 1)
     assert not call.tells
+
+
+def test_a_doubt_before_the_first_look_begins_with_that() -> None:
+    call = RollCall()
+    call.doubt(Instant(5))
+    assert looked(call, 1).since == SECOND
 
 
 def test_it_adds_up_twice_a_second_and_anew_after_a_doubt() -> None:

@@ -32,8 +32,9 @@ from lbctl.core.matrix import Look, Proved, Tally
 from lbctl.core.reasons import OUTCOME_MAX, said_later
 from lbctl.core.requests import admit
 from lbctl.core.situation import Situation, situation, situations
-from lbctl.core.state import Applied, Calm, Lane, Offered, Recorded, State
-from lbctl.core.targets import target
+from lbctl.core.state import Applied, Calm, Lane, Offered, Recorded, Reply, State
+from lbctl.core.targets import pin, target
+from lbctl.model.certificate import Certificate
 from lbctl.model.entry import Entry, Kind
 from lbctl.model.errors import Refused
 from lbctl.model.hook import Heard, Hook, HookKey, NoAnswer, Point
@@ -640,6 +641,39 @@ def sent(state: State, *, at: int, taken: int, ended: int, sent: int = 0) -> dic
     state = replace(state, observed=replace(state.observed, instances=instances), lanes=dict.fromkeys((LB1, LB2), lane))
     now = situation(state, B, Instant(at))
     return {str(name): bool(lanes._operations(state, B, now, name, Instant(at))) for name in (LB1, LB2)}
+
+
+def test_a_rollback_is_answered_without_a_journal_and_nothing_else_is() -> None:
+    state = replace(state_of("shifting"), journal_error="full")
+
+    def goes_back(request: Any) -> list[bool]:
+        after, effects = machine.ask(state, request, NOW)
+        told = [one.answer for one in effects if isinstance(one, Reply)]
+        return [one.goes_back for one in (*told, *after.answers)]
+
+    release = running(state).id
+    assert goes_back(Rollback(id=9, actor="ann", release=release, nonce="again")) == [True]
+
+
+def test_the_calls_of_a_unit_in_a_release_follow_their_partners() -> None:
+    record = state_of("shifting").record
+    member = running(state_of("shifting")).members[B]
+    for colour in Colour:
+        partner = record.services[B].pool(colour).paired[A]
+        assert pin(record, A, Caller(B, colour)) is Pin(partner.value)
+    alone = record.with_release(replace(running(state_of("shifting")), followers={}))
+    assert pin(alone, A, Caller(B, member.to)) is Pin(alone.services[B].pool(member.to).paired[A].value)
+    assert pin(alone, A, Caller(B, member.origin)) is Pin.SPLIT
+
+
+def test_a_pool_that_is_proved_unused_is_told_with_what_nobody_can_see() -> None:
+    found = Certificate(at=NOW, since=Instant(NOW - MINUTE), counted={LB1: {Generation("1@0"): 7}})
+    said = retiring._said(B, BLUE, found, NOW)
+    assert said == (
+        "blue of storefront is proved unused: no request for 1m, none in flight, no session honoured, "
+        "on edge/lb1 (1@0); confidence full"
+    )
+    assert retiring._said(B, BLUE, replace(found, unseen=("who", "when")), NOW) == f"{said}: who; when"
 
 
 def test_a_way_back_is_sent_at_once_and_then_by_readings() -> None:

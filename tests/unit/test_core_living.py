@@ -45,6 +45,8 @@ def test_of_absences_longer_than_the_watch_each_stands_for_those_that_were_not_s
     away = {**dict.fromkeys(range(1_040), 1), 5_000: 200}
     short = living([visits(away, longest, learned_s=10)], BP_FULL, REMEMBERED).buckets
     assert 5_000 in short
+    begun = [visits(away, longest, learned_s=10), visits({1: 1}, {})]
+    assert 5_000 in living(begun, BP_FULL, REMEMBERED).buckets, "one of them has not watched for long"
     assert 5_000 not in living([visits(away, longest)], BP_FULL, REMEMBERED).buckets
 
 

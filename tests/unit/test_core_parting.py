@@ -7,7 +7,7 @@ import pytest
 
 from lbctl.core.parting import CATCH_UP_MAX, part, waits_for
 from lbctl.core.rollcall import RollCall
-from lbctl.core.seating import Seats, level_of, limit_of, seats
+from lbctl.core.seating import WATCHED_MIN, Seats, level_of, limit_of, seats
 from lbctl.model.names import Colour
 from lbctl.model.sessions import Leaving
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
@@ -103,6 +103,14 @@ def test_equal_facts_give_equal_parts_and_a_part_is_never_taken_twice() -> None:
     assert first == part(BP_FULL, PACED, here, at)
     assert first is not None
     assert part(first[0], first[1], here, at) is None
+
+
+def test_where_a_watch_that_knows_nobody_yet_can_count_nothing_goes_by_the_deadline() -> None:
+    fresh, late = seen(crowd(10), watched=Span(1_000)), Instant(NOW + MINUTE)
+    assert part(BP_FULL, PACED, fresh, late) is None
+    assert part(BP_FULL, PACED, None, late) is not None
+    assert part(BP_FULL, PACED, None, Instant(NOW + WATCHED_MIN - 1)) is None
+    assert part(BP_FULL, replace(PACED, closing=True), fresh, late) is not None
 
 
 def test_who_waits_is_never_moved() -> None:

@@ -162,6 +162,29 @@ def test_servers_that_are_restarted_by_a_deploy_are_no_news() -> None:
     assert [entry.data["to_down"] for entry in watched.run(40)] == [1], "but one that stays down is"
 
 
+def test_changes_of_five_services_are_told_one_by_one_each_with_its_own_servers() -> None:
+    few, many = (Watched(*(service(f"s{number}", 1) for number in range(count))) for count in (5, 6))
+    for watched in (few, many):
+        watched.turn(watched.up, up=False)
+    assert [(entry.service, entry.data["to_down"]) for entry in few.run(10)] == [(f"s{n}", 2) for n in range(5)]
+    assert [(entry.service, entry.data["to_down"]) for entry in many.run(10)] == [(None, 12)]
+
+
+def test_a_failure_is_a_warning_where_a_pool_with_traffic_has_it_among_whatever_else_fails() -> None:
+    def told(number: int, *colours: Colour) -> list[Severity]:
+        names = [ServiceName(f"s{one}") for one in range(number)]
+        adopted = Adopted(active=Colour.BLUE, blue=Pool(state=PoolState.ACTIVE), green=Pool(state=PoolState.IDLE))
+        watched = Watched(*(service(one, 2) for one in names), record=Record(services=dict.fromkeys(names, adopted)))
+        watched.turn([(names[0], ServerName(f"s0-{colour}-0")) for colour in colours], up=False)
+        watched.turn([(one, ServerName(f"{one}-green-1")) for one in names[1:]], up=False)
+        return [entry.severity for entry in watched.run(10)]
+
+    assert told(1, Colour.BLUE, Colour.GREEN) == [Severity.WARNING]
+    assert told(1, Colour.GREEN) == [Severity.INFO]
+    assert told(6, Colour.BLUE) == [Severity.WARNING]
+    assert told(6, Colour.GREEN) == [Severity.INFO]
+
+
 def test_what_left_the_config_is_forgotten() -> None:
     watched = Watched(service("shop", 2), service("pay", 2))
     watched.turn(watched.up, up=False)

@@ -95,6 +95,11 @@ def test_the_half_life_of_sessions_says_when_none_is_left() -> None:
     assert ends_in(WAITING, 3, None) is None
 
 
+def test_a_service_alone_is_no_unit() -> None:
+    release = shifting().record.releases[SERVICE]
+    assert (release.unit, release.unit_name) == (None, SERVICE)
+
+
 # ---- sessions
 
 
