@@ -7,7 +7,7 @@ import pytest
 from lbctl.core.absences import Absences
 from lbctl.core.crowd import BELIEVED, ENOUGH, FEW, LONGEST_S, SHORTEST_S, Crowd, _window_s
 from lbctl.core.lately import Lately
-from lbctl.core.living import FLOOR_S, _left, _together, _usual_s
+from lbctl.core.living import FLOOR_S, _left, _together, _usual_s, living
 from lbctl.core.parting import HELD, TOO_MANY, part, waits_for
 from lbctl.core.rollcall import BLIND_S, NOBODY, REMEMBERED_S, RollCall
 from lbctl.core.seating import Seats, _aged, _silence, level_of, limit_of, seats
@@ -240,6 +240,75 @@ def test_a_crowd_that_is_back_for_a_minute_or_nearly_whole_for_a_moment_begins_t
         steady(crowd, back, range(500, 500 + seconds))
         steady(crowd, 1, range(500 + seconds, 710))
         assert crowd.is_away is anew, (back, seconds)
+
+
+def test_until_the_window_is_full_what_is_usual_is_what_comes_and_then_its_mean() -> None:
+    crowd, usual = Crowd(), []
+    for second in range(4):
+        steady(crowd, 40 if second == 3 else 10, range(second, second + 1))
+        usual.append(crowd.coming.usual)
+    assert usual == [10, 10, 10, 15], "three seconds of it were enough; the fourth counts half"
+
+
+def test_the_same_few_who_come_every_second_are_so_many_in_a_whole_minute() -> None:
+    crowd = Crowd()
+    for second in range(LONGEST_S):
+        for one in range(10):
+            crowd.arrive(one)
+        crowd.turn(Instant(second * SECOND))
+    assert crowd.coming.usual == pytest.approx(10 / LONGEST_S)
+
+
+def test_a_crowd_that_just_came_here_is_not_measured_by_who_came_before() -> None:
+    crowd = Crowd()
+    steady(crowd, 1, range(100))
+    steady(crowd, 100, range(100, 103))
+    assert crowd.coming.lately == 100
+
+
+@pytest.mark.parametrize(("back_s", "anew"), [(LONGEST_S - 1, False), (LONGEST_S, True)])
+def test_a_crowd_is_back_when_it_was_there_for_a_minute(back_s: int, anew: bool) -> None:
+    crowd, here, second = Crowd(), 0, 500
+    steady(crowd, 30, range(100))
+    steady(crowd, 1, range(100, second))
+    while here < back_s or not crowd.is_away:
+        # The window holds them for one second more.
+        steady(crowd, 11 if here < back_s - 1 else 1, range(second, second + 1))
+        here, second = here + (not crowd.is_away), second + 1
+    assert here == back_s
+    steady(crowd, 1, range(second, 710))
+    assert crowd.is_away is anew
+
+
+def test_of_what_grew_between_two_looks_only_the_part_within_ten_seconds_counts() -> None:
+    def grown(**looks: int) -> int:
+        lately = Lately()
+        return [lately.look(total, Instant(int(at[1:]) * SECOND)) for at, total in looks.items()][-1]
+
+    assert grown(s0=0, s20=1_000) == 500
+    assert grown(s0=0, s6=600, s12=600) == 400
+    assert grown(s0=100, s6=100, s12=700) == 600
+    assert grown(s0=0, s2=300, s12=900) == 600
+    assert grown(s0=7, s1=8, s30=8) == 0
+
+
+def test_the_more_buckets_are_remembered_the_more_of_the_longest_absences_are_left_out() -> None:
+    longest = dict(enumerate([*[31] * 10, *[50] * 84, *[90] * 6]))
+    seen = Visits(now_s=1_000, last_s={**dict.fromkeys(longest, 1_000), 150: 955}, longest_s=longest, learned_s=1_000)
+    assert 150 in living([seen], 202, Span(11 * MINUTE)).buckets, "all are given fifty seconds"
+    away = replace(seen, last_s={**seen.last_s, 150: 949})
+    assert 150 not in living([away], 202, Span(11 * MINUTE)).buckets
+    assert 150 in living([away], BP_FULL, Span(11 * MINUTE)).buckets, "ninety: hardly any bucket is shared"
+
+
+def test_who_once_stayed_away_for_longer_than_all_are_given_has_twice_that() -> None:
+    def alive(away_s: int) -> bool:
+        last_s = {1: 1_000, 2: 1_000, 7: 1_000 - away_s}
+        seen = Visits(now_s=1_000, last_s=last_s, longest_s={1: 2, 2: 2, 7: 16}, learned_s=1_000)
+        return 7 in living([seen], BP_FULL, Span(11 * MINUTE)).buckets
+
+    assert alive(32)
+    assert not alive(33)
 
 
 def test_nothing_is_grown_before_a_second_look() -> None:
