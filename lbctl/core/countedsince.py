@@ -99,7 +99,7 @@ def certified_pools(state: State) -> Iterator[tuple[ServiceName, Colour, Adopted
     """Yield every pool that has a certificate."""
     for name in state.topology.services:
         adopted = state.record.services.get(name)
-        for colour in Colour if adopted is not None else ():
+        for colour in Colour:
             if adopted is not None and adopted.pool(colour).certificate is not None:
                 yield name, colour, adopted
 

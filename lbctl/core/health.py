@@ -158,8 +158,6 @@ def panic(
     each pool, changed within two intervals. One pool alone that dies at once is a fault of that pool, not of the
     checker: the other pool's answers prove that the checker works.
     """
-    if not blue or not green:
-        return None
     dead = [sum(state.up is False for state in pool) for pool in (blue, green)]
     if dead[0] * 2 > len(blue) and dead[1] * 2 > len(green):
         return f"{dead[0]} of {len(blue)} blue and {dead[1]} of {len(green)} green servers look dead at once"

@@ -20,6 +20,7 @@ from lbctl.core import (
     notes,
     requests,
     retiring,
+    told,
     witnesses,
 )
 from lbctl.core.calm import _closing, is_leaving
@@ -28,6 +29,7 @@ from lbctl.core.counting import Counted, PoolCounts
 from lbctl.core.invariants import InvariantViolatedError, check
 from lbctl.core.judge import Counts, Word
 from lbctl.core.judge.learned import Fading
+from lbctl.core.matching import unpinned
 from lbctl.core.matrix import Look, Proved, Tally
 from lbctl.core.reasons import OUTCOME_MAX, said_later
 from lbctl.core.requests import admit
@@ -46,6 +48,7 @@ from lbctl.model.record import By, Phase, PoolState, Record
 from lbctl.model.request import Answer, Promote, Resume, Rollback
 from lbctl.model.route import Caller, Cell, Pin, Route
 from lbctl.model.sessions import Leaving
+from lbctl.model.topology import Address
 from lbctl.model.units import MINUTE, SECOND, Instant, Span, after
 from tests.shop import LB1, LB2, SHOP, A, B
 from tests.situations import (
@@ -413,6 +416,47 @@ def test_who_is_to_be_told_is_told_once_within_ten_minutes() -> None:
     assert told_hooks(replace(state, hooks={other: heard(Said.YES)})) == ["released"]
     left = replace(state.topology, services={A: state.topology.services[A]})
     assert told_hooks(replace(state, topology=left)) == []
+
+
+def test_hooks_of_a_release_that_is_gone_are_forgotten() -> None:
+    state = with_hooks(state_of("finished"), Point.RELEASED)
+    gone = HookKey(type(running(state).id)("99"), Point.RELEASED, 1, 0)
+    after_it, asks = hooks.asked(replace(state, hooks={gone: heard(Said.YES)}), {}, running(state).phase_since)
+    assert [ask.key for ask in asks] == [*after_it.hooks]
+    assert gone not in after_it.hooks
+
+
+def test_before_first_traffic_nothing_was_judged_whatever_was_judged_before() -> None:
+    state, known = state_of("shifting"), going_on(judged(here("shifting"), Word.ADVANCE)).progress
+    assert known is not None
+    for phase in (Phase.PREFLIGHT, Phase.AWAITING_APPROVAL, Phase.SHIFTING):
+        release = replace(running(state), phase=phase)
+        verdict = told._judged(replace(state, progress={release.id: known}), release)
+        assert (verdict is not None) is (phase is Phase.SHIFTING)
+        assert told._judged(replace(state, progress={}), release) is None
+
+
+def test_who_was_paged_for_is_paged_for_again_after_nothing_held() -> None:
+    now = going_on(here("shifting"), holds=(), told=frozenset({"any"}), paged=frozenset({"any"}))
+    assert now.progress is not None
+    after_it, entries = notes._holds(now, now.progress)
+    assert (after_it.told, after_it.paged) == (frozenset(), frozenset())
+    assert [one.kind for one in entries] == [Kind.HOLD_ENDED]
+
+
+def test_a_caller_of_any_follower_that_is_nobodys_pool_is_found() -> None:
+    now = here("shifting")
+    member = now.release.members[A]
+    both = replace(now, release=replace(now.release, service=B, followers={B: member, A: member}))
+    assert unpinned(both) is None
+    found = unpinned(replace(both, matrix={A: Tally(unknown=((now.at, 2),))}))
+    assert found is not None
+    assert "accounts was called 2 times" in found[0]
+    listens = replace(now.services[A], listen=Address("192.0.2.9", 80))
+    said = unpinned(replace(both, services={**both.services, A: listens}, matrix={A: Tally(unknown=((now.at, 1),))}))
+    assert said is not None
+    assert "by 192.0.2.9:80, the ordinary listener of accounts" in said[1]
+    assert "by the ordinary listener of accounts" in found[1]
 
 
 def test_what_a_hook_is_told() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lbctl.core.matrix import UNKNOWN_FOR, Miscall, Tally, fold, unknown_calls, unproved, unwatched
+from lbctl.core.matrix import UNKNOWN_FOR, Look, Miscall, Proved, Tally, fold, unknown_calls, unproved, unwatched
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import InstanceReading, ServiceReading, Unreadable
 from lbctl.model.route import Caller, Cell, Pin, Route
@@ -163,6 +163,13 @@ def test_a_pin_is_watched_when_a_whole_interval_after_its_proof_was_counted_on_e
     assert unwatched(book.tally) is None
     book.take({})
     assert unwatched(book.tally) is None, "an instance that left the config is not waited for"
+
+
+def test_two_readings_are_no_whole_interval_after_a_proof() -> None:
+    proved = Proved(Pin.BLUE, Instant(5))
+    for taken, watched in (((5, 6, 7), True), ((4, 6, 7), False), ((6, 7), False), ((6,), False)):
+        look = Look(tuple(Instant(one) for one in taken), {})
+        assert unwatched(Tally(looks={LB1: look}, pins={OLD: proved})) == (None if watched else OLD)
 
 
 def test_a_release_counts_from_its_own_beginning_and_keeps_its_figures_afterwards() -> None:

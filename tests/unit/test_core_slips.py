@@ -211,6 +211,7 @@ def test_a_second_retreat_is_a_persons_and_is_told_once() -> None:
     first = retreat(asked_to_retreat(state))
     assert first is not None
     assert first.lowering
+    assert first.record.releases[SERVICE].retreats == 1
     second = retreat(asked_to_retreat(state, retreats=1))
     assert second is not None
     assert not second.lowering

@@ -105,6 +105,8 @@ STILL = replace(UP, flips=(Instant(NOW - 2_001),))
         ([FLIPPED, FLIPPED] + [UP] * 5, [FLIPPED] + [UP] * 6, "3 of 14 servers of both pools changed within 2s"),
         ([FLIPPED], [FLIPPED], None),
         ([], [DOWN], None),
+        ([DOWN], [], None),
+        ([], [], None),
     ],
 )
 def test_the_checker_is_suspect_beyond_half_of_both_or_a_fifth_of_all(

@@ -7,7 +7,7 @@ import pytest
 
 from lbctl.core.judge import Account, Counts, Sample, Settings, judge, new_step
 from lbctl.core.judge.capital import Capital, log_odds, settled, staked
-from lbctl.core.judge.terms import Window
+from lbctl.core.judge.terms import Pair, Window
 
 TOLD = Settings()
 
@@ -110,6 +110,17 @@ def test_a_damaged_field_is_refused_with_its_place(place: str, junk: object) -> 
         Account.from_json(document)
 
 
+def test_what_is_no_number_is_named_by_its_kind_and_shown_only_if_it_is_small() -> None:
+    def said(junk: object) -> str:
+        with pytest.raises(ValueError, match="expected") as caught:
+            Account.from_json(Account.fresh(TOLD).to_json() | {"blind_s": junk})
+        return str(caught.value)
+
+    assert said([1, 2]).endswith("found list")
+    assert said("a" * 40).endswith(f"found '{'a' * 36}...")
+    assert said("a" * 38).endswith(f"found '{'a' * 38}'")
+
+
 def test_a_missing_field_is_named() -> None:
     document = Account.fresh(TOLD).to_json()
     del document["blind_s"]
@@ -122,6 +133,14 @@ def test_a_counter_that_ran_backwards_is_refused_before_it_can_be_judged() -> No
         Counts(-5, 0)
     with pytest.raises(ValueError, match="reset counter"):
         Counts(5, -1)
+
+
+def test_failures_of_requests_that_are_not_over_are_counted_as_such() -> None:
+    late = Pair(Counts(12, 5), Counts(90, 0))
+    account, _ = judge(Account.fresh(TOLD), Sample(0.1, 1_000, Counts(10, 2), Counts(90, 0), late=late), TOLD)
+    assert account.late_count == 3
+    account, _ = judge(account, Sample(0.1, 1_000, Counts(10, 2), Counts(90, 0), late=late), TOLD)
+    assert account.late_count == 6
 
 
 def test_more_failures_than_requests_in_a_tick_count_as_all_failed() -> None:

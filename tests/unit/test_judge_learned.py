@@ -104,6 +104,7 @@ def test_what_was_learned_survives_a_restart_and_damage_is_refused() -> None:
     learned = Learned()
     for _ in range(30):
         learned = learned.after(Counts(500, 2), 1.0, {50: 400, 90: 100})
+    assert learned.slow, "how its slow requests come in bursts"
     assert Learned.from_json(learned.to_json()) == learned
     damaged = learned.to_json() | {"known_s": -1.0}
     with pytest.raises(ValueError, match=r"learned\.known_s"):

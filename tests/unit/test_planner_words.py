@@ -79,6 +79,12 @@ def test_strict_names_the_steps_that_are_short_and_no_others() -> None:
     assert objection(forecast(short, JudgeSettings(plan=PlanMode.WARN), calm(50))) is None
 
 
+def test_strict_refuses_what_compares_nothing() -> None:
+    refused = objection(forecast(plan(60, 10_000), JudgeSettings(plan=PlanMode.STRICT), calm(50)))
+    assert refused is not None
+    assert refused.why == "no step below 100 % compares the candidate with active"
+
+
 def test_the_way_out_is_a_plan_that_sees_it_and_else_a_larger_target() -> None:
     ahead = forecast(plan(10), JudgeSettings(plan=PlanMode.STRICT), calm(5))
     assert ahead.better is not None
@@ -136,7 +142,7 @@ def test_a_length_of_time_says_no_more_than_it_knows() -> None:
     assert span_words(365 * day) == "365 days"
     assert span_words(365 * day + 1) == "more than a year"
     assert (span_words(2 * day), span_words(2 * day + 1)) == ("48h", "2 days")
-    assert [span_words(one) for one in (0.25, 9.94, 9.96, 10.4, 61)] == ["200ms", "9.9s", "10s", "10s", "1m01s"]
+    assert [span_words(one) for one in (0.25, 9.94, 9.96, 10.4, 59.7)] == ["200ms", "9.9s", "10s", "10s", "1m"]
 
 
 def test_a_better_plan_in_words_says_if_it_falls_short() -> None:
