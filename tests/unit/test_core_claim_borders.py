@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lbctl.core import board, claims, coupling, ready, standing, switching
+from lbctl.core import board, claims, coupling, cutting, ready, standing, switching
 from lbctl.core.adopting import _adoptable, _declared, _overtaken, _with_partners
 from lbctl.core.afterwards import undo
 from lbctl.core.change import Change
@@ -320,6 +320,15 @@ def test_a_set_that_its_plan_refuses_leaves_the_board_and_no_other_record_does()
 
 def waits(state: State) -> Mapping[ServiceName, str]:
     return ready.waiting(state, state.topology.unit_of(B))
+
+
+def test_a_release_takes_up_what_is_claimed_and_ready_of_its_own_services_and_no_others() -> None:
+    both = replace(at_rest().record, claims={A: HELD, B: HELD}, board={A: a_version(), B: a_version()})
+    going = cutting.Cut(carrier=B, versions={B: cutting.Version("9")}, plan=PLAN, nonce="n", wall="", by="ann")
+    record = cutting.cut(recorded(at_rest(), both), going, NOW).record
+    release = record.releases[SHOP]
+    assert ({*release.claims}, {*release.ready}) == ({B}, {B})
+    assert ({*record.claims}, {*record.board}) == ({A}, {A})
 
 
 def test_what_a_record_on_the_board_waits_for() -> None:
