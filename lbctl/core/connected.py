@@ -6,6 +6,7 @@ It is looked for before a pool is certified, and as long as the certificate stan
 
 from collections.abc import Iterable, Iterator
 
+from lbctl.core.oldworkers import unseen_workers
 from lbctl.core.state import State
 from lbctl.core.stopped import refuses
 from lbctl.model.census import Census, Connections, Program
@@ -34,8 +35,9 @@ def is_alone(state: State, name: ServiceName, colour: Colour) -> bool:
 def called_past(state: State, name: ServiceName, colour: Colour) -> str:
     """Return who is connected to a certified pool; empty if nobody is, or nobody can tell yet.
 
-    A reload makes new workers: whoever is no load balancer by readings from before the look may be one by the next. And
-    where every server refuses connections there is nobody to be connected to: somebody else has got that port.
+    A reload makes new workers: whoever is no load balancer by readings from before the look may be one by the next.
+    Old ones that nobody sees keep connections, too. And where every server refuses connections there is nobody to be
+    connected to: somebody else has got that port.
     """
     pool, seen = state.record.services[name].pool(colour), state.observed.census.get((name, colour))
     if pool.certificate is None or seen is None or seen.strangers is None or seen.taken_at < pool.certificate.at:
@@ -44,7 +46,9 @@ def called_past(state: State, name: ServiceName, colour: Colour) -> str:
     looked_at = seen.strangers.looked_at
     if any(not isinstance(one, InstanceReading) or one.taken_at <= looked_at for one in readings):
         return ""
-    found = () if refuses(state, name, colour) else _callers(state, name, colour)
+    if refuses(state, name, colour):
+        return ""
+    found = [one for one in _callers(state, name, colour) if not _may_be_an_old_worker(state, name, one)]
     return f"{_named(found)}, as this host's kernel counts" if found else ""
 
 
@@ -58,6 +62,16 @@ def _callers(state: State, name: ServiceName, colour: Colour) -> tuple[Program, 
         return ()
     ours = balancers(state.observed.instances.get(one) for one in state.topology.instances_of(name))
     return tuple(one for one in _strangers(seen) if not _is_known(state, name, one) and ours.isdisjoint(one.pids))
+
+
+def _may_be_an_old_worker(state: State, name: ServiceName, one: Program) -> bool:
+    """Whether a program may be a worker from before a reload that nobody watched: it looks like one, and one may be
+    there. An Envoy that was hot-restarted keeps the connections of its health checks for a quarter of an hour."""
+    if state.topology.planes[state.topology.services[name].plane].driver.value not in one.process:
+        return False
+    readings = ((i, state.observed.instances.get(i)) for i in state.topology.instances_of(name))
+    seen = ((i, reading) for i, reading in readings if isinstance(reading, InstanceReading))
+    return any(text for i, reading in seen for text in unseen_workers(state.record, i, reading))
 
 
 def balancers(readings: Iterable[InstanceReading | Unreadable | None]) -> frozenset[int]:

@@ -61,7 +61,9 @@ class Headcount:
         leaving, proved = ([key for key in found if key[0] in self._topology.services] for found in _old_pools(record))
         known = {*leaving, *proved}
         self._known = {key: one for key, one in self._known.items() if key in known}
-        if self._taking is None and (wanted := {*self._draining(leaving), *self._proved(proved)}):
+        if self._taking is None and (
+            wanted := {*self._draining(leaving), *self._proved(_readable(self._topology, proved, readings))}
+        ):
             servers = {key: self._servers(*key) for key in sorted(wanted)}
             self._taking = asyncio.create_task(self._take(servers, dict(readings)), name="census")
         return self._known
@@ -140,6 +142,13 @@ class Headcount:
 
     def _servers(self, service: ServiceName, colour: Colour) -> tuple[Address, ...]:
         return tuple(one.address for one in self._topology.services[service].pool(colour).servers)
+
+
+def _readable(topology: Topology, pools: Sequence[Key], readings: Readings) -> list[Key]:
+    """Return the pools whose load balancers can all be read: of one that just restarts nobody knows which processes are
+    its, and one that is gone by the next reading would be taken for a caller."""
+    silent = {instance for instance, one in readings.items() if isinstance(one, Unreadable)}
+    return [key for key in pools if silent.isdisjoint(topology.instances_of(key[0]))]
 
 
 def _old_pools(record: Record) -> tuple[list[Key], list[Key]]:

@@ -85,6 +85,19 @@ async def test_only_old_pools_are_counted_and_again_when_it_is_due() -> None:
         await kept.close()
 
 
+async def test_a_certified_pool_is_not_looked_at_while_nobody_knows_its_load_balancers() -> None:
+    """A worker of one that restarts is gone by the next reading, and would be taken for a caller for ever."""
+    proved = Pool(state=PoolState.IDLE, certificate=Certificate(at=Instant(0), since=Instant(0)))
+    at_rest = replace(RECORD, services={SHOP: RECORD.services[SHOP].with_pool(Colour.BLUE, proved)})
+    kept = Headcount(topology(1, 2), SocketCensus(lambda: Instant(0), own=lambda: ()), lambda: Instant(0))
+    kept.census(at_rest, {LB: Unreadable(Instant(0), "it restarts")})
+    await kept.close()
+    assert kept.census(at_rest, balanced_by(1)) == {}
+    await kept.close()
+    assert [*kept.census(at_rest, balanced_by(1))] == [BLUE]
+    await kept.close()
+
+
 async def test_of_many_certified_pools_some_are_counted_at_a_time_in_turn() -> None:
     clock, names = [0], [ServiceName(f"shop-{number:02}") for number in range(AT_REST_MAX + 3)]
     one, proved = topology(1, 2), Pool(state=PoolState.IDLE, certificate=Certificate(at=Instant(0), since=Instant(0)))

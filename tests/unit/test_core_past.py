@@ -4,6 +4,7 @@ balancers themselves, nor for what has the port of a server that is stopped."""
 from dataclasses import replace
 
 from lbctl.cli.screens.retired import retired_screen
+from lbctl.core.oldworkers import UNSEEN
 from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
 from lbctl.model.census import Program, Strangers
@@ -116,6 +117,21 @@ def test_a_load_balancer_that_cannot_be_read_is_no_stranger_until_it_is() -> Non
     assert "haproxy (pid 71) has a connection" in void(shop)[0].text
 
 
+def test_an_old_worker_that_nobody_sees_is_no_caller_as_long_as_there_may_be_one() -> None:
+    """An Envoy was hot-restarted, and lbctl after it: the older one still keeps the connections of its checks."""
+    shop = retired()
+    see(shop, strangers=Strangers(programs=(WORKER,)))
+    looked = shop.alter
+    shop.alter = lambda seen: replace(looked(seen), instances={i: _warned(one) for i, one in seen.instances.items()})
+    shop.run(3)
+    assert certificate(shop) is not None
+    see(shop, strangers=Strangers(programs=(WORKER, CURL)))
+    looked = shop.alter
+    shop.alter = lambda seen: replace(looked(seen), instances={i: _warned(one) for i, one in seen.instances.items()})
+    shop.run(1)
+    assert "past its load balancers: curl (pid 12) has 3 connections, as" in void(shop)[0].text
+
+
 def test_whoever_has_got_the_port_of_a_stopped_server_calls_nobody() -> None:
     shop = retired()
     shop.stop(B, Colour.BLUE)
@@ -164,6 +180,11 @@ def test_ci_hears_at_once_that_it_is_called_and_whom_nobody_would_see() -> None:
 def _taken(reading: InstanceReading | Unreadable, at: Instant) -> InstanceReading:
     assert isinstance(reading, InstanceReading)
     return replace(reading, taken_at=at)
+
+
+def _warned(reading: InstanceReading | Unreadable) -> InstanceReading:
+    assert isinstance(reading, InstanceReading)
+    return replace(reading, warnings=(f"{UNSEEN}: it was reloaded",))
 
 
 def _renewed(reading: InstanceReading | Unreadable) -> InstanceReading:

@@ -3,6 +3,7 @@
 Idle connections that a load balancer keeps for later are no use of a server; one of anybody else is, busy or not.
 """
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
@@ -15,6 +16,8 @@ from lbctl.telemetry.sockets.rows import Own, own_inodes, rows_to
 
 NAMED_MAX = 1_000
 """So many connections are looked up; of more than that nobody knows whose they are."""
+BALANCERS = ("haproxy", "envoy")
+"""The names of load balancers' processes."""
 Owner = tuple[int | None, str, int]
 
 
@@ -31,7 +34,7 @@ def strangers_to(servers: frozenset[Address], balancers: Collection[int], own: O
         # What ended while its owner was looked for has none.
         left = {one.socket_id for one in _established(servers)}
         rows = [one for one in rows if one.inode in owners or one.socket_id in left]
-    found = Counter(_strange(rows, owners, frozenset(balancers), frozenset(own())))
+    found = Counter(_strange(rows, owners, frozenset(balancers), own))
     unnamed = sum(count for who, count in found.items() if who is None)
     programs = tuple(_program(who, count) for who, count in found.most_common() if who)
     return Strangers(programs=programs, unnamed=unnamed)
@@ -39,7 +42,7 @@ def strangers_to(servers: frozenset[Address], balancers: Collection[int], own: O
 
 def _program(who: Owner, count: int) -> Program:
     pid, process, uid = who
-    inner = () if pid is None else tuple(sorted(inner_pids(pid) - {pid}))
+    inner = () if pid is None else tuple(sorted(_numbers_of(pid, process) - {pid}))
     return Program(pid=pid, process=process, uid=uid, count=count, inner=inner)
 
 
@@ -48,13 +51,22 @@ def _established(servers: frozenset[Address]) -> list[Row]:
 
 
 def _strange(
-    rows: list[Row], owners: Mapping[int, tuple[int, str]], balancers: frozenset[int], own: frozenset[int]
+    rows: list[Row], owners: Mapping[int, tuple[int, str]], balancers: frozenset[int], own: Own
 ) -> Iterator[Owner | None]:
-    """Yield whose each connection is that is not a load balancer's; None: it may be."""
-    users, theirs = users_of(balancers), {pid: not balancers.isdisjoint(inner_pids(pid)) for pid, _ in owners.values()}
+    """Yield whose each connection is that is not a load balancer's; None: it may be. Who ended since its connection was
+    found is nobody: whether it was a health check of lbctl's, or in which container it was, can be told no more."""
+    theirs = {who: not balancers.isdisjoint(_numbers_of(*who)) for who in owners.values()}
+    users, ours = users_of(balancers), frozenset(own())
+    ended = {pid for pid, _ in theirs if not os.path.exists(f"/proc/{pid}")}
     for one in rows:
         pid, process = owners.get(one.inode, (None, ""))
         if pid is None:
             yield None if not users or one.uid in users else (None, "", one.uid)
-        elif pid not in own and not theirs[pid]:
+        elif pid not in ours and pid not in ended and not theirs[pid, process]:
             yield pid, process, one.uid
+
+
+def _numbers_of(pid: int, process: str) -> frozenset[int]:
+    """Return the numbers that a load balancer may know this process by. In every container somebody is number 1: what
+    does not look like a load balancer is none by its number there."""
+    return inner_pids(pid) if any(name in process for name in BALANCERS) else frozenset({pid})
