@@ -33,6 +33,9 @@ AT_REST = Span(15 * SECOND)
 """The same of a pool that was proved unused."""
 AT_REST_MAX = 8
 """So many of those at a time: whose connections they are costs a look into every process of the host."""
+REST = 20
+"""So many times as long as a look took, no certified pool is looked at again: a load balancer with 50,000 connections
+has as many open files to be read, for every pool."""
 SOONEST = Span(SECOND // 2)
 SHOWN_MAX = 20
 
@@ -115,6 +118,7 @@ class Headcount:
                 await self._taking
 
     async def _take(self, wanted: Mapping[Key, tuple[Address, ...]], readings: Readings) -> None:
+        began_at = self._now()
         try:
             seen = await self._sockets.census({one for servers in wanted.values() for one in servers})
             for key, servers in wanted.items():
@@ -123,8 +127,9 @@ class Headcount:
                 self._known[key] = replace(one, strangers=await self._strangers(key[0], one, servers, readings))
         finally:
             # Where a look takes long, the next one does not follow at its heels.
-            soonest = after(self._now(), SOONEST)
-            self._due_at, self._rest_due_at = max(self._due_at, soonest), max(self._rest_due_at, soonest)
+            now, took = self._now(), since(began_at, self._now())
+            self._due_at = max(self._due_at, after(now, SOONEST))
+            self._rest_due_at = max(self._rest_due_at, after(now, Span(max(SOONEST, REST * took))))
             self._taking = None
 
     async def _strangers(

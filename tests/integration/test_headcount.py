@@ -4,11 +4,11 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from lbctl.daemon.headcount import AT_REST_MAX, Headcount
+from lbctl.daemon.headcount import AT_REST_MAX, REST, Headcount
 from lbctl.model.census import Connections, Strangers
 from lbctl.model.certificate import Certificate
 from lbctl.model.names import Colour, Generation, InstanceName, PlaneName, ServerName, ServiceName
@@ -124,6 +124,28 @@ async def test_who_is_connected_is_named_by_program_and_server() -> None:
         assert one["process"]
         assert await kept.connections(ServiceName("gone"), Colour.BLUE) == []
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "census"]
+
+
+async def test_a_look_that_takes_long_is_the_less_often_taken_at_certified_pools() -> None:
+    clock = [0]
+
+    def own() -> Collection[int]:
+        clock[0] += 1_000
+        return ()
+
+    proved = Pool(state=PoolState.IDLE, certificate=Certificate(at=Instant(0), since=Instant(0)))
+    at_rest = replace(RECORD, services={SHOP: RECORD.services[SHOP].with_pool(Colour.BLUE, proved)})
+    now = lambda: Instant(clock[0])  # noqa: E731
+    kept = Headcount(topology(1, 2), SocketCensus(now, own=own), now)
+    await counted(kept, at_rest)
+    took = clock[0]
+    assert took >= 1_000
+    clock[0] = took + REST * took - 1
+    await counted(kept, at_rest)
+    assert kept.census(at_rest, {})[BLUE].taken_at == 0
+    clock[0] += 1
+    await counted(kept, at_rest)
+    assert kept.census(at_rest, {})[BLUE].taken_at == took + REST * took
 
 
 HOLD = """

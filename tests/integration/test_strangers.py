@@ -1,6 +1,7 @@
 """Who is taken for a load balancer, or for lbctl itself, among those that are connected to a server."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -79,3 +80,29 @@ async def test_a_health_check_that_ends_during_the_look_is_no_stranger() -> None
             sockets = SocketCensus(lambda: Instant(0), own=own)
             seen = await sockets.strangers([Address("127.0.0.1", port)], [])
             assert (seen.programs, seen.unnamed, len(asked)) == ((), 0, 2)
+
+
+LOOK = """
+import asyncio, sys
+from lbctl.model.topology import Address
+from lbctl.model.units import Instant
+from lbctl.telemetry.sockets.census import SocketCensus
+sockets = SocketCensus(lambda: Instant(0), own=lambda: ())
+seen = asyncio.run(sockets.strangers([Address("127.0.0.1", int(sys.argv[1]))], [int(sys.argv[2])]))
+print([(one.pid, one.uid) for one in seen.programs], seen.unnamed, flush=True)
+"""
+OTHER_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all")
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="only root can be another user")
+def test_without_the_right_to_look_a_number_of_some_container_tells_no_user() -> None:
+    """HAProxy calls itself 8 in its container: whoever is number 8 of this host has another user."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with program(port, "haproxy"), subprocess.Popen([*OTHER_USER, "sleep", "60"]) as other:
+            try:
+                look = [*OTHER_USER, sys.executable, "-c", LOOK, str(port), str(other.pid)]
+                said = subprocess.run(look, capture_output=True, text=True, check=True, timeout=30).stdout
+            finally:
+                other.kill()
+    assert said == "[] 1\n"

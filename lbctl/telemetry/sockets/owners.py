@@ -36,7 +36,7 @@ def holders_of(inodes: Collection[int]) -> Mapping[int, tuple[int, str]]:
             break
         with suppress(OSError):
             for inode in left.intersection(_inodes(pid)):
-                found[inode] = (pid, _name(pid))
+                found[inode] = (pid, name_of(pid))
         left -= found.keys()
     return found
 
@@ -95,7 +95,8 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _name(pid: int) -> str:
+def name_of(pid: int) -> str:
+    """Return what a process calls itself; empty: it is not here."""
     with suppress(OSError), open(f"/proc/{pid}/comm", "rb") as said:
         return printable(said.read(64).decode("utf-8", "replace").strip())
     return ""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from lbctl.model.census import Program, Strangers
 from lbctl.model.topology import Address
 from lbctl.telemetry.sockets.answer import Row
-from lbctl.telemetry.sockets.owners import holders_of, inner_pids, inodes_of, users_of
+from lbctl.telemetry.sockets.owners import holders_of, inner_pids, inodes_of, name_of, users_of
 from lbctl.telemetry.sockets.question import TcpState
 from lbctl.telemetry.sockets.rows import Own, own_inodes, rows_to
 
@@ -56,7 +56,9 @@ def _strange(
     """Yield whose each connection is that is not a load balancer's; None: it may be. Who ended since its connection was
     found is nobody: whether it was a health check of lbctl's, or in which container it was, can be told no more."""
     theirs = {who: not balancers.isdisjoint(_numbers_of(*who)) for who in owners.values()}
-    users, ours = users_of(balancers), frozenset(own())
+    # By a number that is some container's own, a process of this host would be asked for its user.
+    users = users_of(balancers) if all(map(_looks_like_one, balancers)) else frozenset()
+    ours = frozenset(own())
     ended = {pid for pid, _ in theirs if not os.path.exists(f"/proc/{pid}")}
     for one in rows:
         pid, process = owners.get(one.inode, (None, ""))
@@ -69,4 +71,12 @@ def _strange(
 def _numbers_of(pid: int, process: str) -> frozenset[int]:
     """Return the numbers that a load balancer may know this process by. In every container somebody is number 1: what
     does not look like a load balancer is none by its number there."""
-    return inner_pids(pid) if any(name in process for name in BALANCERS) else frozenset({pid})
+    return inner_pids(pid) if _is_named_like_one(process) else frozenset({pid})
+
+
+def _looks_like_one(pid: int) -> bool:
+    return _is_named_like_one(name_of(pid))
+
+
+def _is_named_like_one(process: str) -> bool:
+    return any(name in process for name in BALANCERS)
