@@ -354,7 +354,8 @@ SERVICE = Section(
                     "known": Key(
                         kind=Items(PROGRAM, "[node_exporter]", "write [node_exporter], as `ps -e` names it", 0, 20),
                         default=(),
-                        doc="Programs of this host that stay connected to the servers, and are no use of a pool.",
+                        doc="Programs of this host that stay connected to the servers, and are no use of a pool; "
+                        "`uid:113` where lbctl may only know whose they are.",
                     ),
                 }
             ),

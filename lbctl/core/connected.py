@@ -86,8 +86,10 @@ def _strangers(seen: Census) -> tuple[Program, ...]:
 
 
 def _is_known(state: State, name: ServiceName, one: Program) -> bool:
-    """Whether the config says that this program's connections are no use of a pool."""
-    return one.process in state.topology.services[name].drain.known
+    """Whether the config says that this program's connections are no use of a pool: by its user, if no more is known of
+    it than that. Without rights lbctl may not look into other users' processes."""
+    who = f"uid:{one.uid}" if one.pid is None else one.process
+    return who in state.topology.services[name].drain.known
 
 
 def not_yet_counted(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:

@@ -237,7 +237,8 @@ class Drain:
     """When an old pool counts as unused: no request for `quiet`. Not proved within `limit`: it is kept, unproven.
 
     `idle`: a sticky session that came within this time is still there, and keeps its pool. `known`: programs of this
-    host whose connections past the load balancers are no use of a pool, as the kernel names them.
+    host whose connections past the load balancers are no use of a pool, as the kernel names them; `uid:N` for one
+    that it does not name.
     """
 
     quiet: Span = Span(30 * SECOND)

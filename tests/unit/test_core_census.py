@@ -149,6 +149,23 @@ def test_a_program_that_the_config_knows_keeps_nothing_in_use_and_stands_in_the_
     assert found.census.endswith("but curl (pid 12) has 3 connections, which the config knows (`drain.known`)")
 
 
+def test_a_program_of_which_only_the_user_may_be_known_is_known_by_that() -> None:
+    """lbctl without rights, as its package runs it, cannot look into the processes of other users."""
+    nameless = Program(process="", pid=None, uid=113, count=1)
+    shop = retiring(strangers=Strangers(programs=(nameless,)))
+    assert certificate(shop) is None
+    assert "a program of uid 113 has a connection" in waits(shop)
+    known = {
+        name: replace(one, drain=replace(one.drain, known=("uid:113",)))
+        for name, one in shop.state.topology.services.items()
+    }
+    shop._take(replace(shop.state.topology, services=known))
+    shop.run(10)
+    found = certificate(shop)
+    assert found is not None
+    assert found.census.endswith("but a program of uid 113 has a connection, which the config knows (`drain.known`)")
+
+
 def test_a_count_that_was_not_taken_again_for_long_is_no_witness() -> None:
     """The pool was quiet long before `retain` ended, and was counted when it became so: who connected since is not in
     that."""
