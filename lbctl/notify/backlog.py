@@ -59,6 +59,9 @@ class Backlog:
         self.unsaved = False
         """Something was settled without being told: it was told already from memory, or what followed says it."""
         self._waiting: deque[Told] = deque()
+        self._half_told: dict[int, Told] = {}
+        """What people can read already, while an older message could not be brought up to date: nothing waits for it.
+        By identity, held here so that no other gets it."""
         self._lost_ids: deque[int] = deque(maxlen=LOST_IDS_MAX)
         self._twins: dict[tuple[object, ...], int] = {}
         """What waits from memory and is in the journal by now: its id there."""
@@ -71,6 +74,11 @@ class Backlog:
     def is_urgent(self) -> bool:
         """Whether something urgent waits."""
         return any(urgent(told.entry) for told in self._waiting)
+
+    @property
+    def is_urgent_untold(self) -> bool:
+        """Whether something urgent waits of which people can read nothing yet."""
+        return any(urgent(told.entry) for told in self._waiting if id(told) not in self._half_told)
 
     @property
     def unstored(self) -> list[Unstored]:
@@ -105,6 +113,7 @@ class Backlog:
     def collapse(self, now: Instant) -> None:
         """Turn alerts that are too old into a number."""
         while self._waiting and now - self._waiting[0].entry.at > AGE_MAX_MS:
+            self._half_told.pop(id(self._waiting[0]), None)
             self._lose(self._waiting.popleft())
 
     def merge(self) -> None:
@@ -120,6 +129,8 @@ class Backlog:
             kept.append(told)
             after[:] = [told, *after[:LATER_MAX]]
         self._waiting = deque(reversed(kept))
+        for told in dropped:
+            self._half_told.pop(id(told), None)
         self._settle(map(self._spent, dropped))
 
     def oldest(self, now: Instant) -> Span:
@@ -141,14 +152,21 @@ class Backlog:
         return self.head()
 
     def next_for_people(self, *, steps_too: bool) -> Told | None:
-        """The next alert to tell: the first urgent one, else the first; single steps only if `steps_too`."""
-        calm = None
+        """The next alert to tell: the first urgent one, else the first; single steps only if `steps_too`. What is half
+        told comes last."""
+        calm = half = None
         for told in self._waiting:
-            if urgent(told.entry):
+            if id(told) in self._half_told:
+                half = half or told
+            elif urgent(told.entry):
                 return told
-            if calm is None and (steps_too or not minor(told.entry)):
+            elif calm is None and (steps_too or not minor(told.entry)):
                 calm = told
-        return calm
+        return calm or half
+
+    def half_told(self, item: Told) -> None:
+        """People can read `item`; what it changes elsewhere is still to be shown."""
+        self._half_told[id(item)] = item
 
     def told(self, item: Told) -> int:
         """`item` was delivered (and may have been given up meanwhile); returns the id the cursor may move to, or 0."""
@@ -174,6 +192,7 @@ class Backlog:
         for index, one in enumerate(self._waiting):
             if one is item:
                 del self._waiting[index]
+                self._half_told.pop(id(item), None)
                 return True
         return False
 

@@ -193,6 +193,9 @@ class Lane:
         if delivery.hopeless and not isinstance(item, Lost):
             self._attempt = 1
             self.backlog.give_up(item)
+        elif delivery.said and not isinstance(item, Lost):
+            self.backlog.half_told(item)
+            self._free_at_s = asyncio.get_running_loop().time() + self._manner.pace_s
         await self._pause(delivery)
 
     async def _delivered(self, item: Lost | Told) -> None:
@@ -221,7 +224,7 @@ class Lane:
         until_s = tried_s + pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
         at_once = (self._manner.chat or self._manner.pages) and (delivery.said or not delivery.retry_after_s)
         look_s = LOOK_EVERY_S
-        while not (at_once and self.backlog.rushed):
+        while not (at_once and (self.backlog.rushed or (delivery.said and self.backlog.is_urgent_untold))):
             soonest_s = min(until_s, tried_s + URGENT_EVERY_S) if self.backlog.is_urgent else until_s
             if (left_s := soonest_s - loop.time()) <= 0:
                 return

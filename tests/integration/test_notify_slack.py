@@ -251,6 +251,27 @@ async def test_edits_that_are_to_wait_keep_no_way_back_waiting_and_are_made_late
     await box.close()
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_page_whose_edit_is_to_wait_keeps_no_way_back_waiting(
+    slack: SlackApi, journal: Journal, at_once: bool
+) -> None:
+    slack.edits_rest = 30
+    box = outbox(journal, alert(slack))
+    box.start()
+    await journal.append(record(1), [STARTED], wall=WALL)
+    await until(slack.roots)
+    page = fact(Kind.HOLD_PAGED, "held: x", severity=Severity.PAGE)
+    await journal.append(record(2), [page, BACK] if at_once else [page], wall=WALL)
+    if not at_once:
+        await until(lambda: slack.refused)
+        await journal.append(record(3), [BACK], wall=WALL)
+    box.wake()
+    await until(lambda: len(slack.replies()) == 2, 5.0)
+    assert "going back to green" in shown(slack.replies()[1])
+    assert (slack.refused, box.pending) == (1, 2), "both edits are still to be made"
+    await box.close()
+
+
 async def test_a_limit_of_edits_is_that_of_the_app_and_not_believed_for_ever(slack: SlackApi, journal: Journal) -> None:
     clock = [0.0]
     edits = Edits(lambda: clock[0])
