@@ -38,8 +38,9 @@ def document_of(files: Sequence[str], env: Sequence[str], assumed: Sequence[str]
 
 
 def with_maps(document: Document) -> Document:
-    """Add what the map files say that its backends are chosen from; one that cannot be read is not known."""
-    for path in {file_of(choice.target) for choice in choices(document)} - {""}:
+    """Add what the map files say that its backends are chosen from; one that cannot be read is not known. Nobody named
+    them here: a pipe among them must not be waited for."""
+    for path in filter(os.path.isfile, {file_of(choice.target) for choice in choices(document)}):
         with suppress(Failure):
             document.maps[path] = values(text_of(Path(path)))
     return document

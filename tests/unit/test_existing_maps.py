@@ -1,5 +1,6 @@
 """Backends that are looked up in a map file: which they may be is in the file."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,9 @@ def test_a_backend_is_known_from_a_map_file_where_the_map_says_it_last_and_alone
 def test_the_values_of_a_map_file_are_read_as_haproxy_reads_them() -> None:
     found = values("# tenants\n\na.example.org tenant_a\n  b.example.org\t tenant_b  \nnothing\n")
     assert found == {"tenant_a", "tenant_b"}
+    assert values("  #a pool_a\n#b pool_b\nc\x0bd pool_c \t\r\ne\u00a0f pool_d\ng  \nh pool\u2028h\ni pool_i\0x\n") == {
+        "pool_a", "pool_c", "pool_d", "pool\u2028h", "pool_i"
+    }  # fmt: skip
     assert named(f"%[hdr(host),map({FILE},sorry)]", {FILE: found}) == {"tenant_a", "tenant_b", "sorry"}
     assert named(f"%[hdr(host),map({FILE})]", {}) is None
 
@@ -94,6 +98,26 @@ def test_import_reads_the_map_before_it_says_who_serves(
     said = capsys.readouterr().err
     assert active in said
     assert ("is computed while HAProxy runs" in said) is (rows is None)
+    beside = f"map({file})]` names web_green, past lbctl's split"
+    assert (beside in said) is (rows == "a web_green\n"), "a map that names a pool is said as loudly as one not known"
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a directory", "a loop", "a device", "no text"])
+def test_a_map_file_that_is_none_is_not_known_and_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    file, cfg = tmp_path / "tenants.map", tmp_path / "haproxy.cfg"
+    cfg.write_text(CONFIG.format(file=file))
+    made = {
+        "a pipe": lambda: os.mkfifo(file),
+        "a directory": file.mkdir,
+        "a loop": lambda: file.symlink_to(file),
+        "a device": lambda: file.symlink_to("/dev/zero"),
+        "no text": lambda: file.write_bytes(b"\xff\0" * 1_000),
+    }
+    made[what]()
+    main(["config", "import", str(cfg)])
+    assert ("is computed while HAProxy runs" in capsys.readouterr().err) is (what != "no text")
 
 
 def test_import_of_a_merged_file_says_who_knows_who_serves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,8 @@ Maps = Mapping[str, frozenset[str]]
 _LOOKED_UP = re.compile(
     r"%\[[^\]]*\bmap(?:_str|_beg|_dir|_dom|_end|_reg|_sub|_ip|_int)?(?:_str)?\((/[^(),\s]+)(?:,([A-Za-z0-9_.:-]*))?\)\]"
 )
+_END = re.compile(r"[\r\0]")
+_ROW = re.compile(r"[ \t]*[^ \t]+[ \t]+([^ \t].*)", re.DOTALL)
 
 
 def file_of(target: str) -> str:
@@ -29,6 +31,6 @@ def named(target: str, maps: Maps) -> frozenset[str] | None:
 
 
 def values(text: str) -> frozenset[str]:
-    """Return the values of a map file, as HAProxy reads it."""
-    rows = (line.split(None, 1) for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return frozenset(row[1].strip() for row in rows if len(row) == 2)
+    """Return the values of a map file, as HAProxy reads it: blanks are spaces and tabs, a comment begins its line."""
+    lines = (_END.split(line, maxsplit=1)[0] for line in text.split("\n") if not line.startswith("#"))
+    return frozenset(row[1].strip(" \t") for row in map(_ROW.fullmatch, lines) if row is not None)

@@ -10,7 +10,7 @@ from lbctl.dataplane.haproxy.existing import asrunning, findings
 from lbctl.dataplane.haproxy.existing.checking import Checked, checked
 from lbctl.dataplane.haproxy.existing.colours import Found, found, service_name
 from lbctl.dataplane.haproxy.existing.evidence import doubts, is_idle
-from lbctl.dataplane.haproxy.existing.findings import Finding, mode_of
+from lbctl.dataplane.haproxy.existing.findings import Finding, Weight, mode_of
 from lbctl.dataplane.haproxy.existing.known import strangers
 from lbctl.dataplane.haproxy.existing.routing import Bind, Choice, binds, choices
 from lbctl.dataplane.haproxy.existing.sections import Document, Line, Place, Remark, Section
@@ -146,7 +146,7 @@ def _proposed(one: Found, every: Sequence[Choice], document: Document, taken: se
     made.doubts += dict.fromkeys(doubts(one, every))
     made.health.doubts += _unlike(made)
     made.fill_in += _gaps(made)
-    made.findings += _found(made)
+    made.findings += _found(made, every)
     return made
 
 
@@ -284,12 +284,24 @@ def _twice(made: Proposed) -> Iterator[Remark]:
                 yield Remark(server.place, text)
 
 
-def _found(made: Proposed) -> Iterator[Finding]:
+def _found(made: Proposed, every: Sequence[Choice]) -> Iterator[Finding]:
     yield from findings.of_frontends(made.choices or [])
+    yield from () if made.found.shared else _beside(made.found, every)
     for section in {id(section): section for section in made.found.backends.values()}.values():
         yield from findings.of_backend(section)
     if not made.found.single and (made.form is HaproxyForm.WEIGHTS or not made.found.shared):
         yield from asrunning.said(service_of(made), made.found.backends)
+
+
+def _beside(one: Found, every: Sequence[Choice]) -> Iterator[Finding]:
+    """Yield each choice whose map file names a pool. One that nobody can read is told as not understood."""
+    pools = {section.name for section in one.backends.values()}
+    for choice in every:
+        if there := sorted(pools & (choice.named or frozenset())):
+            what = f"the map file of `use_backend {choice.target}` names {' and '.join(there)}, past lbctl's split"
+            yield Finding(
+                "RULES_BESIDE_SPLIT", Weight.WARNING, str(choice.line.place), what, "leave its pools out of it"
+            )
 
 
 def service_of(made: Proposed) -> Service:
