@@ -19,6 +19,7 @@ from lbctl.cli.reference import reference
 from lbctl.config.load import load
 from lbctl.config.words import ALERT_WORDS
 from lbctl.control.routes import ROUTES
+from lbctl.core.holds import UNKNOWN_CALLER
 from lbctl.model.entry import Kind
 from lbctl.notify.signature import headers
 
@@ -191,6 +192,17 @@ def test_every_route_of_the_api_is_explained() -> None:
         route for route in ROUTES if route.path not in page and f"`…/{route.path.rsplit('/', 1)[1]}`" not in page
     ]
     assert [f"{route.method} {route.path}" for route in lacking] == []
+
+
+def test_every_reason_to_wait_is_explained_by_its_code() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "lbctl" / "daemon").glob("*.py"))
+    codes = {*re.findall(r"why_line\(\s*\"(\w+)\"", sources), UNKNOWN_CALLER}
+    core = "".join(path.read_text() for path in (ROOT / "lbctl" / "core").glob("*.py"))
+    holds = set(re.findall(r"Hold\(\s*\"(\w+)\"", core))
+    api, held = (REFERENCE / "api.md").read_text(), (DOCS / "how-to" / "when-it-holds.md").read_text()
+    assert len(codes) > 9
+    assert sorted(code for code in codes if f"`{code}`" not in api.partition("/v1/why` has a `code`")[2]) == []
+    assert sorted(code for code in holds if f"`{code}`" not in held) == []
 
 
 def test_every_rule_for_prometheus_is_explained() -> None:
