@@ -11,7 +11,7 @@ from lbctl import wall
 from lbctl.config.settings import AlertmanagerAlert
 from lbctl.notify.card import card
 from lbctl.notify.incident import OPEN_OF, meant
-from lbctl.notify.kept import Kept
+from lbctl.notify.kept import OPEN_MAX, Kept
 from lbctl.notify.plain import plain
 from lbctl.notify.port import Delivery, Manner, Memory, Message
 from lbctl.notify.post import TIMEOUT_S, Poster, Reply
@@ -37,7 +37,7 @@ class AlertmanagerSender:
     ) -> None:
         self._authorization = None if alert.authorization is None else alert.authorization.value
         self._poster = Poster(alert.name, alert.url, timeout_s)
-        self._open = Kept(OPEN_OF.format(alert.name), memory)
+        self._open = Kept(OPEN_OF.format(alert.name), memory, OPEN_MAX)
         self._wall_s = wall_s
 
     async def send(self, message: Message) -> Delivery:

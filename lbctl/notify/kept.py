@@ -14,14 +14,17 @@ log = structlog.get_logger()
 
 KEPT_MAX = 50
 """Names per channel; what belongs to older ones has ended long ago."""
+OPEN_MAX = 1_000
+"""The same of incidents: one that is forgotten is never resolved, and every service of a site may have one."""
 WAIT_S = 1.0
 
 
 class Kept:
     """Small facts by name. What cannot be made durable is known until the process ends."""
 
-    def __init__(self, key: str, memory: Memory) -> None:
+    def __init__(self, key: str, memory: Memory, most: int = KEPT_MAX) -> None:
         self._key = key
+        self._most = most
         self._memory = memory
         self._facts = _read(memory.meta(key))
 
@@ -47,7 +50,7 @@ class Kept:
         self._facts.pop(name, None)
         if facts is not None:
             self._facts[name] = facts
-        while len(self._facts) > KEPT_MAX:
+        while len(self._facts) > self._most:
             del self._facts[next(iter(self._facts))]
         try:
             async with asyncio.timeout(WAIT_S):

@@ -2,7 +2,7 @@
 
 from lbctl.model.units import MINUTE, Instant
 from lbctl.notify.incident import OPEN_OF, lasts, meant
-from lbctl.notify.kept import Kept
+from lbctl.notify.kept import OPEN_MAX, Kept
 from lbctl.notify.port import Memory, Message
 
 AGAIN_MS = 5 * MINUTE
@@ -13,7 +13,7 @@ class Lasting:
     """The one-offs of one channel. A message that opens one anew lets it last anew."""
 
     def __init__(self, channel: str, memory: Memory) -> None:
-        self._until = Kept(f"lasting/{channel}", memory)
+        self._until = Kept(f"lasting/{channel}", memory, OPEN_MAX)
         self._opened_before = Kept(OPEN_OF.format(channel), memory).names
 
     async def adopt(self, now: Instant) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from lbctl.config.settings import PagerDutyAlert
 from lbctl.notify.card import card
 from lbctl.notify.incident import OPEN_OF, meant
-from lbctl.notify.kept import Kept
+from lbctl.notify.kept import OPEN_MAX, Kept
 from lbctl.notify.masking import masked
 from lbctl.notify.plain import plain
 from lbctl.notify.port import Delivery, Manner, Memory, Message
@@ -30,7 +30,7 @@ class PagerDutySender:
     def __init__(self, alert: PagerDutyAlert, memory: Memory, timeout_s: float = TIMEOUT_S) -> None:
         self._key = alert.routing_key.value
         self._poster = Poster(alert.name, alert.api, timeout_s)
-        self._open = Kept(OPEN_OF.format(alert.name), memory)
+        self._open = Kept(OPEN_OF.format(alert.name), memory, OPEN_MAX)
 
     async def send(self, message: Message) -> Delivery:
         """Open, close or tell. What nobody asked for and closes nothing is not sent."""

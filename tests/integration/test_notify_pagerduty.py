@@ -11,6 +11,7 @@ import pytest
 
 from lbctl.config.settings import PagerDutyAlert
 from lbctl.model.entry import Entry, Kind, Severity
+from lbctl.model.names import ServiceName
 from lbctl.model.units import Instant
 from lbctl.notify import lane
 from lbctl.notify.incident import ONE_OFF
@@ -69,6 +70,17 @@ async def test_what_an_earlier_version_opened_under_another_name_is_resolved_by_
     await until(lambda: not pager.incidents)
     assert sorted(pager.resolved) == sorted(f"lbctl/lb1/{name}" for name in formerly)
     await box.close()
+
+
+async def test_however_many_incidents_are_open_none_is_forgotten(pager: PagerDuty, journal: Journal) -> None:
+    names = [f"certificate/shop{number}" for number in range(300)]
+    pager.incidents |= {f"lbctl/lb1/{name}": {} for name in names}
+    await journal.set_meta("incidents/pager", json.dumps({name: {"seq": 1} for name in names}))
+    sender = PagerDutySender(alert(pager), journal)
+    assert (await sender.send(composed(paged("blue held at 10 % for 15m"), 2))).ok
+    assert (await sender.send(composed(fact(Kind.POOL_CLAIMED, release=None, service=ServiceName("shop0")), 3))).ok
+    assert pager.resolved == ["lbctl/lb1/certificate/shop0"]
+    await sender.close()
 
 
 async def test_everything_else_is_a_change_event_and_pages_nobody(pager: PagerDuty, journal: Journal) -> None:
