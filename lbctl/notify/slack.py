@@ -23,6 +23,8 @@ POST, EDIT = "chat.postMessage", "chat.update"
 
 TITLE_MAX, TEXT_MAX, VALUE_MAX = 150, 3_000, 600
 REPLIED_MAX = 100
+KEPT_REPLIES_MAX = 20
+"""So many of a release are remembered over a restart."""
 _LOST = frozenset(
     {"message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed", "cannot_reply_to_message"}
 )
@@ -77,7 +79,7 @@ class SlackSender:
 
     async def _go_on(self, release: str, thread: Thread, message: Message) -> Delivery:
         """Say it in the thread first, then edit the message above: a retry repeats only what was not done."""
-        if not message.minor and message.id not in self._replied:
+        if not message.minor and message.id not in (*self._replied, *thread.replied):
             answer = {**_said(message), "channel": thread.channel, "thread_ts": thread.ts, **_QUIET}
             done = await self._call(POST, answer | {"reply_broadcast": message.urgent})
             if done.detail in _LOST:
@@ -91,9 +93,14 @@ class SlackSender:
         done = await self._edited({**_said(message), "channel": thread.channel, "ts": thread.ts})
         if done.detail in _LOST:
             await self._threads.put(release, None)
-            return Delivery(ok=True) if message.id in self._replied else await self._begin(release, message)
+            answered = message.id in (*self._replied, *thread.replied)
+            return Delivery(ok=True) if answered else await self._begin(release, message)
         if done.ok:
             await self._threads.put(release, replace(thread, seq=message.seq))
+        elif message.id in self._replied and message.id not in thread.replied:
+            # A restart, or a reload with other alerts, must not say it again meanwhile.
+            replied = (*thread.replied, message.id)[-KEPT_REPLIES_MAX:]
+            await self._threads.put(release, replace(thread, replied=replied))
         return done
 
     async def _anew(self, release: str, message: Message) -> Delivery:

@@ -8,13 +8,14 @@ from lbctl.notify.port import Memory
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """The message of one release: where it is, which channel the config named then, and the newest fact that it shows
-    (0: unknown)."""
+    """The message of one release: where it is, which channel the config named then, the newest fact that it shows (0:
+    unknown), and the last alerts that were answered below it while it could not be edited."""
 
     channel: str
     ts: str
     named: str
     seq: int = 0
+    replied: tuple[str, ...] = ()
 
 
 class Threads:
@@ -30,8 +31,11 @@ class Threads:
             return (
                 None
                 if found is None
-                else Thread(str(found["channel"]), str(found["ts"]), str(found["named"]), int(found["seq"]))
-            )
+                else Thread(
+                    str(found["channel"]), str(found["ts"]), str(found["named"]), int(found["seq"]),
+                    tuple(map(str, found.get("replied", ()))),
+                )
+            )  # fmt: skip
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -272,6 +272,23 @@ async def test_a_page_whose_edit_is_to_wait_keeps_no_way_back_waiting(
     await box.close()
 
 
+async def test_a_restart_while_edits_are_to_wait_says_nothing_twice(slack: SlackApi, journal: Journal) -> None:
+    first = SlackSender(alert(slack), journal)
+    await told(first, STARTED)
+    slack.edits_rest = 30
+    page = composed(fact(Kind.HOLD_PAGED, "held: x", severity=Severity.PAGE), 2)
+    assert (await first.send(page)).said
+    assert (await first.send(composed(BACK, 3))).said
+    await first.close()
+    slack.edits_rest = 0
+    again = SlackSender(alert(slack), journal)
+    for message in (page, composed(BACK, 3)):
+        assert (await again.send(message)).ok
+    assert (len(slack.replies()), slack.edits) == (2, 2)
+    assert "going back to green" in shown(slack.roots()[0])
+    await again.close()
+
+
 async def test_a_limit_of_edits_is_that_of_the_app_and_not_believed_for_ever(slack: SlackApi, journal: Journal) -> None:
     clock = [0.0]
     edits = Edits(lambda: clock[0])
