@@ -76,9 +76,9 @@ class Backlog:
         return any(urgent(told.entry) for told in self._waiting)
 
     @property
-    def is_urgent_untold(self) -> bool:
-        """Whether something urgent waits of which people can read nothing yet."""
-        return any(urgent(told.entry) for told in self._waiting if id(told) not in self._half_told)
+    def has_news(self) -> bool:
+        """Whether something waits, other than single steps, of which people can read nothing yet."""
+        return any(not minor(told.entry) for told in self._waiting if id(told) not in self._half_told)
 
     @property
     def unstored(self) -> list[Unstored]:

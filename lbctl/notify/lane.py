@@ -224,7 +224,7 @@ class Lane:
         until_s = tried_s + pause_s(self._attempt, self._facts.jitter(), delivery.retry_after_s)
         at_once = (self._manner.chat or self._manner.pages) and (delivery.said or not delivery.retry_after_s)
         look_s = LOOK_EVERY_S
-        while not (at_once and (self.backlog.rushed or (delivery.said and self.backlog.is_urgent_untold))):
+        while not (at_once and (self.backlog.rushed or (delivery.said and self.backlog.has_news))):
             soonest_s = min(until_s, tried_s + URGENT_EVERY_S) if self.backlog.is_urgent else until_s
             if (left_s := soonest_s - loop.time()) <= 0:
                 return

@@ -252,7 +252,7 @@ async def test_edits_that_are_to_wait_keep_no_way_back_waiting_and_are_made_late
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_a_page_whose_edit_is_to_wait_keeps_no_way_back_waiting(
+async def test_a_page_whose_edit_is_to_wait_keeps_neither_a_way_back_nor_news_waiting(
     slack: SlackApi, journal: Journal, at_once: bool
 ) -> None:
     slack.edits_rest = 30
@@ -269,6 +269,10 @@ async def test_a_page_whose_edit_is_to_wait_keeps_no_way_back_waiting(
     await until(lambda: len(slack.replies()) == 2, 5.0)
     assert "going back to green" in shown(slack.replies()[1])
     assert (slack.refused, box.pending) == (1, 2), "both edits are still to be made"
+    await journal.append(record(4), [fact(Kind.CONFIG_RELOADED, "the config was reloaded", release=None)], wall=WALL)
+    box.wake()
+    await until(lambda: len(slack.roots()) == 2, 5.0)
+    assert (slack.refused, box.pending) == (1, 2)
     await box.close()
 
 
