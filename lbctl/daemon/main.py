@@ -114,7 +114,10 @@ async def _reloads(daemon: Running, asked: asyncio.Event) -> None:
     while True:
         await asked.wait()
         asked.clear()
-        await daemon.reload()
+        try:
+            await daemon.reload()
+        except Exception as error:  # noqa: BLE001 - this must not be the last hang-up that is heard
+            log.error("config.reload_failed", error=repr(error)[:500])
 
 
 if __name__ == "__main__":

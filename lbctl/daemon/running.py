@@ -73,11 +73,13 @@ class Running:
         """
         async with self._turn:
             self.notify.reloading()
-            why = await self._reloaded(asked)
-            if why:
-                self._refuse(why, asked)
-            self.notify.ready(self.status_line())
-            return why
+            try:
+                if why := await self._reloaded(asked):
+                    self._refuse(why, asked)
+                return why
+            finally:
+                # Also where a rule of lbctl's own was broken: systemd would wait for the end of this for ever.
+                self.notify.ready(self.status_line())
 
     async def _reloaded(self, asked: Asked) -> str:
         try:
@@ -96,7 +98,8 @@ class Running:
     def _refuse(self, reason: str, asked: Asked) -> None:
         self.refused = f"since {wall.now()}: {reason}"
         text = f"the new config is refused, the old one stays: {reason}"
-        self.tell(Kind.CONFIG_REFUSED, text, Severity.WARNING, actor=asked.actor)
+        data = {"reason": asked.reason} if asked.reason else None
+        self.tell(Kind.CONFIG_REFUSED, text, Severity.WARNING, data=data, actor=asked.actor)
 
     async def _take(self, config: Config, asked: Asked) -> str:
         """Take a config, and return "". What may refuse comes first: the alerts' addresses, the request logs, the load
