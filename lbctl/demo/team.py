@@ -8,6 +8,8 @@ from lbctl.demo.control import Json, RefusedError
 from lbctl.demo.shop import UNIT, ShopStage
 
 PATIENCE_S = 60.0
+READ_AGAIN_S = 1.1
+"""So long lbctl's newest reading of a load balancer at rest may be older than a deployment."""
 KEPT = "sessions_kept"
 """The refusal of a pool that still honours sessions of the release before: a pipeline waits for them."""
 
@@ -79,7 +81,16 @@ class Team:
         """Claim, deploy, say ready; returns the build."""
         colour = await self.claim()
         await self.here.shop.deploy(self.service, colour, version.number, version.speaks)
+        await self._up(colour)
         return await self.ready(version)
+
+    async def _up(self, colour: str) -> None:
+        """Wait until every server of a pool is up as lbctl sees it. A load balancer that saw them stop for long has
+        nobody to give the other team's calls to until its own checks have passed again."""
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.sleep(READ_AGAIN_S)
+            while not all(one["up"] for one in (await self._status())["servers"].values() if one["pool"] == colour):
+                await asyncio.sleep(0.1)
 
     async def _status(self) -> Json:
         return await self.here.control.service(self.service)

@@ -1,5 +1,6 @@
 """Two services behind one HAProxy, both in release, while the HAProxy is reloaded under them."""
 
+import asyncio
 import os
 import re
 import signal
@@ -65,11 +66,25 @@ async def reached(here: Stage, service: str, share_bp: int) -> None:
     await until(recorded)
 
 
-async def reload(here: Stage, proxy: OwnHaproxy) -> None:
-    """Reload, and wait until both services are read from a new worker, at the value of the record."""
+def workers(master: int) -> set[str]:
+    return set(Path(f"/proc/{master}/task/{master}/children").read_text().split())
+
+
+async def reload(here: Stage, proxy: OwnHaproxy, shares_before: Path | None = None) -> None:
+    """Reload, and wait until both services are read from a new worker, at the value of the record. With other shares in
+    the map file lbctld is stopped until the new worker has read them: it would put them right before."""
     before = (await here.control.service(SERVICE))["instances"]["edge/lb1"]["generation"]
     assert proxy.pid is not None
+    known, daemon = workers(proxy.pid), here.daemon.pid
+    assert daemon is not None
+    if shares_before is not None:
+        os.kill(daemon, signal.SIGSTOP)
+        shares_before.rename(shares_before.with_name("state.map"))
     os.kill(proxy.pid, signal.SIGUSR2)
+    async with asyncio.timeout(20):
+        while not workers(proxy.pid) - known:
+            await asyncio.sleep(0.02)
+    os.kill(daemon, signal.SIGCONT)
 
     async def settled() -> bool:
         for service in BOTH:
@@ -101,8 +116,7 @@ async def test_a_reload_with_older_shares_rebases_both_releases_and_nobody_is_ta
         assert await shares(here) == dict.fromkeys(BOTH, ("shifting", 5_000, 5_000))
         fresh = here.directory / "maps" / "state.new"
         fresh.write_text("".join(f"{service} 1000:10000:10000\n" for service in BOTH))
-        fresh.rename(here.directory / "maps" / "state.map")
-        await reload(here, proxy)
+        await reload(here, proxy, fresh)
         assert await shares(here) == dict.fromkeys(BOTH, ("shifting", 1_000, 1_000))
         told = [event for event in await events(here) if event["kind"] == "drift.found"]
         assert {(event["service"], event["severity"]) for event in told} == {(name, "warning") for name in BOTH}
