@@ -77,7 +77,7 @@ def fair(users: Steady, per_second: float, window_s: float) -> list[int]:
     windows = users.per_window(window_s)
     assert windows
     wanted = per_second * window_s
-    assert all(0.8 * wanted <= one <= 1.2 * wanted for one in windows), windows
+    assert all(0.8 * wanted <= one <= 1.2 * wanted for one in windows), " ".join(map(str, windows))
     return windows
 
 
