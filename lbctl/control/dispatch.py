@@ -121,7 +121,8 @@ async def guarded(request: web.Request, handler: Answerer, answer_s: float) -> w
     """Return the handler's answer, or the problem that says why there is none. Raises only cancellation."""
     try:
         streaming = request.query.get("follow") == "1"
-        return await asyncio.wait_for(handler(request), None if streaming else answer_s)
+        async with asyncio.timeout(None if streaming else answer_s):
+            return await handler(request)
     except web.HTTPException as error:
         return problem_response(_of_http(error, request))
     except Refused as refused:

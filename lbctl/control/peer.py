@@ -61,7 +61,8 @@ async def actor(peer: Peer) -> str:
 async def user(uid: int) -> str:
     """Return whose uid it is: `uid 1000 (eva)`; without the name if it is not found at once."""
     try:
-        name = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(_NAMES, _name, uid), NAME_TIMEOUT_S)
+        async with asyncio.timeout(NAME_TIMEOUT_S):
+            name = await asyncio.get_running_loop().run_in_executor(_NAMES, _name, uid)
     except TimeoutError:
         name = ""
     return f"uid {uid} ({name})" if name else f"uid {uid}"

@@ -130,7 +130,8 @@ class ControlServer:
             connection.streaming = request.query.get("follow") == "1"
             try:
                 response = await guarded(request, handler, self._limits.answer_s)
-                await asyncio.wait_for(_written(request, response), self._limits.write_s)
+                async with asyncio.timeout(self._limits.write_s):
+                    await _written(request, response)
             except (TimeoutError, ConnectionError):
                 connection.evict()
                 return web.Response()

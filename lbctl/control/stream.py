@@ -98,4 +98,5 @@ async def _send(response: web.StreamResponse, event: dict[str, Any]) -> None:
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:
     """A reader that takes nothing for half a minute is given up; what it missed it can ask for by its last id."""
-    await asyncio.wait_for(response.write(data), WRITE_TIMEOUT_S)
+    async with asyncio.timeout(WRITE_TIMEOUT_S):
+        await response.write(data)

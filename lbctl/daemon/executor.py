@@ -186,7 +186,8 @@ class Executor:
 
 async def _told(plane: DataPlane, operation: SetServer) -> Result:
     try:
-        return await asyncio.wait_for(plane.administer(operation), OPERATION_TIMEOUT_S * 2)
+        async with asyncio.timeout(OPERATION_TIMEOUT_S * 2):
+            return await plane.administer(operation)
     except TimeoutError:
         return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
     except Exception as error:
@@ -206,7 +207,8 @@ async def _one(plane: DataPlane, operation: Operation) -> Result:
     """A driver bounds its own calls; this is the belt to its braces, with a little more patience."""
     try:
         work = plane.apply(operation) if isinstance(operation, SetRoute) else plane.set_closing(operation)
-        result = await asyncio.wait_for(work, OPERATION_TIMEOUT_S * 2)
+        async with asyncio.timeout(OPERATION_TIMEOUT_S * 2):
+            result = await work
         return replace(result, detail=unnamed(plane.name, result.detail))
     except TimeoutError:
         return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")

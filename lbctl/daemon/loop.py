@@ -98,7 +98,8 @@ class Loop:
         self._inbox.put_nowait(request)
         self.wake()
         try:
-            return await asyncio.wait_for(future, ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await future
         except TimeoutError:
             raise Refused(
                 "slow_journal",
@@ -123,7 +124,8 @@ class Loop:
             pause_s = TICK_BUSY_S if self._busy() else TICK_REST_S
             by_the_clock = loop.time() + pause_s
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
             due, self._due = min(self._due, by_the_clock), float("inf")
             self._wake.clear()
             self._drain()

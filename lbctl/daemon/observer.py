@@ -152,11 +152,13 @@ class Observer:
             self._seen()
             pace = PACE_BUSY_S if name in self._busy else PACE_REST_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._pokes[name].wait(), max(0.01, pace - (loop.time() - began)))
+                async with asyncio.timeout(max(0.01, pace - (loop.time() - began))):
+                    await self._pokes[name].wait()
 
     async def _read(self, name: InstanceName, plane: DataPlane) -> InstanceReading | Unreadable:
         try:
-            return await asyncio.wait_for(plane.observe(), OPERATION_TIMEOUT_S * 2)
+            async with asyncio.timeout(OPERATION_TIMEOUT_S * 2):
+                return await plane.observe()
         except DataPlaneError as error:
             return self._unreadable(name, str(error))
         except TimeoutError:

@@ -46,7 +46,8 @@ class Child:
         """The next line of stdout. Raises ChildFailed where none comes in time."""
         assert self._process.stdout is not None
         try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                line = await self._process.stdout.readline()
         except TimeoutError:
             raise ChildFailed(f"{self._module} (pid {self.pid}) said nothing for {timeout_s:g} s") from None
         if not line.endswith(b"\n"):

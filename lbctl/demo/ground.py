@@ -57,7 +57,8 @@ class Daemon:
         """Wait until it has ended by itself; returns its exit code. Raises TimeoutError."""
         if self._process is None:
             return None
-        return await asyncio.wait_for(self._process.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await self._process.wait()
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal and wait for nothing; one that has ended gets none."""

@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from math import floor
 
 ANSWER_TIMEOUT_S = 5.0
+PAUSE_SPREAD = (0.5, 1.5)
+"""The shortest and the longest pause of a session, in parts of `pause_s`."""
 
 
 @dataclass(slots=True)
@@ -53,15 +56,17 @@ class Steady:
         self.visitors.clear()
 
     def per_window(self, window_s: float = 10.0) -> list[int]:
-        """Return how many moved in every window wholly between the first and the last move, a second apart.
+        """Return how many moved in every window, a second apart, from the first move to the last.
 
-        A session moves with its next request: one pause at the beginning is left out.
+        A session moves with its next request: the longest pause after the first move, when few of those let go have
+        come yet, and before the last, when nobody is let go any more and the rest only come, is no part of a window.
         """
         times = [change.at_s for change in self.changes]
         if not times:
             return []
-        first = times[0] + self.pause_s
-        starts = range(int(times[-1] - first - window_s) + 1)
+        longest_s = PAUSE_SPREAD[1] * self.pause_s
+        first, last = times[0] + longest_s, times[-1] - longest_s
+        starts = range(floor(last - first - window_s) + 1)
         return [sum(first + start <= at < first + start + window_s for at in times) for start in starts]
 
     async def live(self, number: int) -> None:
@@ -77,7 +82,7 @@ class Steady:
                 self.changes.append(Change(time.monotonic(), number, self.colours[number], colour))
             if colour:
                 self.colours[number] = colour
-            await asyncio.sleep(self.pause_s * (0.5 + chance.random()))
+            await asyncio.sleep(self.pause_s * chance.uniform(*PAUSE_SPREAD))
 
     async def visit(self, pause_s: float) -> None:
         """Somebody without cookies, again and again."""

@@ -1,6 +1,6 @@
 """Every promise has tests, and every test that a promise names is there."""
 
-import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -14,8 +14,7 @@ OF_MANY_HOSTS = {"P22", "P23", "P24", "P25"}
 
 @cache
 def _tests(file: str) -> frozenset[str]:
-    tree = ast.parse((TESTS / file).read_text())
-    return frozenset(one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+    return frozenset(re.findall(r"^(?:async )?def (\w+)", (TESTS / file).read_text(), re.MULTILINE))
 
 
 def test_every_promise_is_there_once() -> None:

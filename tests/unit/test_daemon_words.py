@@ -1,8 +1,6 @@
 """What status and plan say is what the decisions go by: refused, not ready, up and down mean the same everywhere."""
 
-import asyncio
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +10,8 @@ from lbctl.core.requests import admit
 from lbctl.core.situation import situation
 from lbctl.core.state import State
 from lbctl.core.wellness import wellness
-from lbctl.daemon.checks import Checks
-from lbctl.daemon.observer import Observer
 from lbctl.daemon.preview import plan_view
-from lbctl.daemon.versions import Versions
 from lbctl.daemon.views import service_view
-from lbctl.dataplane.fake import FakeInstance
-from lbctl.gate.attest import Asker
 from lbctl.model.names import Colour, InstanceName
 from lbctl.model.operation import Ability, Capabilities
 from lbctl.model.reading import InstanceReading, Unreadable
@@ -27,8 +20,6 @@ from lbctl.model.sessions import AtDeadline
 from lbctl.model.topology import Plan
 from lbctl.model.units import Instant
 from lbctl.sim.world import SERVERS, SERVICE
-from lbctl.store.token import TokenDir
-from lbctl.telemetry.logs import RequestLogs
 from tests.scenarios.stage import Stage
 
 Json = dict[str, Any]
@@ -178,26 +169,6 @@ def test_the_write_that_is_planned_honours_the_candidates_sessions_again() -> No
     runtime = {life: route.with_keep(Colour.GREEN, 0) for life, route in seen.runtime.items()}
     state = seeing(state, replace(reading, services={SERVICE: replace(seen, runtime=runtime)}))
     assert planned(state)["writes"] == [f"{name}: {SERVICE} 0:10000:0 → 100:10000:10000"]
-
-
-async def test_a_reason_does_not_name_the_instance_that_everybody_names_before_it(tmp_path: Path) -> None:
-    name = InstanceName("edge/lb1")
-    plane = FakeInstance(name, [], now)
-    plane.broken = "HAProxy has not loaded its map"
-    seen = asyncio.Event()
-    checks, tokens = Checks(after().topology, now), TokenDir(tmp_path / "tokens")
-    versions = Versions(after().topology, Asker().ask, now)
-    observer = Observer(
-        {name: plane}, checks, tokens, RequestLogs(), versions, now, seen=seen.set, repair=lambda _: None
-    )
-    observer.start()
-    await asyncio.wait_for(seen.wait(), 10)
-    await observer.stop()
-    assert observer.readings[name] == Unreadable(Instant(0), "HAProxy has not loaded its map")
-
-
-def now() -> Instant:
-    return Instant(0)
 
 
 def test_what_is_not_read_is_unknown_and_not_0() -> None:
