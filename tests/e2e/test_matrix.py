@@ -59,7 +59,10 @@ async def held(here: ShopStage) -> Json:
         found = (await unit(here))["held"] or {}
         return found.get("code") in {"wrong_cell", "unknown_caller"}
 
-    await until(waits)
+    try:
+        await until(waits)
+    except TimeoutError:
+        pytest.fail(f"not held by a wrong cell: {await unit(here)}")
     return found
 
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
-from lbctl.core.parting import part
+from lbctl.core.parting import part, waits_for
 from lbctl.core.seating import seats
 from lbctl.dataplane.haproxy.client import ask
 from lbctl.model.names import Colour
@@ -143,6 +143,16 @@ class Crowd:
             await asyncio.sleep(0.05)
 
 
+@asynccontextmanager
+async def within(seconds: float, told: Callable[[], str]) -> AsyncIterator[None]:
+    """Fail with what is told where this takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        pytest.fail(f"not within {seconds:g} s: {told()}")
+
+
 async def moved_at(
     world: HaproxyWorld, here: Operator, crowd: Crowd, per_second: int, keeps: list[tuple[float, int]] | None = None
 ) -> float:
@@ -150,10 +160,15 @@ async def moved_at(
     now = (await counted(world)).taken_at
     leaving = Leaving(per_second=per_second, began_at=now, paced_at=now, deadline=Instant(now + 60_000))
     keep_bp, coming = 10_000, asyncio.create_task(crowd.come())
-    async with asyncio.timeout(60):
+    why = ""
+    async with within(60, lambda: f"{keep_bp=} {leaving} {why}; moved {len(crowd.moved_at)}"):
         while keep_bp:
             seen = await counted(world)
-            found = part(keep_bp, leaving, seats([seen.sessions[SHOP]], Colour.BLUE, seen.taken_at), seen.taken_at)
+            here_now = seats([seen.sessions[SHOP]], Colour.BLUE, seen.taken_at)
+            found, why = (
+                part(keep_bp, leaving, here_now, seen.taken_at),
+                waits_for(keep_bp, leaving, here_now, seen.taken_at),
+            )
             if found is not None:
                 keep_bp, leaving = found
                 await here.route(10_000, keep_bp, 10_000)
