@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lbctl.core.matrix import UNKNOWN_FOR, Tally, unknown_calls, unproved, unwatched
+from lbctl.core.matrix import UNKNOWN_FOR, WATCHED_MIN, Tally, unknown_calls, unproved, unwatched
 from lbctl.model.route import Pin
 from lbctl.model.topology import PinKind, Service
 from lbctl.model.units import Instant, seconds
@@ -36,7 +36,11 @@ def unwatched_pin(now: "Situation") -> str:
     nobody's."""
     found = ((caller, provider) for provider, tally in now.matrix.items() if (caller := unwatched(tally)) is not None)
     return next(
-        (f"no call of {caller} to {provider} could be seen yet under its new pin" for caller, provider in found), ""
+        (
+            f"calls of {caller} to {provider} are watched for {seconds(WATCHED_MIN)} under its new pin"
+            for caller, provider in found
+        ),
+        "",
     )
 
 

@@ -22,6 +22,9 @@ Counts = Mapping[Cell, int]
 UNKNOWN_FOR = Span(10 * MINUTE)
 """A caller that belongs to no pool is remembered for as long after its last call."""
 MARK_EVERY = Span(10 * SECOND)
+WATCHED_MIN = Span(2 * SECOND)
+"""For so long at least the calls of a pool are watched once its pin is proved: servers that nobody uses call in the
+background every second or so, and a wrong one must be met before any user is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,8 @@ def unwatched(tally: Tally) -> Caller | None:
 
 
 def _is_watched(look: Look, proved: Proved) -> bool:
-    return len(look.taken_at) == 3 and look.taken_at[0] >= proved.since
+    first, last = look.taken_at[0], look.taken_at[-1]
+    return len(look.taken_at) == 3 and first >= proved.since and since(proved.since, last) >= WATCHED_MIN
 
 
 def recent(unknown: tuple[tuple[Instant, int], ...], now: Instant) -> tuple[tuple[Instant, int], ...]:

@@ -11,6 +11,7 @@ from lbctl.core.change import entry
 from lbctl.core.closing import closing_news
 from lbctl.core.holds import Hold
 from lbctl.core.judge.wording import figures
+from lbctl.core.matrix import WATCHED_MIN
 from lbctl.core.reconcile import routed
 from lbctl.core.servers import changed
 from lbctl.core.situation import Situation, Situations, home_open
@@ -168,7 +169,10 @@ def _holds(now: Situation, progress: Progress) -> tuple[Progress, list[Entry]]:
 
 
 def _soon(now: Situation, hold: Hold) -> Span:
-    """Return for how long a hold is no news: after a start every server is unknown until its first checks are done."""
+    """Return for how long a hold is no news: calls are watched under a new pin before every first step, and after a
+    start every server is unknown until its first checks are done."""
+    if hold.code == "watching":
+        return Span(SECOND + WATCHED_MIN)
     if hold.code != "candidate" or now.candidate.down:
         return SECOND
     checks = [one.health for one in now.services.values() if one.health is not None]

@@ -31,7 +31,7 @@ MUTANTS = (
         "        case PoolState.DRAINING:\n            return towards",
         "        case PoolState.DRAINING:\n            return Pin.SPLIT",
         rates=TEAMS,
-        seed=6,
+        seed=5,
     ),
     Mutant(
         "a release pins nobody",
@@ -55,6 +55,7 @@ MUTANTS = (
         "    release = None if release is not None and release.phase.value == 'rolling_back' else release\n"
         "    member = None if release is None else release.members[caller.service]",
         rates=TURNED,
+        seed=2,
     ),
     Mutant(
         "a follower's default is not moved before the pins",
@@ -62,7 +63,7 @@ MUTANTS = (
         "    return any(not follower.flipped for follower in now.release.followers.values())",
         "    return False",
         rates=SICK,
-        seed=12,
+        seed=18,
     ),
     Mutant(
         "the pins of an old pool end with its certificate",
@@ -78,7 +79,7 @@ MUTANTS = (
         "            for name, want in now.wants.items()\n",
         "            for name, want in [(now.release.service, now.want)]\n",
         rates=SICK,
-        seed=3,
+        seed=5,
     ),
     Mutant(
         "a follower stays when its carrier goes over",
@@ -94,6 +95,7 @@ MUTANTS = (
         "        back = member.origin if name == ended.service else member.to\n"
         "        record = record.with_service(name, replace(record.services[name], active=back))\n",
         rates=TURNED,
+        seed=2,
     ),
     Mutant(
         "a follower does not honour its sessions again on the way back",
@@ -110,7 +112,7 @@ MUTANTS = (
         "        in_use(state, name, held.colour, at),\n",
         "        (),\n",
         rates=TEAMS,
-        seed=4,
+        seed=2,
     ),
     Mutant(
         "a claim does not wait until the pool may call nobody",
@@ -133,7 +135,7 @@ MUTANTS = (
         "    _not_called(state, record, name, adopted.active.other)\n",
         "",
         rates=SLOW,
-        seed=15,
+        seed=14,
     ),
     Mutant(
         "what was superseded keeps its grant",
@@ -149,7 +151,7 @@ MUTANTS = (
         "keep_bp=0, certificate=None, voided=None",
         "keep_bp=0, voided=None",
         rates=TEAMS,
-        seed=7,
+        seed=14,
     ),
     Mutant(
         "another build may say that it is ready",

@@ -87,7 +87,7 @@ def test_a_smoke_test_waits_for_the_hooks_of_preflight() -> None:
     shop = shop_with(*at(Point.SMOKE, Point.PREFLIGHT))
     shop.hooks[Point.PREFLIGHT] = None
     shop.switch(B, A, version=2)
-    shop.run(20)
+    shop.run(40)
     assert points(shop) == [("preflight", 0)]
 
 

@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from lbctl.core.matrix import UNKNOWN_FOR, Look, Miscall, Proved, Tally, fold, unknown_calls, unproved, unwatched
+from lbctl.core.matrix import (
+    UNKNOWN_FOR,
+    WATCHED_MIN,
+    Look,
+    Miscall,
+    Proved,
+    Tally,
+    fold,
+    unknown_calls,
+    unproved,
+    unwatched,
+)
 from lbctl.model.names import Colour, Generation, InstanceName, ReleaseId, ServiceName
 from lbctl.model.reading import InstanceReading, ServiceReading, Unreadable
 from lbctl.model.route import Caller, Cell, Pin, Route
@@ -158,7 +169,10 @@ def test_a_pin_is_watched_when_a_whole_interval_after_its_proof_was_counted_on_e
         assert unwatched(book.tally) == OLD
     book.take({}, other=reading(50, {LIFE: PINNED}))
     assert unwatched(book.tally) == OLD, "the other one was read once only"
-    for _ in range(3):
+    for _ in range(18):
+        book.take({}, other=reading(book.at + 60, {LIFE: PINNED}))
+        assert unwatched(book.tally) == OLD, "two seconds are the least"
+    for _ in range(2):
         book.take({}, other=reading(book.at + 60, {LIFE: PINNED}))
     assert unwatched(book.tally) is None
     book.take({})
@@ -167,7 +181,14 @@ def test_a_pin_is_watched_when_a_whole_interval_after_its_proof_was_counted_on_e
 
 def test_two_readings_are_no_whole_interval_after_a_proof() -> None:
     proved = Proved(Pin.BLUE, Instant(5))
-    for taken, watched in (((5, 6, 7), True), ((4, 6, 7), False), ((6, 7), False), ((6,), False)):
+    long = WATCHED_MIN + 5
+    for taken, watched in (
+        ((5, 6, long), True),
+        ((5, 6, long - 1), False),
+        ((4, 6, long), False),
+        ((6, long), False),
+        ((long,), False),
+    ):
         look = Look(tuple(Instant(one) for one in taken), {})
         assert unwatched(Tally(looks={LB1: look}, pins={OLD: proved})) == (None if watched else OLD)
 

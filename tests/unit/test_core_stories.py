@@ -150,7 +150,7 @@ def each_goes_alone(told: Told) -> None:
     told.until("finished")
     told.shop.speaks[2] = frozenset({2})
     told.deploys(B, 2, requires={"accounts-api": ">=1"})
-    told.run(20)
+    told.run(42)
 
 
 def one_waits_for_the_other_and_is_withdrawn(told: Told) -> None:
@@ -239,7 +239,7 @@ def hooks_say_what_they_say(told: Told) -> None:
     hooks = tuple(Hook(at=point, argv=(f"/hooks/{point}",)) for point in points)
     told.shop.hooks |= {Point.PREFLIGHT: Word.NO, Point.BEFORE_STEP: None}
     told.both(hooks=hooks)
-    told.run(14)
+    told.run(36)
     told.shop.hooks[Point.PREFLIGHT] = Word.YES
     told.does("preflight says yes")
     sleeps(told, 30_000)
@@ -251,14 +251,14 @@ def hooks_say_what_they_say(told: Told) -> None:
     told.run(12)
     told.shop.hooks[Point.AFTER_STEP] = Word.BACK
     told.does("after_step says back")
-    told.run(14)
+    told.run(36)
 
 
 def a_hook_without_an_answer_goes_back(told: Told) -> None:
     hook = Hook(at=Point.AFTER_STEP, url="https://desk@hooks.example/x?token=1", no_answer=NoAnswer.ROLLBACK)
     told.shop.hooks[Point.AFTER_STEP] = Word.NONE
     told.both(hooks=(hook,))
-    told.run(14)
+    told.run(36)
 
 
 def the_journal_is_full(told: Told) -> None:
@@ -376,7 +376,7 @@ def a_server_says_another_version(told: Told) -> None:
     told.run(14)
     told.shop.says.clear()
     told.does("all say 2")
-    told.run(6)
+    told.run(28)
 
 
 def candidates_die(told: Told) -> None:
@@ -502,7 +502,7 @@ def a_release_ends_unproven(told: Told) -> None:
     told.until("draining")
     told.run(16)
     told.says(Undo, unit=SHOP, plan=PLAN, nonce="u", reason="it was better before")
-    told.run(8)
+    told.run(30)
 
 
 def an_undo_while_pools_retire(told: Told) -> None:
@@ -514,7 +514,7 @@ def an_undo_while_pools_retire(told: Told) -> None:
     told.says(Undo, unit=SHOP, plan=PLAN, nonce="u", reason="slow")
     told.run(6)
     told.says(Undo, unit=SHOP, plan=PLAN, nonce="v", reason="slow")
-    told.run(6)
+    told.run(28)
 
 
 def servers_are_drained_and_fall_and_rise(told: Told) -> None:
@@ -551,7 +551,7 @@ def a_person_switches_and_adopts(told: Told) -> None:
     told.says(Switch, **about, followers={A: "9"})
     told.says(Switch, **about, followers={A: "9"}, unchecked=True, reason="it fits")
     told.says(Adopt, service=B, active=GREEN, version="9")
-    told.run(4)
+    told.run(26)
     told.of_release(Rollback)
     told.run(8)
     told.says(Adopt, service=B, active=GREEN, version="9")
