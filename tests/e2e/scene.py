@@ -182,7 +182,7 @@ async def ended(here: Stage, seconds: float = 60.0) -> Json:
     return await status(here)
 
 
-async def crowd(here: Stage, rate: int = 300, sessions: int = 40, **more: Any) -> Users:
+async def crowd(here: Stage, rate: int = 150, sessions: int = 40, **more: Any) -> Users:
     """Users in front of the load balancer."""
     return await Users.start("127.0.0.1", here.port, rate=rate, sessions=sessions, **more)
 

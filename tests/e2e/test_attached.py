@@ -78,7 +78,7 @@ async def restarts(proxy: AttachedEnvoy, here: Stage, count: int, number: signal
 
 async def test_a_release_and_a_way_back_leave_envoy_where_it_is() -> None:
     proxy = AttachedEnvoy()
-    async with adopted(proxy, QUICK) as here, await crowd(here, rate=300, websockets=2, slow=2) as users:
+    async with adopted(proxy, QUICK) as here, await crowd(here, rate=150, websockets=2, slow=2) as users:
         pid = proxy.owner.pid
         await release(here)
         assert (await ended(here))["phase"] == "finished"
@@ -97,7 +97,7 @@ async def test_a_release_and_a_way_back_leave_envoy_where_it_is() -> None:
 
 
 async def test_lbctld_killed_in_mid_step_leaves_the_split_and_goes_on_from_its_record() -> None:
-    async with adopted(AttachedEnvoy(), SLOW_STEP) as here, await crowd(here, rate=300, visitors=0.7) as users:
+    async with adopted(AttachedEnvoy(), SLOW_STEP) as here, await crowd(here, rate=150, visitors=0.7) as users:
         await release(here)
         await reached(here, 1_000)
         await here.daemon.stop(signal.SIGKILL)
@@ -151,7 +151,7 @@ async def test_envoy_restarted_in_mid_step_while_lbctld_is_dead_serves_the_recor
         await reached(here, 5_000)
         await here.daemon.stop(signal.SIGKILL)
         await proxy.owner.restart()
-        async with await crowd(here, rate=300, visitors=1.0, sessions=1) as users:
+        async with await crowd(here, rate=150, visitors=1.0, sessions=1) as users:
             await asyncio.sleep(1.5)
             report = await users.stop()
         assert report.failed_requests == 0, report.first_failures
@@ -166,7 +166,7 @@ async def test_envoy_restarted_in_mid_step_while_lbctld_is_dead_serves_the_recor
 
 async def test_a_hot_restart_in_mid_step_fails_nobody_and_the_release_knows_both_lives() -> None:
     proxy = AttachedEnvoy()
-    async with adopted(proxy, SLOW_STEP) as here, await crowd(here, rate=300, visitors=0.7) as users:
+    async with adopted(proxy, SLOW_STEP) as here, await crowd(here, rate=150, visitors=0.7) as users:
         await release(here)
         await reached(here, 1_000)
         before = (await instance(here))["generation"]

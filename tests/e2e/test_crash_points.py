@@ -48,7 +48,7 @@ async def died(here: Stage, plan: list[tuple[Point, int]]) -> Lives:
     async def without_ballast() -> None:
         (here.directory / "state" / "journal.ballast").unlink(missing_ok=True)
 
-    async with await crowd(here, rate=200) as users:
+    async with await crowd(here, rate=120) as users:
         failed = 0
         for point, passings in plan:
             await lives.end_at(point, passings, without_ballast if point.startswith("ballast.") else None)

@@ -103,7 +103,7 @@ async def test_sixty_kills_are_recovered_from_as_fast_as_promised(
 
 @pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_the_split_stays_while_lbctld_is_dead(proxy: Callable[[], Proxy]) -> None:
-    async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=300, visitors=0.7) as users:
+    async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=150, visitors=0.7) as users:
         await release(here)
         await share_is(here, 1_000)
         await here.daemon.stop(signal.SIGKILL)
@@ -120,7 +120,7 @@ async def test_the_split_stays_while_lbctld_is_dead(proxy: Callable[[], Proxy]) 
 
 @pytest.mark.parametrize("proxy", one_of("envoy"))
 async def test_a_rollback_survives_a_kill_in_its_middle(proxy: Callable[[], Proxy]) -> None:
-    async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=300):
+    async with adopted(proxy(), SLOW_STEP) as here, await crowd(here, rate=150):
         number = await release(here)
         await share_is(here, 1_000)
         asking = asyncio.create_task(here.control.post(f"/v1/releases/{number}/rollback", {"reason": "test"}))
@@ -170,7 +170,7 @@ async def test_a_full_disk_never_stops_the_way_back(proxy: Callable[[], Proxy], 
     async with (
         small_disk(tmp_path / "state") as disk,
         adopted(proxy(), SLOW_STEP, state_dir=disk) as here,
-        await crowd(here, rate=300, visitors=0.7) as users,
+        await crowd(here, rate=150, visitors=0.7) as users,
     ):
         await release(here)
         await share_is(here, 1_000)

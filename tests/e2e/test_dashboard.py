@@ -29,7 +29,7 @@ async def shows(page: Any, role: str, name: str, text: str) -> None:
 
 @pytest.mark.haproxy
 async def test_a_release_that_goes_back_is_seen_live_through_a_forward() -> None:
-    async with adopted(haproxy(), SLOW_STEP) as here, await crowd(here, rate=300, visitors=0.8):
+    async with adopted(haproxy(), SLOW_STEP) as here, await crowd(here, rate=150, visitors=0.8):
         socket = here.directory / "run" / "dash.sock"
         here.config.write_text(here.config.read_text().replace("daemon:\n", f"daemon:\n  dashboard: {socket}\n"))
         await here.daemon.stop()

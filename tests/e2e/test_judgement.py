@@ -43,7 +43,7 @@ async def test_a_candidate_that_stops_answering_is_found_before_the_load_balance
     proxy: Callable[[], Proxy], tmp_path: Path
 ) -> None:
     plan = SLOW_STEP + "judge: {slow_limit: 2s}\n"
-    async with adopted(proxy(), plan, state_dir=tmp_path) as here, await crowd(here, rate=200, visitors=0.8):
+    async with adopted(proxy(), plan, state_dir=tmp_path) as here, await crowd(here, rate=120, visitors=0.8):
         await release(here)
         await share_is(here, 1_000)
         await asyncio.sleep(3)
@@ -116,7 +116,7 @@ async def blind_for(proxy: Proxy, seconds: float, tmp_path: Path) -> list[Any]:
     pages = tmp_path / "pages"
     alerts = f"[{{name: ops, exec: [/bin/sh, -c, 'cat >> {pages}; echo >> {pages}'], on: [page]}}]"
     plan = SLOW_STEP.replace("min: 60s", "min: 4s").replace("bake: 60s", "bake: 1s")
-    async with adopted(proxy, plan, alerts=alerts) as here, await crowd(here, rate=200) as users:
+    async with adopted(proxy, plan, alerts=alerts) as here, await crowd(here, rate=120) as users:
         await release(here)
         await share_is(here, 1_000)
         hiding = asyncio.create_task(unreadable(here, seconds))

@@ -100,7 +100,7 @@ async def test_the_matrix_of_a_good_release_is_what_the_servers_counted_and_all_
     # Calls for users only, so that the two counts can be compared to the last call.
     monkeypatch.setattr(shop, "BACKGROUND_S", 0.0)
     async with opened(proxy()) as here:
-        async with await Users.start("127.0.0.1", here.port, rate=200, sessions=20, visitors=0.7) as users:
+        async with await Users.start("127.0.0.1", here.port, rate=120, sessions=20, visitors=0.7) as users:
             await both_ready(here)
 
             async def over() -> bool:

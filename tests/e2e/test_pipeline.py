@@ -27,7 +27,7 @@ async def ready(here: Stage, build: str) -> Done:
 async def test_a_claimed_pool_is_released_by_saying_ready_and_waited_for_by_its_build(
     proxy: Callable[[], Proxy],
 ) -> None:
-    async with adopted(proxy(), QUICK) as here, await crowd(here, rate=200, visitors=0.7) as users:
+    async with adopted(proxy(), QUICK) as here, await crowd(here, rate=120, visitors=0.7) as users:
         early = await ready(here, FIRST)
         assert early.code == 5
         assert f"lbctl claim {SERVICE} --wait" in early.err

@@ -34,7 +34,7 @@ retain: 0s
 async def test_releases_in_both_directions_fail_nobody_and_move_no_session(proxy: Callable[[], Proxy]) -> None:
     async with (
         adopted(proxy(), STEPS) as here,
-        await crowd(here, rate=300, visitors=0.5, websockets=2, slow=2) as users,
+        await crowd(here, rate=150, visitors=0.5, websockets=2, slow=2) as users,
     ):
         for _ in range(2):
             await release(here)
@@ -70,7 +70,7 @@ async def test_a_candidate_with_five_percent_errors_is_brought_back_by_itself(pr
 
 @pytest.mark.parametrize("proxy", one_of("haproxy"))
 async def test_both_pools_failing_alike_hold_the_release_and_never_move_it(proxy: Callable[[], Proxy]) -> None:
-    async with adopted(proxy(), QUICK.replace("500ms", "4s")) as here, await crowd(here, rate=300, visitors=0.8):
+    async with adopted(proxy(), QUICK.replace("500ms", "4s")) as here, await crowd(here, rate=150, visitors=0.8):
         await release(here, steps=["50%", "100%"])
         await share_is(here, 5_000)
         await asyncio.gather(*(here.pools[colour].fault(error_ratio=0.3) for colour in ("blue", "green")))
@@ -85,7 +85,7 @@ async def test_both_pools_failing_alike_hold_the_release_and_never_move_it(proxy
 
 @pytest.mark.parametrize("proxy", proxies())
 async def test_a_candidate_whose_servers_all_die_is_left_at_once(proxy: Callable[[], Proxy]) -> None:
-    async with adopted(proxy(), QUICK.replace("500ms", "60s")) as here, await crowd(here, rate=200):
+    async with adopted(proxy(), QUICK.replace("500ms", "60s")) as here, await crowd(here, rate=120):
         await release(here)
         await share_is(here, 1_000)
         await asyncio.sleep(0.5)

@@ -88,7 +88,7 @@ async def reloaded_and_right(here: Stage, proxy: OwnHaproxy) -> float:
 
 
 async def test_a_reload_in_mid_step_changes_nothing_and_is_told() -> None:
-    async with on_haproxy() as (here, proxy), await crowd(here, rate=300, sessions=60, websockets=2) as users:
+    async with on_haproxy() as (here, proxy), await crowd(here, rate=150, sessions=60, websockets=2) as users:
         await release(here)
         await share_is(here, 1_000)
         took = await reloaded_and_right(here, proxy)
@@ -102,7 +102,7 @@ async def test_a_reload_in_mid_step_changes_nothing_and_is_told() -> None:
 
 
 async def test_a_reload_with_an_older_file_rebases_the_release_and_it_climbs_again() -> None:
-    async with on_haproxy(BRISK) as (here, proxy), await crowd(here, rate=300, visitors=0.7) as users:
+    async with on_haproxy(BRISK) as (here, proxy), await crowd(here, rate=150, visitors=0.7) as users:
         await release(here, hold="20s", bake="1s", steps=["10%", "50%", "100%"])
         await reached(here, 1_000)
         await here.control.post(f"/v1/releases/{SERVICE}/promote", {"reason": "test"})
@@ -120,7 +120,7 @@ async def test_a_reload_with_an_older_file_rebases_the_release_and_it_climbs_aga
 
 
 async def test_a_reload_with_a_higher_file_is_lowered_at_once() -> None:
-    async with on_haproxy() as (here, proxy), await crowd(here, rate=300, visitors=0.7) as users:
+    async with on_haproxy() as (here, proxy), await crowd(here, rate=150, visitors=0.7) as users:
         await release(here)
         await share_is(here, 1_000)
         rewrite(here, "9000:10000:10000")
@@ -132,7 +132,7 @@ async def test_a_reload_with_a_higher_file_is_lowered_at_once() -> None:
 
 
 async def test_a_share_lowered_by_hand_is_respected_until_somebody_resumes() -> None:
-    async with on_haproxy(BRISK) as (here, _), await crowd(here, rate=300, visitors=0.7):
+    async with on_haproxy(BRISK) as (here, _), await crowd(here, rate=150, visitors=0.7):
         await release(here, hold="20s")
         await reached(here, 1_000)
         at_runtime(here, "300:10000:10000")
@@ -152,7 +152,7 @@ async def test_a_share_lowered_by_hand_is_respected_until_somebody_resumes() -> 
 @pytest.mark.parametrize("moment", ["at 50 %", "after finished"])
 async def test_an_haproxy_restarted_with_lbctl_dead_serves_the_last_share(moment: str) -> None:
     async with on_haproxy(BRISK) as (here, proxy):
-        async with await crowd(here, rate=300, visitors=0.8) as users:
+        async with await crowd(here, rate=150, visitors=0.8) as users:
             await release(here, hold="1s" if moment == "after finished" else "60s", steps=["50%", "100%"])
             if moment == "after finished":
                 assert (await ended(here))["phase"] == "finished"
@@ -164,7 +164,7 @@ async def test_an_haproxy_restarted_with_lbctl_dead_serves_the_last_share(moment
         await proxy.end(here.directory)
         await proxy.launch(here.directory)
         await asyncio.sleep(1.5)
-        async with await crowd(here, rate=300, visitors=1.0, sessions=1) as users:
+        async with await crowd(here, rate=150, visitors=1.0, sessions=1) as users:
             await asyncio.sleep(2)
             report = await users.stop()
         assert report.failed_requests == 0, report.first_failures
@@ -220,7 +220,7 @@ async def restarted(here: Stage, proxy: OwnHaproxy, old: str, new: str) -> None:
 async def test_reloads_every_three_seconds_for_ten_minutes_are_read_back_as_fast_as_promised() -> None:
     """`MINUTES=2` makes it shorter."""
     minutes = float(os.environ.get("MINUTES", "10"))
-    async with on_haproxy() as (here, proxy), await crowd(here, rate=200, sessions=40, websockets=1) as users:
+    async with on_haproxy() as (here, proxy), await crowd(here, rate=120, sessions=40, websockets=1) as users:
         await release(here)
         await share_is(here, 1_000)
         # On a quiet host a reload interrupts no proof for long enough to keep the step from ending.

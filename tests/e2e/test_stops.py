@@ -197,7 +197,7 @@ async def _asked_again_and_again(here: Stage) -> None:
 @pytest.mark.haproxy
 async def test_lbctld_that_gets_no_memory_any_more_leaves_the_split_and_goes_on() -> None:
     """No control group: the process itself may not grow. Whatever it does then, nobody notices."""
-    async with adopted(haproxy(), SLOW_STEP) as here, await crowd(here, rate=200) as users:
+    async with adopted(haproxy(), SLOW_STEP) as here, await crowd(here, rate=120) as users:
         await release(here)
         await share_is(here, 1_000)
         before = await routes(here)

@@ -78,7 +78,7 @@ async def backs_of_raises(proxy: Proxy, directory: Path, rounds: int) -> list[fl
     """Go back again and again while a raise waits for a disk that hangs under the load balancer's files; how long each
     took until new users went home, by what is read back and by the last request the candidate got."""
     unwell, backs = host(directory), []
-    async with adopted(proxy, SLOW_STEP) as here, await crowd(here, rate=300) as users:
+    async with adopted(proxy, SLOW_STEP) as here, await crowd(here, rate=150) as users:
         files = next(one for place in ("**/rds", "maps") for one in here.directory.glob(place))
         await unwell.take(here, disk=files.parent if files.name == "rds" else files)
         for _ in range(rounds):

@@ -43,7 +43,7 @@ def command(here: Stage, line: str) -> str:
 async def test_releases_in_both_directions_fail_nobody_and_share_exactly() -> None:
     async with (
         on_weights(STEPS) as (here, _),
-        await crowd(here, rate=300, visitors=0.5, websockets=2, slow=2) as users,
+        await crowd(here, rate=150, visitors=0.5, websockets=2, slow=2) as users,
     ):
         for _ in range(2):
             await release(here)
@@ -123,7 +123,7 @@ async def test_an_active_server_that_dies_in_mid_step_does_not_leave_its_part_to
 
 
 async def test_a_candidate_server_that_dies_in_mid_step_holds_and_is_no_drift() -> None:
-    async with on_weights() as (here, _), await crowd(here, rate=300):
+    async with on_weights() as (here, _), await crowd(here, rate=150):
         await release(here, steps=["50%", "100%"])
         await reached(here, 5_000)
         dead = next(name for name, one in (await status(here))["servers"].items() if one["pool"] == "green")
@@ -153,7 +153,7 @@ async def known(here: Stage, server: str, *, up: bool) -> None:
 
 
 async def test_a_reload_in_mid_step_keeps_the_split_and_fails_nobody() -> None:
-    async with on_weights() as (here, proxy), await crowd(here, rate=300, sessions=60, websockets=2) as users:
+    async with on_weights() as (here, proxy), await crowd(here, rate=150, sessions=60, websockets=2) as users:
         await release(here)
         await reached(here, 1_000)
         assert await reloaded_and_right(here, proxy) <= 5
@@ -167,7 +167,7 @@ async def test_a_reload_in_mid_step_keeps_the_split_and_fails_nobody() -> None:
 
 async def test_an_haproxy_restarted_with_lbctl_dead_serves_the_last_share() -> None:
     async with on_weights() as (here, proxy):
-        async with await crowd(here, rate=300, visitors=0.8) as users:
+        async with await crowd(here, rate=150, visitors=0.8) as users:
             await release(here, steps=["50%", "100%"])
             await reached(here, 5_000)
             await here.daemon.stop(signal.SIGKILL)
@@ -175,7 +175,7 @@ async def test_an_haproxy_restarted_with_lbctl_dead_serves_the_last_share() -> N
         await proxy.end(here.directory)
         await proxy.launch(here.directory)
         await asyncio.sleep(1.5)
-        async with await crowd(here, rate=300, visitors=1.0, sessions=1) as users:
+        async with await crowd(here, rate=150, visitors=1.0, sessions=1) as users:
             await asyncio.sleep(1.5)
             report = await users.stop()
         assert report.failed_requests == 0, report.first_failures

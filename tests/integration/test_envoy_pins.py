@@ -42,6 +42,8 @@ pytestmark = pytest.mark.envoy
 everywhere = pytest.mark.parametrize("mode", list(EnvoyMode))
 every_kind = pytest.mark.parametrize("kind", list(PinKind))
 CHANGES = 200
+FIRST = {(EnvoyMode.EMBEDDED, PinKind.LISTENER), (EnvoyMode.ATTACHED, PinKind.HEADER)}
+"""Where two hundred changes are made in every run; the others, a minute of processor, in the long suite."""
 
 
 def colour_of(answer: Answer) -> Colour | None:
@@ -194,8 +196,14 @@ async def test_a_pinned_pool_whose_servers_are_dead_gets_503_and_never_the_other
         assert pools[Colour.BLUE].requests == 0
 
 
-@everywhere
-@every_kind
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        pytest.param(mode, kind, marks=() if (mode, kind) in FIRST else pytest.mark.long)
+        for mode in EnvoyMode
+        for kind in PinKind
+    ],
+)
 async def test_two_hundred_changes_of_pins_and_split_under_load_are_never_wrong_once_read_back(
     mode: EnvoyMode, kind: PinKind
 ) -> None:

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 @asynccontextmanager
 async def scene(directory: Path, plan: str = QUICK) -> AsyncIterator[tuple[Ansible, Stage]]:
     """Ansible beside an adopted service with users."""
-    async with adopted(haproxy(), plan) as here, await crowd(here, rate=200, visitors=0.7) as users:
+    async with adopted(haproxy(), plan) as here, await crowd(here, rate=120, visitors=0.7) as users:
         yield Ansible(directory, here.directory / "run" / "control.sock"), here
         assert (await users.stop()).failed_requests == 0
 

@@ -18,7 +18,7 @@ BUILD = "https://ci.example/shop/{number}"
 
 @asynccontextmanager
 async def ci(directory: Path) -> AsyncIterator[tuple[Ci, Stage]]:
-    async with adopted(haproxy(), QUICK) as here, await crowd(here, rate=200, visitors=1.0) as users:
+    async with adopted(haproxy(), QUICK) as here, await crowd(here, rate=120, visitors=1.0) as users:
         yield Ci(directory, here.directory / "run" / "control.sock"), here
         assert (await users.stop()).failed_requests == 0
 

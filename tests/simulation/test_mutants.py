@@ -36,6 +36,7 @@ def test_a_rule_left_out_is_missed(mutant: Mutant) -> None:
     assert any(report.violation for report in caught), f"nothing forbidden in {SEEDS_MAX} seeds"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rates", {mutant.rates for mutant in MUTANTS}, ids=lambda rates: f"{hash(rates) & 0xFFFF:04x}")
 def test_the_whole_core_breaks_nothing_under_the_same_faults(rates: object) -> None:
     reports = [run(seed, TICKS, rates=rates) for seed in range(1, 4)]

@@ -62,6 +62,7 @@ def answered(going: str, phase: str, word: str) -> tuple[Shop, str]:
     return shop, "+" + str(answer.body.get("did", "")).replace(":", " ").split(" ")[0]
 
 
+@cache
 def table(going: str) -> dict[tuple[str, str], str]:
     """Return the table of a file."""
     head, *rows = (TABLES / f"{going}.txt").read_text().splitlines()
