@@ -55,7 +55,7 @@ async def test_an_accounts_that_breaks_nothing_goes_alone(proxy: Callable[[], Pr
     async with town(proxy()) as shop, await people(shop.here) as users:
         await shop.accounts.bring(accounts("1.5.0"))
         ended = await shop.ended(await shop.release_after(None))
-        assert (ended["phase"], ended["service"], ended["peak_bp"]) == ("finished", ACCOUNTS, 10_000)
+        assert (ended["phase"], ended["service"], ended["peak_bp"]) == ("finished", ACCOUNTS, 10_000), ended["outcome"]
         assert await shop.requests(ACCOUNTS, "1.5.0") > 50
         # Then a pair whose colours are opposite: accounts green → blue, storefront blue → green.
         pair = await shop.ended(await shop.both(2))
