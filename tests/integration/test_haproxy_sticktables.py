@@ -40,16 +40,18 @@ async def sticky(*, cookie: bool = False) -> AsyncIterator[tuple[HaproxyWorld, O
         yield world, here
 
 
-async def colour(world: HaproxyWorld, user: str) -> Colour | None:
+async def colour(world: HaproxyWorld, user: str) -> Colour:
     """Who answers this user."""
     client = world.client(X_User=user)
     try:
-        return Colour.BLUE if "blue" in (await client.get()).body else Colour.GREEN
+        answer = await client.get()
+        assert answer.status == 200, answer
+        return Colour.BLUE if "blue" in answer.body else Colour.GREEN
     finally:
         client.close()
 
 
-async def colours(world: HaproxyWorld, users: list[str]) -> dict[str, Colour | None]:
+async def colours(world: HaproxyWorld, users: list[str]) -> dict[str, Colour]:
     """Who answers each of them."""
     return {user: await colour(world, user) for user in users}
 
@@ -159,16 +161,18 @@ async def moved_at(
     """Let a crowd move at a rate; return in how many seconds they did. `keeps` gets when each limit was written."""
     now = (await counted(world)).taken_at
     leaving = Leaving(per_second=per_second, began_at=now, paced_at=now, deadline=Instant(now + 60_000))
-    keep_bp, coming = 10_000, asyncio.create_task(crowd.come())
-    why = ""
-    async with within(60, lambda: f"{keep_bp=} {leaving} {why}; moved {len(crowd.moved_at)}"):
+    keep_bp, why = 10_000, ""
+
+    def so_far() -> str:
+        return f"{keep_bp=} {leaving} {why}; moved {len(crowd.moved_at)}"
+
+    async with within(60, so_far), asyncio.TaskGroup() as group:
+        group.create_task(crowd.come())
         while keep_bp:
             seen = await counted(world)
             here_now = seats([seen.sessions[SHOP]], Colour.BLUE, seen.taken_at)
-            found, why = (
-                part(keep_bp, leaving, here_now, seen.taken_at),
-                waits_for(keep_bp, leaving, here_now, seen.taken_at),
-            )
+            why = waits_for(keep_bp, leaving, here_now, seen.taken_at)
+            found = part(keep_bp, leaving, here_now, seen.taken_at)
             if found is not None:
                 keep_bp, leaving = found
                 await here.route(10_000, keep_bp, 10_000)
@@ -176,8 +180,7 @@ async def moved_at(
             await asyncio.sleep(0.3)
         while len(crowd.moved_at) < len(crowd.users):
             await asyncio.sleep(0.05)
-    crowd.stop = True
-    await coming
+        crowd.stop = True
     assert crowd.returned == []
     return max(crowd.moved_at.values()) - min(crowd.moved_at.values())
 
