@@ -22,10 +22,12 @@ class Rate(Kind):
 
     def read(self, node: Node, place: Place) -> Any:
         if not isinstance(node, Scalar) or node.value is None:
-            return expected(node, place, "a rate", "write a number of sessions a second, as in 20/s")
+            return expected(node, place, "a rate", "write a whole number of sessions a second, as in 20/s")
         found = _RATE.fullmatch(node.text)
         if not found:
-            return place.fault(f"{shown(node.text)} is not a rate", "write a number of sessions a second, as in 20/s")
+            return place.fault(
+                f"{shown(node.text)} is not a rate", "write a whole number of sessions a second, as in 20/s"
+            )
         if not 1 <= int(found[1]) <= PER_SECOND_MAX:
             bounds = f"1/s..{PER_SECOND_MAX}/s"
             return place.fault(f"{node.text[:30]} is not within {bounds}", f"write a rate within {bounds}")

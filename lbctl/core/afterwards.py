@@ -97,6 +97,10 @@ def _running(now: Situation, request: Undo) -> tuple[Change | None, Facts]:
         return change, {**facts, "phase": release.phase.value, "again": True, "did": did}
     if release.phase is Phase.ROLLING_BACK:
         return None, {**facts, "phase": release.phase.value, "did": "nothing was changed: it is going back"}
+    if release.undoes is not None:
+        # Asked twice, as after a time-out, it must not turn round: whoever wants that says so.
+        did = f"nothing was changed: it brings back what served before; lbctl rollback {release.id} turns round"
+        return None, {**facts, "phase": release.phase.value, "did": did}
     why = f"undo by {request.actor}" + (f": {request.reason}" if request.reason else "")
     change = go_back(now.record, release, now.at, "person", why, By.PERSON, request.actor)
     phase = change.record.releases[release.unit_name].phase

@@ -124,8 +124,11 @@ def _over(state: State, name: ServiceName, colour: Colour, leaving: Leaving, now
     connected = _in_flight(state, name, colour)
     if left == 0 and connected == 0:
         return Change(record=state.record.with_service(name, adopted.with_pool(colour, closing)))
-    what = " and ".join(part for part in ("" if left == 0 else _sessions(left), _open(connected)) if part)
-    text = f"{what} of {colour} of {name} are closed: they were still there after {took} s"
+    of = f"of {colour} of {name}"
+    moved = "" if left == 0 else f"{_sessions(left)} {of} move with their next request"
+    opened = _open(connected)
+    closed = f"{opened} {of} {'is' if connected == 1 else 'are'} closed" if opened else ""
+    text = f"{' and '.join(filter(None, (moved, closed)))}: they were still there after {took} s"
     return _told(state.record, name, adopted, colour, closing, now, Kind.SESSIONS_CLOSING, text)
 
 

@@ -222,6 +222,6 @@ def next_of_draining(here: Situation) -> str:
     release = here.release
     left = release.plan.retain - since(release.phase_since, here.at)
     if release.phase is Phase.DRAINING and left > 0:
-        return f"kept warm for another {seconds(left)}, then certified"
+        return f"kept warm for another {seconds(left)}, then certified when nobody is there"
     waits = next((one.waits for one in here.empties.values() if one.waits), "")
     return f"certified when nobody is there: {waits}" if waits else "the next certificate"

@@ -31,7 +31,7 @@ def unit_view(state: State, unit: Unit, views: dict[str, Json], now: Instant) ->
         "members": list(release.members) if release is not None and runs else [],
         "phase": None if release is None else release.phase.value,
         "release": None if release is None else release.id,
-        "result": result_of(release),
+        "result": result_of(release, state.record),
         "share_bp": 0 if release is None else release.share_bp,
         "held": view["held"] if view is not None and runs else None,
         "step": view["step"] if view is not None and runs else None,

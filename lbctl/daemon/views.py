@@ -8,7 +8,7 @@ from lbctl.core.patience import patience
 from lbctl.core.situation import Situation, situation
 from lbctl.core.state import State
 from lbctl.core.targets import exposed
-from lbctl.daemon.ending import result_of
+from lbctl.daemon.ending import certified_since, result_of
 from lbctl.daemon.named import attested
 from lbctl.daemon.retired_view import (
     certificates,
@@ -55,7 +55,7 @@ def service_view(state: State, service: Service, here: Situation | None, now: In
         "held": None if hold is None or here is None else _hold_view(here, hold),
         "release": None if release is None else release.id,
         "outcome": "" if release is None else release.outcome,
-        "result": result_of(release),
+        "result": result_of(release, state.record),
         "from": None if member is None else member.origin.value,
         "to": None if member is None else member.to.value,
         "mode": _mode(state, adopted),
@@ -270,7 +270,7 @@ def release_view(state: State, release: Release, now: Instant) -> Json:
         "peak_bp": release.peak_bp,
         "started_wall": release.started_wall,
         "outcome": release.outcome,
-        "result": result_of(release),
+        "result": result_of(release, state.record),
         "reason": release.reason,
         "initiator": release.initiator,
         "approvals": {
@@ -328,7 +328,8 @@ def why_view(state: State, release: Release, now: Instant) -> Json:
         needs = "the service back in the config, then a reload"
         lines.append(why_line("not_configured", what, since(release.phase_since, now), needs, deadline="none"))
     else:
-        ended = f"ended: {release.phase.value.replace('_', ' ')}. {release.outcome}".rstrip()
+        since_then = "; certified since" if release.outcome and certified_since(release, state.record) else ""
+        ended = f"ended: {release.phase.value.replace('_', ' ')}. {release.outcome}{since_then}".rstrip()
         lines.append(why_line("ended", ended, since(release.phase_since, now), "", by_itself=True))
     lines += leaving_lines(state, release, now)
     about = {"service": release.service, "unit": release.unit, "release": release.id, "phase": release.phase.value}

@@ -18,7 +18,9 @@ from lbctl.telemetry.loss import Window
 LOOKS_MAX = 64
 """Looks kept until a reading was taken after them: with a reading every 0.1 s, those of some seconds."""
 OLD_WORKERS = MINUTE
-"""After a reload old workers end their requests, and count them where nobody reads: for so long nothing is surplus."""
+"""After a reload old workers end their requests, and count them where nobody reads: for so long nothing is surplus.
+Later so many lines are none as were in flight then, which a WebSocket of an old worker is for hours, and as came to old
+workers since."""
 
 
 class Look(NamedTuple):
@@ -40,6 +42,11 @@ class Proof:
         self._bases: dict[Colour, int] = {}
         self._counted: dict[Colour, int] = {}
         self._over = dict.fromkeys(Colour, 0)
+        self._in_flight = dict.fromkeys(Colour, 0)
+        self._arrived = dict.fromkeys(Colour, 0)
+        """At old workers, when the bases were taken."""
+        self._late = dict.fromkeys(Colour, 0)
+        """Lines that old workers may still send."""
         self._windows = {colour: Window() for colour in Colour}
         self._generation: Generation | None = None
         self._born = self._taken_at = Instant(-1)
@@ -69,14 +76,23 @@ class Proof:
         while self._looks and self._looks[0].at <= instance.taken_at:
             before = self._looks.popleft()
         counted = {colour: _counted(pool, self.form) for colour, pool in pools.items()}
+        known = self._generation
         if self._begins_anew(instance, counted):
+            succeeds = bool(instance.draining_generations) or known not in {None, instance.generation}
             # Lines that came in since the reading was taken are none of a stranger: the highest base is the safe one.
             self._bases = {colour: newest.lines[colour] - n - self._over[colour] for colour, n in counted.items()}
+            self._in_flight = {colour: pool.in_flight if succeeds else 0 for colour, pool in pools.items()}
+            self._arrived = {colour: _arrived_at_old(pool, instance.generation) for colour, pool in pools.items()}
+            self._late = dict.fromkeys(pools, 0)
         self._counted = counted
+        for colour, pool in pools.items():
+            came = _arrived_at_old(pool, instance.generation) - self._arrived[colour]
+            self._late[colour] = max(self._late[colour], self._in_flight[colour] + came)
         if before is None:
             return
         for colour, number in counted.items():
-            self._over[colour] = max(self._over[colour], before.lines[colour] - number - self._bases[colour])
+            surplus = before.lines[colour] - number - self._bases[colour] - self._late[colour]
+            self._over[colour] = max(self._over[colour], surplus)
         self.proved = before
 
     def _begins_anew(self, instance: InstanceReading, counted: Mapping[Colour, int]) -> bool:
@@ -86,6 +102,11 @@ class Proof:
         if any(number < self._counted.get(colour, 0) for colour, number in counted.items()):
             return True
         return bool(instance.draining_generations) and since(self._born, instance.taken_at) < OLD_WORKERS
+
+
+def _arrived_at_old(pool: PoolReading, newest: Generation) -> int:
+    """Return how many requests came to a pool by workers that have no successor's counters."""
+    return sum(count for life, count in pool.arrived.items() if life != newest)
 
 
 def _counted(pool: PoolReading, form: HaproxyForm) -> int:

@@ -166,7 +166,8 @@ def test_what_the_policy_says_when_the_deadline_is_over() -> None:
     close = {"at_deadline": AtDeadline.CLOSE}
     told, after = over(state, left=12, **close)
     assert told == (
-        "about 12 sessions and 2 open connections of blue of storefront are closed: they were still there after 1 s"
+        "about 12 sessions of blue of storefront move with their next request and 2 open connections of blue of "
+        "storefront are closed: they were still there after 1 s"
     )
     assert after is not None
     assert (after.closing, after.per_second) == (True, leaving.CLOSE_PER_SECOND)

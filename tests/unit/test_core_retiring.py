@@ -55,7 +55,7 @@ def test_the_consumer_is_certified_first_and_the_provider_when_that_is_stopped()
     shop.until("finished")
     assert old(shop, A).certificate is not None
     assert shop.release is not None
-    assert (shop.release.outcome, result_of(shop.release)) == ("", "certified")
+    assert (shop.release.outcome, result_of(shop.release, shop.state.record)) == ("", "certified")
     assert not shop.mismatched
     assert not shop.failed_users
 
@@ -185,6 +185,21 @@ def test_undo_of_a_retiring_release_ends_it_and_then_brings_the_recorded_version
     assert not shop.failed_users
 
 
+@pytest.mark.parametrize("phase", ["preflight", "shifting", "draining"])
+def test_an_undo_that_is_asked_twice_does_not_turn_round(phase: str) -> None:
+    shop = finishing()
+    shop.until("retiring")
+    ask_undo(shop)
+    shop.until("finished")
+    assert ask_undo(shop).accepted
+    shop.until(phase)
+    twice = ask_undo(shop)
+    assert twice.body["did"] == ("nothing was changed: it brings back what served before; lbctl rollback 2 turns round")
+    assert (twice.body["release"], twice.body["phase"], twice.body["again"]) == ("2", phase, False)
+    shop.until("retiring")
+    assert (shop.active(A), shop.active(B)) == (BLUE, BLUE)
+
+
 @pytest.mark.parametrize("fails", [Cancel, Rollback])
 def test_an_undo_that_did_not_get_there_may_be_asked_again(fails: type[Request]) -> None:
     shop = finishing()
@@ -254,11 +269,12 @@ def test_an_old_pool_that_was_left_unproven_is_certified_at_rest() -> None:
     shop.until("finished")
     assert shop.release is not None
     assert shop.release.outcome.startswith("unproven: blue of accounts is kept as draining; ")
-    assert result_of(shop.release) == "unproven"
+    assert result_of(shop.release, shop.state.record) == "unproven"
     shop.stop(B, BLUE)
     shop.run(30)
     assert old(shop, A).state is PoolState.IDLE
     assert old(shop, A).certificate is not None
+    assert result_of(shop.release, shop.state.record) == "certified"
 
 
 def drain(shop: Shop, server: str, *, on: bool = True) -> Answer:

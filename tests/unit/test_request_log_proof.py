@@ -18,10 +18,11 @@ def reading(at: int, life: str = "1@1", *, old: bool = False) -> InstanceReading
     return InstanceReading(Instant(at), Generation(life), {}, draining_generations=draining)
 
 
-def green(requests: int, attempts: int = 0) -> dict[Colour, PoolReading]:
-    """Both pools, with so many requests of green."""
+def green(requests: int, attempts: int = 0, *, in_flight: int = 0, at_old: int = 0) -> dict[Colour, PoolReading]:
+    """Both pools, with so many requests of green, and so many that came by an old worker."""
     server = ServerReading(up=True, usable=True, weight=1, requests=attempts, errors=0, retries=0, in_flight=0)
-    pool = PoolReading(servers={ServerName("g1"): server}, requests=requests, errors=0, in_flight=0)
+    arrived = {Generation("0@0"): at_old}
+    pool = PoolReading({ServerName("g1"): server}, requests=requests, errors=0, in_flight=in_flight, arrived=arrived)
     return {Colour.BLUE: NO_POOL, Colour.GREEN: pool}
 
 
@@ -95,6 +96,24 @@ def test_the_rest_of_old_workers_is_no_forgery_and_later_lines_are_looked_at_aga
         turn(proof, quiet + tick * 100, 100 + tick, 1_410 + tick, "2@2", old=True)
     turn(proof, quiet + 2_000, 120, 1_480, "2@2", old=True)
     assert turn(proof, quiet + 2_100, 120, 1_480, "2@2", old=True)
+
+
+def test_what_an_old_worker_ends_long_after_a_reload_is_no_forgery_and_what_is_more_than_that_is() -> None:
+    proof = Proof(HaproxyForm.MAP)
+    turn(proof, 0, 100, 100)
+
+    def at(second: int, lines: int, *, at_old: int = 40) -> bool:
+        pools = green(second, in_flight=2, at_old=at_old)
+        proof.compare(came(second * 1_000 + 10, 100 + lines), reading(second * 1_000, "2@2", old=True), pools)
+        return proof.forged(Instant(second * 1_000 + 10))
+
+    # A WebSocket and a download go on by the old worker, and kept connections bring it a request now and then.
+    assert not any(at(second, second) for second in range(1, 90))
+    assert not any(at(second, second + 2) for second in range(90, 120))
+    assert not any(at(second, second + 7, at_old=45) for second in range(120, 150))
+    assert proof.surplus == 0
+    assert any(at(second, second + 10, at_old=45) for second in range(150, 160))
+    assert 0 < proof.surplus <= 3
 
 
 def test_in_form_weights_a_user_who_gave_up_has_a_line_and_an_attempt_but_no_answer() -> None:

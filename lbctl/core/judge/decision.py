@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, inf, log
 
 from lbctl.core.judge.account import Account, learned
 from lbctl.core.judge.capital import Capital, limit_log, log_odds
@@ -287,8 +287,9 @@ def _not_enough(case: _Case) -> Verdict | None:
         reason += f"; {case.account.evidence_waiting} more wait for a request of active to be compared with"
     due = _due(case)
     if not case.account.step.candidate.total and due > _DUE_MAX:
+        many = "all that active got" if due == inf else f"about {due:.0f}"
         reason += (
-            f"; about {due:.0f} would be due if no request of active were one of a session: sessions stay where they "
+            f"; {many} would be due if no request of active were one of a session: sessions stay where they "
             "are, and `lbctl status` shows what new requests got"
         )
     return case.verdict(Word.HOLD, "not_enough_evidence", reason)
@@ -324,8 +325,10 @@ def _step_share(case: _Case) -> str:
 
 
 def _due(case: _Case) -> float:
-    share_bp = min(case.sample.share_bp, 9_999)
-    return case.account.step.active.total * share_bp / (10_000 - share_bp)
+    share_bp, total = case.sample.share_bp, case.account.step.active.total
+    if share_bp >= 10_000:
+        return inf if total else 0.0
+    return total * share_bp / (10_000 - share_bp)
 
 
 _RULES: tuple[Callable[[_Case], Verdict | None], ...] = (
