@@ -12,6 +12,7 @@ from lbctl.config.quantity import shown
 PER_SECOND_MAX = 10_000
 WAIT = "wait"
 _RATE = re.compile(r"([0-9]{1,9}) ?/ ?s")
+_AS_IN = "write a whole number of sessions a second, as in 20/s"
 _THEN = "write wait, or {move: 20/s}"
 
 
@@ -22,7 +23,7 @@ class Rate(Kind):
 
     def read(self, node: Node, place: Place) -> Any:
         if not isinstance(node, Scalar) or node.value is None:
-            return expected(node, place, "a rate", "write a whole number of sessions a second, as in 20/s")
+            return expected(node, place, "a rate", _AS_IN)
         found = _RATE.fullmatch(node.text)
         if not found:
             return place.fault(
