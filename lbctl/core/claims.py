@@ -65,6 +65,7 @@ def claim(state: State, request: Claim, now: Instant) -> tuple[Change | None, Fa
         uid=request.uid,
         despite=request.take_over,
         tainted=adopted.pool(colour).handed_out if held is None else held.tainted or held.granted or parked,
+        doubted=adopted.pool(colour).voided is not None or (held is not None and held.doubted),
     )
     told = _told(state, ended.record, request, held, taken, now)
     if kept:
@@ -235,7 +236,7 @@ def lacking(state: State, name: ServiceName, held: Claimed) -> str:
     ways = (
         in_use(state, name, held.colour, at),
         unsteered(state, name),
-        () if idle or held.despite else _connected(state, name, held.colour),
+        () if held.despite or (idle and not held.doubted) else _connected(state, name, held.colour),
     )
     if used := next((why for way in ways for why in way), ""):
         return used

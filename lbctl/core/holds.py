@@ -213,7 +213,7 @@ def _pins(now: "Situation") -> Hold | None:
 
 def _watching(now: "Situation") -> Hold | None:
     why = unwatched_pin(now)
-    return Hold("watching", why, "nothing of you: the next readings end it") if why else None
+    return Hold("watching", why, "nothing of you: it ends by itself") if why else None
 
 
 def _wrong_cell(now: "Situation") -> Hold | None:

@@ -29,10 +29,12 @@ background every second or so, and a wrong one must be met before any user is.""
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One instance at its last reading. `taken_at`: when the last three were taken, the newest last."""
+    """One instance at its last reading. `taken_at`: when the last three were taken, the newest last. `met`: when its
+    present life was first read; what was called before that is in no count."""
 
     taken_at: tuple[Instant, ...]
     counts: Mapping[Generation, Counts]
+    met: Instant = Instant(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ def fold(
             grown = Counter[Cell]() if before is None else _grown(before.counts, counts)
             tally = _added(tally, name, grown, now, running=release is not None)
             taken_at = (*(() if before is None else before.taken_at), reading.taken_at)[-3:]
-            tally = replace(tally, looks={**tally.looks, name: Look(taken_at, counts)})
+            known = before is not None and counts.keys() <= before.counts.keys()
+            met = before.met if before is not None and known else reading.taken_at
+            tally = replace(tally, looks={**tally.looks, name: Look(taken_at, counts, met)})
     return tally
 
 
@@ -189,8 +193,8 @@ def unwatched(tally: Tally) -> Caller | None:
 
 
 def _is_watched(look: Look, proved: Proved) -> bool:
-    first, last = look.taken_at[0], look.taken_at[-1]
-    return len(look.taken_at) == 3 and first >= proved.since and since(proved.since, last) >= WATCHED_MIN
+    first, last, began = look.taken_at[0], look.taken_at[-1], max(proved.since, look.met)
+    return len(look.taken_at) == 3 and first >= began and since(began, last) >= WATCHED_MIN
 
 
 def recent(unknown: tuple[tuple[Instant, int], ...], now: Instant) -> tuple[tuple[Instant, int], ...]:

@@ -172,7 +172,7 @@ def _soon(now: Situation, hold: Hold) -> Span:
     """Return for how long a hold is no news: calls are watched under a new pin before every first step, and after a
     start every server is unknown until its first checks are done."""
     if hold.code == "watching":
-        return Span(SECOND + WATCHED_MIN)
+        return Span(2 * SECOND + WATCHED_MIN)
     if hold.code != "candidate" or now.candidate.down:
         return SECOND
     checks = [one.health for one in now.services.values() if one.health is not None]

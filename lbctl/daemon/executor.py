@@ -22,6 +22,8 @@ from lbctl.model.request import Answer
 from lbctl.store.tables import StoredEntry
 
 log = structlog.get_logger("lbctl.executor")
+DRAINED_WITHIN_S = 5.0
+"""A stop waits no longer for what is under way: systemd ends lbctld after ten seconds, and the journal needs two."""
 
 Arrived = Callable[[Recorded | Applied | Administered], None]
 
@@ -87,9 +89,13 @@ class Executor:
         self._start(self._note(entries))
 
     async def drained(self) -> None:
-        """Wait until everything under way has ended: each task is bounded by its own time-outs."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks)
+        """Wait until everything under way has ended. Each task is bounded by its own time-outs, but for those that wait
+        for a disk."""
+        give_up = asyncio.get_running_loop().time() + DRAINED_WITHIN_S
+        while self._tasks and (left_s := give_up - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left_s)
+        if self._tasks:
+            log.error("stop.unfinished", count=len(self._tasks), reason="the journal does not answer")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -190,9 +196,19 @@ async def _told(plane: DataPlane, operation: SetServer) -> Result:
             return await plane.administer(operation)
     except TimeoutError:
         return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
+    except asyncio.CancelledError:
+        if _is_cancelled():
+            raise
+        return Result(Status.UNKNOWN, "the driver gave it up")
     except Exception as error:
         log.exception("server.unadministered", service=operation.service)
         return Result(Status.UNKNOWN, f"the driver failed: {error!r}")
+
+
+def _is_cancelled() -> bool:
+    """Whether this task itself is to end, and not only something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _said(operation: Operation) -> dict[str, str | int]:
@@ -212,6 +228,10 @@ async def _one(plane: DataPlane, operation: Operation) -> Result:
         return replace(result, detail=unnamed(plane.name, result.detail))
     except TimeoutError:
         return Result(Status.UNKNOWN, f"no answer within {OPERATION_TIMEOUT_S * 2:g} s")
+    except asyncio.CancelledError:
+        if _is_cancelled():
+            raise
+        return Result(Status.UNKNOWN, "the driver gave it up")
     except Exception as error:
         # Nobody knows what a driver that fell over has written; its lane must not stay busy for ever.
         log.exception("operation.broken", service=operation.service)

@@ -68,6 +68,10 @@ class Plant:
         self._asked_of: dict[InstanceName, Generation] = {}
         """The life that was asked what it can do."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._repairs: dict[InstanceName, asyncio.Task[None]] = {}
+        """The last one of each instance: two at once would wait for one another's lock."""
+        self._rebuilding: frozenset[InstanceName] = frozenset()
+        """Instances that a reload is bringing to another config: a repair would write the old one back."""
         self._topology = topology
         self.able: Capable = {}
         self._units = self._built(topology)
@@ -122,8 +126,10 @@ class Plant:
         now = asyncio.get_running_loop().time()
         if unit is None or unit.ensure_running is None or now - self._repaired_at.get(name, -9e9) < REPAIR_EVERY_S:
             return
+        if name in self._rebuilding or (name in self._repairs and not self._repairs[name].done()):
+            return
         self._repaired_at[name] = now
-        self._start(self._bring_up_again(name, unit.ensure_running))
+        self._repairs[name] = self._start(self._bring_up_again(name, unit.ensure_running))
 
     async def rebuilt(self, topology: Topology) -> Rebuilt:
         """Return the instances of a new config, up and running with it, for `take` or `undo`; unchanged ones keep their
@@ -135,7 +141,9 @@ class Plant:
         after = self._built(topology)
         fresh = [unit for name, unit in after.items() if self._units.get(name) is not unit]
         found = Rebuilt(topology, after, fresh)
+        names = self._rebuilding = frozenset(unit.made_of[0].name for unit in fresh)
         try:
+            await asyncio.gather(*(task for name, task in self._repairs.items() if name in names))
             for unit in fresh:
                 did = () if unit.ensure_running is None else await unit.ensure_running()
                 if any(isinstance(word, Started) for word in did):
@@ -143,20 +151,26 @@ class Plant:
         except LbctlError:
             await self.undo(found)
             raise
+        except BaseException:
+            self._rebuilding = frozenset()
+            raise
         return found
 
     def take(self, rebuilt: Rebuilt) -> None:
         """Go over to instances that were rebuilt."""
         before, self._units, self._topology = self._units, rebuilt.units, rebuilt.topology
+        self._rebuilding = frozenset()
         for unit in rebuilt.fresh:
             self.able.pop(unit.made_of[0].name, None)
+            self._asked_at.pop(unit.made_of[0].name, None)
         for name, unit in before.items():
             if self._units.get(name) is not unit:
-                self._start(_closed_later(unit.plane))
+                _ = self._start(_closed_later(unit.plane))
 
     async def undo(self, rebuilt: Rebuilt) -> None:
         """Bring the files of what was rebuilt back to the old config, end what was started for the new one alone, and
         let go of the new drivers."""
+        self._rebuilding = frozenset()
         for unit in rebuilt.fresh:
             name = unit.made_of[0].name
             old = self._units.get(name)
@@ -176,15 +190,26 @@ class Plant:
 
     async def _ask(self, name: InstanceName, unit: _Unit) -> None:
         before = self.able.get(name)
+        able = await self._probed(name, unit)
+        if self._units.get(name) is not unit:
+            return  # What a driver could do that a reload has replaced meanwhile says nothing about its successor.
+        self.able[name] = able
+        if able == before:
+            return
+        if isinstance(able, str):
+            log.warning("instance.unusable", instance=name, reason=able)
+        else:
+            self._say_unpinnable(name, unit.made_of[2])
+
+    async def _probed(self, name: InstanceName, unit: _Unit) -> Capabilities | str:
         try:
-            self.able[name] = await unit.plane.probe()
-            if self.able[name] != before:
-                self._say_unpinnable(name, unit.made_of[2])
+            return await unit.plane.probe()
         except DataPlaneError as error:
-            reason = unnamed(name, str(error))
-            if self.able.get(name) != reason:
-                log.warning("instance.unusable", instance=name, reason=reason)
-            self.able[name] = reason
+            return unnamed(name, str(error))
+        except Exception as error:
+            # A fault of one driver, or of the host, must not end the asking of all others for good.
+            log.exception("instance.unasked", instance=name)
+            return f"it could not be asked: {error!r}"
 
     def _say_unpinnable(self, name: InstanceName, services: Sequence[Service]) -> None:
         for service in services:
@@ -205,10 +230,11 @@ class Plant:
                 units[instance.name] = fresh or self._units[instance.name]
         return units
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _bring_up_again(self, name: InstanceName, ensure_running: Callable[[], Awaitable[object]]) -> None:
         try:

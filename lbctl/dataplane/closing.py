@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+import structlog
+
 from lbctl.crash import Point, passing
 from lbctl.dataplane.port import OPERATION_TIMEOUT_S
 from lbctl.model.errors import LbctlError
@@ -37,6 +39,7 @@ LATE_BEATS = 2
 ANOTHER = "CLOSED_ANOTHER: "
 """The word in front of the trouble that somebody was hit who was not meant."""
 UNREAD = f"CLOSING_UNREAD: the load balancer was not read for {LEASE_S:g} s: nothing is closed until it is"
+log = structlog.get_logger("lbctl.closing")
 Key = tuple[ServiceName, Colour]
 Cutter = Callable[[ServiceName, Colour, int], Awaitable[Cut]]
 """Closes at most so many connections of a pool. Raises LbctlError: `CODE: text` says why it did not."""
@@ -55,7 +58,8 @@ class Closings:
         """Take an order; the same one again changes nothing."""
         key = operation.service, operation.colour
         self._read_at_s = asyncio.get_running_loop().time()
-        if self.of(*key).per_second == operation.per_second and (key in self._tasks) is bool(operation.per_second):
+        runs = key in self._tasks and not self._tasks[key].done()
+        if self.of(*key).per_second == operation.per_second and runs is bool(operation.per_second):
             return
         self._stop(key)
         known = self.of(*key)
@@ -115,6 +119,11 @@ class Closings:
                 self._note(key, trouble=f"CLOSING_STALLED: no answer within {OPERATION_TIMEOUT_S:g} s")
             except LbctlError as error:
                 self._note(key, trouble=str(error))
+            except Exception as error:
+                # What the host refuses now (a socket, a thread) it gives later.
+                log.exception("closing.broken", service=key[0], pool=key[1].value)
+                due = 0.0
+                self._note(key, trouble=f"CLOSING_STALLED: {error!r}")
             else:
                 due -= cut.closed
                 before = self.of(*key)

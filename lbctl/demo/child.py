@@ -73,11 +73,11 @@ class Child:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
+        # Not by asyncio.timeout: up to Python 3.11.2 it raises no TimeoutError in a task that is being cancelled.
+        ended = asyncio.gather(self._process.stdout.read(), self._process.wait())
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._process.stdout.read()
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.stdout.read()
-            await self._process.wait()
+            await asyncio.wait({ended}, timeout=timeout_s)
+        finally:
+            if not ended.done():
+                self._process.kill()
+        await ended

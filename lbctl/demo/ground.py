@@ -73,13 +73,14 @@ class Daemon:
             return None
         if self._process.returncode is None:
             self._process.send_signal(number)
+        # Not by asyncio.timeout: up to Python 3.11.2 it raises no TimeoutError in a task that is being cancelled.
+        ended = asyncio.ensure_future(self._process.wait())
         try:
-            async with asyncio.timeout(STOP_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-        return self._process.returncode
+            await asyncio.wait({ended}, timeout=STOP_S)
+        finally:
+            if not ended.done():
+                self._process.kill()
+        return await ended
 
 
 def chosen(proxy: Proxy | None) -> Proxy:

@@ -119,7 +119,7 @@ class Claimed:
     `proved`: a certificate says that nobody used the pool. `granted`: since the claim, every route that keeps traffic
     and calls apart from the pool was read back everywhere. A grant stands: CI has deployed on the strength of it.
     `despite`: whoever is connected there past the load balancers, a person knows of it. `tainted`: even if it is never
-    granted, nobody knows any more what runs there.
+    granted, nobody knows any more what runs there. `doubted`: somebody came there after it had been proved unused.
     """
 
     colour: Colour
@@ -131,6 +131,7 @@ class Claimed:
     uid: int | None = None
     despite: bool = False
     tainted: bool = True
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,6 +177,10 @@ class Prober:
             return f"it said nothing for {SILENCE_MAX_S:g} s"
         except OSError as error:
             return error.strerror or str(error)
+        except Exception as error:
+            # Python starts a thread for each child: where the host allows no further one, it does later.
+            log.exception("prober.broken")
+            return f"it cannot be kept running: {error!r}"
         return "it closed its socket"
 
     @contextlib.asynccontextmanager
@@ -258,9 +262,11 @@ def _environment() -> dict[str, str]:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """The worker ends by itself when its socket does; one that cannot is killed."""
+    # Not by asyncio.timeout: up to Python 3.11.2 it raises no TimeoutError in a task that is being cancelled.
+    ended = asyncio.ensure_future(process.wait())
     try:
-        async with asyncio.timeout(END_WITHIN_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        await asyncio.wait({ended}, timeout=END_WITHIN_S)
+    finally:
+        if not ended.done():
+            process.kill()
+    await ended

@@ -267,3 +267,23 @@ async def test_stopping_is_quick_and_leaves_no_process() -> None:
         await prober.stop()
         assert time.monotonic() - began < 2
         assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_host_that_allows_no_further_thread_gets_its_prober_when_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    really, refused = asyncio.create_subprocess_exec, list[str]()
+
+    async def once(*words: str, **more: object) -> asyncio.subprocess.Process:
+        if not refused:
+            refused.append(words[0])
+            raise RuntimeError("can't start new thread")
+        return await really(*words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", once)
+    async with serving(keeping) as port, probing(target("one", port)) as (prober, seen):
+        await seen.wait_for(lambda: any(one.ok for one in seen.all))
+        assert (prober.starts, prober.last_error) == (
+            1,
+            'it cannot be kept running: RuntimeError("can\'t start new thread")',
+        )

@@ -174,7 +174,9 @@ def test_what_the_policy_says_when_the_deadline_is_over() -> None:
     assert over(state, left=12, per_second=7, **close)[1] == replace(
         WAITS, deadline=NOW, left=12, per_second=7, closing=True, at_deadline=AtDeadline.CLOSE
     )
-    assert over(state, **close)[0].startswith("sessions that nobody counted of blue of storefront move with their next request and 2 open")
+    assert over(state, **close)[0].startswith(
+        "sessions that nobody counted of blue of storefront move with their next request and 2 open"
+    )
     assert over(state, left=0, **close)[0].startswith("2 open connections of blue")
     assert over(with_in_flight(state, 1), left=0, **close)[0].startswith("1 open connection of blue")
     assert over(with_in_flight(state, 0), left=0, **close)[0] == "untold"

@@ -230,3 +230,16 @@ def test_a_service_that_is_only_observed_has_no_wrong_calls() -> None:
         book.tally = fold(book.tally, one, A, None, None, Instant(100 * count))
     assert (book.tally.wrong, book.tally.totals) == ({}, {WRONG: 3})
     assert replace(book.tally, release=None) == book.tally
+
+
+def test_a_reload_begins_the_watch_anew_because_what_its_new_life_was_first_called_is_in_no_count() -> None:
+    book = Book()
+    for _ in range(23):
+        book.take({})
+    assert unwatched(book.tally) is None
+    for _ in range(20):
+        book.take({}, life=NEXT_LIFE, older={})
+        assert unwatched(book.tally) == OLD
+    for _ in range(2):
+        book.take({}, life=NEXT_LIFE, older={})
+    assert unwatched(book.tally) is None

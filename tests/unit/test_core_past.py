@@ -4,6 +4,7 @@ balancers themselves, nor for what has the port of a server that is stopped."""
 from dataclasses import replace
 
 from lbctl.cli.screens.retired import retired_screen
+from lbctl.core.claims import lacking
 from lbctl.core.oldworkers import UNSEEN
 from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.retired_view import retired_view
@@ -11,6 +12,7 @@ from lbctl.model.census import Program, Strangers
 from lbctl.model.entry import Entry, Kind, Severity
 from lbctl.model.names import Colour, Generation
 from lbctl.model.reading import InstanceReading, Observed, Unreadable
+from lbctl.model.request import Claim
 from lbctl.model.units import Instant, seconds
 from tests.shop import LB1, LB2, A, B, Shop
 from tests.unit.test_core_census import CURL, certificate, see, waits
@@ -200,3 +202,16 @@ def _renewed(reading: InstanceReading | Unreadable) -> InstanceReading:
         for name, one in reading.services.items()
     }
     return replace(reading, generation=life, services=services)
+
+
+def test_a_pool_that_somebody_came_to_after_its_certificate_is_not_handed_out_while_he_is_there() -> None:
+    shop = retired()
+    see(shop, strangers=Strangers(programs=(CURL,)))
+    shop.run(2)
+    assert shop.ask(Claim(id=900, actor="ci", service=B)).accepted
+    shop.run(20)
+    assert not shop.state.record.claims[B].granted
+    assert "curl (pid 12) has 3 connections" in lacking(shop.state, B, shop.state.record.claims[B])
+    see(shop)
+    shop.run(20)
+    assert shop.state.record.claims[B].granted

@@ -55,6 +55,8 @@ async def ask(
             writer.transport.abort()
     if not done:
         raise Unreachable(f"{path}: no answer within {timeout_s:g} s: is HAProxy stopped or overloaded?")
+    if exchange.cancelled():
+        raise Unreachable(f"{path}: the worker ended before it answered")
     return exchange.result()
 
 
