@@ -44,6 +44,7 @@ def _set_back(world: "World") -> None:
         _earlier(balancer, back)
     world.users.moves = [Instant(at - back) for at in world.users.moves]
     world.users.cut_off_until = Instant(world.users.cut_off_until - back)
+    world.users.came_at = {colour: Instant(at - back) for colour, at in world.users.came_at.items()}
     world.watch.parked_since.clear()
 
 

@@ -57,6 +57,10 @@ class Users:
     """Until then only the first one can come."""
     disturbed_in: set[ReleaseId] = field(default_factory=set)
     """Releases during which somebody else changed a route: what users meet is then not lbctl's doing alone."""
+    came_at: dict[Colour, Instant] = field(default_factory=dict)
+    """When the last session of a colour came."""
+    over_in: set[tuple[ReleaseId, Colour]] = field(default_factory=set)
+    """Colours to which no session came for `drain.idle` during a release: theirs are over, and may go anywhere."""
 
     def begin(self) -> None:
         """Let there be users; a world without them has pools that nobody comes back to."""
@@ -78,14 +82,23 @@ class Users:
         self.disturbed_in |= set() if release is None else {release.id}
 
     def come(
-        self, balancers: Mapping[InstanceName, Balancer], release: Release | None, now: Instant, watch: Watch
+        self,
+        balancers: Mapping[InstanceName, Balancer],
+        release: Release | None,
+        now: Instant,
+        watch: Watch,
+        idle: Span,
     ) -> None:
         """Let some come back. Those of a release that was told to go back may go back, too."""
+        if release is not None:
+            over = {colour for colour, came_at in self.came_at.items() if now - came_at >= idle}
+            self.over_in |= {(release.id, colour) for colour in over}
         names, back = list(balancers), release is not None and release.id in watch.forbidden
         for user in self.users[:1] if now < self.cut_off_until else self.users:
             if self.chance.random() < RETURNS:
                 name = names[0] if len(names) == 1 else self.chance.choice(names)
                 call, keep_bp = self.calls.get(name), balancers[name].routes.keep_bp(user.colour)
+                self.came_at[user.colour] = now
                 if user.bucket < keep_bp:
                     balancers[name].serve(user.colour, 1, 0, now)
                     if call is not None:
@@ -97,7 +110,7 @@ class Users:
                 if call is not None:
                     call.moved(origin, user.bucket)
                 if release is not None and release.id not in self.disturbed_in:
-                    self._moved(user, release, now, back=back)
+                    self._moved(user, release, now, back=back or (release.id, origin) in self.over_in)
 
     def _moved(self, user: User, release: Release, now: Instant, *, back: bool) -> None:
         if back:

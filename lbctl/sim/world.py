@@ -174,7 +174,13 @@ class World(Host):
     def live(self) -> None:
         """Let users come."""
         self._serves()
-        self.users.come(self.balancers, self.ordered.latest(SERVICE), self.now, self.watch)
+        self.users.come(
+            self.balancers,
+            self.ordered.latest(SERVICE),
+            self.now,
+            self.watch,
+            self.topology.services[SERVICE].drain.idle,
+        )
 
     def stepped(self, process: Process) -> None:
         """See whether the process remembers what it must, and lets nobody wait for too long."""
