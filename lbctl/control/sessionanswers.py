@@ -6,7 +6,8 @@ import msgspec
 class LeavingView(msgspec.Struct):
     """How the sessions of a pool leave it. `left`: about how many; `ends_in_ms`: until none is left, by the rate or by
     the measured half-life. `idle_ms`: who has not come for so long has no session any more. `hindered`: why none is
-    moved now."""
+    moved now. `pace`: `rate`; `own_end`: nobody is moved; `equal_parts`: nobody counts them, so they go in equal parts
+    that end in `ends_in_ms`, and `uncounted` says why."""
 
     policy: str
     keep_bp: int
@@ -20,6 +21,8 @@ class LeavingView(msgspec.Struct):
     hindered: str
     text: str
     idle_ms: int = 0
+    pace: str = "rate"
+    uncounted: str = ""
 
 
 class SessionsView(msgspec.Struct):

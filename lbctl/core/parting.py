@@ -47,11 +47,19 @@ def part(keep_bp: int, leaving: Leaving, seen: Seats | None, now: Instant) -> tu
         return _by_seats(keep_bp, leaving, leaving.per_second, seen, now)
     if leaving.left is not None:
         return _evenly(keep_bp, leaving, leaving.left / leaving.per_second * SECOND, now, leaving.left)
-    if (seen is None or leaving.closing) and since(leaving.began_at, now) >= WATCHED_MIN:
-        # At the deadline of a closing a watch that begins anew again and again is waited for no longer.
-        until = leaving.deadline + (UNCOUNTED if leaving.closing else 0)
+    until = parts_until(leaving, seen)
+    if until is not None and since(leaving.began_at, now) >= WATCHED_MIN:
         return _evenly(keep_bp, leaving, max(1, until - leaving.paced_at), now, None)
     return None
+
+
+def parts_until(leaving: Leaving, seen: Seats | None) -> Instant | None:
+    """Return until when sessions that were never counted go in equal parts; None: they go by the rate, or wait."""
+    counted = leaving.left is not None or (seen is not None and (seen.known or not leaving.closing))
+    if leaving.per_second is None or counted:
+        return None
+    # At the deadline of a closing a watch that begins anew again and again is waited for no longer.
+    return Instant(leaving.deadline + (UNCOUNTED if leaving.closing else 0))
 
 
 def closing_per_second(pool: Pool) -> int | None:

@@ -8,13 +8,15 @@ from lbctl.core.ebb import ends_in
 from lbctl.core.lastseen import over_after
 from lbctl.core.leaving import gone_from, hindered
 from lbctl.core.measured import between, drawn
-from lbctl.core.parting import waits_for
+from lbctl.core.parting import parts_until, waits_for
 from lbctl.core.seating import Seats, seats_of
 from lbctl.core.state import State
+from lbctl.daemon.uncounted import parts_words, uncounted
 from lbctl.daemon.why_line import why_line
 from lbctl.model.names import Colour, InstanceName, ServiceName
 from lbctl.model.record import Pool, Release
-from lbctl.model.units import BP_FULL, Instant, seconds, since
+from lbctl.model.sessions import Leaving
+from lbctl.model.units import BP_FULL, Instant, Span, seconds, since
 
 Json = dict[str, Any]
 
@@ -86,7 +88,8 @@ def _leaving(state: State, name: ServiceName, colour: Colour, pool: Pool, now: I
     counted = seen is not None and seen.known
     count = seen.alive(pool.keep_bp) if seen is not None and counted else leaving.left
     count = count if pool.keep_bp else 0
-    ends = ends_in(leaving, count, ebb)
+    until = parts_until(leaving, seen) if pool.keep_bp else None
+    ends = ends_in(leaving, count, ebb) if until is None else Span(max(0, until - now))
     half_life = None if ebb is None else ebb.half_life
     hindrance = hindered(state, name, colour, now) if gone_from(state.record, name, colour) else "its release moves"
     hindrance = hindrance or waits_for(pool.keep_bp, leaving, seen, now)
@@ -102,8 +105,16 @@ def _leaving(state: State, name: ServiceName, colour: Colour, pool: Pool, now: I
         "closing": leaving.closing,
         "since_ms": since(leaving.began_at, now),
         "hindered": hindrance,
+        "pace": _pace(leaving, until),
+        "uncounted": "" if until is None else parts_words(uncounted(state, name), ends or 0, closing=leaving.closing),
     }
     return {**view, "text": leaving_words(view)}
+
+
+def _pace(leaving: Leaving, parts_end: Instant | None) -> str:
+    if leaving.per_second is None:
+        return "own_end"
+    return "rate" if parts_end is None else "equal_parts"
 
 
 def leaving_lines(state: State, release: Release, now: Instant) -> Iterator[Json]:
@@ -123,10 +134,19 @@ def leaving_words(view: Json) -> str:
     left = "sessions not counted" if view["left"] is None else f"about {view['left']} sessions left"
     stays = f"each stays until it has not come for {seconds(view['idle_ms'])}"
     how = stays if view["policy"] == "wait" else f"{view['policy']}"
-    if view["ends_in_ms"] is not None:
-        when = f"none in about {seconds(view['ends_in_ms'])}"
-    else:
-        when = "no half-life measured yet" if view["policy"] == "wait" else "counting"
     half = "" if view["half_life_ms"] is None else f", half-life {seconds(view['half_life_ms'])}"
-    then = f"at the deadline in {seconds(view['deadline_ms'])}: {view['at_deadline']}"
-    return f"{left}, {how}: {when}{half}; {then}"
+    return f"{left}, {how}: {_when(view)}{half}; {_then(view)}"
+
+
+def _when(view: Json) -> str:
+    if view["uncounted"]:
+        return str(view["uncounted"])
+    if view["ends_in_ms"] is not None:
+        return f"none in about {seconds(view['ends_in_ms'])}"
+    return "no half-life measured yet" if view["policy"] == "wait" else "counting"
+
+
+def _then(view: Json) -> str:
+    if view["closing"]:
+        return "the deadline is over: what is connected after that is closed"
+    return f"at the deadline in {seconds(view['deadline_ms'])}: {view['at_deadline']}"

@@ -13,6 +13,7 @@ from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.preview import plan_view
 from lbctl.daemon.session_view import kept_view
 from lbctl.daemon.sight import UNKNOWN, Capable
+from lbctl.daemon.uncounted import uncounted_warning
 from lbctl.model.errors import Refused
 from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
@@ -31,7 +32,7 @@ def member_plan_view(
     """Return the plan of one service; one that is released with its unit is refused, and its unit named."""
     view = plan_view(state, service, to, plan, version, able)
     view |= {"unit": None, "members": [_member(view)]}
-    view["warnings"] += unattested(service, version)
+    view["warnings"] += [*unattested(service, version), *uncounted_warning(state, service)]
     left = [_told(refused) for refused in occupied(state, service.name, version, now)]
     view["refusals"] += left
     view["warnings"] += [] if left else _sessions_left(state, service.name, now)
@@ -59,7 +60,7 @@ def unit_plan_view(
         view["warnings"] += unattested(state.topology.services[name], versions[name])
     first = next(iter(views.values()))
     told = [{"code": "CONTRACT_UNCHECKED", "text": f"{one.what}: {one.then}"} for one in uncompared(state, unit)]
-    told += _of_each(views, "warnings")
+    told += [*_of_each(views, "warnings"), *uncounted_warning(state, state.topology.services[first["service"]])]
     lacking = [one for one in told if one["code"] in FORBIDDING]
     lacking += [{"code": "NO_PINS", "text": text} for one in versions for text in unpinnable(state.topology, able, one)]
     refusals = [*map(_told, unprepared(state, unit, now)), *_of_each(views, "refusals"), *lacking]
