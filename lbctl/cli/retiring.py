@@ -6,6 +6,7 @@ from typing import Any
 
 from lbctl.cli.client import Client, quoted
 from lbctl.cli.failure import Exit, Failure
+from lbctl.cli.screens.retired import reasons
 from lbctl.cli.waiting import POLL_S, Patience
 
 Json = dict[str, Any]
@@ -45,8 +46,16 @@ def wait_certified(
             raise Failure("the daemon does not answer", then="systemctl status lbctl", exit_code=Exit.UNREACHABLE)
         if found and now_s - told_s >= TOLD_EVERY_S:
             told_s = now_s
-            tell(f"waits: {found['waits']}")
+            for line in waiting_lines(found):
+                tell(line)
         time.sleep(POLL_S)
+
+
+def waiting_lines(found: Json) -> list[str]:
+    """Return what an old pool waits for and how many sessions it has, a line each."""
+    first, *others = reasons(found)
+    left = [f"sessions: {found['sessions']['text']}"] if found.get("sessions") else []
+    return [f"waits: {first}", *(f"and: {one}" for one in others), *left]
 
 
 def look(client: Client, target: str, service: str | None, pool: str | None = None) -> Json:

@@ -58,9 +58,17 @@ class ConnectionView(msgspec.Struct):
     count: int
 
 
+class SessionsLeft(msgspec.Struct):
+    """About how many sessions an old pool still has, null where nobody counts them, and what becomes of them."""
+
+    left: int | None
+    text: str
+
+
 class RetiredAnswer(msgspec.Struct):
-    """Whether the old pool of a service of a release is proved unused. `waits`: what for, if not; `final`: it never
-    will be. `holders`: who is there, the oldest first; `connections`: what the kernel sees, while it is not proved."""
+    """Whether the old pool of a service of a release is proved unused. `waits`: what for, if not, and `reasons`: that
+    and everything else that speaks against it now; `final`: it never will be. `sessions` null: it honours none.
+    `holders`: who is there, the oldest first; `connections`: what the kernel sees, while it is not proved."""
 
     release: str
     service: str
@@ -75,6 +83,8 @@ class RetiredAnswer(msgspec.Struct):
     connections: list[ConnectionView] = []
     voided: VoidedView | None = None
     past: WatchView | None = None
+    reasons: list[str] = []
+    sessions: SessionsLeft | None = None
 
 
 class UndoneAnswer(msgspec.Struct):

@@ -51,15 +51,26 @@ def emptiness(state: State, name: ServiceName, colour: Colour, now: Instant) -> 
     return Emptiness(waits, silent, None if waits else _certificate(state, name, colour, now), long)
 
 
+def all_lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> list[str]:
+    """Return everything that speaks against the proof now, the first of which is what it waits for."""
+    used = [*_using(state, name, colour, now), _not_yet_quiet(state, name, colour, now)]
+    # Whom the kernel sees is asked last: of no pool that is in use anyway.
+    return [why for why in used if why] or [why for why in (not_yet_counted(state, name, colour, now),) if why]
+
+
 def _lacking(state: State, name: ServiceName, colour: Colour, now: Instant) -> str:
+    used = next(_using(state, name, colour, now), "")
+    return used or _not_yet_quiet(state, name, colour, now) or not_yet_counted(state, name, colour, now)
+
+
+def _using(state: State, name: ServiceName, colour: Colour, now: Instant) -> Iterator[str]:
     ways = (
         still_called(state, name, colour, now),
         in_use(state, name, colour, {}),
         unsteered(state, name),
         connected(state, name, colour),
     )
-    used = next((why for way in ways for why in way), "")
-    return used or _not_yet_quiet(state, name, colour, now) or not_yet_counted(state, name, colour, now)
+    return (why for way in ways for why in way)
 
 
 def in_use(state: State, name: ServiceName, colour: Colour, at: dict[InstanceName, Instant]) -> Iterator[str]:

@@ -1,13 +1,15 @@
 """What is shown of old pools that are to become unused: certificates, who is still there, what is waited for. Pure."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from lbctl.core.connected import watch_words
-from lbctl.core.emptiness import emptiness, void_words
+from lbctl.core.emptiness import all_lacking, emptiness, void_words
 from lbctl.core.late import came_after
 from lbctl.core.situation import Situation
 from lbctl.core.state import State
 from lbctl.core.witnesses import doubt
+from lbctl.daemon.session_view import sessions
 from lbctl.daemon.why_line import why_line
 from lbctl.model.certificate import Certificate
 from lbctl.model.errors import Refused
@@ -109,6 +111,8 @@ def retired_view(state: State, release: Release, name: ServiceName, now: Instant
         "certified": found is not None,
         "final": bool(gone),
         "waits": waits,
+        "reasons": [waits, *_more(state, release, name, colour, now, waits)] if waits else [],
+        "sessions": None if found or gone else _sessions_left(state, name, colour, now),
         "voided": voided_view(state, name, colour, now),
         "certificate": None if found is None else certificate_view(found, now),
         "past": None if found is None else watch_view(state, name, colour, now),
@@ -158,6 +162,28 @@ def _waits(state: State, release: Release, name: ServiceName, colour: Colour, no
     progress = state.progress.get(release.id)
     holds = () if progress is None or release.phase.ended else progress.holds
     return proof or next((hold.reason for hold in holds), "the record of it")
+
+
+def _more(state: State, release: Release, name: ServiceName, colour: Colour, now: Instant, waits: str) -> Iterator[str]:
+    """Yield what else speaks against the proof, beside what it waits for."""
+    served = release.phase.swapped or release.phase.ended
+    proved = state.record.services[name].pool(colour).certificate is not None
+    if served and not proved and not _gone(state, release, name, colour):
+        yield from (why for why in all_lacking(state, name, colour, now) if why not in waits)
+
+
+def _sessions_left(state: State, name: ServiceName, colour: Colour, now: Instant) -> Json | None:
+    """Return about how many sessions a pool has left and what becomes of them; None: it honours none."""
+    if not state.record.services[name].pool(colour).keep_bp:
+        return None
+    one = sessions(state, name, now)[colour.value]
+    left, leaving = one["count"], one["leaving"]
+    if leaving is not None:
+        left, text = leaving["left"], leaving["text"]
+    else:
+        counted = "sessions not counted" if left is None else f"about {left} sessions came within the last minute"
+        text = one["kept"] or counted
+    return {"left": left, "text": text}
 
 
 def holders(state: State, name: ServiceName, colour: Colour) -> list[Json]:

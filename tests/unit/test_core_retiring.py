@@ -1,15 +1,22 @@
 """Old pools on their way to a certificate: consumers first, providers when those are stopped; and the way back."""
 
 from dataclasses import replace
+from typing import Any
 
+import msgspec
 import pytest
 
+from lbctl.cli.retiring import waiting_lines
+from lbctl.cli.screens.retired import retired_screen
+from lbctl.control.retiring import RetiredAnswer
 from lbctl.core.emptiness import emptiness
+from lbctl.core.state import State
 from lbctl.daemon.ending import result_of
 from lbctl.daemon.retired_view import retired_view
 from lbctl.model.certificate import Confidence
 from lbctl.model.entry import Kind
-from lbctl.model.names import Colour, ServerName
+from lbctl.model.names import Colour, ServerName, ServiceName
+from lbctl.model.reading import InstanceReading
 from lbctl.model.record import Pool, PoolState
 from lbctl.model.request import Answer, Cancel, Claim, DrainServer, Request, Rollback, SayStopped, Undo
 from lbctl.model.topology import HealthCheck, Probe
@@ -327,3 +334,48 @@ def test_who_reads_a_page_for_longer_than_quiet_keeps_the_session_and_only_idle_
     assert shop.state.record.services[B].blue.keep_bp == 0
     (told,) = [one.text for one in shop.told if one.kind is Kind.SESSIONS_CLOSED and one.service == B]
     assert "no session was seen on blue of storefront for 5s" in told
+
+
+def test_every_reason_is_told_of_an_old_pool_and_how_many_sessions_it_has() -> None:
+    shop = finishing()
+    shop.until("retiring")
+    view = retired_of(with_one_in_flight(shop), shop, A)
+    msgspec.convert(view, RetiredAnswer)
+    first, second, third = view["reasons"]
+    assert first == view["waits"]
+    assert first.startswith("storefront-blue is not stopped (")
+    assert second == f"1 requests or connections are in flight at blue of accounts on {LB1}"
+    assert third.startswith("sessions on blue of accounts are honoured")
+    assert view["sessions"] == {"left": None, "text": "sessions not counted"}
+    screen = retired_screen(view)
+    assert [line[:11] for line in screen.splitlines()[1:]] == ["  also     ", "  also     ", "  sessions "]
+    assert waiting_lines(view) == [
+        f"waits: {first}",
+        f"and: {second}",
+        f"and: {third}",
+        "sessions: sessions not counted",
+    ]
+
+
+def test_a_certified_pool_and_one_that_serves_have_no_reasons_to_add() -> None:
+    shop = finishing()
+    serving = retired_of(shop.state, shop, B)
+    assert len(serving["reasons"]) >= 1
+    shop.until("retiring")
+    certified = retired_of(shop.state, shop, B)
+    assert (certified["certified"], certified["reasons"], certified["sessions"]) == (True, [], None)
+
+
+def retired_of(state: State, shop: Shop, name: ServiceName) -> dict[str, Any]:
+    assert shop.release is not None
+    return retired_view(state, shop.release, name, shop.now)
+
+
+def with_one_in_flight(shop: Shop) -> State:
+    reading = shop.state.observed.instances[LB1]
+    assert isinstance(reading, InstanceReading)
+    seen = reading.services[A]
+    pool = replace(seen.pools[BLUE], in_flight=1)
+    services = {**reading.services, A: replace(seen, pools={**seen.pools, BLUE: pool})}
+    instances = {**shop.state.observed.instances, LB1: replace(reading, services=services)}
+    return shop.state.seeing(replace(shop.state.observed, instances=instances))

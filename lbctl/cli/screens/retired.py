@@ -20,8 +20,9 @@ def retired_screen(data: Json) -> str:
         kernel += (
             ["  note     connections that load balancers keep idle are among these, and are no use"] if kernel else []
         )
-        lines = [f"{head}{sign}: {data['waits']}", *_voided(data), *map(holder_line, data["holders"]), *kernel]
-        return "\n".join(lines)
+        first, *others = reasons(data)
+        lines = [f"{head}{sign}: {first}", *(f"  also     {one}" for one in others), *_sessions(data), *_voided(data)]
+        return "\n".join([*lines, *map(holder_line, data["holders"]), *kernel])
     lines = [f"{head}● unused, certified for {seconds(found['certified_since_ms'])}: it may be stopped"]
     lines.append(f"  unused   for {seconds(found['unused_since_ms'])}; confidence {found['confidence']}")
     for instance, lives in found["counted"].items():
@@ -31,6 +32,16 @@ def retired_screen(data: Json) -> str:
     lines += [f"  kernel   {found['census']}"] if found["census"] else []
     lines += [_watched(data["past"])] if data.get("past") else []
     return "\n".join([*lines, *_voided(data)])
+
+
+def reasons(data: Json) -> list[str]:
+    """Return everything that an old pool waits for, what is waited for first at the top."""
+    return list(data.get("reasons") or [data["waits"]])
+
+
+def _sessions(data: Json) -> list[str]:
+    found = data.get("sessions")
+    return [f"  sessions {found['text']}"] if found else []
 
 
 def _watched(past: Json) -> str:
