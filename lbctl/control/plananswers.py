@@ -56,6 +56,26 @@ class PlanMember(msgspec.Struct):
     version_to: str
 
 
+class PlanSessions(msgspec.Struct):
+    """What becomes of sessions: of those on `pool`, which is left, from the end of the bake on, and of the candidate's
+    if it goes back (`on_rollback`, `back_text`). `count`: about how many came to `pool` within the last minute, null:
+    not known, and `uncounted` says why nobody can. `lasts_ms`: how long moving them takes, null: nobody is moved, or
+    it is not known yet."""
+
+    pool: str
+    policy: Literal["wait", "move"]
+    per_second: int | None
+    idle_ms: int
+    deadline_ms: int
+    at_deadline: Literal["keep", "close"]
+    count: int | None
+    uncounted: str
+    lasts_ms: int | None
+    on_rollback: Literal["auto", "keep", "drain", "move"]
+    text: str
+    back_text: str
+
+
 class HookView(msgspec.Struct):
     """Who is asked, or told, at a point of the release. `asked`: its yes is waited for."""
 
@@ -69,7 +89,7 @@ class HookView(msgspec.Struct):
 class PlanAnswer(msgspec.Struct):
     """What a release would do. A switch is refused for `refusals`; for `unready` it starts, and waits in preflight.
 
-    `traffic` null: not known yet; `better` null: none needed.
+    `traffic` null: not known yet; `better` null: none needed; `sessions` null: what users speak has none.
     """
 
     service: str
@@ -94,3 +114,4 @@ class PlanAnswer(msgspec.Struct):
     members: list[PlanMember] = []
     gate: str = ""
     hooks: list[HookView] = []
+    sessions: PlanSessions | None = None

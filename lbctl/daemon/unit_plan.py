@@ -11,6 +11,7 @@ from lbctl.core.targets import target
 from lbctl.daemon.named import unattested
 from lbctl.daemon.pinning import unpinnable
 from lbctl.daemon.preview import plan_view
+from lbctl.daemon.session_plan import session_plan
 from lbctl.daemon.session_view import kept_view
 from lbctl.daemon.sight import UNKNOWN, Capable
 from lbctl.daemon.uncounted import uncounted_warning
@@ -32,6 +33,7 @@ def member_plan_view(
     """Return the plan of one service; one that is released with its unit is refused, and its unit named."""
     view = plan_view(state, service, to, plan, version, able)
     view |= {"unit": None, "members": [_member(view)]}
+    view["sessions"] = session_plan(state, service, Colour(view["from"]), plan, now)
     view["warnings"] += [*unattested(service, version), *uncounted_warning(state, service)]
     left = [_told(refused) for refused in occupied(state, service.name, version, now)]
     view["refusals"] += left
@@ -60,7 +62,8 @@ def unit_plan_view(
         view["warnings"] += unattested(state.topology.services[name], versions[name])
     first = next(iter(views.values()))
     told = [{"code": "CONTRACT_UNCHECKED", "text": f"{one.what}: {one.then}"} for one in uncompared(state, unit)]
-    told += [*_of_each(views, "warnings"), *uncounted_warning(state, state.topology.services[first["service"]])]
+    carrier = state.topology.services[first["service"]]
+    told += [*_of_each(views, "warnings"), *uncounted_warning(state, carrier)]
     lacking = [one for one in told if one["code"] in FORBIDDING]
     lacking += [{"code": "NO_PINS", "text": text} for one in versions for text in unpinnable(state.topology, able, one)]
     refusals = [*map(_told, unprepared(state, unit, now)), *_of_each(views, "refusals"), *lacking]
@@ -74,6 +77,7 @@ def unit_plan_view(
         "warnings": _once(one for one in told if one not in lacking),
         "writes": [*_pin_writes(state, plan, versions, now), *first["writes"]],
         "better": _better(state, first, unit, versions),
+        "sessions": session_plan(state, carrier, Colour(first["from"]), plan, now),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from lbctl.cli.screens.release import plan_screen
 from lbctl.control.plananswers import PlanAnswer
 from lbctl.control.sessionanswers import SessionsView
 from lbctl.core.state import State
@@ -15,7 +16,7 @@ from lbctl.model.names import Colour
 from lbctl.model.reading import InstanceReading
 from lbctl.model.record import PoolState
 from lbctl.model.sessions import AtDeadline, Attendance, Leaving, SessionPolicy
-from lbctl.model.topology import Plan, Protocol, RequestLog
+from lbctl.model.topology import Plan, Protocol, RequestLog, SessionsBack
 from lbctl.model.units import BP_FULL, MINUTE, SECOND, Instant, Span
 from lbctl.sim.world import SERVICE
 from tests.scenarios.stage import Stage
@@ -127,3 +128,51 @@ def test_a_plan_warns_where_nobody_counts_the_sessions_that_a_rate_would_move(re
         (blind(rested), MOVES, {"protocol": Protocol.TCP}),
     ):
         assert not warned(planned(state, policy, **more), "SESSIONS_NOT_COUNTED")
+
+
+def test_a_plan_says_how_many_sessions_there_are_how_they_go_and_how_long_that_takes(rested: State) -> None:
+    view = planned(counted(rested, *range(0, 4000, 100)))["sessions"]
+    assert (view["pool"], view["policy"], view["count"], view["lasts_ms"]) == ("blue", "move", 40, 2 * SECOND)
+    assert view["text"] == (
+        "about 40 sessions now; after the bake 20 of them move a second: about 2s, deadline 30m: what is left stays"
+    )
+    short = SessionPolicy(per_second=1, deadline=Span(30 * SECOND), at_deadline=AtDeadline.CLOSE)
+    late = planned(counted(rested, *range(0, 4000, 100)), short)["sessions"]
+    assert late["lasts_ms"] == 30 * SECOND
+    assert late["text"].endswith(
+        "not all by the deadline, deadline 30s: what is left is moved, then its connections are closed"
+    )
+
+
+def test_a_plan_makes_up_no_sessions_and_no_time(rested: State) -> None:
+    blindly = planned(blind(rested))["sessions"]
+    assert (blindly["count"], blindly["lasts_ms"]) == (None, 30 * MINUTE)
+    assert "they go in equal parts until the deadline" in blindly["text"]
+    waits = planned(counted(rested, 7), SessionPolicy())["sessions"]
+    assert (waits["policy"], waits["lasts_ms"]) == ("wait", None)
+    assert waits["text"].startswith(
+        "about 1 session now; after the bake each stays until it has not come to blue for "
+    )
+    assert planned(blind(rested), protocol=Protocol.GRPC)["sessions"] is None
+
+
+@pytest.mark.parametrize(
+    ("goes", "policy", "words"),
+    [
+        (SessionsBack.AUTO, MOVES, "move at once if it cannot serve, move at 20/s if it is slow, else stay"),
+        (SessionsBack.AUTO, SessionPolicy(), "move at once if it cannot serve, else stay (a person's rollback)"),
+        (SessionsBack.DRAIN, MOVES, "the candidate's move at 20/s"),
+        (SessionsBack.DRAIN, SessionPolicy(), "the candidate's stay"),
+        (SessionsBack.KEEP, MOVES, "the candidate's stay until they end"),
+        (SessionsBack.MOVE, MOVES, "the candidate's move at once"),
+    ],
+)
+def test_a_plan_says_what_a_rollback_does_with_sessions(
+    rested: State, goes: SessionsBack, policy: SessionPolicy, words: str
+) -> None:
+    view = planned(blind(rested), policy, Plan(sessions_back=goes))
+    assert view["sessions"]["on_rollback"] == goes.value
+    screen = plan_screen(view)
+    assert "\n  sessions of blue: sessions not counted" in screen
+    assert "\n           on a rollback: " in screen
+    assert words in screen

@@ -22,6 +22,7 @@ def plan_screen(plan: Json, switch: str = "") -> str:
     warm = "the old pools stay" if _together(plan) else f"{plan['from']} stays"
     lines.append(f"     bake {seconds(plan['bake_ms'])}, then {warm} warm for {seconds(plan['retain_ms'])}")
     lines.append(f"     at least {seconds(plan['total_min_ms'])} in all")
+    lines += _sessions(plan.get("sessions"))
     lines += _better(plan.get("better"), refused={one["code"] for one in plan["refusals"]} - {"plan_too_short"})
     lines += [f"  ~ {write}" for write in plan["writes"]]
     lines += [f"  ◐ {one['code']}: {one['text']}" for one in plan["warnings"]]
@@ -39,6 +40,13 @@ def _hook(hook: Json) -> str:
         return f"{hook['at']}: {hook['name']} is told"
     meaning = {"hold": "it holds", "pass": "it goes on", "rollback": "it goes back"}[hook["no_answer"]]
     return f"{hook['at']}: {hook['name']} must say yes; without an answer in {seconds(hook['timeout_ms'])} {meaning}"
+
+
+def _sessions(found: Json | None) -> list[str]:
+    """Return what becomes of sessions, forwards and back."""
+    if found is None:
+        return []
+    return [f"  sessions of {found['pool']}: {found['text']}", f"           on a rollback: {found['back_text']}"]
 
 
 def _together(plan: Json) -> bool:
