@@ -99,13 +99,15 @@ class UndoneAnswer(msgspec.Struct):
 
 
 class DrainAnswer(msgspec.Struct):
-    """What is wanted of a server from now on; `status` says how far it is. `already`: nothing was changed."""
+    """What is wanted of a server from now on; `status` says how far it is. `already`: nothing was changed. `waits`: why
+    no load balancer is told now, or who else keeps the server out; empty if nothing stands against it."""
 
     service: str
     colour: ColourWord
     server: str
     drained: bool
     already: bool = False
+    waits: str = ""
 
 
 async def drain(call: Call) -> Json:

@@ -38,6 +38,7 @@ def drain_server(state: State, request: DrainServer, now: Instant) -> tuple[Chan
         "server": server,
         "drained": request.on,
         "already": False,
+        "waits": waits_for_maintenance(state, name),
     }
     known = adopted.drained.get(server)
     if request.on and (known is None or known.ends):
@@ -49,16 +50,41 @@ def drain_server(state: State, request: DrainServer, now: Instant) -> tuple[Chan
         # Somebody drained it without lbctl: it is brought back all the same, and told until it is.
         drained = Drained(colour=request.colour, by=request.actor, since=now, ends=True)
     else:
-        return None, {**facts, "already": True}
+        waits = facts["waits"] if known is not None else _by_hand(state, request)
+        return None, {**facts, "already": True, "waits": waits}
     changed = replace(adopted, drained={**adopted.drained, server: drained})
     kind = Kind.SERVER_DRAINED if request.on else Kind.SERVER_UNDRAINED
     what = "is drained: it keeps its sessions and gets no new ones" if request.on else "is to be ready again"
+    if facts["waits"]:
+        what = f"is to be {'drained' if request.on else 'ready again'} when maintenance ends"
     why = f": {request.reason}" if request.reason else ""
     data = {"server": str(server), "colour": request.colour.value, "reason": request.reason}
     told = Entry(
         kind=kind, at=now, text=f"{server} of {name} {what}{why}", service=name, actor=request.actor, data={**data}
     )
     return Change(record=state.record.with_service(name, changed), entries=(told,)), facts
+
+
+def waits_for_maintenance(state: State, name: ServiceName) -> str:
+    """Return why no load balancer is told now what a server is to do; empty if they are."""
+    if not state.record.in_maintenance(name):
+        return ""
+    return "maintenance is on: load balancers are told nothing; lbctl maintenance off"
+
+
+def _by_hand(state: State, request: DrainServer) -> str:
+    """Return that somebody else took a server out where it is to be ready, and how that is ended; empty if not so."""
+    name, colour, server = request.service, request.colour, request.server
+    readings = {i: state.observed.instances.get(i) for i in state.topology.instances_of(name)}
+    seen = {i: one for i, one in readings.items() if isinstance(one, InstanceReading) and name in one.services}
+    out = [i for i, one in seen.items() if _admin(one, name, colour, server) is Admin.MAINT]
+    if not out:
+        return ""
+    binding = state.topology.services[name].haproxy
+    where = f"{binding.backends[colour]}/{server}" if binding is not None else f"BACKEND/{server}"
+    have = "has" if len(out) == 1 else "have"
+    text = f"{', '.join(out)} {have} it in maintenance (MAINT), which lbctl did not order and does not end"
+    return f"{text}; there: set server {where} state ready"
 
 
 def _is_drained(state: State, request: DrainServer) -> bool:

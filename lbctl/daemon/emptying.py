@@ -5,6 +5,7 @@ Nothing seen is not nobody there: a load balancer that is not read, or was not t
 
 from collections.abc import Iterator
 
+from lbctl.core.draining import waits_for_maintenance
 from lbctl.core.oldworkers import unseen_workers
 from lbctl.core.state import State
 from lbctl.model.names import Colour, InstanceName, ServerName, ServiceName
@@ -27,8 +28,8 @@ def drained_view(state: State, name: ServiceName, server: ServerName) -> dict[st
 
 def _waits(state: State, name: ServiceName, server: ServerName, drained: Drained) -> Iterator[str]:
     """Yield why nobody can say yet that the server is drained by all, or done being so."""
-    if state.record.in_maintenance(name):
-        yield "maintenance is on: load balancers are told nothing; lbctl maintenance off"
+    if told_nothing := waits_for_maintenance(state, name):
+        yield told_nothing
     want = {Admin.READY} if drained.ends else {Admin.DRAIN, Admin.MAINT}
     for instance in state.topology.instances_of(name):
         seen = _seen(state, instance, name, drained.colour, server)

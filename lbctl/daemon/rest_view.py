@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from lbctl.core.draining import waits_for_maintenance
 from lbctl.core.emptiness import emptiness
 from lbctl.core.state import State
 from lbctl.daemon.retired_view import unproven, voided_view
@@ -46,7 +47,9 @@ def _drained(state: State, name: ServiceName, now: Instant) -> Iterator[Json]:
     for server, one in state.record.services[name].drained.items():
         if one.ends:
             continue
+        told_nothing = waits_for_maintenance(state, name)
         what = f"{server} of {name} is drained by {one.by}: it keeps its sessions and gets no new ones"
+        what = f"{server} of {name} is to be drained, says {one.by}: {told_nothing}" if told_nothing else what
         needs = f"lbctl undrain {name}/{one.colour}/{server}"
         yield why_line("drained", what, since(one.since, now), needs, then="it stays so")
 

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lbctl.core.draining import waits_for_maintenance
 from lbctl.core.state import State
 from lbctl.core.wellness import Wellness, balanced_by
 from lbctl.daemon.emptying import drained_view, in_flight
 from lbctl.daemon.named import said
 from lbctl.model.names import Colour, ServerName, ServiceName
 from lbctl.model.reading import InstanceReading, ServerReading
+from lbctl.model.record import Drained
 from lbctl.model.topology import Service
 
 Json = dict[str, Any]
@@ -67,14 +69,22 @@ def _up(well: Wellness, name: ServerName, *, is_seen: bool) -> bool | None:
 
 def _drained_words(state: State, name: ServiceName, colour: Colour, server: ServerName, well: Wellness) -> str:
     """Return who drains a server, and the way back; empty if nobody does, or it is down besides."""
-    if server not in well.drained:
-        return ""
     adopted = state.record.services.get(name)
     one = None if adopted is None else adopted.drained.get(server)
     back = f"lbctl undrain {name}/{colour}/{server}"
+    if server not in well.drained:
+        return "" if one is None or server in well.down else _ordered_words(state, name, one)
     if one is None:
         return f"drained, not by lbctl: it keeps its sessions; {back}"
-    return f"is to be ready again, says {one.by}" if one.ends else f"drained by {one.by}: it keeps its sessions; {back}"
+    if one.ends:
+        return _ordered_words(state, name, one)
+    return f"drained by {one.by}: it keeps its sessions; {back}"
+
+
+def _ordered_words(state: State, name: ServiceName, one: Drained) -> str:
+    """Return what a person ordered that no load balancer reads back yet."""
+    waits = waits_for_maintenance(state, name)
+    return f"is to be {'ready again' if one.ends else 'drained'}, says {one.by}{waits and f'; {waits}'}"
 
 
 def readings_of(state: State, name: ServiceName) -> list[InstanceReading]:

@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+from lbctl.cli.commands.draining import _said
+from lbctl.cli.screens.blocks import servers
 from lbctl.daemon.rest_view import rest_lines
 from lbctl.daemon.server_views import server_views
 from lbctl.model.entry import Kind
 from lbctl.model.names import Colour, ServerName
 from lbctl.model.reading import Admin
-from lbctl.model.request import Answer, DrainServer, Rollback
+from lbctl.model.request import Answer, DrainServer, Maintenance, Rollback
 from lbctl.model.units import Span
-from tests.shop import LB1, PLAN, A, B, Shop
+from tests.shop import LB1, LB2, PLAN, A, B, Shop
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
@@ -104,3 +106,50 @@ def test_what_a_hand_drained_is_undrained_and_what_nobody_drained_is_said_to_be_
     shop.run(40)
     assert admin(shop, BLUE, 0) is Admin.READY
     assert not shop.state.record.services[B].drained
+
+
+def test_in_maintenance_a_drain_is_an_order_that_waits_and_everybody_says_so() -> None:
+    shop = Shop()
+    shop.run(5)
+    assert shop.ask(Maintenance(id=next(shop._ids), actor="ann", service=None, on=True)).accepted
+    answer = drain(shop, GREEN, 0)
+    assert answer.accepted
+    assert answer.body["waits"] == "maintenance is on: load balancers are told nothing; lbctl maintenance off"
+    assert _said(dict(answer.body)).splitlines() == [
+        "storefront/green/s-green-0   ◐ ordered to drain, not written yet: it gets new sessions until then",
+        f"  waits  {answer.body['waits']}",
+        "  back   lbctl undrain storefront/green/s-green-0",
+    ]
+    shop.run(20)
+    assert admin(shop, GREEN, 0) is Admin.READY
+    views = server_views(shop.state, shop.state.topology.services[B])
+    assert views["s-green-0"]["detail"] == f"is to be drained, says ann; {answer.body['waits']}"
+    (_, row) = servers({"storefront": {"servers": views}}, every=False)
+    assert "◐ ordered" in row
+    (line,) = (one for one in rest_lines(shop.state, [B], shop.now) if one["code"] == "drained")
+    assert line["what"] == f"s-green-0 of storefront is to be drained, says ann: {answer.body['waits']}"
+    assert [one.text for one in shop.told if one.kind is Kind.SERVER_DRAINED] == [
+        "s-green-0 of storefront is to be drained when maintenance ends"
+    ]
+    assert shop.ask(Maintenance(id=next(shop._ids), actor="ann", service=None, on=False)).accepted
+    shop.run(40)
+    assert admin(shop, GREEN, 0) is Admin.DRAIN
+    assert "drained by ann" in server_views(shop.state, shop.state.topology.services[B])["s-green-0"]["detail"]
+
+
+def test_an_undrain_of_a_server_that_a_hand_took_out_says_so_and_how_it_comes_back() -> None:
+    shop = Shop()
+    for name in (LB1, LB2):
+        shop.balancers[name].pools[B, BLUE].servers[ServerName("s-blue-0")].admin = Admin.MAINT
+    shop.run(5)
+    answer = drain(shop, BLUE, 0, on=False)
+    assert (answer.accepted, answer.body["already"]) == (True, True)
+    text = f"{LB1}, {LB2} have it in maintenance (MAINT), which lbctl did not order and does not end"
+    assert str(answer.body["waits"]).startswith(f"{text}; there: set server ")
+    first, second = _said(dict(answer.body)).splitlines()
+    assert first == "storefront/blue/s-blue-0   ◐ was not drained"
+    assert second == f"  waits  {answer.body['waits']}"
+    shop.run(5)
+    assert admin(shop, BLUE, 0) is Admin.MAINT
+    assert shop.ask(Maintenance(id=next(shop._ids), actor="ann", service=None, on=True)).accepted
+    assert drain(shop, BLUE, 1, on=False).body["waits"] == ""

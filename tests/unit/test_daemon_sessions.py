@@ -150,9 +150,7 @@ def test_a_plan_makes_up_no_sessions_and_no_time(rested: State) -> None:
     assert "they go in equal parts until the deadline" in blindly["text"]
     waits = planned(counted(rested, 7), SessionPolicy())["sessions"]
     assert (waits["policy"], waits["lasts_ms"]) == ("wait", None)
-    assert waits["text"].startswith(
-        "about 1 session now; after the bake each stays until it has not come to blue for "
-    )
+    assert waits["text"].startswith("about 1 session now; after the bake each stays until it has not come to blue for ")
     assert planned(blind(rested), protocol=Protocol.GRPC)["sessions"] is None
 
 

@@ -82,10 +82,23 @@ def _ask(daemon: Client, place: tuple[str, str, str], *, on: bool, reason: str) 
 
 def _said(data: Json) -> str:
     where = f"{data['service']}/{data['colour']}/{data['server']}"
+    waits = [f"  waits  {data['waits']}"] if data.get("waits") and not data.get("empty") else []
+    back = [f"  back   lbctl undrain {where}"] if data["drained"] else []
+    return "\n".join([f"{where}   {_did(data)}", *waits, *back])
+
+
+def _did(data: Json) -> str:
+    """Return what was ordered, which is not yet what a load balancer does."""
+    waits = data.get("waits")
     if not data["drained"]:
-        return f"{where}   ● {'was not drained' if data.get('already') else 'is to be ready again'}"
-    end = "nobody is there any more" if data.get("empty") else "no new sessions, once every load balancer reads it back"
-    return f"{where}   ◐ drained: {end}\n  back   lbctl undrain {where}"
+        if data.get("already"):
+            return f"{'◐' if waits else '●'} was not drained"
+        return "◐ ordered to be ready again, not written yet" if waits else "● is to be ready again"
+    if data.get("empty"):
+        return "◐ drained: nobody is there any more"
+    if waits:
+        return "◐ ordered to drain, not written yet: it gets new sessions until then"
+    return "◐ drained: no new sessions, once every load balancer reads it back"
 
 
 def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_s: float | None) -> Exit:

@@ -179,12 +179,12 @@ def sessions(view: Json, of: str = "") -> list[str]:
 
 def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
     """Return a table of servers, by the service whose they are where there are several: all, or those that are not up
-    or are drained."""
+    or are drained, or are to be."""
     shown = [
         ((f"{service}/{name}" if len(views) > 1 else name), one)
         for service, view in views.items()
         for name, one in view["servers"].items()
-        if every or one["up"] is not True or one.get("draining")
+        if every or one["up"] is not True or one.get("draining") or one.get("drained")
     ]
     if not shown:
         return []
@@ -192,7 +192,8 @@ def servers(views: Mapping[str, Json], *, every: bool) -> list[str]:
     words = {True: "● up", False: "✖ down", None: "? unknown"}
     for name, one in shown:
         numbers = [_count(one[key]) for key in ("weight", "in_flight", "requests", "errors")]
-        word = "◐ drained" if one.get("draining") else words[one["up"]]
+        ordered = one["up"] is True and one.get("drained")
+        word = "◐ drained" if one.get("draining") else "◐ ordered" if ordered else words[one["up"]]
         rows.append((name, one["pool"], word, *numbers, one["detail"]))
     return ["  " + line for line in columns(rows)]
 
