@@ -116,7 +116,10 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
         if not _is_drained(one):
             tell(f"{server} is not drained any more: somebody lets it be ready again")
             return Exit.REFUSED
-        if (unknown := _unknown(one)) or one["in_flight"]:
+        unknown = _unknown(one)
+        if not one["drained"]["read_back"]:
+            seen.anew(now_s)
+        elif unknown or one["in_flight"]:
             seen.blind(now_s)
         elif seen.quiet_s(now_s) >= quiet_s:
             return Exit.DONE
@@ -125,7 +128,7 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
             return Exit.TIMED_OUT
         if now_s - told_s >= TELL_EVERY_S:
             told_s = now_s
-            tell(_line(server, unknown or _in_flight(one), seen.rate, seen.eta_s(now_s)))
+            tell(_line(server, unknown or _in_flight(one), seen.rate, seen.eta_s()))
         time.sleep(POLL_S)
 
 
