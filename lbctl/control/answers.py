@@ -68,6 +68,25 @@ class PoolView(msgspec.Struct):
     """Why the old pool of a service at rest is not proved unused; empty: it is, or is no such pool."""
 
 
+class WorkerHolder(msgspec.Struct):
+    """Who is in flight on an old worker, and for how long; `client` empty: the load balancer does not tell."""
+
+    service: str
+    client: str
+    server: str
+    age_ms: int
+
+
+class OldWorkerView(msgspec.Struct):
+    """An old worker that still holds work. `old_since_wall` empty: it is not told when the next one began. `kept_by`:
+    who is there on pools that get nothing new, of any service, the oldest first; the others are not asked."""
+
+    generation: str
+    old_since_wall: str
+    kept_by: list[WorkerHolder]
+    text: str
+
+
 class InstanceView(msgspec.Struct):
     """One running load balancer. `routes` and `boot` are GREEN:KEEP_BLUE:KEEP_GREEN in basis points."""
 
@@ -80,6 +99,7 @@ class InstanceView(msgspec.Struct):
     warnings: list[str] = []
     request_times: RequestTimes | None = None
     measured: MeasuredView | None = None
+    old_workers: list[OldWorkerView] = []
 
 
 class Step(msgspec.Struct):

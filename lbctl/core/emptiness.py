@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lbctl.core.calm import EVER
 from lbctl.core.connected import census_words, connected, not_yet_counted, uncounted
 from lbctl.core.lastseen import over_after
-from lbctl.core.oldworkers import unseen_workers
+from lbctl.core.oldworkers import kept_by, unseen_workers
 from lbctl.core.readback import read_since
 from lbctl.core.reconcile import routed
 from lbctl.core.state import Calm, State
@@ -118,7 +118,9 @@ def unsteered(state: State, name: ServiceName) -> Iterator[str]:
             continue
         for life in reading.draining_generations:
             if life not in reading.services[name].runtime:
-                yield f"{life} of {instance} routes {name} as its old config says until it ends"
+                text = f"{life} of {instance} routes {name} as its old config says until it ends"
+                who = [f"{holder_words(one)} ({service})" for service, one in kept_by(reading, life)]
+                yield f"{text}; it is kept by {', '.join(who[:3])}" if who else text
         yield from (f"{instance}: {text}" for text in unseen_workers(state.record, instance, reading))
 
 

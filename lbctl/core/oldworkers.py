@@ -1,4 +1,4 @@
-"""Old workers of a load balancer that nobody sees: they may still route, and hold work. Pure.
+"""Old workers of a load balancer: who keeps one alive, and those that nobody sees. They may still route. Pure.
 
 That a load balancer was reloaded is recorded where it does not show what became of its old workers (`rest.remembered`):
 a daemon that was started since must not take them for gone. It ends when they can be seen.
@@ -7,12 +7,45 @@ a daemon that was started since must not take them for gone. It ends when they c
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from lbctl.model.names import InstanceName
-from lbctl.model.reading import InstanceReading
+from lbctl.model.digits import whole
+from lbctl.model.names import Generation, InstanceName, ServiceName
+from lbctl.model.reading import Holder, InstanceReading
 from lbctl.model.record import Record
 
 UNSEEN = "OLD_WORKERS_UNSEEN"
 """The warning of a load balancer that may have old workers which nobody sees or steers."""
+
+
+EPOCH_LEAST_S = 1_500_000_000
+"""Where a life says when it began by the clock of its host, in seconds, it is more than this (July 2017)."""
+
+
+def kept_by(reading: InstanceReading, life: Generation) -> list[tuple[ServiceName, Holder]]:
+    """Return who is known to be in flight on a worker and at which service, the oldest first: of pools that get nothing
+    new, the others are not asked."""
+    found = [
+        (name, one)
+        for name, seen in reading.services.items()
+        for pool in seen.pools.values()
+        for one in pool.holders
+        if one.generation == life
+    ]
+    return sorted(found, key=lambda pair: -pair[1].age)
+
+
+def old_since_s(reading: InstanceReading, life: Generation) -> int | None:
+    """Return when the next worker began and this one became old, in seconds of its host's clock; None: it is not told.
+    Not of an Envoy, whose lives begin in ticks of another clock."""
+    lives = {one: _began_s(one) for one in (reading.generation, *reading.draining_generations)}
+    mine = lives.get(life)
+    if mine is None:
+        return None
+    return min((at for one, at in lives.items() if one != life and at is not None and at >= mine), default=None)
+
+
+def _began_s(life: Generation) -> int | None:
+    found = whole(life.partition("@")[2])
+    return found if found is not None and found > EPOCH_LEAST_S else None
 
 
 def unseen_workers(record: Record, instance: InstanceName, reading: InstanceReading) -> Iterator[str]:

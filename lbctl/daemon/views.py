@@ -10,6 +10,7 @@ from lbctl.core.state import State
 from lbctl.core.targets import exposed
 from lbctl.daemon.ending import certified_since, result_of
 from lbctl.daemon.named import attested
+from lbctl.daemon.old_workers_view import old_workers
 from lbctl.daemon.retired_view import (
     certificates,
     drain_limit,
@@ -159,6 +160,7 @@ def _instance(state: State, name: ServiceName, instance: InstanceName) -> Json:
         "reason": "",
         "generation": reading.generation,
         "old_generations": len(reading.draining_generations),
+        "old_workers": old_workers(state, name, instance, reading),
         "routes": [] if seen is None else sorted({str(route) for route in seen.runtime.values()}),
         "boot": None if seen is None or seen.boot is None else str(seen.boot),
         "warnings": [*reading.warnings, *doubts(state, instance, name)],

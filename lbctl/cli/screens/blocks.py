@@ -130,13 +130,19 @@ def instances(view: Json, of: str = "") -> list[str]:
         if not instance["reachable"]:
             lines.append(f"  ✖ {name} cannot be read: {instance['reason']}")
         elif instance["old_generations"]:
-            lines.append(f"  ◐ {name}: {instance['old_generations']} old worker(s) still hold work")
+            lines += [f"  ◐ {name}: {text}" for text in _old_workers(instance)]
         if instance["routes"] and set(instance["routes"]) != {instance["boot"]}:
             after = instance["boot"] or "not known"
             lines.append(f"  ◐ {name}: {of}routes {', '.join(instance['routes'])}, after a reload {after}")
         lines += _measured(name, instance.get("measured"))
         lines += [f"  ! {name}: {warning}" for warning in instance.get("warnings", [])]
     return lines
+
+
+def _old_workers(instance: Json) -> list[str]:
+    """Return who keeps which old worker alive; only how many there are where that is all that is known."""
+    told = [f"old worker {one['text']}" for one in instance.get("old_workers", [])]
+    return told or [f"{instance['old_generations']} old worker(s) still hold work"]
 
 
 def adopt_next(name: str, view: Json) -> str:
