@@ -311,6 +311,7 @@ SERVICE = Section(
                     "policy": Key(
                         kind=SessionsLeave(),
                         default=SESSIONS.per_second,
+                        default_words="`wait`",
                         doc="How sessions leave a pool that drains: `wait` for their end, or `{move: 20/s}`.",
                     ),
                     "deadline": Key(

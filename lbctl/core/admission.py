@@ -14,7 +14,8 @@ def service_of(state: State, name: ServiceName) -> Service:
     service = state.topology.services.get(name)
     if service is None:
         known = ", ".join(sorted(state.topology.services))
-        raise Refused("no_such_service", f"there is no service {name}", why=f"known are: {known}", exit_code=7)
+        why = f"known are: {known}"
+        raise Refused("no_such_service", f"there is no service {name}", why=why, then="lbctl status", exit_code=7)
     return service
 
 

@@ -25,7 +25,7 @@ def services_of(topology: Topology, name: str) -> tuple[ServiceName, ...]:
         return (ServiceName(name),)
     units = f"; units: {', '.join(sorted(topology.units))}" if topology.units else ""
     why = f"services: {', '.join(sorted(topology.services)) or 'none'}{units}"
-    then = close_to(name, {*topology.services, *topology.units})
+    then = close_to(name, {*topology.services, *topology.units}) or "lbctl status"
     raise Refused("no_such_service", f"there is no service {name}", why=why, then=then, exit_code=7)
 
 

@@ -165,3 +165,8 @@ def test_faults_are_sorted_by_their_place() -> None:
     loaded = config(VALID)
     found: list[Fault] = look(loaded, lambda _: "no")
     assert found == sorted(found)
+
+
+def test_the_default_of_the_session_policy_is_named() -> None:
+    (row,) = (line for line in reference().splitlines() if line.startswith("| `policy` |"))
+    assert "| `wait` |" in row

@@ -5,16 +5,19 @@ from typing import Any
 
 import pytest
 
+from lbctl.core.admission import service_of
 from lbctl.core.requests import admit
 from lbctl.core.state import State
+from lbctl.daemon.members import services_of
 from lbctl.model.entry import Entry
 from lbctl.model.errors import Refused
-from lbctl.model.names import Colour
+from lbctl.model.names import Colour, ServiceName
 from lbctl.model.reading import InstanceReading
 from lbctl.model.request import Adopt, Cancel, Maintenance, OnRelease, Pause, Promote, Resume, Rollback, Switch
 from lbctl.model.topology import Plan
 from lbctl.sim.world import SERVICE
 from tests.scenarios.stage import Stage
+from tests.shop import Shop
 
 WHY = "ticket 12"
 WHO = {"id": 1, "actor": "uid 7 (eva)", "reason": WHY, "wall": "", "nonce": "ab"}
@@ -115,3 +118,14 @@ def test_a_service_that_a_load_balancer_does_not_route_is_not_adopted_and_the_te
             )
         assert (refused.value.code, refused.value.then) == ("not_routed", "lbctl config render haproxy")
     assert refused.value.why == "NOT_ROUTED: nobody takes its routes"
+
+
+@pytest.mark.parametrize(("name", "then"), [("qqq", "lbctl status"), ("storefrnt", "did you mean storefront?")])
+def test_a_service_that_there_is_not_is_refused_with_the_next_step(name: str, then: str) -> None:
+    state = Shop().state
+    with pytest.raises(Refused) as asked:
+        services_of(state.topology, name)
+    with pytest.raises(Refused) as ordered:
+        service_of(state, ServiceName(name))
+    assert (asked.value.code, asked.value.then) == ("no_such_service", then)
+    assert (ordered.value.code, ordered.value.then) == ("no_such_service", "lbctl status")
