@@ -286,7 +286,8 @@ def _pinned_off(state: State, provider: ServiceName, caller: Caller, at: Instant
 def _deployable(state: State, record: Record, name: ServiceName) -> Adopted:
     if name not in state.topology.services:
         known = ", ".join(sorted(state.topology.services))
-        raise Refused("no_such_service", f"there is no service {name}", why=f"known are: {known}", exit_code=7)
+        why = f"known are: {known}"
+        raise Refused("no_such_service", f"there is no service {name}", why=why, then="lbctl status", exit_code=7)
     adopted = record.services.get(name)
     if adopted is None:
         then = f"lbctl adopt {name} --active blue|green --version V"
