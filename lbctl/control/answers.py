@@ -79,7 +79,7 @@ class WorkerHolder(msgspec.Struct):
 
 class OldWorkerView(msgspec.Struct):
     """An old worker that still holds work. `old_since_wall` empty: it is not told when the next one began. `kept_by`:
-    who is there on pools that get nothing new, of any service, the oldest first; the others are not asked."""
+    who is there, of any service, the oldest first; not all of them, where there are many."""
 
     generation: str
     old_since_wall: str

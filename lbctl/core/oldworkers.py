@@ -21,8 +21,7 @@ EPOCH_LEAST_S = 1_500_000_000
 
 
 def kept_by(reading: InstanceReading, life: Generation) -> list[tuple[ServiceName, Holder]]:
-    """Return who is known to be in flight on a worker and at which service, the oldest first: of pools that get nothing
-    new, the others are not asked."""
+    """Return who is known to be in flight on a worker and at which service, the oldest first."""
     found = [
         (name, one)
         for name, seen in reading.services.items()

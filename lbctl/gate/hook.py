@@ -30,26 +30,26 @@ async def ask(hook: Hook, facts: Facts) -> Said:
         return Word.NONE, f"no answer within {timeout_s:g} s"
     except aiohttp.ClientError as error:
         return Word.NONE, f"it cannot be reached: {type(error).__name__}"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         return Word.NONE, f"it cannot be asked: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
 async def _run(argv: tuple[str, ...], facts: Facts) -> Said:
     """Run the program in a process group of its own; the whole group is killed if it does not end in time."""
-    ours, theirs = os.pipe()
-    _, output = await asyncio.get_running_loop().connect_read_pipe(_FirstWords, os.fdopen(ours, "rb", 0))
-    given = _as_file(json.dumps(facts).encode())
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=given, stdout=theirs, stderr=asyncio.subprocess.DEVNULL, start_new_session=True, cwd="/",
-            env=environment(facts),
-        )  # fmt: skip
-    except BaseException:
-        output.close()
-        raise
-    finally:
-        os.close(given)
-        os.close(theirs)
+    with contextlib.ExitStack() as lent:
+        given = _as_file(json.dumps(facts).encode())
+        lent.callback(os.close, given)
+        ours, theirs = os.pipe()
+        lent.callback(os.close, theirs)
+        _, output = await asyncio.get_running_loop().connect_read_pipe(_FirstWords, os.fdopen(ours, "rb", 0))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=given, stdout=theirs, stderr=asyncio.subprocess.DEVNULL, start_new_session=True, cwd="/",
+                env=environment(facts),
+            )  # fmt: skip
+        except BaseException:
+            output.close()
+            raise
     try:
         code = await process.wait()
         # What it wrote before it ended is in the pipe; whatever it left behind may hold that open for ever.

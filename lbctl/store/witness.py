@@ -8,6 +8,7 @@ was acknowledged: a journal that ends before it has lost something, and that is 
 import os
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,8 @@ class Witness:
         try:
             os.pwrite(self._fd, body + _CRC.pack(zlib.crc32(body)), 0)
         except OSError:
-            os.ftruncate(self._fd, 0)
+            with suppress(OSError):
+                os.ftruncate(self._fd, 0)
 
     def close(self) -> None:
         """Close the file."""

@@ -220,7 +220,7 @@ async def restarted(here: Stage, proxy: OwnHaproxy, old: str, new: str) -> None:
 async def test_reloads_every_three_seconds_for_ten_minutes_are_read_back_as_fast_as_promised() -> None:
     """`MINUTES=2` makes it shorter."""
     minutes = float(os.environ.get("MINUTES", "10"))
-    async with on_haproxy() as (here, proxy), await crowd(here, rate=120, sessions=40, websockets=1) as users:
+    async with on_haproxy() as (here, proxy), await crowd(here, rate=200, sessions=40, websockets=1) as users:
         await release(here)
         await share_is(here, 1_000)
         # On a quiet host a reload interrupts no proof for long enough to keep the step from ending.

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lbctl.model.names import Colour
-from lbctl.model.reading import InstanceReading, PoolReading
+from lbctl.model.operation import SetServer, Status
+from lbctl.model.reading import Admin, Holder, InstanceReading, PoolReading
 from tests.conformance.envoy_harness import EnvoyWorld, envoy_world
 from tests.conformance.haproxy_harness import HaproxyWorld, haproxy_world
 from tests.conformance.harness import SHOP, Operator
@@ -165,3 +166,35 @@ async def test_a_long_request_is_in_flight_and_named_until_it_ends(opened: Any, 
         writer.transport.abort()
         assert oldest >= 0.6 * ms
         assert (await pool(world)).in_flight == 0
+
+
+@pytest.mark.haproxy
+async def test_who_is_at_a_drained_server_or_on_an_old_worker_is_named_beside_traffic() -> None:
+    async with haproxy() as world:
+        here = Operator(world)
+        await here.route(0)
+        _, writer = await asyncio.open_connection("127.0.0.1", port(world))
+        writer.write(b"GET /after/60000 HTTP/1.1\r\nhost: shop\r\n\r\n")
+        async with asyncio.timeout(10):
+            while not (busy := [name for name, one in (await pool(world)).servers.items() if one.in_flight]):
+                await asyncio.sleep(0.01)
+        assert (await pool(world)).holders == (), "where new requests go nobody is waited for"
+        done = await world.driver.administer(SetServer(service=SHOP, colour=BLUE, server=busy[0], admin=Admin.DRAIN))
+        assert done.status is Status.DONE
+        assert [one.server for one in await held(world)] == busy
+        done = await world.driver.administer(SetServer(service=SHOP, colour=BLUE, server=busy[0], admin=Admin.READY))
+        assert done.status is Status.DONE
+        await world.reloaded()
+        newest = (await reading(world)).generation
+        (left,) = await held(world)
+        assert left.server == busy[0]
+        assert left.generation != newest
+        writer.transport.abort()
+
+
+async def held(world: Any) -> tuple[Holder, ...]:
+    """Who is named, once it is asked again."""
+    async with asyncio.timeout(10):
+        while not (found := (await pool(world)).holders):
+            await asyncio.sleep(0.2)
+    return found

@@ -7,10 +7,12 @@ import pytest
 
 from lbctl.cli.commands import draining
 from lbctl.cli.failure import Exit
+from lbctl.daemon.retired_view import holders
 from lbctl.daemon.server_views import server_views
 from lbctl.model.names import Colour, InstanceName, ServerName
-from lbctl.model.reading import InstanceReading, Observed, Unreadable
+from lbctl.model.reading import Holder, InstanceReading, Observed, Unreadable
 from lbctl.model.request import DrainServer, Maintenance
+from lbctl.model.units import Span
 from tests.shop import LB1, LB2, TICK_MS, B, Shop
 
 WEB = ServerName("s-blue-0")
@@ -26,7 +28,9 @@ class Desk:
 
     def get(self, path: str, service: str) -> dict[str, Any]:
         del path
-        return {"services": {service: {"servers": server_views(self.shop.state, self.shop.state.topology.services[B])}}}
+        state = self.shop.state
+        pools = {colour.value: {"holders": holders(state, B, colour)} for colour in Colour}
+        return {"services": {service: {"servers": server_views(state, state.topology.services[B]), "pools": pools}}}
 
     def monotonic(self) -> float:
         return self.shop.now / 1000
@@ -84,6 +88,27 @@ def test_what_is_in_flight_is_waited_for_and_then_it_is_empty(monkeypatch: pytes
     )
     in_flight(shop, LB2, 0)
     assert waited(shop, monkeypatch)[0] is Exit.DONE
+
+
+def test_who_is_there_for_long_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(users=0)
+    drain(shop)
+    in_flight(shop, LB1, 2)
+    there = (Holder(WEB, Span(40_000), "10.0.0.9:4711"), Holder(ServerName("s-blue-1"), Span(50_000), "10.0.0.8:1"))
+
+    def alter(seen: Observed) -> Observed:
+        one = seen.instances[LB1]
+        assert isinstance(one, InstanceReading)
+        service = one.services[B]
+        pools = {**service.pools, Colour.BLUE: replace(service.pools[Colour.BLUE], holders=there)}
+        named = replace(one, services={**one.services, B: replace(service, pools=pools)})
+        return replace(seen, instances={**seen.instances, LB1: named})
+
+    shop.alter = alter
+    assert waited(shop, monkeypatch) == (
+        Exit.TIMED_OUT,
+        f"  holder   10.0.0.9:4711 at {WEB} for 40s ({LB1})",
+    )
 
 
 def test_in_maintenance_nobody_was_told_so_nobody_says_that_it_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:

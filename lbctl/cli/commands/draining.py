@@ -13,6 +13,7 @@ from lbctl.cli.output import emit, tell
 Json = dict[str, Any]
 TELL_EVERY_S = 2.0
 POLL_S = 0.5
+HOLDERS_TOLD = 3
 QUIET = "30s"
 
 
@@ -111,7 +112,8 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
     told_s = began_s
     while True:
         now_s = time.monotonic()
-        one = daemon.get("/v1/status", service=service)["services"][service]["servers"][server]
+        view = daemon.get("/v1/status", service=service)["services"][service]
+        one = view["servers"][server]
         seen.look(now_s, one["requests"])
         if not _is_drained(one):
             tell(f"{server} is not drained any more: somebody lets it be ready again")
@@ -125,11 +127,22 @@ def _watch(daemon: Client, place: tuple[str, str, str], quiet_s: float, timeout_
             return Exit.DONE
         if timeout_s is not None and now_s - began_s >= timeout_s:
             tell(f"the time is over: {server} stays drained; {unknown or _still(one, seen.rate)}")
+            _tell_who(view, server)
             return Exit.TIMED_OUT
         if now_s - told_s >= TELL_EVERY_S:
             told_s = now_s
             tell(_line(server, unknown or _in_flight(one), seen.rate, seen.eta_s()))
+            _tell_who(view, server)
         time.sleep(POLL_S)
+
+
+def _tell_who(view: Json, server: str) -> None:
+    """Tell who is there for long, where the load balancers name them."""
+    from lbctl.cli.screens.retired import holder_line
+
+    there = [one for pool in view["pools"].values() for one in pool["holders"] if one["server"] == server]
+    for one in there[:HOLDERS_TOLD]:
+        tell(holder_line(one))
 
 
 def _is_drained(one: Json) -> bool:

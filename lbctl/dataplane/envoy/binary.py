@@ -65,10 +65,10 @@ async def probe(configured: str | None = None) -> Binary:
             finally:
                 if process.returncode is None:
                     process.kill()
-    except OSError as error:
-        raise Garbled(f"envoy: {path} does not run here ({error.strerror}): {INSTALL}") from error
     except TimeoutError as error:
         raise Garbled(f"envoy: {path} --version gave no answer in {_VERSION_TIMEOUT_S:g} s: {INSTALL}") from error
+    except OSError as error:
+        raise Garbled(f"envoy: {path} does not run here ({error.strerror}): {INSTALL}") from error
     return Binary(path, _version_in(path, said.decode("utf-8", "replace")))
 
 

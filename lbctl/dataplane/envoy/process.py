@@ -100,16 +100,20 @@ async def launch(binary: Path, layout: Layout, life: int) -> int:
         Garbled: the shell could not start it.
     """
     _rotate(layout.log)
-    process = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        *("-c", _LAUNCH, "lbctl-envoy", str(LOG_MAX_BYTES // 512), str(layout.log), *arguments(binary, layout)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        pass_fds=(life,),
-        cwd="/",
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            *("-c", _LAUNCH, "lbctl-envoy", str(LOG_MAX_BYTES // 512), str(layout.log), *arguments(binary, layout)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=(life,),
+            cwd="/",
+        )
+    except (OSError, RuntimeError) as error:
+        # The host allows no further process, or no thread, which Python 3.11 starts for each.
+        raise Garbled(f"envoy: {binary} could not be started: {error}") from error
     said, complaint = await process.communicate()
     if not said.strip().isdigit():
         raise Garbled(f"envoy: {binary} could not be started: {complaint.decode('utf-8', 'replace').strip()[:200]}")

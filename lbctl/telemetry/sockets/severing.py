@@ -29,14 +29,14 @@ class Severing:
     """The connections of this host."""
 
     def __init__(self) -> None:
-        self._why_not: str | None = None
+        self._may = False
 
     async def why_not(self, owner: Owner) -> str:
-        """See `HostSockets.why_not`: the kernel is tried on a connection of our own, the first time."""
-        if self._why_not is None:
-            self._why_not = await why_not()
-        if self._why_not:
-            return self._why_not
+        """See `HostSockets.why_not`: the kernel is tried on a connection of our own, until that is ended."""
+        if not self._may:
+            if refused := await why_not():
+                return refused
+            self._may = True
         known = await asyncio.to_thread(inodes_of, owner.pids)
         return f"NO_OWNER: {NO_OWNER}" if known is None else ""
 
