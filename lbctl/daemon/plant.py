@@ -143,7 +143,8 @@ class Plant:
         found = Rebuilt(topology, after, fresh)
         names = self._rebuilding = frozenset(unit.made_of[0].name for unit in fresh)
         try:
-            await asyncio.gather(*(task for name, task in self._repairs.items() if name in names))
+            repairs = [task for name, task in self._repairs.items() if name in names]
+            await asyncio.gather(*repairs, return_exceptions=True)
             for unit in fresh:
                 did = () if unit.ensure_running is None else await unit.ensure_running()
                 if any(isinstance(word, Started) for word in did):
