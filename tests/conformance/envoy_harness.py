@@ -6,7 +6,7 @@ import shutil
 import ssl
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ from lbctl.telemetry.sockets.severing import Severing
 
 SHOP = ServiceName("shop")
 _ANSWER_TIMEOUT_S = 10.0
+TURNS = 10
+"""So many turns of the loop end a server and all that it cut."""
 
 
 def require_envoy() -> None:
@@ -64,26 +66,42 @@ class ToyServer:
 
     async def open(self, tls: ssl.SSLContext | None = None) -> Self:
         """Listen, on the same port again after a `close`."""
+        while self._server is not None and self._server.is_serving():
+            await asyncio.sleep(0)
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def refuse(self) -> None:
-        """Refuse new connections, and serve those that are there to their end.
-
-        A connection that asyncio is just accepting when its server ends is lost to everybody, and never closed.
-        """
+        """Refuse new connections, and serve those that are there to their end."""
         assert self._server is not None
-        for listening in self._server.sockets:
-            asyncio.get_running_loop().remove_reader(listening.fileno())
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        self._server.close()
+        self._accept_no_more(self._server)
+        while self._server.is_serving():
+            await asyncio.sleep(0)
 
     def close(self) -> None:
-        """Refuse new connections and cut the open ones."""
+        """Refuse new connections and cut the open ones, with one of the loop's next turns."""
         if self._server is not None:
-            self._server.close()
+            self._accept_no_more(self._server, self._cut)
+        self._cut()
+
+    def _accept_no_more(self, server: asyncio.Server, then: Callable[[], None] = lambda: None) -> None:
+        """A connection that asyncio is just accepting when its server ends is lost to everybody, and never closed: so
+        it ends some turns later."""
+        loop = asyncio.get_running_loop()
+        for listening in server.sockets:
+            loop.remove_reader(listening.fileno())
+
+        def end(turns: int) -> None:
+            if turns:
+                loop.call_soon(end, turns - 1)
+                return
+            server.close()
+            then()
+
+        loop.call_soon(end, 2)
+
+    def _cut(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
@@ -310,7 +328,7 @@ class EnvoyWorld(Generic[Kind]):
         for server in self.servers.values():
             server.held.set()
             server.close()
-        for _ in range(3):
+        for _ in range(TURNS):
             await asyncio.sleep(0)  # What was cut is gone with one of the loop's next turns, and the loop ends here.
 
 

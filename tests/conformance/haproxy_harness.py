@@ -39,7 +39,7 @@ from lbctl.model.topology import (
     Service,
 )
 from lbctl.model.units import Span
-from tests.conformance.envoy_harness import Client, ToyServer, clock
+from tests.conformance.envoy_harness import TURNS, Client, ToyServer, clock
 from tests.conformance.harness import CLAIMS, NAMES, SHOP, TILL, Answered, twin
 
 GLOBAL = """global
@@ -307,7 +307,7 @@ class HaproxyWorld:
         for server in self.servers.values():
             server.held.set()
             server.close()
-        for _ in range(3):
+        for _ in range(TURNS):
             await asyncio.sleep(0)  # What was cut is gone with one of the loop's next turns, and the loop ends here.
 
 
