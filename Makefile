@@ -13,8 +13,8 @@ endif
 # `make test` as root on Debian or Ubuntu installs what is missing of HAProxy, Chromium and two shells; SYSTEM=no leaves the system alone.
 SYSTEM ?= yes
 ARGS ?=
-# The tests of real load balancers wait more than they compute: six at a time on two cores (WORKERS=0: one by one).
-WORKERS ?= 6
+# The tests of real load balancers wait more than they compute: five at a time on two cores (WORKERS=0: one by one).
+WORKERS ?= 5
 PYTEST := $(BIN)/pytest
 # Where the surroundings forbid Python its caches, each of the hundreds of processes of a test run compiles all anew.
 export PYTHONDONTWRITEBYTECODE :=

@@ -151,7 +151,8 @@ class HaproxyWorld:
             )
             for colour in Colour
         }
-        check = HealthCheck(kind=Probe.HTTP, path="/healthz", interval=Span(100), timeout=Span(400), fall=2, rise=1)
+        # The servers are in this process, which a busy host lets wait: who is dead refuses, and needs no time-out.
+        check = HealthCheck(kind=Probe.HTTP, path="/healthz", interval=Span(100), timeout=Span(3_000), fall=2, rise=1)
         return _bound(
             Service(
                 name=SHOP,
