@@ -30,7 +30,9 @@ def uncounted_warning(state: State, service: Service) -> list[Json]:
     if policy.per_second is None or service.protocol is not Protocol.HTTP or not why:
         return []
     parts = f"they go in equal parts until the deadline, {seconds(policy.deadline)} after the bake, and no rate is kept"
-    out = f"; set request_log of data plane {service.plane}" if why.endswith("request_log") else ""
+    plane = state.topology.planes[service.plane]
+    lacks_log = plane.driver is Driver.HAPROXY and plane.request_log is None
+    out = f"; set request_log of data plane {service.plane}" if lacks_log else ""
     text = f"nobody counts the sessions of {service.name} ({why}): with move {policy.per_second}/s {parts}{out}"
     return [{"code": "SESSIONS_NOT_COUNTED", "text": text}]
 
